@@ -1,0 +1,42 @@
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { readConfig } from "../src/node/config/config.ts";
+import { gateway } from "../src/node/gateway/gateway.ts";
+import { logger, onSignals, readArguments, run } from "./program.ts";
+
+const program = {
+  name: "nbd-gateway",
+  help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000]
+
+Serves the page, and takes disk images from it and from nbd-serve: ws://HOST:PORT/CONFIGURATION offers what is
+served there on this machine as CONFIGURATION says, ws://HOST:PORT/ as the default configuration says.
+
+  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json
+  --host ADDRESS   a loopback address
+  --port PORT      0 is one that is free
+  --help, --version
+`,
+};
+
+run(program, async () => {
+  const log = logger(program);
+  const { values, positionals } = readArguments(program, {
+    config: { type: "string" },
+    host: { type: "string", default: "127.0.0.1" },
+    port: { type: "string", default: "8000" },
+  });
+  if (positionals.length > 0)
+    throw new Error(`no argument "${positionals[0]}" is known; see nbd-gateway --help`);
+  const port = Number(values.port);
+  if (!/^\d+$/.test(values.port) || port > 65535)
+    throw new Error(`--port must be 0 to 65535, not "${values.port}"`);
+
+  const config = await readConfig(values.config);
+  for (const warning of config.warnings) log(warning);
+  const signal = onSignals();
+  const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
+  const running = await gateway({ config, host: values.host, port, staticFolder, log });
+  process.stdout.write(`${running.url}\n`);
+  if (!signal.aborted) await once(signal, "abort");
+  await running.close();
+});

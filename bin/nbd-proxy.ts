@@ -1,0 +1,40 @@
+import { chooseConfiguration, metadataOf, readConfig } from "../src/node/config/config.ts";
+import { PROCESS_BUDGET } from "../src/node/session/listen.ts";
+import { session } from "../src/node/session/session.ts";
+import { stdioTransport } from "../src/node/stdio.ts";
+import { ByteBudget } from "../src/streams/budget.ts";
+import { logger, onSignals, readArguments, run } from "./program.ts";
+
+const program = {
+  name: "nbd-proxy",
+  help: `Usage: nbd-proxy [--config FILE] [CONFIGURATION]
+       nbd-proxy [--config FILE] --metadata
+
+Takes the disk image that an NBD server offers on standard input and output, and offers it on this machine as
+CONFIGURATION says; without one, the default configuration. Run it under websocketd, or use nbd-gateway.
+
+  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json
+  --metadata       print one JSON object, configuration name -> its metadata or null
+  --help, --version
+`,
+};
+
+run(program, async () => {
+  const log = logger(program);
+  const { values, positionals } = readArguments(program, {
+    config: { type: "string" },
+    metadata: { type: "boolean" },
+  });
+  if (positionals.length > 1)
+    throw new Error(`one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
+
+  const config = await readConfig(values.config);
+  for (const warning of config.warnings) log(warning);
+  if (values.metadata) {
+    process.stdout.write(`${JSON.stringify(metadataOf(config))}\n`);
+    return;
+  }
+  const configuration = chooseConfiguration(config, positionals[0]);
+  const signal = onSignals();
+  await session(stdioTransport(), configuration, { budget: new ByteBudget(PROCESS_BUDGET), log, signal });
+});

@@ -1,0 +1,63 @@
+import { basename } from "node:path";
+import { WebSocket } from "ws";
+import { nbdServer } from "../src/nbd/server/nbd-server.ts";
+import { openFileExport } from "../src/node/file.ts";
+import { stdioTransport } from "../src/node/stdio.ts";
+import type { Transport } from "../src/streams/duplex.ts";
+import { Ended } from "../src/streams/ended.ts";
+import { join } from "../src/streams/join.ts";
+import { webSocket } from "../src/transport/websocket.ts";
+import { logger, onSignals, readArguments, run } from "./program.ts";
+
+const program = {
+  name: "nbd-serve",
+  help: `Usage: nbd-serve [--writable] [--origin ORIGIN] FILE WS-URL
+       nbd-serve [--writable] FILE -
+
+Serves the disk image FILE to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends; with "-"
+on standard input and output, as in:  nbdinfo [ nbd-serve FILE - ]
+
+  --writable       let the other side write to FILE
+  --origin ORIGIN  the Origin header to send, for relays that check it (websocketd --sameorigin=true)
+  --help, --version
+`,
+};
+
+run(program, async () => {
+  const log = logger(program);
+  const { values, positionals } = readArguments(program, {
+    writable: { type: "boolean", default: false },
+    origin: { type: "string" },
+  });
+  const [file, endpoint] = positionals;
+  if (file === undefined || endpoint === undefined || positionals.length > 2) {
+    throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
+  }
+  const signal = onSignals();
+  const ending = new AbortController();
+  signal.addEventListener("abort", () => ending.abort(new Ended("nbd-serve was asked to end")));
+
+  const target = await openFileExport(file, { writable: values.writable }).catch((error: Error) => {
+    throw new Error(`opening ${file}: ${error.message}`);
+  });
+  const transport = endpoint === "-" ? stdioTransport() : connect(endpoint, values.origin);
+  const server = nbdServer(target, {
+    name: basename(file),
+    signal: ending.signal,
+    onTransmission: () =>
+      log(`serving ${file}, ${target.size} bytes${endpoint === "-" ? "" : `, to ${endpoint}`}`),
+  });
+  try {
+    await join(transport, server);
+  } catch (error) {
+    throw new Error(endpoint === "-" ? (error as Error).message : `${endpoint}: ${(error as Error).message}`);
+  } finally {
+    await target.flush?.();
+    await target.close();
+  }
+});
+
+function connect(endpoint: string, origin: string | undefined): Transport {
+  if (!/^wss?:\/\//.test(endpoint)) throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
+  return webSocket(new WebSocket(endpoint, { perMessageDeflate: false, ...(origin && { origin }) }));
+}

@@ -1,0 +1,58 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { version as packageVersion } from "../package.json";
+
+/** How a program of this package presents itself. */
+export interface Program {
+  name: string;
+  help: string;
+}
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** The arguments, once `--help` and `--version` have been dealt with. */
+export function readArguments<O extends Options>(program: Program, options: O) {
+  const all = { ...options, help: { type: "boolean" }, version: { type: "boolean" } } as const;
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof all; allowPositionals: true }>>;
+  try {
+    parsed = parseArgs({ options: all, allowPositionals: true });
+  } catch (error) {
+    throw new Error(`${firstSentence(error as Error)}; see ${program.name} --help`);
+  }
+  const { help, version } = parsed.values as { help?: boolean; version?: boolean };
+  if (help) leave(program.help);
+  if (version) leave(`${program.name} ${packageVersion}\n`);
+  return parsed;
+}
+
+/** Node's message goes on with advice about positional arguments. */
+function firstSentence({ message }: Error): string {
+  return message.split(/\. /)[0]!.replace(/\.$/, "");
+}
+
+function leave(text: string): never {
+  process.stdout.write(text);
+  process.exit(0);
+}
+
+/** Writes a line for people to standard error; standard output may be the wire. */
+export function logger(program: Program): (line: string) => void {
+  return (line) => process.stderr.write(`${program.name}: ${line}\n`);
+}
+
+/** Aborted by the first SIGTERM or SIGINT. */
+export function onSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => controller.abort());
+  return controller.signal;
+}
+
+/** Runs a program: exit status 0 when `main` resolves, 1 with one line on standard error when it fails. */
+export async function run(program: Program, main: () => Promise<void>): Promise<never> {
+  try {
+    await main();
+    process.exit(0);
+  } catch (error) {
+    logger(program)(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
+}

@@ -1,0 +1,73 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, cpSync } from "node:fs";
+import { nodeResolve } from "@rollup/plugin-node-resolve";
+import esbuild from "rollup-plugin-esbuild";
+
+const typescript = (options = {}) => [
+  nodeResolve(),
+  esbuild({ target: "es2022", loaders: { ".json": "json" }, ...options }),
+];
+
+/** Runs something once a build has been written. */
+const afterwards = (run) => ({ name: "afterwards", writeBundle: run });
+
+/** Writes the type declarations of the library's entries and of what they name. */
+function declareTypes(...entries) {
+  const options =
+    "--ignoreConfig --declaration --emitDeclarationOnly --outDir dist/types --rootDir . --strict --skipLibCheck " +
+    "--target es2022 --module esnext --moduleResolution bundler --lib es2022,dom --types node --allowImportingTsExtensions";
+  execFileSync("node_modules/.bin/tsc", [...options.split(" "), ...entries], { stdio: "inherit" });
+}
+
+/** What Node loads from node_modules stays there. */
+const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$)/;
+
+export default [
+  {
+    input: {
+      "bin/nbd-proxy": "bin/nbd-proxy.ts",
+      "bin/nbd-gateway": "bin/nbd-gateway.ts",
+      "bin/nbd-serve": "bin/nbd-serve.ts",
+      "node/index": "src/node/index.ts",
+    },
+    external: installed,
+    plugins: [
+      ...typescript(),
+      afterwards(() => {
+        for (const name of ["nbd-proxy", "nbd-gateway", "nbd-serve"]) chmodSync(`dist/bin/${name}.js`, 0o755);
+        declareTypes("src/index.ts", "src/node/index.ts");
+      }),
+    ],
+    output: {
+      dir: "dist",
+      format: "es",
+      chunkFileNames: "node/chunks/[name]-[hash].js",
+      banner: (chunk) => (chunk.name.startsWith("bin/") ? "#!/usr/bin/env node" : ""),
+    },
+  },
+  {
+    input: "src/index.ts",
+    plugins: typescript(),
+    output: { file: "dist/browser/nbd-proxy.js", format: "es" },
+  },
+  {
+    input: "src/NBDServer.ts",
+    plugins: typescript({ minify: true }),
+    output: {
+      file: "dist/web/js/nbd.js",
+      format: "iife",
+      name: "nbd",
+      footer: "var NBDServer = nbd.NBDServer;",
+    },
+  },
+  {
+    input: "web/page.ts",
+    plugins: [
+      ...typescript({ minify: true }),
+      afterwards(() => {
+        for (const file of ["index.html", "page.css"]) cpSync(`web/${file}`, `dist/web/${file}`);
+      }),
+    ],
+    output: { file: "dist/web/page.js", format: "es" },
+  },
+];

@@ -1,0 +1,98 @@
+import { blobExport } from "./export/blob.ts";
+import { statistics } from "./export/filters/statistics.ts";
+import { nbdServer } from "./nbd/server/nbd-server.ts";
+import { Ended } from "./streams/ended.ts";
+import { join } from "./streams/join.ts";
+import { webSocket } from "./transport/websocket.ts";
+
+/** Where a server is in its life. */
+export type NBDServerState = "idle" | "connecting" | "waiting" | "serving" | "ended" | "failed";
+
+/** Serves a File over a WebSocket. */
+export interface NBDServer {
+  readonly endpoint: string;
+  readonly file: Blob;
+  readonly state: NBDServerState;
+  /** What was read by the other side so far. */
+  readonly counts: { readonly reads: number; readonly bytesRead: number };
+  /** Takes a line for people when something happens. */
+  onlog: ((line: string) => void) | undefined;
+  /** Called when `state` has changed. */
+  onstate: ((state: NBDServerState) => void) | undefined;
+  /** Connects and serves until the other side ends or `stop()`. Starting a server that runs does nothing. */
+  start(): void;
+  /** Answers what is outstanding and closes the connection. */
+  stop(): void;
+}
+
+export interface NBDServerConstructor {
+  /**
+   * @param endpoint a ws:// or wss:// URL
+   * @param file what to serve, read-only
+   */
+  new (endpoint: string, file: Blob): NBDServer;
+  (endpoint: string, file: Blob): NBDServer;
+}
+
+/**
+ * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
+ * generation know: `NBDServer(endpoint, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
+ */
+export const NBDServer = function NBDServer(endpoint: string, file: Blob): NBDServer {
+  return new PageServer(endpoint, file);
+} as unknown as NBDServerConstructor;
+
+class PageServer implements NBDServer {
+  readonly counts = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  onlog: NBDServer["onlog"];
+  onstate: NBDServer["onstate"];
+  readonly endpoint: string;
+  readonly file: Blob;
+  #state: NBDServerState = "idle";
+  #ending: AbortController | undefined;
+
+  constructor(endpoint: string, file: Blob) {
+    this.endpoint = endpoint;
+    this.file = file;
+  }
+
+  get state(): NBDServerState {
+    return this.#state;
+  }
+
+  start(): void {
+    if (this.#ending) return;
+    this.#ending = new AbortController();
+    this.#serve(this.#ending.signal)
+      .then(
+        () => this.#become("ended", "the session has ended"),
+        (error: unknown) => this.#become("failed", error instanceof Error ? error.message : String(error)),
+      )
+      .finally(() => {
+        this.#ending = undefined;
+      });
+  }
+
+  stop(): void {
+    this.#ending?.abort(new Ended("stopped"));
+  }
+
+  async #serve(signal: AbortSignal): Promise<void> {
+    this.#become("connecting", `connecting to ${this.endpoint}`);
+    const socket = new WebSocket(this.endpoint);
+    socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
+    const served = statistics(this.counts)(blobExport(this.file));
+    const server = nbdServer(served, {
+      name: this.file instanceof File ? this.file.name : "",
+      signal,
+      onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
+    });
+    await join(webSocket(socket), server);
+  }
+
+  #become(state: NBDServerState, line: string) {
+    this.#state = state;
+    this.onlog?.(line);
+    this.onstate?.(state);
+  }
+}

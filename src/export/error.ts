@@ -1,0 +1,35 @@
+/** The error values that NBD defines (proto.md, "Error values"). A server sends no others. */
+export const Errno = {
+  EPERM: 1,
+  EIO: 5,
+  ENOMEM: 12,
+  EINVAL: 22,
+  ENOSPC: 28,
+  EOVERFLOW: 75,
+  ENOTSUP: 95,
+  ESHUTDOWN: 108,
+} as const;
+export type Errno = (typeof Errno)[keyof typeof Errno];
+
+const names = new Map<number, string>(Object.entries(Errno).map(([name, value]) => [value, name]));
+
+/** The name of an errno, as "EIO". */
+export function errnoName(errno: number): string {
+  return names.get(errno) ?? `errno ${errno}`;
+}
+
+/** Whether a number is one of the error values that NBD defines. */
+export function isErrno(value: number): value is Errno {
+  return names.has(value);
+}
+
+/** An operation on an export failed, with the errno that the NBD client is to see. */
+export class ExportError extends Error {
+  override name = "ExportError";
+  readonly errno: Errno;
+
+  constructor(errno: Errno, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.errno = errno;
+  }
+}

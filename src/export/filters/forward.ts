@@ -1,0 +1,14 @@
+import type { Export } from "../export.ts";
+
+/** An export that passes everything on to `next`: what a filter overrides parts of. */
+export function forward(next: Export): Export {
+  const { size, blockSize } = next;
+  return {
+    size,
+    ...(blockSize && { blockSize }),
+    read: (offset, length, options) => next.read(offset, length, options),
+    ...(next.write && { write: (offset, data, options) => next.write!(offset, data, options) }),
+    ...(next.flush && { flush: () => next.flush!() }),
+    close: () => next.close(),
+  };
+}

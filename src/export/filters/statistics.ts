@@ -1,0 +1,33 @@
+import type { Export, Filter } from "../export.ts";
+import { forward } from "./forward.ts";
+
+/** What went through an export so far; the numbers grow in place. */
+export interface Statistics {
+  reads: number;
+  bytesRead: number;
+  writes: number;
+  bytesWritten: number;
+}
+
+/** Counts what succeeds in reading from and writing to the next export, into `counts`. */
+export function statistics(counts: Statistics): Filter {
+  return (next: Export) => {
+    const counted: Export = {
+      ...forward(next),
+      async read(offset, length, options) {
+        const payload = await next.read(offset, length, options);
+        counts.reads++;
+        counts.bytesRead += length;
+        return payload;
+      },
+    };
+    if (next.write) {
+      counted.write = async (offset, data, options) => {
+        await next.write!(offset, data, options);
+        counts.writes++;
+        counts.bytesWritten += data.byteLength;
+      };
+    }
+    return counted;
+  };
+}

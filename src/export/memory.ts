@@ -1,0 +1,19 @@
+import type { Export } from "./export.ts";
+
+/** Exports bytes in memory. Writes go to `bytes` itself; with `readOnly` there are none. */
+export function memoryExport(bytes: Uint8Array, { readOnly = false } = {}): Export {
+  const readable = {
+    size: bytes.byteLength,
+    // A copy, since what is read may change while it waits to be sent.
+    read: async (offset: number, length: number) => bytes.slice(offset, offset + length),
+    close: async () => {},
+  };
+  if (readOnly) return readable;
+  return {
+    ...readable,
+    async write(offset, data) {
+      bytes.set(data, offset);
+    },
+    async flush() {},
+  };
+}

@@ -1,0 +1,45 @@
+import type { Dialogue } from "../../streams/negotiate.ts";
+import { HandshakeFlag, NBD_CLISERV_MAGIC, NBD_OPTS_MAGIC } from "../constants.ts";
+import { ProtocolError, RefusedError } from "../error.ts";
+import { ClientFlags, Greeting } from "../messages.ts";
+import { sendAbort } from "../option/abort.ts";
+import { chooseExportName } from "../option/export-name.ts";
+import { chooseGo, type ExportInformation } from "../option/go.ts";
+
+/**
+ * The client's side of the handshake (proto.md, "Newstyle negotiation"): asks with NBD_OPT_GO, and with
+ * NBD_OPT_EXPORT_NAME where the server knows no other option.
+ *
+ * @param name the export to ask for; "" is the server's default one
+ * @throws RefusedError when the server refuses the export
+ * @throws ProtocolError, UnexpectedEndError
+ */
+export async function clientHandshake(dialogue: Dialogue, name: string): Promise<ExportInformation> {
+  const greeting = await dialogue.read(Greeting.parser(), "greeting of an NBD server");
+  if (greeting.style === NBD_CLISERV_MAGIC) {
+    throw new ProtocolError("the server speaks the oldstyle handshake, which went out of use in 2012");
+  }
+  if (greeting.style !== NBD_OPTS_MAGIC) {
+    throw new ProtocolError(`the greeting has the unknown magic 0x${greeting.style.toString(16)}`);
+  }
+  const flags = greeting.flags & (HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES);
+  await dialogue.write(ClientFlags.encode({ flags }));
+
+  const information =
+    (flags & HandshakeFlag.FIXED_NEWSTYLE ? await askOrAbort(dialogue, name) : undefined) ??
+    (await chooseExportName(dialogue, name, (flags & HandshakeFlag.NO_ZEROES) !== 0));
+  if (!Number.isSafeInteger(information.size)) {
+    throw new ProtocolError("the server announced an export of more than 2^53 bytes");
+  }
+  return information;
+}
+
+async function askOrAbort(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
+  try {
+    return await chooseGo(dialogue, name);
+  } catch (error) {
+    // A client must not leave without a word (proto.md, "Termination of the session during option haggling").
+    if (error instanceof RefusedError) await sendAbort(dialogue).catch(() => {});
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
+import { type Deferred, deferred } from "../../streams/deferred.ts";
+import type { Payload } from "../../streams/payload.ts";
+import { Command, nameOf } from "../constants.ts";
+import { LinkError, ProtocolError } from "../error.ts";
+import type { NbdReply, NbdRequest } from "../transmission.ts";
+
+interface Entry extends Deferred<Payload | undefined> {
+  request: NbdRequest;
+}
+
+export interface OutstandingOptions {
+  /** Milliseconds after which the oldest request without an answer counts as lost; 0: never. */
+  timeout: number;
+  /** Called once when a request was lost. */
+  onTimeout(error: LinkError): void;
+}
+
+/**
+ * The requests that were sent and have no reply yet, oldest first.
+ *
+ * The time of a request runs from when it became the oldest: on a slow link a request waits behind the replies
+ * of others, which is no sign that it is lost.
+ */
+export class Outstanding {
+  readonly #entries = new Map<bigint, Entry>();
+  readonly #options: OutstandingOptions;
+  #oldestSince = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #idle: Deferred<void> | undefined;
+
+  constructor(options: OutstandingOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  /** Resolves when nothing is outstanding. */
+  async idle(): Promise<void> {
+    if (this.#entries.size === 0) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
+  }
+
+  /** Takes note of a request that is about to be sent. The promise gives the data of a READ. */
+  add(request: NbdRequest): Promise<Payload | undefined> {
+    if (this.#entries.size === 0) this.#oldestSince = performance.now();
+    const entry: Entry = { request, ...deferred<Payload | undefined>() };
+    this.#entries.set(request.cookie, entry);
+    this.#watch();
+    return entry.promise;
+  }
+
+  /** The length of data that a reply with this cookie carries, as `replyParser` wants it. */
+  readonly lengthOf = (cookie: bigint): number | undefined => {
+    const request = this.#entries.get(cookie)?.request;
+    if (!request) return undefined;
+    return request.type === Command.READ ? request.length : 0;
+  };
+
+  /**
+   * Settles the request that a reply answers.
+   * @throws ProtocolError when none does, as with a reply that comes twice
+   */
+  settle({ cookie, error, payload }: NbdReply): void {
+    const entry = this.#entries.get(cookie);
+    if (!entry) throw new ProtocolError(`the server answered twice, cookie 0x${cookie.toString(16)}`);
+    if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
+    this.#entries.delete(cookie);
+    if (this.#entries.size === 0) this.#rest();
+    if (error === 0) {
+      entry.resolve(payload);
+      return;
+    }
+    const { type, offset, length } = entry.request;
+    const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
+    // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
+    const errno = isErrno(error) ? error : Errno.EINVAL;
+    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
+  }
+
+  /** Fails every request with EIO; nothing is outstanding afterwards. */
+  fail(cause: unknown): void {
+    this.#rest();
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    for (const { reject } of entries)
+      reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+  }
+
+  #rest() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+
+  #watch() {
+    const { timeout, onTimeout } = this.#options;
+    if (timeout === 0 || this.#timer !== undefined) return;
+    const left = Math.max(0, this.#oldestSince + timeout - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      const oldest = this.#entries.values().next().value;
+      if (!oldest) return;
+      if (performance.now() - this.#oldestSince < timeout) return this.#watch();
+      const what = `${nameOf(Command, oldest.request.type)} at ${oldest.request.offset}`;
+      onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
+    }, left);
+  }
+}

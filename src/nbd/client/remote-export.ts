@@ -1,0 +1,217 @@
+import { Errno, ExportError } from "../../export/error.ts";
+import type { BlockSize, Export, ReadOptions, WriteOptions } from "../../export/export.ts";
+import { ByteBudget, type Room } from "../../streams/budget.ts";
+import { deferred } from "../../streams/deferred.ts";
+import type { Duplex, Transport } from "../../streams/duplex.ts";
+import { Ended } from "../../streams/ended.ts";
+import { bytesOf, type Payload } from "../../streams/payload.ts";
+import { WritableStream } from "../../streams/runtime.ts";
+import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constants.ts";
+import { LinkError } from "../error.ts";
+import type { ExportInformation } from "../option/go.ts";
+import type { NbdReply, NbdRequest } from "../transmission.ts";
+import { Outstanding } from "./outstanding.ts";
+import { replyParser } from "./reply-parser.ts";
+import { requestEncoder } from "./request-encoder.ts";
+
+/** What is asked of a server at a time, and in all, in bytes of payload. */
+interface Window {
+  request: number;
+  outstanding: number;
+}
+
+const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 23 };
+
+/** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
+const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19 };
+
+/** What a request without payload counts in the window, so that their number is bounded too. */
+const REQUEST_WEIGHT = 4096;
+
+/** Milliseconds that a server is given to end the connection after NBD_CMD_DISC. */
+const DISCONNECT_TIME = 500;
+
+/** The export of an NBD server at the other end of a link. It lives as long as the link does. */
+export class RemoteExport implements Export {
+  readonly size: number;
+  /** The server's own name for the export, where it told. */
+  readonly name: string | undefined;
+  readonly write?: NonNullable<Export["write"]>;
+  readonly flush?: NonNullable<Export["flush"]>;
+  readonly blockSize?: BlockSize;
+  /**
+   * Resolves when the link has ended in order: between two replies with nothing outstanding, or by `close()`.
+   * Rejects with LinkError, ProtocolError or the transport's error in every other case. It is safe to ignore.
+   */
+  readonly closed: Promise<void>;
+
+  readonly #transport: Transport;
+  readonly #outstanding: Outstanding;
+  readonly #room: Room;
+  readonly #requests: WritableStreamDefaultWriter<NbdRequest[]>;
+  readonly #end = deferred();
+  readonly #flags: number;
+  readonly #longest: number;
+  #batch: NbdRequest[] = [];
+  #cookie = 0n;
+  #over: { cause: unknown } | undefined;
+
+  /**
+   * @param rest the link from the first byte after the handshake
+   * @param transport the transport below it
+   * @param timeout milliseconds without an answer after which the link counts as lost; 0: never
+   */
+  constructor(
+    information: ExportInformation,
+    rest: Duplex<Uint8Array, Payload>,
+    transport: Transport,
+    timeout: number,
+  ) {
+    const { size, flags, name, blockSize, exportNameOnly } = information;
+    this.size = size;
+    this.name = name;
+    this.closed = this.#end.promise;
+    this.#flags = flags;
+    this.#transport = transport;
+
+    const window = exportNameOnly ? FIRST_GENERATION_WINDOW : WINDOW;
+    this.#room = new ByteBudget(window.outstanding).share(window.outstanding);
+    const minimum = blockSize?.minimum ?? 1;
+    const longest = Math.min(window.request, blockSize?.maximum ?? MAX_PAYLOAD);
+    this.#longest = Math.max(minimum, longest - (longest % minimum));
+    // Longer requests are split here, so the server's own maximum is nobody else's concern.
+    if (blockSize) this.blockSize = { ...blockSize, maximum: MAX_PAYLOAD };
+
+    if (!(flags & TransmissionFlag.READ_ONLY)) this.write = this.#write;
+    if (flags & TransmissionFlag.SEND_FLUSH) this.flush = this.#flush;
+
+    this.#outstanding = new Outstanding({ timeout, onTimeout: (error) => this.#fail(error) });
+    const encoder = requestEncoder();
+    this.#requests = encoder.writable.getWriter();
+    this.#requests.closed.catch(() => {});
+    encoder.readable.pipeTo(rest.writable).catch((error) => this.#failToSend(error));
+    rest.readable
+      .pipeThrough(replyParser(this.#outstanding.lengthOf))
+      .pipeTo(new WritableStream<NbdReply[]>({ write: (replies) => this.#settle(replies) }))
+      .then(
+        () => this.#ended(),
+        (error) => this.#fail(error),
+      );
+  }
+
+  async read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
+    if (length <= this.#longest) return (await this.#send(Command.READ, 0, offset, length, { signal }))!;
+    const result = new Uint8Array(length);
+    await this.#inPieces(length, async (from, to) => {
+      const piece = await this.#send(Command.READ, 0, offset + from, to - from, { signal });
+      result.set(await bytesOf(piece!), from);
+    });
+    return result;
+  }
+
+  async #write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}): Promise<void> {
+    const remoteFua = fua && (this.#flags & TransmissionFlag.SEND_FUA) !== 0;
+    await this.#inPieces(data.byteLength, async (from, to) => {
+      const payload = data.subarray(from, to);
+      await this.#send(Command.WRITE, remoteFua ? CommandFlag.FUA : 0, offset + from, to - from, {
+        signal,
+        payload,
+      });
+    });
+    if (fua && !remoteFua) await this.flush?.();
+  }
+
+  async #flush(): Promise<void> {
+    await this.#send(Command.FLUSH, 0, 0, 0);
+  }
+
+  /** Ends the link in order: waits for what is outstanding, sends NBD_CMD_DISC, waits for the server's end. */
+  async close(): Promise<void> {
+    if (!this.#over) {
+      this.#over = { cause: new LinkError("the export was closed") };
+      await this.#outstanding.idle();
+      this.#post({ type: Command.DISC, flags: 0, cookie: 0n, offset: 0, length: 0 });
+      this.#flushBatch();
+      this.#requests.close().catch(() => {});
+    }
+    const impatience = setTimeout(() => this.#transport.close(), DISCONNECT_TIME);
+    await this.#end.promise.catch(() => {});
+    clearTimeout(impatience);
+  }
+
+  /** Cuts a range in pieces that the server takes, and asks for all of them at once. */
+  async #inPieces(length: number, each: (from: number, to: number) => Promise<void>): Promise<void> {
+    const pieces: Promise<void>[] = [];
+    for (let from = 0; from < length; from += this.#longest) {
+      pieces.push(each(from, Math.min(from + this.#longest, length)));
+    }
+    // Not Promise.all: the data is lent until the last piece has settled.
+    for (const piece of await Promise.allSettled(pieces)) if (piece.status === "rejected") throw piece.reason;
+  }
+
+  async #send(
+    type: number,
+    flags: number,
+    offset: number,
+    length: number,
+    { signal, payload }: { signal?: AbortSignal | undefined; payload?: Uint8Array } = {},
+  ): Promise<Payload | undefined> {
+    const weight = Math.max(length, REQUEST_WEIGHT);
+    signal?.throwIfAborted();
+    await this.#room.acquire(weight);
+    try {
+      signal?.throwIfAborted();
+      if (this.#over) throw new ExportError(Errno.EIO, "the link to the server is gone", this.#over);
+      const request: NbdRequest = { type, flags, cookie: this.#cookie++, offset, length };
+      if (payload) request.payload = payload;
+      const answer = this.#outstanding.add(request);
+      this.#post(request);
+      return await answer;
+    } finally {
+      this.#room.release(weight);
+    }
+  }
+
+  /** Sends a request together with the others of this turn of the event loop. */
+  #post(request: NbdRequest) {
+    this.#batch.push(request);
+    if (this.#batch.length > 1) return;
+    queueMicrotask(() => this.#flushBatch());
+  }
+
+  #flushBatch() {
+    const batch = this.#batch;
+    this.#batch = [];
+    if (batch.length > 0) this.#requests.write(batch).catch((error) => this.#failToSend(error));
+  }
+
+  #settle(replies: NbdReply[]) {
+    for (const reply of replies) {
+      this.#outstanding.settle(reply);
+      if (reply.error === Errno.ESHUTDOWN) throw new LinkError("the server is shutting down");
+    }
+  }
+
+  #failToSend(error: unknown) {
+    // A transport that has ended in order says so on its readable, where the replies before the end still are.
+    if (!(error instanceof Ended)) this.#fail(error);
+  }
+
+  #ended() {
+    const { count } = this.#outstanding;
+    if (count > 0) {
+      this.#fail(new LinkError(`the server ended the connection with ${count} requests unanswered`));
+      return;
+    }
+    this.#over ??= { cause: new LinkError("the server ended the connection") };
+    this.#end.resolve();
+    this.#transport.close();
+  }
+
+  #fail(cause: unknown) {
+    this.#over ??= { cause };
+    this.#outstanding.fail(cause);
+    this.#end.reject(cause);
+    this.#transport.close(cause);
+  }
+}

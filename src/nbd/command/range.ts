@@ -1,0 +1,18 @@
+import type { Negotiated } from "../transmission.ts";
+
+/** Whether a request lies within the export. */
+export function isInside(
+  { offset, length }: { offset: number; length: number },
+  { size }: Negotiated,
+): boolean {
+  return offset + length <= size;
+}
+
+/** Whether a request keeps to the minimum block size. */
+export function isAligned(
+  { offset, length }: { offset: number; length: number },
+  { blockSize }: Negotiated,
+): boolean {
+  const minimum = blockSize?.minimum ?? 1;
+  return offset % minimum === 0 && length % minimum === 0;
+}

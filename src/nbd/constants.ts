@@ -1,0 +1,83 @@
+/** The numbers of the protocol, in its own words (proto.md, "Values"). */
+
+/** "NBDMAGIC" */
+export const NBD_MAGIC = 0x4e42444d41474943n;
+/** "IHAVEOPT" */
+export const NBD_OPTS_MAGIC = 0x49484156454f5054n;
+/** What a server of the oldstyle handshake sends in place of NBD_OPTS_MAGIC. */
+export const NBD_CLISERV_MAGIC = 0x00420281861253n;
+export const NBD_REP_MAGIC = 0x0003e889045565a9n;
+export const NBD_REQUEST_MAGIC = 0x25609513;
+export const NBD_SIMPLE_REPLY_MAGIC = 0x67446698;
+
+/** Handshake flags, sent by the server; the client's flags have the same bits. */
+export const HandshakeFlag = {
+  FIXED_NEWSTYLE: 1 << 0,
+  NO_ZEROES: 1 << 1,
+} as const;
+
+export const TransmissionFlag = {
+  HAS_FLAGS: 1 << 0,
+  READ_ONLY: 1 << 1,
+  SEND_FLUSH: 1 << 2,
+  SEND_FUA: 1 << 3,
+} as const;
+
+export const Option = {
+  EXPORT_NAME: 1,
+  ABORT: 2,
+  LIST: 3,
+  INFO: 6,
+  GO: 7,
+} as const;
+
+/** Option reply types. Errors have bit 31 set. */
+export const Reply = {
+  ACK: 1,
+  SERVER: 2,
+  INFO: 3,
+  ERR_UNSUP: 0x80000001,
+  ERR_POLICY: 0x80000002,
+  ERR_INVALID: 0x80000003,
+  ERR_PLATFORM: 0x80000004,
+  ERR_TLS_REQD: 0x80000005,
+  ERR_UNKNOWN: 0x80000006,
+  ERR_SHUTDOWN: 0x80000007,
+  ERR_BLOCK_SIZE_REQD: 0x80000008,
+  ERR_TOO_BIG: 0x80000009,
+} as const;
+
+/** Information types of NBD_REP_INFO. */
+export const Info = {
+  EXPORT: 0,
+  NAME: 1,
+  DESCRIPTION: 2,
+  BLOCK_SIZE: 3,
+} as const;
+
+export const Command = {
+  READ: 0,
+  WRITE: 1,
+  DISC: 2,
+  FLUSH: 3,
+  TRIM: 4,
+  CACHE: 5,
+  WRITE_ZEROES: 6,
+  BLOCK_STATUS: 7,
+} as const;
+
+export const CommandFlag = {
+  FUA: 1 << 0,
+} as const;
+
+/** The longest string that the protocol allows, in bytes (proto.md, "Strings" in "Conventions"). */
+export const MAX_STRING = 4096;
+
+/** The payload in bytes that every server should accept (proto.md, "Size constraints"). */
+export const MAX_PAYLOAD = 1 << 25;
+
+/** The name of a value in one of the tables above, as "READ", else its number. */
+export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
+  for (const [name, number] of Object.entries(table)) if (number === value) return name;
+  return value > 0xffff ? `0x${value.toString(16)}` : String(value);
+}

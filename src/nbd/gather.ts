@@ -1,0 +1,29 @@
+import { byteLength, concat, type Payload } from "../streams/payload.ts";
+
+/** Payloads from this many bytes on go out as they are; shorter ones are copied to stand behind their header. */
+const UNCOPIED = 1 << 15;
+
+/**
+ * Turns messages into as few chunks as possible: headers and short payloads are gathered into one, since what a
+ * write and what a WebSocket message costs has little to do with its length. A long payload is not copied.
+ */
+export function gather<M extends { payload?: Payload }>(
+  messages: Iterable<M>,
+  encodeHeader: (message: M) => Uint8Array,
+  emit: (chunk: Uint8Array | NonNullable<M["payload"]>) => void,
+): void {
+  let gathered: Uint8Array[] = [];
+  for (const message of messages) {
+    gathered.push(encodeHeader(message));
+    const { payload } = message;
+    if (!payload || byteLength(payload) === 0) continue;
+    if (payload instanceof Uint8Array && payload.byteLength < UNCOPIED) {
+      gathered.push(payload);
+      continue;
+    }
+    emit(concat(gathered));
+    gathered = [];
+    emit(payload as NonNullable<M["payload"]>);
+  }
+  if (gathered.length > 0) emit(concat(gathered));
+}

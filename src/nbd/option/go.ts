@@ -1,0 +1,159 @@
+import type { Dialogue } from "../../streams/negotiate.ts";
+import { concat } from "../../streams/payload.ts";
+import { Info, MAX_PAYLOAD, Option, Reply } from "../constants.ts";
+import { ProtocolError } from "../error.ts";
+import { byteCount, constant, type StructValue, struct, u16, u32 } from "../struct.ts";
+import type { Negotiated } from "../transmission.ts";
+import { decodeName, isOffered } from "./name.ts";
+import { type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
+import { isError, receivedReply, refusal } from "./option-reply.ts";
+
+const InfoExport = struct("NBD_INFO_EXPORT", {
+  type: constant(u16, Info.EXPORT),
+  size: byteCount,
+  flags: u16,
+});
+const InfoBlockSize = struct("NBD_INFO_BLOCK_SIZE", {
+  type: constant(u16, Info.BLOCK_SIZE),
+  minimum: u32,
+  preferred: u32,
+  maximum: u32,
+});
+type InfoBlockSize = StructValue<typeof InfoBlockSize>;
+
+/** How many replies a server may send before its last one. There are four types of information. */
+const MAX_REPLIES = 64;
+
+const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** The data of INFO and GO: a name and the information asked for. Undefined when its lengths contradict. */
+function decodeRequest(data: Uint8Array): { name: string | undefined; wanted: Set<number> } | undefined {
+  if (data.byteLength < 6) return undefined;
+  const fields = view(data);
+  const nameLength = fields.getUint32(0);
+  if (nameLength > data.byteLength - 6) return undefined;
+  const count = fields.getUint16(4 + nameLength);
+  if (data.byteLength !== 6 + nameLength + 2 * count) return undefined;
+  const wanted = new Set<number>();
+  for (let i = 0; i < count; i++) wanted.add(fields.getUint16(6 + nameLength + 2 * i));
+  return { name: decodeName(data.subarray(4, 4 + nameLength)), wanted };
+}
+
+function encodeRequest(name: string, wanted: readonly number[]): Uint8Array {
+  const nameBytes = new TextEncoder().encode(name);
+  const data = new Uint8Array(6 + nameBytes.byteLength + 2 * wanted.length);
+  const fields = view(data);
+  fields.setUint32(0, nameBytes.byteLength);
+  data.set(nameBytes, 4);
+  fields.setUint16(4 + nameBytes.byteLength, wanted.length);
+  wanted.forEach((type, i) => {
+    fields.setUint16(6 + nameBytes.byteLength + 2 * i, type);
+  });
+  return data;
+}
+
+function infoName(name: string): Uint8Array {
+  return concat([new Uint8Array([0, Info.NAME]), new TextEncoder().encode(name)]);
+}
+
+/** NBD_OPT_INFO and NBD_OPT_GO, which differ only in what comes after them. */
+function informing(option: number): OptionHandler {
+  return async (data, handshake) => {
+    const { name, negotiated } = handshake;
+    const request = decodeRequest(data);
+    if (!request) {
+      await refuse(handshake, option, Reply.ERR_INVALID, "the lengths in the option contradict each other");
+      return "haggle";
+    }
+    if (request.name === undefined || !isOffered(request.name, name)) {
+      await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
+      return "haggle";
+    }
+    await replyTo(handshake, option, Reply.INFO, InfoExport.encode(negotiated));
+    if (request.wanted.has(Info.NAME)) await replyTo(handshake, option, Reply.INFO, infoName(name));
+    if (request.wanted.has(Info.BLOCK_SIZE)) {
+      const blockSize: InfoBlockSize = negotiated.blockSize ?? {
+        minimum: 1,
+        preferred: 4096,
+        maximum: MAX_PAYLOAD,
+      };
+      await replyTo(handshake, option, Reply.INFO, InfoBlockSize.encode(blockSize));
+    }
+    await replyTo(handshake, option, Reply.ACK);
+    return option === Option.GO ? "transmit" : "haggle";
+  };
+}
+
+export const info: OptionHandler = informing(Option.INFO);
+export const go: OptionHandler = informing(Option.GO);
+
+/**
+ * @throws ProtocolError when the constraints are not ones that the specification allows
+ */
+function checkBlockSize({ minimum, preferred, maximum }: InfoBlockSize): InfoBlockSize {
+  const isPowerOfTwo = (n: number) => n > 0 && Number.isInteger(Math.log2(n));
+  const sound =
+    isPowerOfTwo(minimum) &&
+    minimum <= 65536 &&
+    isPowerOfTwo(preferred) &&
+    preferred >= minimum &&
+    maximum >= minimum;
+  if (sound) return { minimum, preferred, maximum };
+  throw new ProtocolError(`the server announced block sizes ${minimum}, ${preferred} and ${maximum}`);
+}
+
+/** What INFO and GO tell about an export. */
+export interface ExportInformation extends Negotiated {
+  /** The server's own name for the export. */
+  name?: string;
+}
+
+/**
+ * The client's side: asks for the export called `name` and goes on to the transmission phase.
+ * @returns undefined when the server does not know this option
+ * @throws RefusedError when it refuses the export
+ * @throws ProtocolError when its answer makes no sense
+ */
+export async function chooseGo(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
+  await sendOption(dialogue, Option.GO, encodeRequest(name, [Info.NAME, Info.BLOCK_SIZE]));
+  const found: Partial<ExportInformation> = {};
+  for (let replies = 0; replies < MAX_REPLIES; replies++) {
+    const reply = await dialogue.read(receivedReply(Option.GO), "reply to GO");
+    if (reply.type === Reply.ERR_UNSUP) return undefined;
+    if (isError(reply.type)) throw refusal(`the export "${name}"`, reply);
+    if (reply.type === Reply.ACK) {
+      const { size, flags } = found;
+      if (size === undefined || flags === undefined) {
+        throw new ProtocolError("the server accepted GO without telling the export's size");
+      }
+      return { ...found, size, flags };
+    }
+    if (reply.type === Reply.INFO) Object.assign(found, decodeInfo(reply.data));
+    else throw new ProtocolError(`the server answered GO with reply type ${reply.type}`);
+  }
+  throw new ProtocolError("the server's reply to GO has no end");
+}
+
+/** One NBD_REP_INFO. A type that is not known is ignored, as the specification asks. */
+function decodeInfo(data: Uint8Array): Partial<ExportInformation> {
+  if (data.byteLength < 2) throw new ProtocolError("the server sent information without a type");
+  switch (view(data).getUint16(0)) {
+    case Info.EXPORT:
+      expectLength(data, InfoExport.size, "NBD_INFO_EXPORT");
+      return InfoExport.decode(data);
+    case Info.BLOCK_SIZE:
+      expectLength(data, InfoBlockSize.size, "NBD_INFO_BLOCK_SIZE");
+      return { blockSize: checkBlockSize(InfoBlockSize.decode(data)) };
+    case Info.NAME: {
+      const name = decodeName(data.subarray(2));
+      return name === undefined ? {} : { name };
+    }
+    default:
+      return {};
+  }
+}
+
+function expectLength(data: Uint8Array, length: number, what: string) {
+  if (data.byteLength === length) return;
+  throw new ProtocolError(`the server sent an ${what} of ${data.byteLength} bytes, not ${length}`);
+}

@@ -1,0 +1,45 @@
+import type { Parser } from "../../streams/parse.ts";
+import { nameOf, Option, Reply } from "../constants.ts";
+import { ProtocolError, RefusedError } from "../error.ts";
+import { OptionReply } from "../messages.ts";
+
+/** The longest reply data that is read, in bytes. The longest legal one is a name and a description of 4,096. */
+const MAX_REPLY_DATA = 1 << 14;
+
+export interface ReceivedReply {
+  type: number;
+  data: Uint8Array;
+}
+
+/**
+ * Parses one reply of the server to `option`.
+ * @throws ProtocolError when it answers another option or is longer than any legal one
+ */
+export function* receivedReply(option: number): Parser<ReceivedReply> {
+  const reply = OptionReply.decode(yield OptionReply.size);
+  if (reply.option !== option) {
+    throw new ProtocolError(
+      `the server answered option ${nameOf(Option, reply.option)} where ${nameOf(Option, option)} was asked`,
+    );
+  }
+  if (reply.length > MAX_REPLY_DATA) {
+    throw new ProtocolError(
+      `the server announced ${reply.length} bytes in reply to ${nameOf(Option, option)}`,
+    );
+  }
+  return { type: reply.type, data: yield reply.length };
+}
+
+/** Whether a reply type is one of the errors. */
+export function isError(type: number): boolean {
+  return type >= 0x80000000;
+}
+
+/** An error reply as an error, with the server's own words made fit for a log line. */
+export function refusal(what: string, { type, data }: ReceivedReply): RefusedError {
+  const words = new TextDecoder()
+    .decode(data.subarray(0, 200))
+    .replace(/[^\p{L}\p{N}\p{P}\p{S} ]+/gu, " ")
+    .trim();
+  return new RefusedError(`the server refused ${what}: ${nameOf(Reply, type)}${words ? `, "${words}"` : ""}`);
+}

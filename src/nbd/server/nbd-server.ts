@@ -1,0 +1,49 @@
+import type { Export } from "../../export/export.ts";
+import type { Layer } from "../../streams/duplex.ts";
+import { Ended } from "../../streams/ended.ts";
+import { join } from "../../streams/join.ts";
+import { negotiate } from "../../streams/negotiate.ts";
+import { duplexPair, type PairEnd } from "../../streams/pair.ts";
+import type { Payload } from "../../streams/payload.ts";
+import type { Negotiated } from "../transmission.ts";
+import { serverHandshake } from "./handshake.ts";
+import { type TransmissionOptions, transmission } from "./transmission.ts";
+
+export interface NbdServerOptions extends TransmissionOptions {
+  /** The export's name. Clients may ask for it, or for "". Default "". */
+  name?: string;
+  /** Called when a client has chosen the export and the transmission phase begins. */
+  onTransmission?(negotiated: Negotiated): void;
+}
+
+/**
+ * An NBD server as one layer: what the client says in, what the server says out. One layer serves one client;
+ * the export may be shared by many, and is not closed.
+ *
+ *     await join(transport, nbdServer(blobExport(file)))
+ *
+ * Clean ends, after NBD_CMD_DISC, NBD_OPT_ABORT or an end of the client's stream between two messages, close the
+ * readable; a client that breaks the protocol fails it with ProtocolError or UnexpectedEndError.
+ */
+export function nbdServer(target: Export, options: NbdServerOptions = {}): Layer<Uint8Array, Payload> {
+  const [outside, inside] = duplexPair<Uint8Array, Payload>();
+  serve(inside, target, options).catch((error) => inside.close(error));
+  return outside;
+}
+
+async function serve(client: PairEnd<Uint8Array, Payload>, target: Export, options: NbdServerOptions) {
+  const { name = "", signal, onTransmission } = options;
+  const leave = () => client.close(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener("abort", leave);
+  const { result: negotiated, rest } = await negotiate(client, (dialogue) =>
+    serverHandshake(dialogue, target, name),
+  ).finally(() => signal?.removeEventListener("abort", leave));
+  if (!negotiated) {
+    await rest.writable.close();
+    await rest.readable.cancel(new Ended("the client ended the handshake"));
+    return;
+  }
+  onTransmission?.(negotiated);
+  await join(rest, transmission(target, negotiated, options));
+}

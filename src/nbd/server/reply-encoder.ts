@@ -1,0 +1,19 @@
+import type { Layer } from "../../streams/duplex.ts";
+import type { Payload } from "../../streams/payload.ts";
+import { transform } from "../../streams/transform.ts";
+import { gather } from "../gather.ts";
+import { SimpleReply } from "../messages.ts";
+import type { NbdReply } from "../transmission.ts";
+
+/** The layer from replies to bytes (proto.md, "Simple reply message"). */
+export function replyEncoder(): Layer<NbdReply[], Payload> {
+  return transform<NbdReply[], Payload>({
+    transform(replies, controller) {
+      gather(
+        replies,
+        (reply) => SimpleReply.encode(reply),
+        (chunk: Payload) => controller.enqueue(chunk),
+      );
+    },
+  });
+}

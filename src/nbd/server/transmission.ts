@@ -1,0 +1,33 @@
+import type { Export } from "../../export/export.ts";
+import { ByteBudget } from "../../streams/budget.ts";
+import type { Layer } from "../../streams/duplex.ts";
+import type { Payload } from "../../streams/payload.ts";
+import type { Negotiated } from "../transmission.ts";
+import { replyEncoder } from "./reply-encoder.ts";
+import { type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
+import { requestParser } from "./request-parser.ts";
+
+/** Bytes of payload in flight where nobody shares a budget. */
+const OWN_BUDGET = 1 << 24;
+
+export interface TransmissionOptions extends Partial<RequestHandlerOptions> {
+  /** Aborted with `Ended`: takes no more requests, answers those it has, then ends. */
+  signal?: AbortSignal;
+}
+
+/**
+ * The server's side of the transmission phase as one layer: requests as bytes in, replies as bytes out. It is
+ * `requestParser ▸ requestHandler ▸ replyEncoder`, and what a peer without a handshake, a kernel, is given.
+ */
+export function transmission(
+  target: Export,
+  negotiated: Negotiated,
+  { signal, limit, room = new ByteBudget(OWN_BUDGET).share(OWN_BUDGET) }: TransmissionOptions = {},
+): Layer<Uint8Array, Payload> {
+  const parser = requestParser(negotiated);
+  const handler = requestHandler(target, negotiated, { room, ...(limit && { limit }) });
+  return {
+    writable: parser.writable,
+    readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),
+  };
+}

@@ -1,0 +1,155 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type AddressInfo, isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import sirv from "sirv";
+import { type WebSocket, WebSocketServer } from "ws";
+import { ByteBudget } from "../../streams/budget.ts";
+import { webSocket } from "../../transport/websocket.ts";
+import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
+import { PROCESS_BUDGET } from "../session/listen.ts";
+import { session } from "../session/session.ts";
+import { forbidden } from "./origin.ts";
+
+export interface GatewayOptions {
+  config: Config;
+  /** An address of the loopback interface. Default 127.0.0.1. */
+  host?: string;
+  /** Default 8000; 0 is one that is free. */
+  port?: number;
+  /** The folder with the page. */
+  staticFolder: string;
+  /** Takes a line for people when something happens. */
+  log(line: string): void;
+}
+
+export interface Gateway {
+  /** Where the page is. */
+  readonly url: string;
+  /** Ends every session in order and stops listening. */
+  close(): Promise<void>;
+}
+
+/** The longest WebSocket message, in bytes: the longest payload and its header. */
+const MAX_MESSAGE = (1 << 25) + 64;
+
+/** Milliseconds that connections are given to end by themselves. */
+const GOODBYE_TIME = 1000;
+
+const SECURITY_HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+};
+
+/**
+ * Listens for browsers and for nbd-serve: a WebSocket to /CONFIGURATION runs a session for that configuration
+ * in this process, `/` the default one. Anything else is the page, and /metadata what the page offers to choose.
+ *
+ * @throws Error when the host is not a loopback address, or the port is in use
+ */
+export async function gateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, log } = options;
+  if (!isLoopback(host)) {
+    throw new Error(
+      `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
+    );
+  }
+  const ending = new AbortController();
+  const budget = new ByteBudget(PROCESS_BUDGET);
+  const sessions = new Set<Promise<void>>();
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
+  const page = sirv(staticFolder, { dev: false, etag: true });
+
+  const server = createServer((request, response) => {
+    const fault = forbidden(request, config.allowedHosts);
+    if (fault) return send(response, 403, `${fault}\n`);
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+    if (request.url === "/metadata") {
+      return send(response, 200, JSON.stringify(metadataOf(config)), "application/json");
+    }
+    page(request, response, () => send(response, 404, "there is no such page\n"));
+  });
+
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const fault = forbidden(request, config.allowedHosts);
+    if (fault) return refuse(socket, "403 Forbidden", fault);
+    sockets.handleUpgrade(request, socket, head, (client) => {
+      const running = serve(client, request.url ?? "/").finally(() => sessions.delete(running));
+      sessions.add(running);
+    });
+  });
+
+  async function serve(client: WebSocket, path: string): Promise<void> {
+    const transport = webSocket(client);
+    const asked = nameIn(path);
+    const label = asked ?? config.defaultName ?? "(default)";
+    const note = (line: string) => log(`${label}: ${line}`);
+    try {
+      await session(transport, chooseConfiguration(config, asked), {
+        budget,
+        log: note,
+        signal: ending.signal,
+      });
+      note("ended");
+    } catch (error) {
+      note((error as Error).message);
+      transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
+    }
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+  const { port: bound } = server.address() as AddressInfo;
+
+  return {
+    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
+    async close() {
+      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+      ending.abort();
+      await Promise.allSettled(sessions);
+      server.closeIdleConnections();
+      const cutOff = setTimeout(() => {
+        for (const client of sockets.clients) client.terminate();
+        server.closeAllConnections();
+      }, GOODBYE_TIME);
+      await stopped;
+      clearTimeout(cutOff);
+    },
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+/** The configuration that a path names; undefined for `/`, the default one. */
+function nameIn(path: string): string | undefined {
+  const encoded = path.replace(/[?#].*/s, "").slice(1);
+  if (encoded === "") return undefined;
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
+
+/** The paths of this machine are no concern of who is at the other end. */
+function withoutFile(error: Error, file: string): string {
+  return error.message.replace(`${file}: `, "");
+}
+
+function send(response: ServerResponse, status: number, body: string, type = "text/plain") {
+  response
+    .writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-store" })
+    .end(body);
+}
+
+function refuse(socket: Duplex, status: string, body: string) {
+  socket.on("error", () => {});
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}

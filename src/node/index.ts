@@ -1,0 +1,19 @@
+/** Everything, for Node: what runs anywhere, and what needs Node. */
+export * from "../index.ts";
+export { type Address, formatAddress, parseAddress } from "./config/address.ts";
+export {
+  type Config,
+  ConfigError,
+  type Configuration,
+  chooseConfiguration,
+  metadataOf,
+  parseConfig,
+  readConfig,
+} from "./config/config.ts";
+export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
+export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
+export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
+export { type SessionOptions, session } from "./session/session.ts";
+export { StateHookError } from "./session/state-hook.ts";
+export { socketTransport } from "./socket.ts";
+export { stdioTransport } from "./stdio.ts";

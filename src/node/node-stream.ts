@@ -1,0 +1,102 @@
+import type { Duplex, Readable, Writable } from "node:stream";
+import { Ended } from "../streams/ended.ts";
+import { byteLength, bytesOf, type Payload } from "../streams/payload.ts";
+import { push } from "../streams/push.ts";
+import { WritableStream } from "../streams/runtime.ts";
+import { tryError } from "../streams/try-close.ts";
+
+/** Bytes that may wait to be read before the stream is paused. */
+const RECEIVE_BUFFER = 1 << 18;
+
+/** Destroys a stream of Node's; with a reason other than `Ended` it fails with it. */
+export function destroy(stream: Readable | Writable, reason: unknown): void {
+  if (reason === undefined || reason instanceof Ended) stream.destroy();
+  else stream.destroy(reason instanceof Error ? reason : new Error(String(reason)));
+}
+
+/**
+ * A readable stream of Node's, or the readable half of a socket, with backpressure. Cancelling with `Ended`
+ * leaves the other half of a socket alive. (`Duplex.toWeb` counts bytes as chunks and crashes on half-open sockets.)
+ */
+export function readableOf(stream: Readable): ReadableStream<Uint8Array> {
+  const incoming = push<Uint8Array>(
+    {
+      highWaterMark: RECEIVE_BUFFER,
+      resume: () => stream.resume(),
+      cancel(reason) {
+        if (!(reason instanceof Ended) || !(stream as Duplex).writable) return destroy(stream, reason);
+        // Data that nobody wants any more is drained, or the end of the connection would never be seen.
+        stream.removeAllListeners("data");
+        stream.resume();
+      },
+    },
+    byteLength,
+  );
+  stream.on("data", (chunk: Uint8Array) => {
+    if (!incoming.push(chunk)) stream.pause();
+  });
+  stream.once("end", () => incoming.close());
+  stream.on("error", (error) => incoming.error(error));
+  stream.once("close", () => incoming.close());
+  return incoming.readable;
+}
+
+/**
+ * A writable stream of Node's, or the writable half of a socket, with backpressure. What is written in one turn
+ * of the event loop leaves together. Closing ends the stream after what was written.
+ */
+export function writableOf(stream: Writable): WritableStream<Payload> {
+  let controller!: WritableStreamDefaultController;
+  let corked = false;
+
+  function cork() {
+    if (corked) return;
+    corked = true;
+    stream.cork();
+    process.nextTick(() => {
+      corked = false;
+      stream.uncork();
+    });
+  }
+
+  function gone(): Error {
+    return stream.errored ?? new Ended("the other side has closed the connection");
+  }
+
+  stream.on("error", (error) => tryError(controller, error));
+  stream.once("close", () => tryError(controller, gone()));
+
+  return new WritableStream<Payload>({
+    start(c) {
+      controller = c;
+    },
+    async write(chunk) {
+      const bytes = chunk instanceof Uint8Array ? chunk : await bytesOf(chunk);
+      if (stream.destroyed) throw gone();
+      cork();
+      if (!stream.write(bytes)) await drained(stream);
+    },
+    async close() {
+      if (stream.destroyed) return;
+      await new Promise<void>((resolve) => {
+        stream.once("close", resolve);
+        stream.end(resolve);
+      });
+      if (!(stream as Duplex).readable) stream.destroy();
+    },
+    abort: (reason) => destroy(stream, reason),
+  });
+}
+
+/** Waits until a stream has taken what was written, or is gone. */
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    function done() {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    }
+    stream.once("drain", done);
+    stream.once("close", done);
+  });
+}

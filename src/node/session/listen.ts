@@ -1,0 +1,103 @@
+import { createServer, type Server, type Socket } from "node:net";
+import type { Export } from "../../export/export.ts";
+import { nbdServer } from "../../nbd/server/nbd-server.ts";
+import { ByteBudget } from "../../streams/budget.ts";
+import { Ended } from "../../streams/ended.ts";
+import { join } from "../../streams/join.ts";
+import type { Address } from "../config/address.ts";
+import { socketTransport } from "../socket.ts";
+import { claimSocketPath } from "./socket-path.ts";
+
+/** Bytes of payload in flight for all local clients of the process, and at most for one of them. */
+export const PROCESS_BUDGET = 1 << 26;
+const CLIENT_SHARE = 1 << 23;
+
+/** Milliseconds that clients are given to take their last replies and hang up. */
+const GOODBYE_TIME = 200;
+
+export interface ListenOptions {
+  /** Bytes for all clients together; share one budget among all listeners of a process. */
+  budget?: ByteBudget;
+  /** The export's name. Clients may ask for it, or for "". */
+  name?: string;
+}
+
+export interface Listener {
+  /** Where it listens; a port of 0 has become the one that was free. */
+  readonly address: Address;
+  /** Stops listening, answers what is outstanding, hangs up. A client that does not take its replies is cut off. */
+  close(): Promise<void>;
+}
+
+/**
+ * Offers an export to local NBD clients, any number at once, on a unix or TCP socket. A unix socket has mode
+ * 0600; a stale socket file is taken over, one that somebody listens on is not.
+ *
+ * The clients share `budget`: one that stops reading holds its share, and delays no other.
+ *
+ * @throws Error when the address is in use or cannot be had
+ */
+export async function listen(
+  target: Export,
+  address: Address,
+  options: ListenOptions = {},
+): Promise<Listener> {
+  const { budget = new ByteBudget(PROCESS_BUDGET), name = "" } = options;
+  const ending = new AbortController();
+  const clients = new Set<Socket>();
+
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    clients.add(socket);
+    socket.once("close", () => clients.delete(socket));
+    const room = budget.share(CLIENT_SHARE);
+    join(socketTransport(socket), nbdServer(target, { name, room, signal: ending.signal }))
+      // A client that breaks the protocol, or off, has harmed nobody but itself.
+      .catch(() => {})
+      .finally(() => hangUp(socket));
+  });
+  await bind(server, address);
+
+  return {
+    address: boundAddress(server, address),
+    async close() {
+      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+      ending.abort(new Ended("the export goes away"));
+      const cutOff = setTimeout(() => {
+        for (const socket of clients) socket.destroy();
+      }, GOODBYE_TIME);
+      await stopped;
+      clearTimeout(cutOff);
+    },
+  };
+}
+
+/** Ends a connection whose last bytes are on their way; destroying a TCP socket at once could lose them. */
+function hangUp(socket: Socket) {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), GOODBYE_TIME);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+async function bind(server: Server, address: Address): Promise<void> {
+  if ("path" in address) await claimSocketPath(address.path);
+  const umask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(address, () => resolve());
+      // bind(2), which makes the socket file, has happened by now.
+      process.umask(umask);
+    });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === "EADDRINUSE" ? new Error("it is in use by another process") : new Error(message);
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function boundAddress(server: Server, address: Address): Address {
+  if ("path" in address) return address;
+  const bound = server.address();
+  return bound && typeof bound === "object" ? { host: address.host, port: bound.port } : address;
+}

@@ -1,0 +1,119 @@
+import { nbdClient } from "../../nbd/client/nbd-client.ts";
+import type { RemoteExport } from "../../nbd/client/remote-export.ts";
+import type { ByteBudget } from "../../streams/budget.ts";
+import type { Transport } from "../../streams/duplex.ts";
+import type { Configuration } from "../config/config.ts";
+import { type Attachment, attach, checkTarget } from "./attachment.ts";
+import { StateHook } from "./state-hook.ts";
+
+export interface SessionOptions {
+  /** Bytes in flight for the local clients of all sessions of this process. */
+  budget: ByteBudget;
+  /** Takes a line for people when the state changes. */
+  log(line: string): void;
+  /** Asks for an orderly end. */
+  signal: AbortSignal;
+}
+
+/**
+ * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
+ * the transport and puts it to the use that the configuration asks for.
+ *
+ * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
+ * end by `signal`. Nothing is left when it settles, whichever way.
+ *
+ * @throws ConfigError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
+ */
+export async function session(
+  transport: Transport,
+  configuration: Configuration,
+  options: SessionOptions,
+): Promise<void> {
+  const { signal } = options;
+  let remote: RemoteExport;
+  try {
+    checkTarget(configuration);
+    remote = await nbdClient(transport, { timeout: configuration.timeout, signal });
+  } catch (error) {
+    transport.close(error);
+    if (signal.aborted) return;
+    throw error;
+  }
+  try {
+    await use(remote, configuration, options);
+  } finally {
+    await remote.close();
+  }
+}
+
+async function use(
+  remote: RemoteExport,
+  configuration: Configuration,
+  { budget, log, signal }: SessionOptions,
+) {
+  if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
+  const link = watch(remote);
+  const attachment = await attach(remote, configuration, budget);
+  const hook = new StateHook(configuration.stateHook, configuration.name);
+  try {
+    const started = hook.start();
+    started.catch(() => {});
+    // A signal waits for the hook: what mounts something is not cut short while the device answers.
+    await Promise.race([started, link.gone]);
+    if (!link.isGone) {
+      log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
+      await Promise.race([link.gone, aborted(signal)]);
+    }
+  } finally {
+    if (link.isGone) {
+      hook.stopDetached();
+      await attachment.detach();
+    } else {
+      await leave(remote, attachment, hook, link, log);
+    }
+  }
+  if (link.isGone) await remote.closed;
+}
+
+/** The orderly end: the hook runs while the device still answers, then everything written is made safe. */
+async function leave(
+  remote: RemoteExport,
+  attachment: Attachment,
+  hook: StateHook,
+  link: LinkWatch,
+  log: SessionOptions["log"],
+) {
+  const stopped = hook.stop().catch((error: Error) => log(error.message));
+  await Promise.race([stopped, link.gone]);
+  try {
+    await remote.flush?.();
+  } finally {
+    await attachment.detach();
+  }
+}
+
+interface LinkWatch {
+  /** Resolves when the link has ended, in whatever way. */
+  readonly gone: Promise<void>;
+  readonly isGone: boolean;
+}
+
+function watch(remote: RemoteExport): LinkWatch {
+  let isGone = false;
+  const note = () => {
+    isGone = true;
+  };
+  return {
+    gone: remote.closed.then(note, note),
+    get isGone() {
+      return isGone;
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+
+/** The state hook failed. */
+export class StateHookError extends Error {
+  override name = "StateHookError";
+}
+
+/**
+ * The executable that is told when an export is ready to use (`start NAME`) and when it goes (`stop NAME`). One
+ * that is not there or not executable is skipped. Its standard input and output are /dev/null, as the proxy's own
+ * are the wire; its standard error is the proxy's. `stop` runs once, and only when `start` was run.
+ */
+export class StateHook {
+  readonly #path: string;
+  readonly #configuration: string;
+  #started: ChildProcess | undefined;
+  #stopped = false;
+
+  constructor(path: string, configuration: string) {
+    this.#path = path;
+    this.#configuration = configuration;
+  }
+
+  /**
+   * Runs `start` and waits for its end.
+   * @throws StateHookError when it fails, or is interrupted
+   */
+  async start(): Promise<void> {
+    if (!(await isExecutable(this.#path))) return;
+    const child = spawn(this.#path, ["start", this.#configuration], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    this.#started = child;
+    await this.#end(child, "start");
+  }
+
+  /** Ends a `start` that still runs. */
+  interrupt(): void {
+    this.#started?.kill("SIGTERM");
+  }
+
+  /**
+   * Runs `stop` and waits for its end.
+   * @throws StateHookError when it fails
+   */
+  async stop(): Promise<void> {
+    const child = this.#spawnStop(false);
+    if (child) await this.#end(child, "stop");
+  }
+
+  /** Starts `stop` in a process session of its own, which outlives this process and what is done to its group. */
+  stopDetached(): void {
+    this.interrupt();
+    const child = this.#spawnStop(true);
+    child?.on("error", () => {});
+    child?.unref();
+  }
+
+  #spawnStop(detached: boolean): ChildProcess | undefined {
+    if (!this.#started || this.#stopped) return undefined;
+    this.#stopped = true;
+    return spawn(this.#path, ["stop", this.#configuration], {
+      detached,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+  }
+
+  #end(child: ChildProcess, action: string): Promise<void> {
+    const what = `the state hook ${this.#path} ${action} ${this.#configuration}`;
+    return new Promise((resolve, reject) => {
+      child.once("error", (error) => reject(new StateHookError(`${what} did not run: ${error.message}`)));
+      child.once("exit", (code, signal) => {
+        if (code === 0) resolve();
+        else reject(new StateHookError(`${what} failed with ${signal ?? `exit status ${code}`}`));
+      });
+    });
+  }
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}

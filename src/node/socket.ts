@@ -1,0 +1,19 @@
+import type { Socket } from "node:net";
+import { deferred } from "../streams/deferred.ts";
+import type { Transport } from "../streams/duplex.ts";
+import { destroy, readableOf, writableOf } from "./node-stream.ts";
+
+/**
+ * A transport over a connected unix or TCP socket. The socket belongs to the transport. Make it with
+ * `allowHalfOpen: true`, so that what was asked before the other side ended its half is still answered.
+ */
+export function socketTransport(socket: Socket): Transport {
+  const closed = deferred();
+  socket.once("close", () => (socket.errored ? closed.reject(socket.errored) : closed.resolve()));
+  return {
+    readable: readableOf(socket),
+    writable: writableOf(socket),
+    closed: closed.promise,
+    close: (reason) => destroy(socket, reason),
+  };
+}

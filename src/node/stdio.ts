@@ -1,0 +1,52 @@
+import { createReadStream, createWriteStream, fstatSync } from "node:fs";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { isatty } from "node:tty";
+import { deferred } from "../streams/deferred.ts";
+import type { Transport } from "../streams/duplex.ts";
+import { destroy, readableOf, writableOf } from "./node-stream.ts";
+
+/**
+ * A transport over standard input and output, whatever each of them is: pipe, socket, file or device. They
+ * belong to the transport.
+ *
+ * `process.stdout` will not do: it writes to pipes synchronously, and a reader that stops would stop the event loop.
+ *
+ * @throws Error when either is a terminal
+ */
+export function stdioTransport(): Transport {
+  const input: Readable = isPipe(0)
+    ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
+    : createReadStream("", { fd: 0 });
+  const output: Writable = isPipe(1)
+    ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
+    : createWriteStream("", { fd: 1 });
+
+  const closed = deferred();
+  let open = 2;
+  for (const end of [input, output]) {
+    end.once("error", closed.reject);
+    end.once("close", () => {
+      if (--open === 0) closed.resolve();
+    });
+  }
+  return {
+    readable: readableOf(input),
+    writable: writableOf(output),
+    closed: closed.promise,
+    close(reason) {
+      destroy(input, reason);
+      destroy(output, reason);
+    },
+  };
+}
+
+/** Whether a descriptor can be waited for as sockets are; files and devices cannot. */
+function isPipe(fd: 0 | 1): boolean {
+  if (isatty(fd)) {
+    const name = fd === 0 ? "standard input" : "standard output";
+    throw new Error(`${name} is a terminal: NBD is spoken there, so connect it to the other side`);
+  }
+  const stat = fstatSync(fd);
+  return stat.isFIFO() || stat.isSocket();
+}

@@ -1,0 +1,71 @@
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Bytes that came in chunks and are taken in other lengths.
+ *
+ * A chunk belongs to the queue once pushed. `take(n)` gives a view into the chunk where the bytes lie within
+ * one, and copies only where they span several.
+ */
+export class ByteQueue {
+  #chunks: Uint8Array[] = [];
+  /** Index of the first chunk that still holds bytes, and how many of its bytes are gone. */
+  #first = 0;
+  #offset = 0;
+  #length = 0;
+
+  /** How many bytes can be taken. */
+  get length(): number {
+    return this.#length;
+  }
+
+  push(chunk: Uint8Array): void {
+    if (chunk.byteLength === 0) return;
+    this.#chunks.push(chunk);
+    this.#length += chunk.byteLength;
+  }
+
+  /**
+   * Takes the next `n` bytes.
+   * @throws RangeError when fewer are there
+   */
+  take(n: number): Uint8Array {
+    if (n > this.#length) throw new RangeError(`taking ${n} bytes of a queue that holds ${this.#length}`);
+    if (n === 0) return new Uint8Array(0);
+    const chunk = this.#chunks[this.#first]!;
+    const end = this.#offset + n;
+    if (end <= chunk.byteLength) {
+      const view = chunk.subarray(this.#offset, end);
+      this.#advance(n);
+      return view;
+    }
+    const joined = new Uint8Array(n);
+    for (let at = 0; at < n; ) {
+      const next = this.#chunks[this.#first]!;
+      const length = Math.min(next.byteLength - this.#offset, n - at);
+      joined.set(next.subarray(this.#offset, this.#offset + length), at);
+      at += length;
+      this.#advance(length);
+    }
+    return joined;
+  }
+
+  /** Takes the bytes of one chunk, or undefined when the queue is empty. */
+  takeChunk(): Uint8Array | undefined {
+    if (this.#length === 0) return undefined;
+    return this.take(this.#chunks[this.#first]!.byteLength - this.#offset);
+  }
+
+  /** Moves on by `n` bytes, all of them in the first chunk. */
+  #advance(n: number): void {
+    this.#length -= n;
+    this.#offset += n;
+    if (this.#offset < this.#chunks[this.#first]!.byteLength) return;
+    this.#offset = 0;
+    this.#chunks[this.#first++] = EMPTY; // lets the chunk be collected
+    // Dropping used chunks one by one with shift() is quadratic for a queue of many small ones.
+    if (this.#first * 2 >= this.#chunks.length) {
+      this.#chunks = this.#chunks.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+}

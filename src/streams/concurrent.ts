@@ -1,0 +1,149 @@
+import type { Room } from "./budget.ts";
+import type { Layer } from "./duplex.ts";
+import { Ended } from "./ended.ts";
+import { ReadableStream, WritableStream } from "./runtime.ts";
+import { tryClose, tryError } from "./try-close.ts";
+
+export interface ConcurrentOptions<In> {
+  /** How many items may be in flight: started, and their result not yet taken downstream. */
+  limit: number;
+  /** Room for the bytes that the items in flight hold. */
+  room?: Room;
+  /** How many bytes an item holds while it is in flight. Default 0. */
+  weight?(item: In): number;
+  /** A chunk of results is closed when it weighs this much. Default 1 MiB. */
+  chunkWeight?: number;
+}
+
+/**
+ * A layer that does `work` on many items at once; results come in the order in which they are ready, in arrays
+ * of all that were ready when the consumer asked. An undefined result leaves no trace.
+ *
+ * It is a pair and not a TransformStream since `transform()` never runs twice at once. `work` answers for its
+ * own failures: a rejection fails the whole layer. When the writer closes, what is in flight is finished first.
+ */
+export function concurrent<In, Out>(
+  work: (item: In) => Promise<Out | undefined>,
+  options: ConcurrentOptions<In>,
+): Layer<In[], Out[]> {
+  const { limit, room, weight = () => 0, chunkWeight = 1 << 20 } = options;
+  const ready: { result: Out; weight: number }[] = [];
+  let running = 0;
+  let inFlight = 0;
+  let writerClosed = false;
+  let failure: { reason: unknown } | undefined;
+  let wanted = false;
+  let wakeWriter: (() => void) | undefined;
+  let output!: ReadableStreamDefaultController<Out[]>;
+  let input!: WritableStreamDefaultController;
+
+  function release(itemWeight: number) {
+    inFlight--;
+    room?.release(itemWeight);
+    wakeWriter?.();
+  }
+
+  function fail(reason: unknown) {
+    if (failure) return;
+    failure = { reason };
+    tryError(output, reason);
+    tryError(input, reason);
+    for (const { weight } of ready.splice(0)) release(weight);
+    wakeWriter?.();
+  }
+
+  /** Hands on what is ready, if somebody wants it. */
+  function deliver() {
+    if (failure) return;
+    if (wanted && ready.length > 0) {
+      const chunk: Out[] = [];
+      let chunkBytes = 0;
+      let taken = 0;
+      while (taken < ready.length && (taken === 0 || chunkBytes + ready[taken]!.weight <= chunkWeight)) {
+        chunkBytes += ready[taken]!.weight;
+        chunk.push(ready[taken++]!.result);
+      }
+      const items = ready.splice(0, taken);
+      wanted = false;
+      output.enqueue(chunk);
+      for (const { weight } of items) release(weight);
+    }
+    if (writerClosed && running === 0 && ready.length === 0) tryClose(output);
+  }
+
+  async function run(item: In, itemWeight: number) {
+    try {
+      const result = await work(item);
+      running--;
+      if (result === undefined || failure) release(itemWeight);
+      else ready.push({ result, weight: itemWeight });
+      deliver();
+    } catch (error) {
+      running--;
+      release(itemWeight);
+      fail(error);
+    }
+  }
+
+  /** Waits until something was released, or everything is over. */
+  function change(): Promise<void> {
+    return new Promise((resolve) => {
+      wakeWriter = () => {
+        wakeWriter = undefined;
+        resolve();
+      };
+    });
+  }
+
+  const readable = new ReadableStream<Out[]>(
+    {
+      start(c) {
+        output = c;
+      },
+      pull() {
+        wanted = true;
+        deliver();
+      },
+      cancel(reason) {
+        fail(reason ?? new Ended());
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
+  const writable = new WritableStream<In[]>({
+    start(c) {
+      input = c;
+      c.signal.addEventListener("abort", () => {
+        if (!(c.signal.reason instanceof Ended)) fail(c.signal.reason);
+        wakeWriter?.();
+      });
+    },
+    async write(items) {
+      for (const item of items) {
+        const itemWeight = weight(item);
+        while (inFlight >= limit && !failure) await change();
+        const wait = failure ? undefined : room?.acquire(itemWeight);
+        if (wait) await wait;
+        if (failure) {
+          if (wait) room?.release(itemWeight);
+          throw failure.reason;
+        }
+        inFlight++;
+        running++;
+        run(item, itemWeight);
+      }
+    },
+    close() {
+      writerClosed = true;
+      deliver();
+    },
+    abort(reason) {
+      if (!(reason instanceof Ended)) return fail(reason);
+      writerClosed = true;
+      deliver();
+    },
+  });
+
+  return { readable, writable };
+}

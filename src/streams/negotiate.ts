@@ -1,0 +1,82 @@
+import { ByteQueue } from "./byte-queue.ts";
+import type { Duplex } from "./duplex.ts";
+import { type Parser, Parsing, UnexpectedEndError } from "./parse.ts";
+import type { Payload } from "./payload.ts";
+import { ReadableStream } from "./runtime.ts";
+
+/** What a dialogue speaks with: one message at a time, each side in turn. */
+export interface Dialogue {
+  /**
+   * Reads one message.
+   * @param what what is being read, for the error message
+   * @throws UnexpectedEndError when the other side ends before the message is complete
+   * @throws what the parser throws
+   */
+  read<T>(parser: Parser<T>, what: string): Promise<T>;
+  /** Sends bytes; settles when the transport has taken them. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** The bytes that a dialogue left, and the channel to go on with. */
+export interface DialogueOutcome<T> {
+  result: T;
+  /** The channel from the first byte that the dialogue did not take. */
+  rest: Duplex<Uint8Array, Payload>;
+}
+
+/**
+ * Runs a dialogue at the start of a channel and returns its result and the untouched rest of the channel. The
+ * dialogue's read never takes a byte more than its parsers ask for, so what the other side sent ahead is not
+ * lost. When the dialogue throws, both streams are ended with its error.
+ */
+export async function negotiate<T>(
+  channel: Duplex<Uint8Array, Payload>,
+  dialogue: (dialogue: Dialogue) => Promise<T>,
+): Promise<DialogueOutcome<T>> {
+  const reader = channel.readable.getReader();
+  const writer = channel.writable.getWriter();
+  writer.closed.catch(() => {});
+  const queue = new ByteQueue();
+
+  async function read<M>(parser: Parser<M>, what: string): Promise<M> {
+    const parsing = new Parsing(parser, what);
+    for (;;) {
+      const message = parsing.advance(queue);
+      if (message) return message.value;
+      const { done, value } = await reader.read();
+      if (done) throw new UnexpectedEndError(`the connection ended where a ${what} was expected`);
+      queue.push(value);
+    }
+  }
+
+  try {
+    const result = await dialogue({ read, write: (bytes) => writer.write(bytes) });
+    writer.releaseLock();
+    return { result, rest: { readable: unread(queue, reader), writable: channel.writable } };
+  } catch (error) {
+    // Closed rather than aborted: what was sent last, an error reply, must still go out.
+    writer.close().catch(() => {});
+    reader.cancel(error).catch(() => {});
+    throw error;
+  }
+}
+
+/** The rest of a stream, from the bytes in `queue` on. */
+function unread(
+  queue: ByteQueue,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const left = queue.takeChunk();
+        if (left) return controller.enqueue(left);
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

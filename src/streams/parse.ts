@@ -1,0 +1,101 @@
+import { ByteQueue } from "./byte-queue.ts";
+import type { Layer } from "./duplex.ts";
+import { transform } from "./transform.ts";
+
+/**
+ * A parser of one message: a synchronous generator that yields the number of bytes it needs next, is given
+ * exactly these, and returns the message. The bytes may be a view into what arrived.
+ */
+export type Parser<T> = Generator<number, T, Uint8Array>;
+
+/** The bytes ended inside a message. */
+export class UnexpectedEndError extends Error {
+  override name = "UnexpectedEndError";
+}
+
+/** One parser at work on a queue of bytes that fills in its own time. */
+export class Parsing<T> {
+  readonly #parser: Parser<T>;
+  readonly #name: string;
+  #step: IteratorResult<number, T>;
+  #started = false;
+
+  /** @param name what is being parsed, for the error message */
+  constructor(parser: Parser<T>, name = "message") {
+    this.#parser = parser;
+    this.#name = name;
+    this.#step = parser.next();
+  }
+
+  /**
+   * Goes on as far as the queue's bytes last. Returns the result once the message is complete; never takes a
+   * byte beyond it.
+   * @throws what the parser throws
+   */
+  advance(queue: ByteQueue): { value: T } | undefined {
+    while (!this.#step.done) {
+      const need = this.#step.value;
+      if (queue.length < need) return undefined;
+      this.#started = true;
+      this.#step = this.#parser.next(queue.take(need));
+    }
+    return { value: this.#step.value };
+  }
+
+  /**
+   * The bytes have ended: fine between two messages, an error inside one.
+   * @throws UnexpectedEndError
+   */
+  end(queue: ByteQueue): void {
+    if (!this.#started && queue.length === 0) return;
+    const needed = this.#step.done ? 0 : this.#step.value;
+    throw new UnexpectedEndError(
+      `the data ended inside a ${this.#name}: ${queue.length} bytes of the next ${needed} were there`,
+    );
+  }
+}
+
+export interface ParseOptions<T> {
+  /** What a message is called in error messages. */
+  name?: string;
+  /** Whether this message is the last one: the layer ends with it, whatever else was sent. */
+  isLast?(message: T): boolean;
+}
+
+/**
+ * A layer from bytes to messages: each chunk out is the array of all messages that a chunk in completed.
+ *
+ * `next` makes the parser of the next message. An end of the bytes between messages ends the layer, one inside
+ * a message fails it with UnexpectedEndError, as does whatever the parser throws. Messages that were complete
+ * before a bad one are handed on first.
+ */
+export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
+  const queue = new ByteQueue();
+  let parsing = new Parsing(next(), options.name);
+  return transform<Uint8Array, T[]>({
+    transform(chunk, controller) {
+      queue.push(chunk);
+      const messages: T[] = [];
+      try {
+        for (;;) {
+          const message = parsing.advance(queue);
+          if (!message) break;
+          messages.push(message.value);
+          if (options.isLast?.(message.value)) {
+            controller.enqueue(messages);
+            controller.end();
+            return;
+          }
+          parsing = new Parsing(next(), options.name);
+        }
+      } catch (error) {
+        if (messages.length > 0) controller.enqueue(messages);
+        throw error;
+      }
+      if (messages.length > 0) controller.enqueue(messages);
+    },
+    flush() {
+      parsing.end(queue);
+    },
+  });
+}

@@ -1,0 +1,66 @@
+import { ReadableStream } from "./runtime.ts";
+import { tryClose, tryError } from "./try-close.ts";
+
+export interface PushOptions {
+  /** Called when the consumer has made room again after `push()` returned false. */
+  resume?(): void;
+  /** Called once when the consumer cancels; nothing must be pushed afterwards (it would be ignored). */
+  cancel?(reason: unknown): void | Promise<void>;
+  /** How much may be queued before `push()` says stop, in the unit of `size`. Default 1. */
+  highWaterMark?: number;
+}
+
+/** A ReadableStream fed from outside, for sources that push: sockets, WebSockets, events. */
+export interface Push<T> {
+  readonly readable: ReadableStream<T>;
+  /**
+   * Queues a chunk. The chunk is always taken, as a source that pushes cannot take it back; **false asks the
+   * source to pause** until `resume()` is called.
+   */
+  push(chunk: T): boolean;
+  /** Ends the stream after what is queued. Harmless when it has ended already. */
+  close(): void;
+  /** Fails the stream at once and drops what is queued. Harmless when it has ended already. */
+  error(reason: unknown): void;
+}
+
+/** Makes a push source of chunks; `size` measures a chunk (default: each counts 1). */
+export function push<T>(options: PushOptions = {}, size: (chunk: T) => number = () => 1): Push<T> {
+  let controller!: ReadableStreamDefaultController<T>;
+  let live = true;
+  let paused = false;
+  const readable = new ReadableStream<T>(
+    {
+      start(c) {
+        controller = c;
+      },
+      pull() {
+        if (!paused) return;
+        paused = false;
+        options.resume?.();
+      },
+      cancel(reason) {
+        live = false;
+        return options.cancel?.(reason);
+      },
+    },
+    { highWaterMark: options.highWaterMark ?? 1, size },
+  );
+  return {
+    readable,
+    push(chunk) {
+      if (!live) return false;
+      controller.enqueue(chunk);
+      paused = (controller.desiredSize ?? 0) <= 0;
+      return !paused;
+    },
+    close() {
+      live = false;
+      tryClose(controller);
+    },
+    error(reason) {
+      live = false;
+      tryError(controller, reason);
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/**
+ * The stream constructors that everything here is made with, chosen once: the runtime's own where it has all
+ * three, else all three from web-streams-polyfill. Never a mixture, as native and polyfilled streams do not
+ * pipe into each other.
+ */
+import * as polyfill from "web-streams-polyfill";
+
+const complete =
+  typeof globalThis.ReadableStream?.prototype?.pipeTo === "function" &&
+  typeof globalThis.WritableStream === "function" &&
+  typeof globalThis.TransformStream === "function";
+
+const source = complete ? globalThis : (polyfill as unknown as typeof globalThis);
+
+export const ReadableStream = source.ReadableStream;
+export type ReadableStream<T> = globalThis.ReadableStream<T>;
+
+export const WritableStream = source.WritableStream;
+export type WritableStream<T> = globalThis.WritableStream<T>;
+
+export const TransformStream = source.TransformStream;
+export type TransformStream<I, O> = globalThis.TransformStream<I, O>;

@@ -1,0 +1,6 @@
+export {
+  WebSocketError,
+  type WebSocketLike,
+  type WebSocketTransportOptions,
+  webSocket,
+} from "./websocket.ts";

@@ -1,0 +1,196 @@
+import { deferred } from "../streams/deferred.ts";
+import type { Transport } from "../streams/duplex.ts";
+import { Ended } from "../streams/ended.ts";
+import { byteLength, type Payload } from "../streams/payload.ts";
+import { push } from "../streams/push.ts";
+import { WritableStream } from "../streams/runtime.ts";
+import { tryError } from "../streams/try-close.ts";
+
+/** The WebSocket failed, or its other side ended it as a failure. */
+export class WebSocketError extends Error {
+  override name = "WebSocketError";
+}
+
+interface SocketEvent {
+  readonly data?: unknown;
+  readonly code?: number;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/**
+ * What is needed of a WebSocket: the browser's has it, and so has that of the package `ws`. Their declarations
+ * of `send` and `addEventListener` have no common type but this.
+ */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  send(data: never): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: never, listener: never): void;
+  /** `ws` only: stops and resumes reading from the network. */
+  pause?(): void;
+  resume?(): void;
+  /** `ws` only: ends the connection without the closing handshake. */
+  terminate?(): void;
+}
+
+export interface WebSocketTransportOptions {
+  /** Bytes that may wait to be sent before a write waits. Default 4 MiB. */
+  sendBuffer?: number;
+  /** Bytes that may wait to be read. Beyond them `ws` stops reading; see `receiveLimit` for browsers. Default 1 MiB. */
+  receiveBuffer?: number;
+  /**
+   * Bytes that may wait to be read from a WebSocket that cannot be paused, a browser's, before the connection is
+   * given up. Default 64 MiB.
+   */
+  receiveLimit?: number;
+}
+
+const CONNECTING = 0;
+const OPEN = 1;
+/** Milliseconds between two looks at `bufferedAmount`, of whose decrease no event tells. */
+const DRAIN_INTERVAL = 4;
+/** Milliseconds that the other side is given to answer a close frame. */
+const CLOSE_TIME = 1000;
+/** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
+const GONE = new Set([1000, 1001, 1005, 1006]);
+/** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+
+/**
+ * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
+ * is a binary message; message boundaries mean nothing. A Blob is sent as it is.
+ *
+ * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
+ */
+export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
+  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const closed = deferred();
+  const opened = deferred();
+  let problem: string | undefined;
+  let over = false;
+  let writer!: WritableStreamDefaultController;
+  let wake: (() => void) | undefined;
+  let impatience: ReturnType<typeof setTimeout> | undefined;
+
+  socket.binaryType = "arraybuffer";
+  if (socket.readyState === OPEN) opened.resolve();
+
+  const incoming = push<Uint8Array>(
+    {
+      highWaterMark: receiveBuffer,
+      resume: () => socket.resume?.(),
+      cancel(reason) {
+        if (!(reason instanceof Ended)) close(reason);
+      },
+    },
+    byteLength,
+  );
+  let waiting = 0;
+
+  function finish(error?: unknown) {
+    if (over) return;
+    over = true;
+    if (error === undefined) {
+      incoming.close();
+      closed.resolve();
+    } else {
+      incoming.error(error);
+      closed.reject(error);
+    }
+    opened.reject(error ?? new Ended("the WebSocket was closed"));
+    tryError(writer, error ?? new Ended("the WebSocket was closed"));
+    wake?.();
+  }
+
+  function close(reason?: unknown) {
+    if (over) return;
+    finish(reason);
+    hangUp(...closeFrame(reason));
+  }
+
+  /** Sends the close frame; one side alone must be able to end it where the other does not answer. */
+  function hangUp(code: number, reason?: string) {
+    socket.resume?.();
+    socket.close(code, reason);
+    if (socket.terminate) impatience = setTimeout(() => socket.terminate?.(), CLOSE_TIME);
+  }
+
+  function on(type: "open" | "message" | "error" | "close", listener: (event: SocketEvent) => void) {
+    socket.addEventListener(type as never, listener as never);
+  }
+
+  on("open", () => opened.resolve());
+  on("message", ({ data }) => {
+    wake?.();
+    if (over) return;
+    if (!(data instanceof ArrayBuffer)) {
+      const hint = "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
+      return close(new WebSocketError(hint));
+    }
+    if (incoming.push(new Uint8Array(data))) {
+      waiting = 0;
+    } else if (socket.pause) {
+      socket.pause();
+    } else {
+      waiting += data.byteLength;
+      if (waiting > receiveLimit)
+        close(new WebSocketError(`${waiting} bytes came in faster than they were read`));
+    }
+  });
+  on("error", ({ message }) => {
+    problem = message || "the connection failed";
+  });
+  on("close", ({ code = 1006, reason = "" }) => {
+    clearTimeout(impatience);
+    if (problem !== undefined) finish(new WebSocketError(problem));
+    else if (GONE.has(code)) finish();
+    else finish(new WebSocketError(reason || `the other side closed the WebSocket with code ${code}`));
+  });
+
+  /** Waits until there is room to send. A message that comes in is a reason to look, as timers are slow in hidden pages. */
+  async function drain() {
+    while (!over && socket.bufferedAmount > sendBuffer) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, DRAIN_INTERVAL);
+        function done() {
+          clearTimeout(timer);
+          wake = undefined;
+          resolve();
+        }
+        wake = done;
+      });
+    }
+  }
+
+  const writable = new WritableStream<Payload>({
+    start(controller) {
+      writer = controller;
+      controller.signal.addEventListener("abort", () => wake?.());
+    },
+    async write(chunk) {
+      if (socket.readyState === CONNECTING) await opened.promise;
+      if (over) throw new Ended("the WebSocket was closed");
+      socket.send(chunk as never);
+      if (socket.bufferedAmount > sendBuffer) await drain();
+    },
+    async close() {
+      // What was sent is delivered before the close frame.
+      if (!over) hangUp(1000);
+      await closed.promise.catch(() => {});
+    },
+    abort: (reason) => close(reason),
+  });
+
+  return { readable: incoming.readable, writable, closed: closed.promise, close };
+}
+
+function closeFrame(reason: unknown): [number, string?] {
+  if (reason === undefined || reason instanceof Ended) return [1000];
+  const words = reason instanceof Error ? reason.message : String(reason);
+  let text = words;
+  while (new TextEncoder().encode(text).byteLength > MAX_REASON) text = text.slice(0, -1);
+  return [4000, text];
+}

@@ -1,0 +1,13 @@
+/** How many lines are kept. A log without end makes a page slow. */
+const LINES = 200;
+
+/** Makes a function that adds a line with the time of day to a list. */
+export function createLog(list: HTMLOListElement): (line: string) => void {
+  return (line) => {
+    const item = document.createElement("li");
+    item.textContent = `${new Date().toLocaleTimeString()}  ${line}`;
+    list.append(item);
+    while (list.childElementCount > LINES) list.firstElementChild?.remove();
+    list.scrollTop = list.scrollHeight;
+  };
+}
