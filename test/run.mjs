@@ -11,6 +11,7 @@ const uvu = ["--import", "tsx", "node_modules/uvu/bin.js", "test", pattern ?? "\
 
 const child = spawn("node_modules/.bin/c8", [...coverage, process.execPath, ...uvu], {
   stdio: ["ignore", "pipe", "inherit"],
+  env: { ...process.env, NO_COLOR: "1" },
 });
 let output = "";
 child.stdout.on("data", (chunk) => {
@@ -21,9 +22,7 @@ child.stdout.on("data", (chunk) => {
 const deadline = setTimeout(() => child.kill("SIGKILL"), 20 * 60_000);
 child.on("close", (status) => {
   clearTimeout(deadline);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: uvu colours its figures
-  const figure = (name) =>
-    Number(output.replace(/\x1b\[\d+m/g, "").match(new RegExp(`^\\s*${name}:\\s+(\\d+)`, "m"))?.[1] ?? 0);
+  const figure = (name) => Number(output.match(new RegExp(`^\\s*${name}:\\s+(\\d+)`, "m"))?.[1] ?? 0);
   const total = figure("Total");
   const passed = figure("Passed");
   const skipped = figure("Skipped");
