@@ -13,5 +13,17 @@ export { replyEncoder } from "./server/reply-encoder.ts";
 export { type RequestHandlerOptions, requestHandler } from "./server/request-handler.ts";
 export { request, requestParser } from "./server/request-parser.ts";
 export { type TransmissionOptions, transmission } from "./server/transmission.ts";
-export { byteCount, type Field, type Struct, type StructValue, struct, u16, u32, u64 } from "./struct.ts";
+export {
+  byteCount,
+  type Field,
+  type Magic,
+  magic,
+  type NextField,
+  type Struct,
+  type StructValue,
+  struct,
+  u16,
+  u32,
+  u64,
+} from "./struct.ts";
 export type { NbdReply, NbdRequest, Negotiated } from "./transmission.ts";

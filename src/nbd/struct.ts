@@ -8,11 +8,6 @@ export interface Field<T> {
   set(view: DataView, at: number, value: T): void;
 }
 
-/** A field that has always the same value: written by itself, checked when read, no part of the message. */
-export interface Constant extends Field<number | bigint> {
-  readonly constant: number | bigint;
-}
-
 export const u16: Field<number> = {
   size: 2,
   get: (view, at) => view.getUint16(at),
@@ -45,16 +40,18 @@ export const byteCount: Field<number> = {
   },
 };
 
-/** A field that always has this value. */
-export function constant(field: Field<number> | Field<bigint>, value: number | bigint): Constant {
-  return { ...(field as Field<number | bigint>), constant: value };
+/** What a message begins with, always the same: written by itself, checked when read, no part of the value. */
+export interface Magic {
+  readonly field: Field<unknown>;
+  readonly value: number | bigint;
 }
 
-type Fields = Readonly<Record<string, Field<number> | Field<bigint> | Constant>>;
+export function magic<T extends number | bigint>(field: Field<T>, value: T): Magic {
+  return { field: field as Field<unknown>, value };
+}
 
-type ValueOf<F> = {
-  -readonly [K in keyof F as F[K] extends Constant ? never : K]: F[K] extends Field<infer T> ? T : never;
-};
+/** Takes the next field of a message that is being read. */
+export type NextField = <T>(field: Field<T>) => T;
 
 /** The fixed part of a message, declared once: how long it is, how it is read and how it is written. */
 export interface Struct<T> {
@@ -62,7 +59,7 @@ export interface Struct<T> {
   readonly size: number;
   /**
    * Reads the fields from the first `size` bytes.
-   * @throws ProtocolError when a constant field has another value
+   * @throws ProtocolError when the magic is another one
    */
   decode(bytes: Uint8Array): T;
   /** Writes the fields into `into` at `at`, by default into a new array. */
@@ -74,35 +71,60 @@ export interface Struct<T> {
 /** The type of a struct's value: `type Request = StructValue<typeof Request>`. */
 export type StructValue<S> = S extends Struct<infer T> ? T : never;
 
-/** Declares the fixed part of a message. `name` is what error messages call it. */
-export function struct<F extends Fields>(name: string, fields: F): Struct<ValueOf<F>> {
-  type Value = ValueOf<F>;
-  const entries = Object.entries(fields) as [string, Field<number | bigint> & Partial<Constant>][];
-  const size = entries.reduce((sum, [, field]) => sum + field.size, 0);
+/**
+ * Declares the fixed part of a message: its fields in the order in which they stand on the wire.
+ *
+ *     struct("simple reply", (field) => ({ error: field(u32), cookie: field(u64) }), magic(u32, 0x67446698))
+ *
+ * The declaration is a function since an object literal, run for each message, is read three times as fast as a
+ * table of fields.
+ *
+ * @param name what error messages call it
+ */
+export function struct<T extends object>(
+  name: string,
+  declare: (field: NextField) => T,
+  begin?: Magic,
+): Struct<T> {
+  const fields: Field<unknown>[] = [];
+  const keys = Object.keys(
+    declare(<F>(field: Field<F>) => {
+      fields.push(field as Field<unknown>);
+      return undefined as F;
+    }),
+  ) as (keyof T)[];
+  const first = begin?.field.size ?? 0;
+  const size = fields.reduce((sum, field) => sum + field.size, first);
 
-  function decode(bytes: Uint8Array): Value {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-    const value: Record<string, number | bigint> = {};
-    let at = 0;
-    for (const [key, field] of entries) {
-      const read = field.get(view, at);
-      at += field.size;
-      if (field.constant === undefined) value[key] = read;
-      else if (read !== field.constant) {
-        throw new ProtocolError(
-          `a ${name} began with 0x${read.toString(16)} where its ${key} 0x${field.constant.toString(16)} was expected`,
-        );
-      }
-    }
-    return value as Value;
+  let view: DataView;
+  let position = 0;
+  function next<F>(field: Field<F>): F {
+    const value = field.get(view, position);
+    position += field.size;
+    return value;
   }
 
-  function encode(value: Value, into = new Uint8Array(size), at = 0): Uint8Array {
-    const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
-    for (const [key, field] of entries) {
-      field.set(view, at, field.constant ?? (value as Record<string, number | bigint>)[key]!);
-      at += field.size;
+  function decode(bytes: Uint8Array): T {
+    view = new DataView(bytes.buffer, bytes.byteOffset, size);
+    position = 0;
+    if (begin) {
+      const found = next(begin.field) as number | bigint;
+      if (found !== begin.value) {
+        const [is, expected] = [found, begin.value].map((number) => `0x${number.toString(16)}`);
+        throw new ProtocolError(`a ${name} began with ${is} where ${expected} was expected`);
+      }
     }
+    return declare(next);
+  }
+
+  function encode(value: T, into = new Uint8Array(size), at = 0): Uint8Array {
+    const target = new DataView(into.buffer, into.byteOffset, into.byteLength);
+    begin?.field.set(target, at, begin.value);
+    let to = at + first;
+    fields.forEach((field, i) => {
+      field.set(target, to, value[keys[i]!]);
+      to += field.size;
+    });
     return into;
   }
 

@@ -2,23 +2,22 @@ import type { Dialogue } from "../../streams/negotiate.ts";
 import { concat } from "../../streams/payload.ts";
 import { Info, MAX_PAYLOAD, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
-import { byteCount, constant, type StructValue, struct, u16, u32 } from "../struct.ts";
+import { byteCount, magic, type StructValue, struct, u16, u32 } from "../struct.ts";
 import type { Negotiated } from "../transmission.ts";
 import { decodeName, isOffered } from "./name.ts";
 import { type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
 import { isError, receivedReply, refusal } from "./option-reply.ts";
 
-const InfoExport = struct("NBD_INFO_EXPORT", {
-  type: constant(u16, Info.EXPORT),
-  size: byteCount,
-  flags: u16,
-});
-const InfoBlockSize = struct("NBD_INFO_BLOCK_SIZE", {
-  type: constant(u16, Info.BLOCK_SIZE),
-  minimum: u32,
-  preferred: u32,
-  maximum: u32,
-});
+const InfoExport = struct(
+  "NBD_INFO_EXPORT",
+  (field) => ({ size: field(byteCount), flags: field(u16) }),
+  magic(u16, Info.EXPORT),
+);
+const InfoBlockSize = struct(
+  "NBD_INFO_BLOCK_SIZE",
+  (field) => ({ minimum: field(u32), preferred: field(u32), maximum: field(u32) }),
+  magic(u16, Info.BLOCK_SIZE),
+);
 type InfoBlockSize = StructValue<typeof InfoBlockSize>;
 
 /** How many replies a server may send before its last one. There are four types of information. */
