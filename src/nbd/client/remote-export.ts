@@ -20,7 +20,7 @@ interface Window {
   outstanding: number;
 }
 
-const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 23 };
+const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 22 };
 
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
 const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19 };

@@ -10,7 +10,7 @@ import { claimSocketPath } from "./socket-path.ts";
 
 /** Bytes of payload in flight for all local clients of the process, and at most for one of them. */
 export const PROCESS_BUDGET = 1 << 26;
-const CLIENT_SHARE = 1 << 23;
+const CLIENT_SHARE = 1 << 22;
 
 /** Milliseconds that clients are given to take their last replies and hang up. */
 const GOODBYE_TIME = 200;
