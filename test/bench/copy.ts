@@ -7,11 +7,10 @@
  */
 import { execFileSync, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { WebSocket, WebSocketServer } from "ws";
-import { program, Sandbox, until } from "../harness.ts";
+import { type Running, Sandbox } from "../harness.ts";
+import { MIB, memory, startPath } from "./path.ts";
 
-const MIB = 1 << 20;
 const MESSAGE = 1 << 18;
 
 /** The child of the bare stream: sends what it is asked to. */
@@ -46,12 +45,6 @@ async function bareStream(bytes: number): Promise<number> {
   return bytes / 1000 / milliseconds;
 }
 
-/** Peak memory of a process in MiB. */
-function peak(pid: number): number {
-  const kib = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "ascii"))?.[1];
-  return Math.round(Number(kib) / 1024);
-}
-
 function timed(run: () => void): number {
   const start = performance.now();
   run();
@@ -63,26 +56,14 @@ async function main() {
   const bytes = mib * MIB;
   const sandbox = new Sandbox();
   try {
-    const image = sandbox.path("image");
-    const file = openSync(image, "w");
-    for (let i = 0; i < mib; i++) writeSync(file, randomBytes(MIB));
-    closeSync(file);
-    const socket = sandbox.path("nbd.sock");
-    const config = sandbox.path("config.json");
-    await import("node:fs/promises").then(({ writeFile }) =>
-      writeFile(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } })),
-    );
+    const { image, uri, gateway, serve } = await startPath(sandbox, mib);
+    const peak = ({ pid }: Running) => memory(pid, "VmHWM");
 
-    const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
-    await until("the gateway listens", () => gateway.stdout.includes("\n"));
-    const serve = sandbox.start(program("nbd-serve"), [image, gateway.stdout.trim().replace("http", "ws")]);
-    await until("the export is offered", () => gateway.stderr.includes("bytes"));
-
-    const idle = [peak(gateway.pid), peak(serve.pid)];
+    const idle = [peak(gateway), peak(serve)];
     const nbdcopy = (uri: string) => execFileSync("nbdcopy", [uri, "null:"], { stdio: "inherit" });
     // nbdcopy runs synchronously here: nothing of ours must run in this process.
-    const ours = timed(() => nbdcopy(`nbd+unix:///?socket=${socket}`));
-    const peaks = [peak(gateway.pid), peak(serve.pid)];
+    const ours = timed(() => nbdcopy(uri));
+    const peaks = [peak(gateway), peak(serve)];
     const nbdkit = timed(() =>
       execFileSync("nbdkit", ["-U", "-", "file", image, "--run", 'nbdcopy "$uri" null:'], {
         stdio: "inherit",

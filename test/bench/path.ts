@@ -1,0 +1,36 @@
+/** The path that several benchmarks measure: an image behind nbd-serve, a gateway, a unix socket. */
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { program, type Running, type Sandbox, until } from "../harness.ts";
+
+export const MIB = 1 << 20;
+
+export interface Path {
+  image: string;
+  uri: string;
+  gateway: Running;
+  serve: Running;
+}
+
+/** Makes an image of random bytes and starts both programs around it. */
+export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Path> {
+  const image = sandbox.path("image");
+  const file = openSync(image, "w");
+  for (let i = 0; i < mebibytes; i++) writeSync(file, randomBytes(MIB));
+  closeSync(file);
+  const socket = sandbox.path("nbd.sock");
+  const config = sandbox.path("config.json");
+  writeFileSync(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } }));
+
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  await until("the gateway listens", () => gateway.stdout.includes("\n"));
+  const serve = sandbox.start(program("nbd-serve"), [image, gateway.stdout.trim().replace("http", "ws")]);
+  await until("the export is offered", () => gateway.stderr.includes("bytes"));
+  return { image, uri: `nbd+unix:///?socket=${socket}`, gateway, serve };
+}
+
+/** Memory of a process in MiB: now, or the most it ever had. */
+export function memory(pid: number, field: "VmRSS" | "VmHWM"): number {
+  const kib = new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "ascii"))?.[1];
+  return Math.round(Number(kib) / 1024);
+}
