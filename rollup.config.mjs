@@ -51,7 +51,7 @@ export default [
     output: { file: "dist/browser/nbd-proxy.js", format: "es" },
   },
   {
-    input: "src/NBDServer.ts",
+    input: "web/nbd.ts",
     plugins: typescript({ minify: true }),
     output: {
       file: "dist/web/js/nbd.js",
