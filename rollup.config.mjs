@@ -53,12 +53,7 @@ export default [
   {
     input: "web/nbd.ts",
     plugins: typescript({ minify: true }),
-    output: {
-      file: "dist/web/js/nbd.js",
-      format: "iife",
-      name: "nbd",
-      footer: "var NBDServer = nbd.NBDServer;",
-    },
+    output: { file: "dist/web/js/nbd.js", format: "iife", name: "NBDServer", exports: "default" },
   },
   {
     input: "web/page.ts",
