@@ -1,0 +1,301 @@
+import { deferred } from "../streams/deferred.ts";
+import type { Layer, Transport } from "../streams/duplex.ts";
+import { Ended } from "../streams/ended.ts";
+import { join } from "../streams/join.ts";
+import { bytesOf, concat, type Payload } from "../streams/payload.ts";
+import { ReadableStream, WritableStream } from "../streams/runtime.ts";
+import { tryClose, tryError } from "../streams/try-close.ts";
+import { type Conversation, type Message, otherSide, type Side } from "./conversation.ts";
+
+/** A side did not say what the recording has. */
+export class ReplayError extends Error {
+  override name = "ReplayError";
+  /** The side that was listened to. */
+  readonly from: Side;
+  /** Where the first difference is: bytes from the beginning of what this side says. */
+  readonly offset: number;
+  /** The byte in the recording; undefined where the recording has ended. */
+  readonly expected: number | undefined;
+  /** The byte that came; undefined where none did. */
+  readonly actual: number | undefined;
+  /** The line of the recording's text, where it was read from one. */
+  readonly line: number | undefined;
+
+  constructor(problem: string, at: Pick<ReplayError, "from" | "offset" | "expected" | "actual" | "line">) {
+    super(at.line === undefined ? problem : `${problem} (line ${at.line} of the recording)`);
+    this.from = at.from;
+    this.offset = at.offset;
+    this.expected = at.expected;
+    this.actual = at.actual;
+    this.line = at.line;
+  }
+}
+
+export interface ReplayOptions {
+  /** The side to play. */
+  as: Side;
+  /** The longest chunk that is sent, in bytes. Default: as many as can be. */
+  chunkSize?: number;
+  /** Milliseconds without a byte from the other side after which what is missing counts as missing. Default 10,000; 0: never. */
+  timeout?: number;
+}
+
+/** A transport at whose other end a recording is. */
+export interface Replay extends Transport {
+  /**
+   * Resolves when all that was recorded has been said, by both sides; rejects with ReplayError at the first
+   * difference, or with the reason with which the transport was closed. It is safe to ignore.
+   */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Plays one side of a recorded conversation to code that is the other one, offline:
+ *
+ *     const server = replay(parseConversation(text), { as: "server", chunkSize: 1 });
+ *     const remote = await nbdClient(server);
+ *     // … what the recorded client did …
+ *     await server.done;
+ *
+ * Nothing is said before the other side has said all that comes earlier in the recording. When everything has been
+ * said the played side ends; what the other side says after that still is a difference, and `closed` rejects.
+ * At a difference both streams fail with the ReplayError, and so do `done` and `closed`.
+ */
+export function replay(conversation: Conversation, options: ReplayOptions): Replay {
+  const { as, chunkSize = Number.POSITIVE_INFINITY, timeout = 10_000 } = options;
+  if (!(chunkSize >= 1)) throw new RangeError(`a chunk size of ${chunkSize} bytes`);
+  const listensTo = otherSide(as);
+  const heard = conversation.filter(({ from }) => from === listensTo);
+  const expected = concat(heard.map(({ bytes }) => bytes));
+  const turns = turnsOf(conversation, as);
+  const said = concat(turns.map(({ bytes }) => bytes));
+
+  const done = deferred();
+  const closed = deferred();
+  let received = 0;
+  let sent = 0;
+  let turn = 0;
+  let open = 2;
+  let over = false;
+  let wake: (() => void) | undefined;
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  let output!: ReadableStreamDefaultController<Uint8Array>;
+  let input!: WritableStreamDefaultController;
+
+  function fail(reason: unknown) {
+    if (over) return;
+    over = true;
+    clearTimeout(patience);
+    done.reject(reason);
+    closed.reject(reason);
+    tryError(output, reason);
+    tryError(input, reason);
+    wake?.();
+  }
+
+  function endOne() {
+    if (--open > 0 || over) return;
+    over = true;
+    closed.resolve();
+  }
+
+  const isComplete = () => received === expected.byteLength && sent === said.byteLength;
+
+  /** Takes note of progress: the other side's time begins anew, or there is nothing to wait for any more. */
+  function progress() {
+    clearTimeout(patience);
+    if (over) return;
+    if (isComplete()) {
+      done.resolve();
+      endReadable();
+    } else if (timeout > 0) {
+      patience = setTimeout(() => fail(missing(`nothing more came for ${timeout} ms`)), timeout);
+    }
+  }
+
+  let readableEnded = false;
+  function endReadable() {
+    if (readableEnded) return;
+    readableEnded = true;
+    tryClose(output);
+    wake?.();
+    endOne();
+  }
+
+  function missing(what: string): ReplayError {
+    if (received < expected.byteLength) {
+      const wanted = expected[received]!;
+      const problem = `the ${listensTo}'s byte ${received} is missing, 0x${hex(wanted)} was recorded: ${what}`;
+      return difference(problem, received, wanted, undefined);
+    }
+    const left = said.byteLength - sent;
+    return difference(`the ${listensTo} left ${left} bytes unread: ${what}`, received, undefined, undefined);
+  }
+
+  function difference(problem: string, offset: number, wanted?: number, actual?: number): ReplayError {
+    return new ReplayError(problem, {
+      from: listensTo,
+      offset,
+      expected: wanted,
+      actual,
+      line: lineAt(heard, offset),
+    });
+  }
+
+  /** Compares what came with what was recorded. */
+  function listen(bytes: Uint8Array) {
+    for (const byte of bytes) {
+      const wanted = expected[received];
+      if (byte !== wanted) {
+        const recorded = wanted === undefined ? "the recording has ended" : `0x${hex(wanted)} was recorded`;
+        throw difference(
+          `the ${listensTo}'s byte ${received} is 0x${hex(byte)}, ${recorded}`,
+          received,
+          wanted,
+          byte,
+        );
+      }
+      received++;
+    }
+  }
+
+  const readable = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        output = controller;
+      },
+      async pull() {
+        while (!over && !readableEnded) {
+          while (turn < turns.length && turns[turn]!.end <= sent) turn++;
+          const next = turns[turn];
+          if (next && next.after <= received) {
+            const end = Math.min(next.end, sent + chunkSize);
+            // A copy, as a chunk belongs to whoever reads it.
+            output.enqueue(said.slice(sent, end));
+            sent = end;
+            return progress();
+          }
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      },
+      cancel(reason) {
+        if (sent < said.byteLength) {
+          fail(reason === undefined || reason instanceof Ended ? missing("it stopped reading") : reason);
+        } else if (!readableEnded) {
+          readableEnded = true;
+          wake?.();
+          endOne();
+        }
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
+  function endWritable(reason?: unknown) {
+    if (received < expected.byteLength) {
+      fail(reason === undefined || reason instanceof Ended ? missing("it ended") : reason);
+    } else endOne();
+  }
+
+  const writable = new WritableStream<Payload>({
+    start(controller) {
+      input = controller;
+    },
+    async write(chunk) {
+      try {
+        listen(await bytesOf(chunk));
+      } catch (error) {
+        fail(error);
+        throw error;
+      }
+      progress();
+      wake?.();
+    },
+    close: () => endWritable(),
+    abort: (reason) => endWritable(reason),
+  });
+
+  progress();
+  return {
+    readable,
+    writable,
+    done: done.promise,
+    closed: closed.promise,
+    close(reason) {
+      if (over) return;
+      if (reason !== undefined && !(reason instanceof Ended)) return fail(reason);
+      if (!isComplete()) return fail(missing("the transport was closed"));
+      over = true;
+      closed.resolve();
+      tryClose(output);
+      tryError(input, new Ended());
+    },
+  };
+}
+
+/**
+ * Replays a conversation to a layer from bytes to bytes: plays one side into it and compares what comes out with
+ * what the other side said.
+ *
+ *     await replayLayer(nbdServer(memoryExport(image)), conversation, { as: "client", chunkSize: 1 });
+ *
+ * @throws ReplayError at the first difference, also when the layer ends early or says more
+ * @throws what the layer fails with
+ */
+export async function replayLayer(
+  layer: Layer<Uint8Array, Payload>,
+  conversation: Conversation,
+  options: ReplayOptions,
+): Promise<void> {
+  const played = replay(conversation, options);
+  await join(played, layer);
+  await played.closed;
+}
+
+/** What a side says without waiting for the other one. */
+interface Turn {
+  bytes: Uint8Array;
+  /** Where it ends, in bytes from the beginning of what this side says. */
+  end: number;
+  /** How many bytes the other side has said before. */
+  after: number;
+}
+
+function turnsOf(conversation: Conversation, side: Side): Turn[] {
+  const turns: Turn[] = [];
+  let end = 0;
+  let after = 0;
+  let parts: Uint8Array[] = [];
+
+  function finish() {
+    if (parts.length > 0) turns.push({ bytes: concat(parts), end, after });
+    parts = [];
+  }
+  for (const { from, bytes } of conversation) {
+    if (from === side) {
+      parts.push(bytes);
+      end += bytes.byteLength;
+    } else {
+      finish();
+      after += bytes.byteLength;
+    }
+  }
+  finish();
+  return turns;
+}
+
+/** The line that the byte at `offset` of some messages was read from; past the end, the last line. */
+function lineAt(messages: readonly Message[], offset: number): number | undefined {
+  let end = 0;
+  for (const { bytes, line } of messages) {
+    end += bytes.byteLength;
+    if (offset < end) return line;
+  }
+  return messages.at(-1)?.line;
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}
