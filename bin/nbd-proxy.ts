@@ -1,4 +1,5 @@
 import { chooseConfiguration, metadataOf, readConfig } from "../src/node/config/config.ts";
+import { recordToFile } from "../src/node/recording.ts";
 import { PROCESS_BUDGET } from "../src/node/session/listen.ts";
 import { session } from "../src/node/session/session.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
@@ -7,13 +8,14 @@ import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
   name: "nbd-proxy",
-  help: `Usage: nbd-proxy [--config FILE] [CONFIGURATION]
+  help: `Usage: nbd-proxy [--config FILE] [--record FILE] [CONFIGURATION]
        nbd-proxy [--config FILE] --metadata
 
 Takes the disk image that an NBD server offers on standard input and output, and offers it on this machine as
 CONFIGURATION says; without one, the default configuration. Run it under websocketd, or use nbd-gateway.
 
   --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json
+  --record FILE    write what both sides say to FILE, as commented hexadecimal
   --metadata       print one JSON object, configuration name -> its metadata or null
   --help, --version
 `,
@@ -24,6 +26,7 @@ run(program, async () => {
   const { values, positionals } = readArguments(program, {
     config: { type: "string" },
     metadata: { type: "boolean" },
+    record: { type: "string" },
   });
   if (positionals.length > 1)
     throw new Error(`one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
@@ -36,5 +39,13 @@ run(program, async () => {
   }
   const configuration = chooseConfiguration(config, positionals[0]);
   const signal = onSignals();
-  await session(stdioTransport(), configuration, { budget: new ByteBudget(PROCESS_BUDGET), log, signal });
+  const options = { budget: new ByteBudget(PROCESS_BUDGET), log, signal };
+  if (values.record === undefined) return session(stdioTransport(), configuration, options);
+  const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
+  const recording = await recordToFile(stdioTransport(), "client", values.record, title);
+  try {
+    await session(recording.transport, configuration, options);
+  } finally {
+    await recording.end();
+  }
 });

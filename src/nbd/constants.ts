@@ -21,14 +21,27 @@ export const TransmissionFlag = {
   READ_ONLY: 1 << 1,
   SEND_FLUSH: 1 << 2,
   SEND_FUA: 1 << 3,
+  ROTATIONAL: 1 << 4,
+  SEND_TRIM: 1 << 5,
+  SEND_WRITE_ZEROES: 1 << 6,
+  SEND_DF: 1 << 7,
+  CAN_MULTI_CONN: 1 << 8,
+  SEND_RESIZE: 1 << 9,
+  SEND_CACHE: 1 << 10,
+  SEND_FAST_ZERO: 1 << 11,
 } as const;
 
 export const Option = {
   EXPORT_NAME: 1,
   ABORT: 2,
   LIST: 3,
+  STARTTLS: 5,
   INFO: 6,
   GO: 7,
+  STRUCTURED_REPLY: 8,
+  LIST_META_CONTEXT: 9,
+  SET_META_CONTEXT: 10,
+  EXTENDED_HEADERS: 11,
 } as const;
 
 /** Option reply types. Errors have bit 31 set. */
@@ -36,6 +49,7 @@ export const Reply = {
   ACK: 1,
   SERVER: 2,
   INFO: 3,
+  META_CONTEXT: 4,
   ERR_UNSUP: 0x80000001,
   ERR_POLICY: 0x80000002,
   ERR_INVALID: 0x80000003,
@@ -68,6 +82,10 @@ export const Command = {
 
 export const CommandFlag = {
   FUA: 1 << 0,
+  NO_HOLE: 1 << 1,
+  DF: 1 << 2,
+  REQ_ONE: 1 << 3,
+  FAST_ZERO: 1 << 4,
 } as const;
 
 /** The longest string that the protocol allows, in bytes (proto.md, "Strings" in "Conventions"). */
@@ -80,4 +98,17 @@ export const MAX_PAYLOAD = 1 << 25;
 export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
   for (const [name, number] of Object.entries(table)) if (number === value) return name;
   return value > 0xffff ? `0x${value.toString(16)}` : String(value);
+}
+
+/** The names of the flags in one of the tables above that are set, as "READ_ONLY SEND_FLUSH"; "none" without any. */
+export function flagNames(table: Readonly<Record<string, number>>, flags: number): string {
+  const names: string[] = [];
+  let unknown = flags;
+  for (const [name, flag] of Object.entries(table)) {
+    if (!(flags & flag)) continue;
+    names.push(name);
+    unknown &= ~flag;
+  }
+  if (unknown !== 0) names.push(`0x${(unknown >>> 0).toString(16)}`);
+  return names.join(" ") || "none";
 }

@@ -4,6 +4,7 @@ export type { RemoteExport } from "./client/remote-export.ts";
 export { type ReplyLength, reply, replyParser } from "./client/reply-parser.ts";
 export { requestEncoder } from "./client/request-encoder.ts";
 export * from "./constants.ts";
+export { type Described, Describer } from "./describe.ts";
 export { LinkError, ProtocolError, RefusedError } from "./error.ts";
 export * from "./messages.ts";
 export type { ExportInformation } from "./option/go.ts";

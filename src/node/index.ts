@@ -12,6 +12,7 @@ export {
 } from "./config/config.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
+export { type Recording, recordToFile } from "./recording.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
 export { StateHookError } from "./session/state-hook.ts";

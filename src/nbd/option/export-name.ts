@@ -8,7 +8,7 @@ import { decodeName, isOffered } from "./name.ts";
 import { type OptionHandler, sendOption } from "./option.ts";
 
 /** What follows the reply unless both sides said NO_ZEROES. */
-const ZEROES = 124;
+export const ZEROES = 124;
 
 /** NBD_OPT_EXPORT_NAME. It knows no error reply: another name ends the session. */
 export const exportName: OptionHandler = async (data, { dialogue, negotiated, name, noZeroes }) => {

@@ -8,12 +8,12 @@ import { decodeName, isOffered } from "./name.ts";
 import { type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
 import { isError, receivedReply, refusal } from "./option-reply.ts";
 
-const InfoExport = struct(
+export const InfoExport = struct(
   "NBD_INFO_EXPORT",
   (field) => ({ size: field(byteCount), flags: field(u16) }),
   magic(u16, Info.EXPORT),
 );
-const InfoBlockSize = struct(
+export const InfoBlockSize = struct(
   "NBD_INFO_BLOCK_SIZE",
   (field) => ({ minimum: field(u32), preferred: field(u32), maximum: field(u32) }),
   magic(u16, Info.BLOCK_SIZE),
@@ -26,7 +26,9 @@ const MAX_REPLIES = 64;
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** The data of INFO and GO: a name and the information asked for. Undefined when its lengths contradict. */
-function decodeRequest(data: Uint8Array): { name: string | undefined; wanted: Set<number> } | undefined {
+export function decodeInfoRequest(
+  data: Uint8Array,
+): { name: string | undefined; wanted: Set<number> } | undefined {
   if (data.byteLength < 6) return undefined;
   const fields = view(data);
   const nameLength = fields.getUint32(0);
@@ -59,7 +61,7 @@ function infoName(name: string): Uint8Array {
 function informing(option: number): OptionHandler {
   return async (data, handshake) => {
     const { name, negotiated } = handshake;
-    const request = decodeRequest(data);
+    const request = decodeInfoRequest(data);
     if (!request) {
       await refuse(handshake, option, Reply.ERR_INVALID, "the lengths in the option contradict each other");
       return "haggle";

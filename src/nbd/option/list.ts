@@ -3,7 +3,7 @@ import { Option, Reply } from "../constants.ts";
 import { struct, u32 } from "../struct.ts";
 import { type OptionHandler, refuse, replyTo } from "./option.ts";
 
-const ListedExport = struct("NBD_REP_SERVER", (field) => ({ nameLength: field(u32) }));
+export const ListedExport = struct("NBD_REP_SERVER", (field) => ({ nameLength: field(u32) }));
 
 /** NBD_OPT_LIST: lists the export under its own name. */
 export const list: OptionHandler = async (data, handshake) => {

@@ -1,0 +1,142 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type Described, Describer } from "../../src/nbd/describe.ts";
+import { concat } from "../../src/streams/payload.ts";
+import { parseConversation } from "../../src/transport/conversation.ts";
+
+const tests = suite("describe");
+
+/** Each message with the comment that is to be made about it. */
+const session = `
+# greeting, FIXED_NEWSTYLE NO_ZEROES
+S 4e42444d41474943 49484156454f5054 0003
+# client flags, FIXED_NEWSTYLE
+C 00000001
+# STRUCTURED_REPLY
+C 49484156454f5054 00000008 00000000
+# reply to STRUCTURED_REPLY: ERR_UNSUP, "no"
+S 0003e889045565a9 00000008 80000001 00000002 6e6f
+# LIST
+C 49484156454f5054 00000003 00000000
+# reply to LIST: SERVER "a\\nb"
+S 0003e889045565a9 00000003 00000002 00000007 00000003 610a62
+# reply to LIST: ACK
+S 0003e889045565a9 00000003 00000001 00000000
+# SET_META_CONTEXT, 3 bytes of data
+C 49484156454f5054 0000000a 00000003 010203
+# reply to SET_META_CONTEXT: ERR_INVALID
+S 0003e889045565a9 0000000a 80000003 00000000
+# INFO "disk" wants nothing more
+C 49484156454f5054 00000006 0000000a 00000004 6469736b 0000
+# reply to INFO: INFO EXPORT, 1000 bytes, HAS_FLAGS READ_ONLY
+S 0003e889045565a9 00000006 00000003 0000000c 0000 00000000000003e8 0003
+# reply to INFO: ACK
+S 0003e889045565a9 00000006 00000001 00000000
+# EXPORT_NAME "disk"
+C 49484156454f5054 00000001 00000004 6469736b
+# reply to EXPORT_NAME: 1000 bytes, HAS_FLAGS SEND_FLUSH SEND_FUA
+S 00000000000003e8 000d 00*124
+# READ 3 bytes at 16, cookie 0x1
+C 25609513 0000 0000 0000000000000001 0000000000000010 00000003
+# WRITE 2 bytes at 0, cookie 0x2, flags FUA
+C 25609513 0001 0001 0000000000000002 0000000000000000 00000002
+# (data)
+C ffff
+# FLUSH, cookie 0x3
+C 25609513 0000 0003 0000000000000003 0000000000000000 00000000
+# reply to WRITE, cookie 0x2
+S 67446698 00000000 0000000000000002
+# reply to READ, cookie 0x1: 3 bytes
+S 67446698 00000000 0000000000000001
+# (data)
+S 010203
+# reply to FLUSH, cookie 0x3: EIO
+S 67446698 00000005 0000000000000003
+# DISC, cookie 0x0
+C 25609513 0000 0002 0000000000000000 0000000000000000 00000000
+`;
+
+/** Messages with the parts of their data joined, "(data)" as its comment. */
+function joined(described: readonly Described[]): Described[] {
+  const messages: Described[] = [];
+  for (const { from, bytes, comment } of described) {
+    const last = messages.at(-1);
+    if (comment === undefined && last?.comment === "(data)" && last.from === from) {
+      last.bytes = concat([last.bytes, bytes]);
+    } else messages.push({ from, bytes, comment: comment ?? "(data)" });
+  }
+  return messages;
+}
+
+const expected = parseConversation(session).map(({ from, bytes, comment }) => ({
+  from,
+  bytes,
+  comment: comment ?? "",
+}));
+
+for (const chunkSize of [1, 3, 28, 1000]) {
+  tests(`every message of a session, in chunks of ${chunkSize}`, () => {
+    const describer = new Describer();
+    const described: Described[] = [];
+    for (const { from, bytes } of expected) {
+      for (let at = 0; at < bytes.byteLength; at += chunkSize) {
+        described.push(...describer.push({ from, bytes: bytes.subarray(at, at + chunkSize) }));
+      }
+    }
+    assert.equal(describer.end(), []);
+    assert.equal(joined(described), expected);
+  });
+}
+
+const greeted = () => {
+  const describer = new Describer();
+  describer.push(expected[0]!);
+  describer.push(expected[1]!);
+  return describer;
+};
+const message = (text: string) => parseConversation(text)[0]!;
+
+tests("GO with what it asks for, and block sizes", () => {
+  const describer = greeted();
+  const go = message("C 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003");
+  assert.is(describer.push(go)[0]!.comment, 'GO "" wants NAME, BLOCK_SIZE');
+  const sizes = message("S 0003e889045565a9 00000007 00000003 0000000e 0003 00000001 00001000 02000000");
+  assert.is(
+    describer.push(sizes)[0]!.comment,
+    "reply to GO: INFO BLOCK_SIZE, minimum 1, preferred 4096, maximum 33554432",
+  );
+});
+
+tests("from what is not understood on, bytes are passed on as they are", () => {
+  const describer = greeted();
+  const structured = message("S 668e33ef 0001 0001 00*16 aa");
+  const passed = describer.push(structured);
+  assert.is(passed[0]!.comment, "not understood: a server message with the magic 0x668e33ef");
+  assert.equal(concat(passed.map(({ bytes }) => bytes)), structured.bytes);
+  assert.equal(describer.push(message("S 0102")), [{ from: "server", bytes: Uint8Array.of(1, 2) }]);
+  // The other side is still understood.
+  assert.is(describer.push(message("C 49484156454f5054 00000002 00000000"))[0]!.comment, "ABORT");
+});
+
+tests("a reply that nobody asked for is not understood", () => {
+  const passed = greeted().push(message("S 67446698 00000000 0000000000000009"));
+  assert.is(passed[0]!.comment, "not understood: a reply without a request, cookie 0x9");
+  assert.is(passed[0]!.bytes.byteLength, 16);
+});
+
+tests("an end inside a message gives the rest", () => {
+  const describer = greeted();
+  assert.equal(describer.push(message("C 25609513 0000")), []);
+  assert.equal(describer.end(), [
+    { from: "client", bytes: message("C 25609513 0000").bytes, comment: "incomplete" },
+  ]);
+});
+
+tests("long data is passed on as it comes, not held", () => {
+  const describer = greeted();
+  const begin = message("C 25609513 0000 0001 00*16 02000000");
+  assert.is(describer.push(begin)[0]!.comment, "WRITE 33554432 bytes at 0, cookie 0x0");
+  assert.is(describer.push(message("C 00*1000"))[0]!.bytes.byteLength, 1000);
+});
+
+tests.run();
