@@ -1,0 +1,79 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { memoryExport } from "../../src/export/memory.ts";
+import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
+import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
+import { socketTransport } from "../../src/node/socket.ts";
+import { bytesOf } from "../../src/streams/payload.ts";
+import { parseConversation } from "../../src/transport/conversation.ts";
+import { replayLayer } from "../../src/transport/replay.ts";
+import { fixtureImage } from "../fixtures/image.ts";
+import { program, type Running, Sandbox, until, within } from "../harness.ts";
+
+const tests = suite<{ sandbox: Sandbox }>("nbd-proxy --record");
+
+tests.before.each((context) => {
+  context.sandbox = new Sandbox();
+});
+tests.after.each(({ sandbox }) => sandbox.end());
+
+/** nbd-proxy, recording to `file`, whose other side is nbd-serve. */
+function start(sandbox: Sandbox, file: string): { proxy: Running; socket: string } {
+  const socket = sandbox.path("offered.sock");
+  const config = sandbox.path("config.json");
+  const image = sandbox.path("disk.img");
+  writeFileSync(config, JSON.stringify({ configurations: { it: { listen: `unix:${socket}` } } }));
+  writeFileSync(image, fixtureImage());
+  const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
+  const proxy = sandbox.start(program("nbd-proxy"), ["--config", config, "--record", file], { wire: true });
+  for (const [from, to] of [
+    [server, proxy],
+    [proxy, server],
+  ] as const) {
+    from.process.stdout!.on("error", () => {}).pipe(to.process.stdin!.on("error", () => {}));
+  }
+  return { proxy, socket };
+}
+
+tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => {
+  const file = sandbox.path("session.nbd");
+  const { proxy, socket } = start(sandbox, file);
+  await until("nbd-proxy to listen", () => proxy.stderr.includes(socket));
+  const remote = await nbdClient(socketTransport(connect({ path: socket, allowHalfOpen: true })));
+  const data = new Uint8Array(await bytesOf(await remote.read(510, 1000)));
+  assert.equal(data, fixtureImage().slice(510, 1510));
+  assert.match(readFileSync(file, "utf8"), /^# READ 1000 bytes at 510, cookie 0x0$/m);
+  await remote.close();
+  proxy.kill("SIGTERM");
+  assert.is(await within(5000, "nbd-proxy's end", proxy.exit), 0, proxy.stderr);
+
+  const text = readFileSync(file, "utf8");
+  assert.match(
+    text,
+    /^# An NBD session, recorded by nbd-proxy as the client \(C\) of a server \(S\)\n\n# greeting/,
+  );
+  assert.match(text, /# GO "" wants NAME, BLOCK_SIZE\n/);
+  assert.match(text, /# reply to READ, cookie 0x0: 1000 bytes\n/);
+  assert.match(text, /# DISC, cookie 0x0\n/);
+  const target = memoryExport(fixtureImage(), { readOnly: true });
+  await replayLayer(nbdServer(target, { name: "disk.img" }), parseConversation(text), {
+    as: "client",
+    chunkSize: 5,
+  });
+});
+
+tests("a file that can't be opened: one line, exit status 1", async ({ sandbox }) => {
+  const { proxy } = start(sandbox, sandbox.path("no/such/folder"));
+  assert.is(await within(10_000, "nbd-proxy's end", proxy.exit), 1);
+  assert.match(proxy.stderr, /^nbd-proxy: recording to \S+no\/such\/folder: ENOENT[^\n]*\n$/);
+});
+
+tests("a full disk: one line, exit status 1", async ({ sandbox }) => {
+  const { proxy } = start(sandbox, "/dev/full");
+  assert.is(await within(10_000, "nbd-proxy's end", proxy.exit), 1);
+  assert.match(proxy.stderr, /^nbd-proxy: recording to \/dev\/full: ENOSPC[^\n]*\n$/);
+});
+
+tests.run();
