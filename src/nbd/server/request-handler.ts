@@ -1,6 +1,6 @@
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
-import type { Room } from "../../streams/budget.ts";
+import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import type { CommandHandler } from "../command/command.ts";
@@ -20,9 +20,12 @@ const commands = new Map<number, CommandHandler>([
 export interface RequestHandlerOptions {
   /** How many requests may be in flight. Default 128. */
   limit?: number;
-  /** Room for the payloads of the requests in flight, in bytes. */
-  room: Room;
+  /** Room for the payloads of the requests in flight, in bytes. Default: 16 MiB that nobody shares. */
+  room?: Room;
 }
+
+/** Bytes of payload in flight where nobody shares a budget. */
+const OWN_BUDGET = 1 << 24;
 
 /**
  * The layer from requests to replies: does each request on the export, several at a time, replies in any order.
@@ -31,7 +34,7 @@ export interface RequestHandlerOptions {
 export function requestHandler(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room }: RequestHandlerOptions,
+  { limit = 128, room = new ByteBudget(OWN_BUDGET).share(OWN_BUDGET) }: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
   const fua = negotiated.flags & TransmissionFlag.SEND_FUA ? CommandFlag.FUA : 0;
 

@@ -1,5 +1,4 @@
 import type { Export } from "../../export/export.ts";
-import { ByteBudget } from "../../streams/budget.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import type { Payload } from "../../streams/payload.ts";
 import type { Negotiated } from "../transmission.ts";
@@ -7,10 +6,7 @@ import { replyEncoder } from "./reply-encoder.ts";
 import { type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
 import { requestParser } from "./request-parser.ts";
 
-/** Bytes of payload in flight where nobody shares a budget. */
-const OWN_BUDGET = 1 << 24;
-
-export interface TransmissionOptions extends Partial<RequestHandlerOptions> {
+export interface TransmissionOptions extends RequestHandlerOptions {
   /** Aborted with `Ended`: takes no more requests, answers those it has, then ends. */
   signal?: AbortSignal;
 }
@@ -22,10 +18,10 @@ export interface TransmissionOptions extends Partial<RequestHandlerOptions> {
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, limit, room = new ByteBudget(OWN_BUDGET).share(OWN_BUDGET) }: TransmissionOptions = {},
+  { signal, ...options }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
   const parser = requestParser(negotiated);
-  const handler = requestHandler(target, negotiated, { room, ...(limit && { limit }) });
+  const handler = requestHandler(target, negotiated, options);
   return {
     writable: parser.writable,
     readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),
