@@ -12,11 +12,11 @@ const complete =
 
 const source = complete ? globalThis : (polyfill as unknown as typeof globalThis);
 
-export const ReadableStream = source.ReadableStream;
+export const ReadableStream: typeof globalThis.ReadableStream = source.ReadableStream;
 export type ReadableStream<T> = globalThis.ReadableStream<T>;
 
-export const WritableStream = source.WritableStream;
+export const WritableStream: typeof globalThis.WritableStream = source.WritableStream;
 export type WritableStream<T> = globalThis.WritableStream<T>;
 
-export const TransformStream = source.TransformStream;
+export const TransformStream: typeof globalThis.TransformStream = source.TransformStream;
 export type TransformStream<I, O> = globalThis.TransformStream<I, O>;
