@@ -1,0 +1,161 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { root, Sandbox } from "../harness.ts";
+
+const tests = suite("the packed package");
+
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+let sandbox: Sandbox;
+let project: string;
+let packed: string;
+
+tests.before(async () => {
+  sandbox = new Sandbox();
+  project = sandbox.path("project");
+  mkdirSync(project);
+  // What is packed is the build that the other tests run; a second one would get in their way.
+  const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", sandbox.folder];
+  const [{ filename }] = JSON.parse(await sandbox.run("npm", pack, { cwd: root })) as [{ filename: string }];
+  writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }\n');
+  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", sandbox.path(filename)];
+  await sandbox.run("npm", install, { cwd: project });
+  packed = join(project, "node_modules/nbd-proxy");
+  cpSync(join(root, "test/examples"), join(project, "test/examples"), { recursive: true });
+  cpSync(join(root, "fixtures"), join(project, "fixtures"), { recursive: true });
+});
+tests.after(() => sandbox?.end());
+
+const node = (...args: string[]) => sandbox.run(process.execPath, args, { cwd: project });
+
+tests("it has what is needed and nothing else", () => {
+  const wanted = ["LICENSE", "README.md", "config.json", "dist", "package.json"];
+  assert.equal(
+    readdirSync(packed).sort(),
+    wanted.filter((name) => existsSync(join(root, name))),
+  );
+  assert.equal(readdirSync(join(packed, "dist")).sort(), ["bin", "browser", "node", "types", "web"]);
+  const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
+  const odd = files.filter((file) => /(^|\/)(test|fixtures)(\/|$)|\.test\.|(?<!\.d)\.ts$/.test(file));
+  assert.equal(odd, []);
+});
+
+for (const name of ["nbd-proxy", "nbd-gateway", "nbd-serve"]) {
+  tests(`${name} runs`, async () => {
+    const output = await sandbox.run(join(project, "node_modules/.bin", name), ["--version"], {
+      cwd: project,
+    });
+    assert.is(output, `${name} ${version}\n`);
+  });
+}
+
+tests("nbd-proxy finds what it needs in node_modules", async () => {
+  const config = join(packed, "config.json");
+  const output = await sandbox.run(join(project, "node_modules/.bin/nbd-proxy"), [
+    "--config",
+    config,
+    "--metadata",
+  ]);
+  assert.equal(Object.keys(JSON.parse(output)), ["0", "local"]);
+});
+
+tests("example: an export over a MessagePort, with a stream of one's own between two layers", async () => {
+  assert.is(
+    await node("test/examples/message-port.mjs"),
+    'READ: 5 bytes at 4\n25 bytes, "bytes"\nDISC: 0 bytes at 0\n',
+  );
+});
+
+tests("example: protocol code is tested offline from a fixture", async () => {
+  const output = await node("--test", "test/examples/fixture.test.mjs");
+  assert.match(output, /^# pass 3$/m);
+  assert.match(output, /^# fail 0$/m);
+});
+
+tests("Node gets what needs Node, a browser what runs anywhere", async () => {
+  const inNode = await node(
+    "--input-type=module",
+    "--eval",
+    `import * as entry from "nbd-proxy"; console.log(import.meta.resolve("nbd-proxy"), typeof entry.nbdServer, typeof entry.stdioTransport)`,
+  );
+  assert.match(inNode, /nbd-proxy\/dist\/node\/index\.js function function\n$/);
+
+  // A bundler for browsers fails where a Node module is named.
+  writeFileSync(
+    join(project, "page.mjs"),
+    `import * as entry from "nbd-proxy"; console.log(typeof entry.nbdServer, typeof entry.stdioTransport)`,
+  );
+  const bundle = ["--bundle", "--platform=browser", "--format=esm", "--outfile=bundled.mjs", "page.mjs"];
+  await sandbox.run(join(root, "node_modules/.bin/esbuild"), bundle, { cwd: project });
+  assert.is(await node("bundled.mjs"), "function undefined\n");
+
+  // The file itself serves pages without a bundler, where there are no bare specifiers.
+  const code = readFileSync(join(packed, "dist/browser/nbd-proxy.js"), "utf8");
+  assert.not.match(code, /^\s*import\b/m);
+});
+
+const consumer = `
+import {
+  blobExport,
+  type Export,
+  type Layer,
+  memoryExport,
+  nbdClient,
+  nbdServer,
+  type NbdRequest,
+  parseConversation,
+  replay,
+  replayLayer,
+  requestParser,
+  type Transport,
+} from "nbd-proxy";
+
+const target: Export = memoryExport(new Uint8Array(512));
+const file: Export = blobExport(new Blob(["x"]));
+const layer: Layer<Uint8Array, Uint8Array | Blob> = nbdServer(target);
+const requests: ReadableStream<NbdRequest[]> = new ReadableStream<Uint8Array>().pipeThrough(requestParser({}));
+export async function read(transport: Transport): Promise<number> {
+  const remote = await nbdClient(transport, { timeout: 3 });
+  await replayLayer(layer, parseConversation("C 00"), { as: "client", chunkSize: 1 });
+  await replay([], { as: "server" }).done;
+  return remote.size + file.size + (requests.locked ? 1 : 0);
+}
+// @ts-expect-error: a name is a string
+nbdServer(target, { name: 1 });
+`;
+
+/** Type-checks a module that uses the package, declarations included. */
+async function check(name: string, source: string, options: string[]) {
+  const path = join(project, name);
+  writeFileSync(path, source);
+  const strict = ["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022"];
+  const typeRoots = ["--typeRoots", join(root, "node_modules/@types")];
+  await sandbox.run(join(root, "node_modules/.bin/tsc"), [...strict, ...typeRoots, ...options, path], {
+    cwd: project,
+  });
+}
+
+tests("the declarations are right in Node", async () => {
+  const source = `${consumer}
+import { socketTransport } from "nbd-proxy";
+import { connect } from "node:net";
+export const size = read(socketTransport(connect("/tmp/socket")));
+`;
+  await check("in-node.ts", source, [
+    ..."--module nodenext --moduleResolution nodenext --lib es2022,dom --types node".split(" "),
+  ]);
+});
+
+tests("the declarations are right in a browser, without Node's types", async () => {
+  const source = `${consumer}
+// @ts-expect-error: it needs Node
+import { socketTransport } from "nbd-proxy";
+`;
+  await check("in-browser.ts", source, [
+    ..."--module esnext --moduleResolution bundler --lib es2022,dom --types".split(" "),
+    "",
+  ]);
+});
+
+tests.run();
