@@ -132,6 +132,17 @@ tests("an end inside a message gives the rest", () => {
   ]);
 });
 
+tests("bytes are only lent: what waits for its rest is kept apart from them", () => {
+  const describer = greeted();
+  const { bytes } = message("C 25609513 0000 0003 00*16 00000000");
+  const lent = bytes.slice(0, 10);
+  assert.equal(describer.push({ from: "client", bytes: lent }), []);
+  lent.fill(0xff);
+  assert.equal(describer.push({ from: "client", bytes: bytes.subarray(10) }), [
+    { from: "client", bytes, comment: "FLUSH, cookie 0x0" },
+  ]);
+});
+
 tests("long data is passed on as it comes, not held", () => {
   const describer = greeted();
   const begin = message("C 25609513 0000 0001 00*16 02000000");
