@@ -89,8 +89,12 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
           parsing = new Parsing(next(), options.name);
         }
       } catch (error) {
-        if (messages.length > 0) controller.enqueue(messages);
-        throw error;
+        // A failure drops what is queued, so it waits until these messages were taken.
+        if (messages.length === 0) throw error;
+        controller.enqueue(messages);
+        return controller.taken().then(() => {
+          throw error;
+        });
       }
       if (messages.length > 0) controller.enqueue(messages);
     },

@@ -6,6 +6,8 @@ import { tryClose, tryError } from "./try-close.ts";
 export interface TransformController<Out> {
   /** Hands a chunk downstream. The write in progress settles only once the consumer has made room again. */
   enqueue(chunk: Out): void;
+  /** Waits until the consumer has taken what was handed on, or it no longer matters: called before a failure. */
+  taken(): Promise<void>;
   /** Ends the layer from within: the readable closes after what is queued, the writer is told `Ended`. */
   end(): void;
   /** Fails both sides of the layer at once; what is queued is dropped. */
@@ -43,10 +45,19 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
     transformer.over?.(reason instanceof Ended ? undefined : reason);
   }
 
+  async function taken() {
+    if (isOver || input.signal.aborted || (output.desiredSize ?? 0) > 0) return;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    wake = undefined;
+  }
+
   const controller: TransformController<Out> = {
     enqueue(chunk) {
       if (!isOver) output.enqueue(chunk);
     },
+    taken,
     end() {
       finish();
       tryError(input, new Ended());
@@ -84,11 +95,7 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
         finish(error);
         throw error;
       }
-      if (isOver || input.signal.aborted || (output.desiredSize ?? 0) > 0) return;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      wake = undefined;
+      await taken();
     },
     async close() {
       try {
