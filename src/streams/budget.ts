@@ -15,7 +15,7 @@ export interface Room {
 export class ByteBudget {
   readonly #total: number;
   #used = 0;
-  /** Shares with somebody waiting, in the order in which they began to wait. */
+  /** Shares with somebody waiting, the one whose turn is next first: each serves its first waiter if that fits. */
   readonly #waiting = new Set<() => boolean>();
 
   /** @param total bytes for all shares together */
@@ -26,6 +26,15 @@ export class ByteBudget {
   /** Bytes that are held now. */
   get used(): number {
     return this.#used;
+  }
+
+  /** Gives what is free to those who wait, the shares in turn: one with many waiting takes no more than the others. */
+  #serve() {
+    for (let served = true; served; ) {
+      served = false;
+      // A copy, since a share that was served goes to the end of the line.
+      for (const serve of [...this.#waiting]) served = serve() || served;
+    }
   }
 
   /** A share of at most `limit` bytes. It needs no end: what it holds is what was not released. */
@@ -41,10 +50,13 @@ export class ByteBudget {
       return true;
     };
 
-    /** Lets the first waiter in if it fits; true while somebody still waits. */
+    /** Lets the first waiter in if it fits, and goes to the end of the line. */
     const serve = (): boolean => {
-      while (waiters.length > 0 && admit(waiters[0]!.weight)) waiters.shift()!.resolve();
-      return waiters.length > 0;
+      if (!admit(waiters[0]!.weight)) return false;
+      waiters.shift()!.resolve();
+      this.#waiting.delete(serve);
+      if (waiters.length > 0) this.#waiting.add(serve);
+      return true;
     };
 
     return {
@@ -58,7 +70,7 @@ export class ByteBudget {
       release: (weight) => {
         held -= weight;
         this.#used -= weight;
-        for (const next of [...this.#waiting]) if (!next()) this.#waiting.delete(next);
+        this.#serve();
       },
     };
   }

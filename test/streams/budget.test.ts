@@ -1,0 +1,146 @@
+import * as fc from "fast-check";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ByteBudget, type Room } from "../../src/streams/budget.ts";
+import { isPending, settled } from "../bytes.ts";
+import { within } from "../harness.ts";
+
+const tests = suite("budget");
+
+/** Takes room and notes the share's name when it was given. */
+function take(room: Room, weight: number, name: string, given: string[]) {
+  const wait = room.acquire(weight);
+  if (wait) wait.then(() => given.push(name));
+  else given.push(name);
+}
+
+tests("room is given at once while there is some, and waited for beyond", async () => {
+  const budget = new ByteBudget(100);
+  const room = budget.share(100);
+  assert.is(room.acquire(60), undefined);
+  assert.is(room.acquire(40), undefined);
+  assert.is(budget.used, 100);
+  const wait = room.acquire(1)!;
+  assert.ok(await isPending(wait));
+  room.release(60);
+  await within(1000, "the room", wait);
+  assert.is(budget.used, 41);
+});
+
+tests(
+  "a share that holds nothing is always served, however long its request and whatever the others hold",
+  () => {
+    const budget = new ByteBudget(100);
+    budget.share(100).acquire(100);
+    assert.is(budget.share(10).acquire(1000), undefined);
+    assert.is(budget.used, 1100);
+  },
+);
+
+tests("a share keeps to its own limit", async () => {
+  const budget = new ByteBudget(1000);
+  const room = budget.share(100);
+  assert.is(room.acquire(100), undefined);
+  const wait = room.acquire(1)!;
+  assert.ok(await isPending(wait));
+  room.release(100);
+  await within(1000, "the room", wait);
+});
+
+tests(
+  "who waits is served in order: a short request does not overtake a long one of the same share",
+  async () => {
+    const room = new ByteBudget(100).share(100);
+    const given: string[] = [];
+    room.acquire(90);
+    take(room, 50, "long", given);
+    take(room, 5, "short", given);
+    await settled();
+    assert.equal(given, []);
+    room.release(90);
+    await settled();
+    assert.equal(given, ["long", "short"]);
+  },
+);
+
+tests("a share that is stalled for ever never delays another", async () => {
+  const budget = new ByteBudget(100);
+  const stalled = budget.share(80);
+  stalled.acquire(80);
+  const never: string[] = [];
+  for (let i = 0; i < 10; i++) take(stalled, 80, "stalled", never);
+  const other = budget.share(80);
+  const given: string[] = [];
+  for (let i = 0; i < 50; i++) take(other, 60, "other", given);
+  for (let i = 1; i <= 50; i++) {
+    assert.is(given.length, i);
+    other.release(60);
+    await settled();
+  }
+  assert.equal(never, []);
+});
+
+tests(
+  "room that comes free goes round: a share with many waiting takes no second turn before the others",
+  async () => {
+    const budget = new ByteBudget(40);
+    const [a, b, c] = [budget.share(40), budget.share(40), budget.share(40)];
+    // Each holds something, so that none is served for holding nothing.
+    for (const share of [a, b, c]) share.acquire(10);
+    a.acquire(10);
+    const given: string[] = [];
+    for (let i = 0; i < 4; i++) take(a, 10, "a", given);
+    for (let i = 0; i < 2; i++) take(b, 10, "b", given);
+    for (let i = 0; i < 2; i++) take(c, 10, "c", given);
+    for (let i = 0; i < 6; i++) {
+      const holder = [a, a, b, c, a, b][i]!;
+      holder.release(10);
+      await settled();
+    }
+    assert.equal(given.slice(0, 6).sort(), ["a", "a", "b", "b", "c", "c"]);
+    assert.equal([...given.slice(0, 3)].sort(), ["a", "b", "c"]);
+  },
+);
+
+tests(
+  "property: never more than the total and one request of each share; all is served in the end",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ share: fc.nat(3), weight: fc.nat(150) }), { maxLength: 60 }),
+        fc.nat(),
+        async (requests, seed) => {
+          const budget = new ByteBudget(100);
+          const shares = [0, 1, 2, 3].map(() => budget.share(60));
+          const held: typeof requests = [];
+          let served = 0;
+          for (const request of requests) {
+            const got = () => {
+              held.push(request);
+              served++;
+            };
+            const wait = shares[request.share]!.acquire(request.weight);
+            if (wait) wait.then(got);
+            else got();
+          }
+          for (let step = 0; served < requests.length || held.length > 0; step++) {
+            await Promise.resolve();
+            assert.ok(budget.used <= 100 + 4 * 150);
+            assert.is(budget.used >= held.reduce((sum, { weight }) => sum + weight, 0), true);
+            if (held.length === 0) {
+              await settled();
+              assert.ok(held.length > 0 || served === requests.length, "somebody waits for nothing");
+              continue;
+            }
+            const [request] = held.splice((seed + step) % held.length, 1);
+            shares[request!.share]!.release(request!.weight);
+          }
+          assert.is(budget.used, 0);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  },
+);
+
+tests.run();
