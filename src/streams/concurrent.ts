@@ -114,9 +114,10 @@ export function concurrent<In, Out>(
   const writable = new WritableStream<In[]>({
     start(c) {
       input = c;
+      // abort() waits for the write in flight, which may be waiting for a consumer that never comes. Not at once,
+      // since Node 20 throws an internal assertion out of abort() when a listener has failed the stream by then.
       c.signal.addEventListener("abort", () => {
-        if (!(c.signal.reason instanceof Ended)) fail(c.signal.reason);
-        wakeWriter?.();
+        if (!(c.signal.reason instanceof Ended)) queueMicrotask(() => fail(c.signal.reason));
       });
     },
     async write(items) {

@@ -1,0 +1,225 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ByteBudget } from "../../src/streams/budget.ts";
+import { concurrent } from "../../src/streams/concurrent.ts";
+import { type Deferred, deferred } from "../../src/streams/deferred.ts";
+import { Ended } from "../../src/streams/ended.ts";
+import { collect, failure, isPending, settled, source } from "../bytes.ts";
+import { within } from "../harness.ts";
+
+const tests = suite("concurrent");
+
+/** Work that is done when the test says so. */
+function manual() {
+  const jobs = new Map<number, Deferred<string | undefined>>();
+  const work = (item: number) => {
+    const job = deferred<string | undefined>();
+    jobs.set(item, job);
+    return job.promise;
+  };
+  return { jobs, work, finish: (item: number) => jobs.get(item)!.resolve(`#${item}`) };
+}
+
+tests("items run at once and results come in the order in which they are ready", async () => {
+  const { jobs, work, finish } = manual();
+  const { readable, writable } = concurrent(work, { limit: 10 });
+  const writer = writable.getWriter();
+  await writer.write([1, 2, 3]);
+  assert.equal([...jobs.keys()], [1, 2, 3]);
+  const reader = readable.getReader();
+  for (const item of [3, 1, 2]) {
+    finish(item);
+    assert.equal((await reader.read()).value, [`#${item}`]);
+  }
+});
+
+tests("what became ready before the consumer asked is one array", async () => {
+  const { work, finish } = manual();
+  const { readable, writable } = concurrent(work, { limit: 10 });
+  await writable.getWriter().write([1, 2, 3]);
+  for (const item of [2, 3, 1]) finish(item);
+  await settled();
+  assert.equal((await readable.getReader().read()).value, ["#2", "#3", "#1"]);
+});
+
+tests("an array is closed at chunkWeight, with one result at least", async () => {
+  const layer = concurrent(async (n: number) => n, { limit: 10, weight: (n) => n, chunkWeight: 10 });
+  const writer = layer.writable.getWriter();
+  await writer.write([4, 6, 1, 50, 2]);
+  writer.close().catch(() => {});
+  await settled();
+  assert.equal(await collect(layer.readable), [[4, 6], [1], [50], [2]]);
+});
+
+tests("an undefined result leaves no trace", async () => {
+  const layer = concurrent(async (n: number) => (n % 2 ? n : undefined), { limit: 1 });
+  assert.equal((await collect(source([[1, 2, 3], [4], [], [5]]).pipeThrough(layer))).flat(), [1, 3, 5]);
+});
+
+for (const chunk of [1, 3, 100]) {
+  tests(`never more than the limit at once, ${chunk} items a chunk`, async () => {
+    let running = 0;
+    let most = 0;
+    const items = Array.from({ length: 100 }, (_, i) => i);
+    const chunks: number[][] = [];
+    for (let at = 0; at < 100; at += chunk) chunks.push(items.slice(at, at + chunk));
+    const layer = concurrent(
+      async (n: number) => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running--;
+        return n;
+      },
+      { limit: 7 },
+    );
+    const got = (await collect(source(chunks).pipeThrough(layer))).flat();
+    assert.equal(
+      got.sort((a, b) => a - b),
+      items,
+    );
+    assert.is(most, 7);
+  });
+}
+
+tests("backpressure: a consumer that stops reading stops the work at the limit", async () => {
+  const started: number[] = [];
+  const { readable, writable } = concurrent(
+    async (n: number) => {
+      started.push(n);
+      return n;
+    },
+    { limit: 4 },
+  );
+  const items = Array.from({ length: 20 }, (_, i) => i);
+  const written = writable.getWriter().write(items);
+  await settled();
+  assert.is(started.length, 4);
+  const reader = readable.getReader();
+  await reader.read();
+  await settled();
+  assert.is(started.length, 8);
+  const got = [];
+  while (got.length < 16) got.push(...(await reader.read()).value!);
+  await within(1000, "the write", written);
+});
+
+tests("room is held from the start of an item until its result was taken", async () => {
+  const budget = new ByteBudget(100);
+  const { work, finish, jobs } = manual();
+  const layer = concurrent(work, { limit: 10, room: budget.share(100), weight: (n) => n });
+  const writer = layer.writable.getWriter();
+  const written = writer.write([60, 40, 30]);
+  await settled();
+  assert.equal([...jobs.keys()], [60, 40]);
+  assert.is(budget.used, 100);
+  finish(60);
+  assert.ok(await isPending(written), "ready but not taken");
+  assert.is(budget.used, 100);
+  const reader = layer.readable.getReader();
+  assert.equal((await reader.read()).value, ["#60"]);
+  await within(1000, "the write", written);
+  assert.equal([...jobs.keys()], [60, 40, 30]);
+  assert.is(budget.used, 70);
+  finish(40);
+  finish(30);
+  await settled();
+  await reader.read();
+  assert.is(budget.used, 0);
+});
+
+tests("a close finishes what is in flight before the end", async () => {
+  const { work, finish } = manual();
+  const { readable, writable } = concurrent(work, { limit: 10 });
+  const writer = writable.getWriter();
+  await writer.write([1, 2]);
+  await within(1000, "the close", writer.close());
+  const got = collect(readable);
+  assert.ok(await isPending(got));
+  finish(2);
+  assert.ok(await isPending(got));
+  finish(1);
+  assert.equal((await got).flat(), ["#2", "#1"]);
+});
+
+tests("an abort with Ended finishes what is in flight, then closes", async () => {
+  const budget = new ByteBudget(100);
+  const { work, finish } = manual();
+  const { readable, writable } = concurrent(work, { limit: 10, room: budget.share(100), weight: () => 10 });
+  const writer = writable.getWriter();
+  await writer.write([1, 2]);
+  finish(1);
+  await within(1000, "the abort", writer.abort(new Ended()));
+  const got = collect(readable);
+  finish(2);
+  assert.equal((await got).flat(), ["#1", "#2"]);
+  assert.is(budget.used, 0);
+});
+
+tests("an abort with Ended while a write waits for the limit: what was written is finished too", async () => {
+  const { work, finish, jobs } = manual();
+  const { readable, writable } = concurrent(work, { limit: 1 });
+  const writer = writable.getWriter();
+  const written = writer.write([1, 2]);
+  await settled();
+  const aborted = writer.abort(new Ended());
+  const got = collect(readable);
+  finish(1);
+  await settled();
+  assert.equal([...jobs.keys()], [1, 2]);
+  finish(2);
+  assert.equal((await within(1000, "the end", got)).flat(), ["#1", "#2"]);
+  await within(1000, "the abort", aborted);
+  await written;
+});
+
+tests("work that rejects fails both sides and gives back all room", async () => {
+  const budget = new ByteBudget(100);
+  const { work, jobs } = manual();
+  const layer = concurrent(work, { limit: 3, room: budget.share(100), weight: () => 10 });
+  const writer = layer.writable.getWriter();
+  const written = failure(writer.write([1, 2, 3, 4]));
+  await settled();
+  jobs.get(1)!.resolve("ready, never taken");
+  await settled();
+  const reason = new Error("broken");
+  jobs.get(2)!.reject(reason);
+  assert.is(await failure(collect(layer.readable)), reason);
+  assert.is(await within(1000, "the write", written), reason);
+  assert.is(budget.used, 10, "item 3 is still running");
+  jobs.get(3)!.resolve("late");
+  await settled();
+  assert.is(budget.used, 0);
+  assert.equal([...jobs.keys()], [1, 2, 3], "nothing is started any more");
+});
+
+for (const way of ["abort", "cancel", "cancel without a reason"] as const) {
+  tests(`${way}: a write that waits for room is let go, and no room is left behind`, async () => {
+    const budget = new ByteBudget(100);
+    const { work, finish } = manual();
+    const layer = concurrent(work, { limit: 10, room: budget.share(100), weight: () => 60 });
+    const writer = layer.writable.getWriter();
+    const written = failure(writer.write([1, 2]));
+    await settled();
+    const reason = new Error("enough");
+    if (way === "abort") writer.abort(reason).catch(() => {});
+    else await layer.readable.cancel(way === "cancel" ? reason : undefined);
+    finish(1);
+    const told = await within(1000, "the write", written);
+    if (way === "cancel without a reason") assert.instance(told, Ended);
+    else assert.is(told, reason);
+    await settled();
+    assert.is(budget.used, 0);
+  });
+}
+
+tests("a failure before anything was read is seen by the reader that comes late", async () => {
+  const { readable, writable } = concurrent(() => Promise.reject(new Error("broken")), { limit: 1 });
+  writable
+    .getWriter()
+    .write([1])
+    .catch(() => {});
+  await settled();
+  assert.is((await failure(collect(readable))).message, "broken");
+});
+
+tests.run();
