@@ -25,6 +25,10 @@ export async function join<A, B>(
   function fail(reason: unknown) {
     if (failure) return;
     failure = { reason };
+    end(reason);
+  }
+
+  function end(reason: unknown) {
     abort.abort(reason);
     // A pipe's abort waits for the write in flight; ending the transport makes that write reject.
     a.close?.(reason);
@@ -33,7 +37,7 @@ export async function join<A, B>(
 
   function onSignal() {
     const reason: unknown = options.signal?.reason;
-    if (reason instanceof Ended) abort.abort(reason);
+    if (reason instanceof Ended) end(reason);
     else fail(reason);
   }
 
