@@ -1,4 +1,5 @@
-import { Errno } from "../../export/error.ts";
+import { Errno, ExportError } from "../../export/error.ts";
+import { byteLength } from "../../streams/payload.ts";
 import { MAX_PAYLOAD } from "../constants.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
@@ -12,6 +13,12 @@ export const read: CommandHandler = {
     return undefined;
   },
   async serve({ offset, length }, target) {
-    return length === 0 ? undefined : target.read(offset, length);
+    if (length === 0) return undefined;
+    const payload = await target.read(offset, length);
+    // A reply does not say how long its data is, so a wrong length would put all that follows out of step.
+    if (byteLength(payload) !== length) {
+      throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
+    }
+    return payload;
   },
 };
