@@ -40,7 +40,8 @@ async function serve(client: PairEnd<Uint8Array, Payload>, target: Export, optio
     serverHandshake(dialogue, target, name),
   ).finally(() => signal?.removeEventListener("abort", leave));
   if (!negotiated) {
-    await rest.writable.close();
+    // The client may be gone without waiting for the answer.
+    await rest.writable.close().catch(() => {});
     await rest.readable.cancel(new Ended("the client ended the handshake"));
     return;
   }
