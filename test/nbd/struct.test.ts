@@ -1,0 +1,102 @@
+import * as fc from "fast-check";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ProtocolError } from "../../src/nbd/error.ts";
+import {
+  ExportNameReply,
+  Greeting,
+  OptionReply,
+  OptionRequest,
+  Request,
+  SimpleReply,
+} from "../../src/nbd/messages.ts";
+import { byteCount, constant, type Struct, struct, u16, u32, u64 } from "../../src/nbd/struct.ts";
+import { hex, toHex } from "../bytes.ts";
+
+const tests = suite("struct");
+const n16 = fc.integer({ min: 0, max: 0xffff });
+const n32 = fc.integer({ min: 0, max: 0xffffffff });
+const n64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+const count = fc.maxSafeNat();
+
+function isIdentity<T>(message: Struct<T>, values: fc.Arbitrary<T>) {
+  fc.assert(
+    fc.property(values, fc.nat(9), (fields, at) => {
+      const value = { ...fields };
+      const bytes = message.encode(value);
+      assert.is(bytes.byteLength, message.size);
+      assert.equal(message.decode(bytes), value);
+      // Not only at the start of a buffer.
+      const inside = message.encode(value, new Uint8Array(message.size + 10), at);
+      assert.equal(inside.slice(at, at + message.size), bytes);
+      assert.equal(message.decode(inside.subarray(at)), value);
+    }),
+  );
+}
+
+tests("property: what is encoded is decoded again, message by message", () => {
+  isIdentity(Greeting, fc.record({ style: n64, flags: n16 }));
+  isIdentity(OptionRequest, fc.record({ option: n32, length: n32 }));
+  isIdentity(OptionReply, fc.record({ option: n32, type: n32, length: n32 }));
+  isIdentity(ExportNameReply, fc.record({ size: count, flags: n16 }));
+  isIdentity(Request, fc.record({ flags: n16, type: n16, cookie: n64, offset: count, length: n32 }));
+  isIdentity(SimpleReply, fc.record({ error: n32, cookie: n64 }));
+});
+
+tests("messages are laid out as the specification has them", () => {
+  const wire = toHex(
+    Request.encode({
+      flags: 1,
+      type: 6,
+      cookie: 0x0102030405060708n,
+      offset: 0x1f_0000_0203,
+      length: 0x80000001,
+    }),
+  );
+  assert.is(wire, "25609513 0001 0006 0102030405060708 0000001f00000203 80000001".replace(/ /g, ""));
+  assert.is(toHex(SimpleReply.encode({ error: 5, cookie: 1n })), "67446698000000050000000000000001");
+  assert.is(
+    toHex(Greeting.encode({ style: 0x49484156454f5054n, flags: 3 })),
+    "4e42444d4147494349484156454f50540003",
+  );
+  assert.is(toHex(OptionRequest.encode({ option: 7, length: 6 })), "49484156454f50540000000700000006");
+  assert.is(
+    toHex(OptionReply.encode({ option: 7, type: 0x80000006, length: 0 })),
+    "0003e889045565a9000000078000000600000000",
+  );
+  assert.equal(
+    [Greeting, OptionRequest, OptionReply, ExportNameReply, Request, SimpleReply].map(({ size }) => size),
+    [18, 16, 20, 10, 28, 16],
+  );
+});
+
+tests("a constant that is wrong says what came and what was expected", () => {
+  assert.throws(
+    () => SimpleReply.decode(hex("668e33ef 00000000 0000000000000001")),
+    (error: Error) =>
+      error instanceof ProtocolError &&
+      error.message === "a simple reply began with 0x668e33ef where its magic 0x67446698 was expected",
+  );
+});
+
+tests("a number of bytes beyond 2^53 stays beyond it", () => {
+  const field = struct("count", { count: byteCount });
+  const read = (text: string) => field.decode(hex(text)).count;
+  assert.is(read("001fffffffffffff"), Number.MAX_SAFE_INTEGER);
+  for (const text of ["0020000000000000", "0020000000000001", "8000000000000000", "ffffffffffffffff"]) {
+    assert.ok(read(text) >= 2 ** 53, text);
+    assert.not.ok(Number.isSafeInteger(read(text)), text);
+  }
+});
+
+tests("a struct is a parser that asks for its size", () => {
+  const message = struct("thing", { magic: constant(u32, 7), a: u16, b: u64 });
+  const parser = message.parser();
+  assert.equal(parser.next(), { done: false, value: 14 });
+  assert.equal(parser.next(hex("00000007 0102 0000000000000009")), {
+    done: true,
+    value: { a: 0x102, b: 9n },
+  });
+});
+
+tests.run();
