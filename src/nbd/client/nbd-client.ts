@@ -31,9 +31,9 @@ export async function nbdClient(transport: Transport, options: NbdClientOptions 
         milliseconds,
       )
     : undefined;
-  signal?.throwIfAborted();
   signal?.addEventListener("abort", giveUp);
   try {
+    signal?.throwIfAborted();
     const { result, rest } = await negotiate(transport, (dialogue) => clientHandshake(dialogue, name));
     return new RemoteExport(result, rest, transport, milliseconds);
   } catch (error) {

@@ -100,6 +100,12 @@ export class RemoteExport implements Export {
   }
 
   async read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
+    // A READ of 0 bytes is left open by the specification, so none is sent.
+    if (length === 0) return new Uint8Array(0);
+    return unlessAborted(this.#read(offset, length, signal), signal);
+  }
+
+  async #read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
     if (length <= this.#longest) return (await this.#send(Command.READ, 0, offset, length, { signal }))!;
     const result = new Uint8Array(length);
     await this.#inPieces(length, async (from, to) => {
@@ -213,5 +219,19 @@ export class RemoteExport implements Export {
     this.#outstanding.fail(cause);
     this.#end.reject(cause);
     this.#transport.close(cause);
+  }
+}
+
+/** A promise that a signal gives up: its result is dropped when it comes. NBD can't take a request back. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  const aborted = deferred<never>();
+  const giveUp = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
 }

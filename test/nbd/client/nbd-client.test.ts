@@ -1,0 +1,426 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { Errno, ExportError } from "../../../src/export/error.ts";
+import { type NbdClientOptions, nbdClient } from "../../../src/nbd/client/nbd-client.ts";
+import { LinkError, ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
+import { Request } from "../../../src/nbd/messages.ts";
+import { transportPair } from "../../../src/streams/pair.ts";
+import { UnexpectedEndError } from "../../../src/streams/parse.ts";
+import { bytesOf, concat } from "../../../src/streams/payload.ts";
+import { failure, hex, isPending, sequence, settled } from "../../bytes.ts";
+import { within } from "../../harness.ts";
+import { Peer } from "../peer.ts";
+
+const tests = suite("nbd client");
+
+const number = (n: number | bigint, digits: number) => n.toString(16).padStart(digits, "0");
+const request = (type: number, cookie: number, offset = 0, length = 0, flags = 0) =>
+  `25609513 ${number(flags, 4)} ${number(type, 4)} ${number(cookie, 16)} ${number(offset, 16)} ${number(length, 8)}`;
+const reply = (cookie: number | bigint, error = 0) => `67446698 ${number(error, 8)} ${number(cookie, 16)}`;
+const optionReply = (type: string, data = "") =>
+  `0003e889045565a9 00000007 ${type} ${number(hex(data).byteLength, 8)} ${data}`;
+const GREETING = "4e42444d41474943 49484156454f5054 0003";
+const [READ, WRITE, DISC, FLUSH] = [0, 1, 2, 3] as const;
+const [READ_ONLY, NO_FLUSH, NO_FUA, FULL] = [0x3, 0x1, 0x5, 0xd];
+const SIZE = 1 << 30;
+
+/** A client attached to a server that the test plays. */
+async function attached(flags: number, options: NbdClientOptions = {}, blockSize = "") {
+  const [client, server] = transportPair();
+  const peer = new Peer(server);
+  const opened = nbdClient(client, options);
+  opened.catch(() => {});
+  await peer.say(GREETING);
+  await peer.expect("00000003 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003");
+  await peer.say(optionReply("00000003", `0000 ${number(SIZE, 16)} ${number(flags, 4)}`));
+  if (blockSize) await peer.say(optionReply("00000003", `0003 ${blockSize}`));
+  await peer.say(optionReply("00000001"));
+  return { remote: await within(1000, "the handshake", opened), peer, client, server };
+}
+
+/** The same with a first-generation server. */
+async function firstGeneration(flags: number) {
+  const [client, server] = transportPair();
+  const peer = new Peer(server);
+  const opened = nbdClient(client);
+  await peer.say("4e42444d41474943 49484156454f5054 0000");
+  await peer.expect("00000000 49484156454f5054 00000001 00000000");
+  await peer.say(`${number(SIZE, 16)} ${number(flags, 4)} ${"00".repeat(124)}`);
+  return { remote: await within(1000, "the handshake", opened), peer };
+}
+
+/** The next request that the client sent, with its payload. */
+async function taken(peer: Peer) {
+  const fields = Request.decode(await peer.take(Request.size));
+  const payload = fields.type === WRITE ? await peer.take(fields.length) : undefined;
+  return { ...fields, payload };
+}
+
+async function isErrno(promise: Promise<unknown>, errno: number): Promise<ExportError> {
+  const error = await within(1000, "the request", failure(promise));
+  assert.instance(error, ExportError);
+  assert.is((error as ExportError).errno, errno, error.message);
+  return error as ExportError;
+}
+
+tests("what the server told is what the export is", async () => {
+  const { remote } = await attached(FULL);
+  assert.is(remote.size, SIZE);
+  assert.type(remote.write, "function");
+  assert.type(remote.flush, "function");
+  const readOnly = (await attached(READ_ONLY)).remote;
+  assert.is(readOnly.write, undefined);
+  assert.is(readOnly.flush, undefined);
+});
+
+tests("requests byte by byte; replies in any order find theirs", async () => {
+  const { remote, peer } = await attached(FULL);
+  const first = remote.read(0x1234, 4);
+  const second = remote.write!(8, hex("aabbcc"));
+  const third = remote.flush!();
+  await peer.expect(request(READ, 0, 0x1234, 4) + `${request(WRITE, 1, 8, 3)} aabbcc` + request(FLUSH, 2));
+  await peer.say(`${reply(2)} ${reply(1)}`);
+  await within(1000, "the flush", third);
+  await within(1000, "the write", second);
+  await peer.say(`${reply(0)} 01020304`, 1);
+  assert.equal(await bytesOf(await within(1000, "the read", first)), hex("01020304"));
+});
+
+tests("a read of 0 bytes and a write of 0 bytes need no server", async () => {
+  const { remote, peer } = await attached(FULL);
+  assert.equal(await remote.read(5, 0), new Uint8Array(0));
+  await remote.write!(5, new Uint8Array(0));
+  await peer.expectSilence();
+});
+
+tests("a long read is split, and its pieces put together whatever their order", async () => {
+  const { remote, peer } = await attached(READ_ONLY);
+  const length = (1 << 18) * 2 + 100;
+  const read = remote.read(1000, length);
+  const requests = [await taken(peer), await taken(peer), await taken(peer)];
+  assert.equal(
+    requests.map(({ offset, length }) => [offset, length]),
+    [
+      [1000, 1 << 18],
+      [1000 + (1 << 18), 1 << 18],
+      [1000 + (1 << 19), 100],
+    ],
+  );
+  for (const { cookie, offset, length } of requests.reverse()) {
+    await peer.say(concat([hex(reply(cookie)), sequence(length, offset)]));
+  }
+  assert.equal(await bytesOf(await within(5000, "the read", read)), sequence(length, 1000));
+});
+
+tests("a long write is split; it settles when the last piece has, with the first failure", async () => {
+  const { remote, peer } = await attached(NO_FLUSH);
+  const data = sequence((1 << 18) + 5);
+  const written = remote.write!(7, data);
+  const requests = [await taken(peer), await taken(peer)];
+  assert.equal(concat(requests.map(({ payload }) => payload!)), data);
+  assert.is(requests[1]!.offset, 7 + (1 << 18));
+  await peer.say(reply(requests[0]!.cookie, Errno.ENOSPC));
+  assert.ok(await isPending(written), "the data is lent until the last piece has settled");
+  await peer.say(reply(requests[1]!.cookie));
+  await isErrno(written, Errno.ENOSPC);
+});
+
+tests("a server's maximum and minimum block sizes are kept", async () => {
+  const { remote, peer } = await attached(READ_ONLY, {}, "00000200 00001000 00000500");
+  remote.read(0, 4096).catch(() => {});
+  const requests = [await taken(peer), await taken(peer), await taken(peer), await taken(peer)];
+  assert.equal(
+    requests.map(({ offset, length }) => [offset, length]),
+    [
+      [0, 1024],
+      [1024, 1024],
+      [2048, 1024],
+      [3072, 1024],
+    ],
+  );
+  assert.is(remote.blockSize?.minimum, 512);
+});
+
+tests("the window: 256 KiB a request, never more than 8 MiB outstanding", async () => {
+  const { remote, peer } = await attached(READ_ONLY);
+  const whole = remote.read(0, 1 << 24);
+  const cookies: bigint[] = [];
+  for (let i = 0; i < 32; i++) {
+    const { cookie, length } = await taken(peer);
+    assert.is(length, 1 << 18);
+    cookies.push(cookie);
+  }
+  await peer.expectSilence();
+  await peer.say(concat([hex(reply(cookies[5]!)), new Uint8Array(1 << 18)]));
+  await taken(peer);
+  await peer.expectSilence();
+  whole.catch(() => {});
+});
+
+tests("a first-generation server: 128 KiB a request, never more than 512 KiB outstanding", async () => {
+  for (const way of ["read", "write"] as const) {
+    const { remote, peer } = await firstGeneration(NO_FLUSH);
+    const data = sequence(1 << 20);
+    const all = way === "read" ? remote.read(0, 1 << 20) : remote.write!(0, data);
+    let outstanding: Awaited<ReturnType<typeof taken>>[] = [];
+    for (let asked = 0; asked < 1 << 20; ) {
+      const next = await taken(peer);
+      assert.is(next.length, 1 << 17);
+      asked += next.length;
+      outstanding.push(next);
+      if (outstanding.length < 4) continue;
+      await peer.expectSilence();
+      for (const { cookie, offset, length, type } of outstanding.splice(0)) {
+        await peer.say(concat([hex(reply(cookie)), type === READ ? sequence(length, offset) : hex("")]));
+      }
+    }
+    outstanding = [];
+    const got = await within(5000, way, all as Promise<Uint8Array | undefined>);
+    if (way === "read") assert.equal(got, sequence(1 << 20));
+  }
+});
+
+tests("small requests are bounded in number too", async () => {
+  const { remote, peer } = await attached(READ_ONLY);
+  for (let i = 0; i < 3000; i++) remote.read(i, 1).catch(() => {});
+  for (let i = 0; i < 2048; i++) await taken(peer);
+  await peer.expectSilence();
+});
+
+tests("FUA goes to a server that has it; elsewhere it is a write, then a flush", async () => {
+  const full = await attached(FULL);
+  const fua = full.remote.write!(0, hex("aa"), { fua: true });
+  await full.peer.expect(`${request(WRITE, 0, 0, 1, 1)} aa`);
+  await full.peer.say(reply(0));
+  await within(1000, "the write", fua);
+  await full.peer.expectSilence();
+
+  const poor = await attached(NO_FUA);
+  const flushed = poor.remote.write!(0, hex("aa"), { fua: true });
+  await poor.peer.expect(`${request(WRITE, 0, 0, 1)} aa`);
+  await poor.peer.expectSilence();
+  await poor.peer.say(reply(0));
+  await poor.peer.expect(request(FLUSH, 1));
+  assert.ok(await isPending(flushed));
+  await poor.peer.say(reply(1, Errno.EIO));
+  await isErrno(flushed, Errno.EIO);
+});
+
+tests("errors of the server are passed on; one that NBD does not define counts as EINVAL", async () => {
+  const { remote, peer } = await attached(FULL);
+  for (const [sent, errno] of [
+    [Errno.EPERM, Errno.EPERM],
+    [Errno.EIO, Errno.EIO],
+    [Errno.ENOSPC, Errno.ENOSPC],
+    [Errno.ENOTSUP, Errno.ENOTSUP],
+    [0xffff, Errno.EINVAL],
+  ] as const) {
+    const read = remote.read(1, 2);
+    const { cookie } = await taken(peer);
+    await peer.say(reply(cookie, sent));
+    assert.match((await isErrno(read, errno)).message, /^the server answered .* to READ of 2 bytes at 1$/);
+  }
+  assert.ok(await isPending(remote.closed));
+});
+
+tests("ESHUTDOWN: the request has its error, the others EIO, and the link is over", async () => {
+  const { remote, peer } = await attached(FULL);
+  const [first, second] = [remote.read(0, 1), remote.read(1, 1)];
+  await taken(peer);
+  await peer.say(reply(0, Errno.ESHUTDOWN));
+  await isErrno(first, Errno.ESHUTDOWN);
+  await isErrno(second, Errno.EIO);
+  const error = await within(1000, "closed", failure(remote.closed));
+  assert.instance(error, LinkError);
+  assert.is(error.message, "the server is shutting down");
+  await isErrno(remote.read(0, 1), Errno.EIO);
+});
+
+for (const [what, bytes, type, message] of [
+  ["an unknown cookie", reply(99), ProtocolError, /not outstanding, cookie 0x63/],
+  ["a cookie twice", `${reply(1)} ${reply(1)}`, ProtocolError, /answered twice|not outstanding/],
+  ["a wrong magic", "67446699 00000000 0000000000000000", ProtocolError, /where its magic/],
+] as const) {
+  tests(`${what}: everything outstanding fails with EIO, and closed with ProtocolError`, async () => {
+    const { remote, peer, server } = await attached(FULL);
+    const read = remote.read(0, 4);
+    const flushed = remote.flush!();
+    flushed.catch(() => {});
+    await taken(peer);
+    await taken(peer);
+    await peer.say(bytes);
+    await isErrno(read, Errno.EIO);
+    const error = await within(1000, "closed", failure(remote.closed));
+    assert.instance(error, type);
+    assert.match(error.message, message);
+    assert.is(await within(1000, "the transport", failure(server.closed)), error);
+  });
+}
+
+tests("the server ends with requests unanswered: EIO, and closed rejects with LinkError", async () => {
+  const { remote, peer } = await attached(FULL);
+  const read = remote.read(0, 4);
+  const write = remote.write!(0, hex("aa"));
+  await taken(peer);
+  await peer.hangUp();
+  await isErrno(read, Errno.EIO);
+  await isErrno(write, Errno.EIO);
+  const error = await within(1000, "closed", failure(remote.closed));
+  assert.instance(error, LinkError);
+  assert.is(error.message, "the server ended the connection with 2 requests unanswered");
+});
+
+tests("the server ends inside a reply: EIO, and closed rejects", async () => {
+  const { remote, peer } = await attached(FULL);
+  const read = remote.read(0, 4);
+  await taken(peer);
+  await peer.say(`${reply(0)} 0102`);
+  await peer.hangUp();
+  await isErrno(read, Errno.EIO);
+  assert.instance(await within(1000, "closed", failure(remote.closed)), UnexpectedEndError);
+});
+
+tests(
+  "the server ends between replies with nothing outstanding: closed resolves, later requests are EIO",
+  async () => {
+    const { remote, peer } = await attached(FULL);
+    const read = remote.read(0, 1);
+    await taken(peer);
+    await peer.say(`${reply(0)} aa`);
+    await read;
+    await peer.hangUp();
+    await within(1000, "closed", remote.closed);
+    await isErrno(remote.read(0, 1), Errno.EIO);
+    await within(1000, "close()", remote.close());
+  },
+);
+
+tests("the transport breaks: everything outstanding, waiting for room too, fails with EIO", async () => {
+  const { remote, peer, client } = await attached(READ_ONLY);
+  const reads = Array.from({ length: 40 }, (_, i) => remote.read(i << 18, 1 << 18));
+  await taken(peer);
+  const reason = new Error("the cable was cut");
+  client.close(reason);
+  for (const read of reads) await isErrno(read, Errno.EIO);
+  assert.is(await failure(remote.closed), reason);
+});
+
+tests("a request without an answer for the timeout: EIO, and closed rejects with LinkError", async () => {
+  const { remote, peer } = await attached(FULL, { timeout: 0.05 });
+  const read = remote.read(8, 1);
+  await taken(peer);
+  await isErrno(read, Errno.EIO);
+  const error = await failure(remote.closed);
+  assert.instance(error, LinkError);
+  assert.is(error.message, "the server did not answer a READ at 8 for 0.05 s");
+});
+
+tests("the timeout counts from when a request is the oldest, and idle time does not count", async () => {
+  const { remote, peer } = await attached(FULL, { timeout: 0.3 });
+  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  await pause(400);
+  const reads = Array.from({ length: 5 }, (_, i) => remote.read(i, 1));
+  for (let i = 0; i < 5; i++) {
+    await taken(peer);
+    await pause(100);
+    await peer.say(`${reply(i)} aa`);
+  }
+  await within(5000, "the reads", Promise.all(reads));
+  await pause(400);
+  assert.ok(await isPending(remote.closed));
+});
+
+tests("close() waits for what is outstanding, sends DISC, and waits for the server's end", async () => {
+  const { remote, peer } = await attached(FULL);
+  const read = remote.read(0, 1);
+  await taken(peer);
+  const closing = remote.close();
+  await peer.expectSilence();
+  await isErrno(remote.read(1, 1), Errno.EIO);
+  await peer.say(`${reply(0)} aa`);
+  assert.equal(await read, hex("aa"));
+  await peer.expect(request(DISC, 0));
+  await peer.expectEnd();
+  await peer.hangUp();
+  await within(1000, "close()", closing);
+  await within(1000, "closed", remote.closed);
+});
+
+tests("close() of a server that does not hang up after DISC ends all the same", async () => {
+  const { remote, peer } = await attached(FULL);
+  const closing = remote.close();
+  await peer.expect(request(DISC, 0));
+  await within(5000, "close()", closing);
+  await within(1000, "closed", remote.closed);
+});
+
+tests(
+  "a read is given up by its signal: before, while it waits for room, and while it is outstanding",
+  async () => {
+    const { remote, peer } = await attached(READ_ONLY);
+    const reason = new Error("not needed any more");
+    assert.is(await failure(remote.read(0, 1, { signal: AbortSignal.abort(reason) })), reason);
+    await peer.expectSilence();
+
+    const whole = remote.read(0, 1 << 23);
+    const abort = new AbortController();
+    const waiting = failure(remote.read(0, 1, { signal: abort.signal }));
+    await settled();
+    abort.abort(reason);
+    assert.is(await within(1000, "the read that waits", waiting), reason);
+    for (let i = 0; i < 32; i++) {
+      const { cookie, length } = await taken(peer);
+      await peer.say(concat([hex(reply(cookie)), new Uint8Array(length)]));
+    }
+    await within(5000, "the others", whole);
+    await peer.expectSilence();
+
+    const later = new AbortController();
+    const outstanding = failure(remote.read(0, 1, { signal: later.signal }));
+    const { cookie } = await taken(peer);
+    later.abort(reason);
+    assert.is(await within(1000, "the read that is outstanding", outstanding), reason);
+    const other = remote.read(1, 1);
+    const next = await taken(peer);
+    await peer.say(`${reply(cookie)} aa ${reply(next.cookie)} bb`);
+    assert.equal(await within(1000, "the next", other), hex("bb"), "the late reply disturbs nobody");
+  },
+);
+
+tests("a handshake that is refused, given up, or has no answer closes the transport", async () => {
+  const [client, server] = transportPair();
+  const peer = new Peer(server);
+  const refused = failure(nbdClient(client));
+  await peer.say(GREETING);
+  await peer.expect("00000003 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003");
+  await peer.say(optionReply("80000006"));
+  await peer.expect("49484156454f5054 00000002 00000000");
+  const error = await within(1000, "the client", refused);
+  assert.instance(error, RefusedError);
+  assert.is(error.message, `the server refused the export "": ERR_UNKNOWN`);
+  await within(
+    1000,
+    "the transport",
+    client.closed.catch(() => {}),
+  );
+
+  const [silent] = transportPair();
+  const late = await within(1000, "the timeout", failure(nbdClient(silent, { timeout: 0.05 })));
+  assert.instance(late, LinkError);
+  assert.is(late.message, "the server did not answer for 0.05 s");
+
+  const [other] = transportPair();
+  const abort = new AbortController();
+  const reason = new Error("given up");
+  const given = failure(nbdClient(other, { signal: abort.signal }));
+  await settled();
+  abort.abort(reason);
+  assert.is(await within(1000, "the signal", given), reason);
+
+  const [third] = transportPair();
+  const early = await failure(nbdClient(third, { signal: AbortSignal.abort(reason), timeout: 60 }));
+  assert.is(early, reason);
+  assert.is(await within(1000, "the transport", failure(third.closed)), reason);
+});
+
+tests.run();
