@@ -13,6 +13,8 @@ export interface PushOptions {
 /** A ReadableStream fed from outside, for sources that push: sockets, WebSockets, events. */
 export interface Push<T> {
   readonly readable: ReadableStream<T>;
+  /** How much waits to be read, in the unit of `size`. */
+  readonly queued: number;
   /**
    * Queues a chunk. The chunk is always taken, as a source that pushes cannot take it back; **false asks the
    * source to pause** until `resume()` is called.
@@ -29,6 +31,7 @@ export function push<T>(options: PushOptions = {}, size: (chunk: T) => number = 
   let controller!: ReadableStreamDefaultController<T>;
   let live = true;
   let paused = false;
+  const { highWaterMark = 1 } = options;
   const readable = new ReadableStream<T>(
     {
       start(c) {
@@ -44,10 +47,13 @@ export function push<T>(options: PushOptions = {}, size: (chunk: T) => number = 
         return options.cancel?.(reason);
       },
     },
-    { highWaterMark: options.highWaterMark ?? 1, size },
+    { highWaterMark, size },
   );
   return {
     readable,
+    get queued() {
+      return highWaterMark - (controller.desiredSize ?? highWaterMark);
+    },
     push(chunk) {
       if (!live) return false;
       controller.enqueue(chunk);

@@ -88,7 +88,6 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     },
     byteLength,
   );
-  let waiting = 0;
 
   function finish(error?: unknown) {
     if (over) return;
@@ -130,14 +129,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       const hint = "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
       return close(new WebSocketError(hint));
     }
-    if (incoming.push(new Uint8Array(data))) {
-      waiting = 0;
-    } else if (socket.pause) {
-      socket.pause();
-    } else {
-      waiting += data.byteLength;
-      if (waiting > receiveLimit)
-        close(new WebSocketError(`${waiting} bytes came in faster than they were read`));
+    if (incoming.push(new Uint8Array(data))) return;
+    if (socket.pause) socket.pause();
+    else if (incoming.queued > receiveLimit) {
+      close(new WebSocketError(`${incoming.queued} bytes came in faster than they were read`));
     }
   });
   on("error", ({ message }) => {
@@ -168,7 +163,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   const writable = new WritableStream<Payload>({
     start(controller) {
       writer = controller;
-      controller.signal.addEventListener("abort", () => wake?.());
+      // abort() waits for the write in flight, which may wait for room. Not at once: see concurrent.ts.
+      controller.signal.addEventListener("abort", () =>
+        queueMicrotask(() => close(controller.signal.reason)),
+      );
     },
     async write(chunk) {
       if (socket.readyState === CONNECTING) await opened.promise;
@@ -190,7 +188,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
 function closeFrame(reason: unknown): [number, string?] {
   if (reason === undefined || reason instanceof Ended) return [1000];
   const words = reason instanceof Error ? reason.message : String(reason);
-  let text = words;
-  while (new TextEncoder().encode(text).byteLength > MAX_REASON) text = text.slice(0, -1);
-  return [4000, text];
+  // Tells how much of the words fits, and never cuts a character in two.
+  const { read } = new TextEncoder().encodeInto(words, new Uint8Array(MAX_REASON));
+  return [4000, words.slice(0, read)];
 }

@@ -31,6 +31,7 @@ tests(
     assert.is((await reader.read()).value?.byteLength, 1);
     await settled();
     assert.is(resumed, 0, "20 of 10 are still there");
+    assert.is(source.queued, 20);
     assert.is((await reader.read()).value?.byteLength, 20);
     await settled();
     assert.is(resumed, 1);

@@ -78,7 +78,7 @@ tests("requests byte by byte; replies in any order find theirs", async () => {
   const first = remote.read(0x1234, 4);
   const second = remote.write!(8, hex("aabbcc"));
   const third = remote.flush!();
-  await peer.expect(request(READ, 0, 0x1234, 4) + `${request(WRITE, 1, 8, 3)} aabbcc` + request(FLUSH, 2));
+  await peer.expect(`${request(READ, 0, 0x1234, 4)} ${request(WRITE, 1, 8, 3)} aabbcc ${request(FLUSH, 2)}`);
   await peer.say(`${reply(2)} ${reply(1)}`);
   await within(1000, "the flush", third);
   await within(1000, "the write", second);
