@@ -56,7 +56,8 @@ export async function collect<T>(readable: ReadableStream<T>, into: T[] = []): P
 /** All bytes of a stream, to its end. */
 export async function collectBytes(readable: ReadableStream<Payload>): Promise<Uint8Array> {
   const chunks = await collect(readable);
-  return concat(await Promise.all(chunks.map(bytesOf)));
+  // Always one plain array: chunks may be Buffers, which compare as something else.
+  return concat([...(await Promise.all(chunks.map(bytesOf))), new Uint8Array(0)]);
 }
 
 /** Exactly the next `length` bytes, which may come in several chunks but not in one with others. */

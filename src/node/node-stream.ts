@@ -8,8 +8,12 @@ import { tryError } from "../streams/try-close.ts";
 /** Bytes that may wait to be read before the stream is paused. */
 const RECEIVE_BUFFER = 1 << 18;
 
-/** Destroys a stream of Node's; with a reason other than `Ended` it fails with it. */
+/**
+ * Destroys a stream of Node's; with a reason other than `Ended` it fails with it. What was written in this turn of
+ * the event loop still goes to the kernel, as far as that takes it at once.
+ */
 export function destroy(stream: Readable | Writable, reason: unknown): void {
+  if ("uncork" in stream) stream.uncork();
   if (reason === undefined || reason instanceof Ended) stream.destroy();
   else stream.destroy(reason instanceof Error ? reason : new Error(String(reason)));
 }
@@ -69,6 +73,8 @@ export function writableOf(stream: Writable): WritableStream<Payload> {
   return new WritableStream<Payload>({
     start(c) {
       controller = c;
+      // abort() waits for the write in flight, which may hang: ending the stream lets it go.
+      c.signal.addEventListener("abort", () => destroy(stream, c.signal.reason));
     },
     async write(chunk) {
       const bytes = chunk instanceof Uint8Array ? chunk : await bytesOf(chunk);
@@ -84,7 +90,6 @@ export function writableOf(stream: Writable): WritableStream<Payload> {
       });
       if (!(stream as Duplex).readable) stream.destroy();
     },
-    abort: (reason) => destroy(stream, reason),
   });
 }
 
