@@ -1,0 +1,76 @@
+/** The spine in a runtime whose streams are missing or old: in a process of its own, as modules choose theirs once. */
+
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { root, Sandbox } from "../harness.ts";
+
+const tests = suite("polyfill");
+const module = (path: string) => JSON.stringify(pathToFileURL(join(root, path)).href);
+
+/** Serves 1 MB over a pair, reads and writes it, and says which streams did it. */
+const spine = `
+  const { nbdServer, nbdClient } = await import(${module("src/nbd/index.ts")});
+  const { memoryExport } = await import(${module("src/export/index.ts")});
+  const { join, transportPair } = await import(${module("src/streams/index.ts")});
+  const runtime = await import(${module("src/streams/runtime.ts")});
+  const bytes = Uint8Array.from({ length: 1_000_003 }, (_, i) => (i * 31) & 0xff);
+  const [near, far] = transportPair();
+  const serving = join(near, nbdServer(memoryExport(bytes.slice()), { name: "disk" }));
+  const remote = await nbdClient(far, { timeout: 20 });
+  const same = (a, b) => Buffer.from(a).equals(Buffer.from(b));
+  const whole = same(await remote.read(0, 1_000_003), bytes);
+  await remote.write(5, new Uint8Array(300_000), { fua: true });
+  const changed = same(await remote.read(4, 300_002), [bytes[4], ...new Uint8Array(300_000), bytes[300_005]]);
+  const late = await remote.read(1_000_003, 1).catch((error) => error.errno);
+  await remote.close();
+  await remote.closed;
+  await serving;
+  const broken = transportPair();
+  const failed = join(broken[0], nbdServer(memoryExport(bytes))).catch((error) => error.name);
+  const writer = broken[1].writable.getWriter();
+  writer.write(new Uint8Array(100)).catch(() => {});
+  const reader = broken[1].readable.getReader();
+  while (!(await reader.read().catch(() => ({ done: true }))).done);
+  console.log(JSON.stringify({
+    native: runtime.ReadableStream === native.ReadableStream,
+    oneKind: new Set(["ReadableStream", "WritableStream", "TransformStream"].map((name) => runtime[name] === native[name])).size,
+    whole, changed, late, broken: await failed,
+  }));
+`;
+
+for (const [what, prepare, native] of [
+  ["the runtime's own streams", "", true],
+  ["no streams at all", "for (const name of Object.keys(native)) delete globalThis[name];", false],
+  ["a ReadableStream without pipeTo", "delete native.ReadableStream.prototype.pipeTo;", false],
+  ["no TransformStream", "delete globalThis.TransformStream;", false],
+] as const) {
+  tests(`the spine runs with ${what}`, async () => {
+    const sandbox = new Sandbox();
+    try {
+      const script = `
+        const { ReadableStream, WritableStream, TransformStream } = globalThis;
+        const native = { ReadableStream, WritableStream, TransformStream };
+        ${prepare}
+        ${spine}`;
+      const output = await sandbox.run(
+        process.execPath,
+        ["--import", "tsx", "--input-type=module", "--eval", script],
+        { cwd: root },
+      );
+      assert.equal(JSON.parse(output), {
+        native,
+        oneKind: 1,
+        whole: true,
+        changed: true,
+        late: 22,
+        broken: "ProtocolError",
+      });
+    } finally {
+      await sandbox.end();
+    }
+  });
+}
+
+tests.run();
