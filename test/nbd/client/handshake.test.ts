@@ -213,7 +213,7 @@ for (const [what, bytes, message] of [
   [
     "a wrong reply magic",
     "0003e889045565aa 00000007 00000001 00000000",
-    "a option reply began with 0x3e889045565aa where its magic 0x3e889045565a9 was expected",
+    "a option reply began with 0x3e889045565aa where 0x3e889045565a9 was expected",
   ],
 ] as const) {
   tests(`${what}: ProtocolError`, async () => {

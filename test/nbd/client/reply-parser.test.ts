@@ -52,7 +52,7 @@ for (const [what, bytes, message] of [
   [
     "a structured reply, which was not negotiated",
     "668e33ef 0001 0001 0000000000000001 00000000",
-    "a simple reply began with 0x668e33ef where its magic 0x67446698 was expected",
+    "a simple reply began with 0x668e33ef where 0x67446698 was expected",
   ],
 ] as const) {
   tests(`${what} fails the layer, after the replies before`, async () => {

@@ -135,7 +135,7 @@ tests("a wrong magic ends it, after the requests before", async () => {
   const wire = concat([READ, hex("25609514 0000 0000 0000000000000001 0000000000000000 00000000")]);
   const error = await failure(collect(source([wire]).pipeThrough(requestParser({})), got));
   assert.instance(error, ProtocolError);
-  assert.is(error.message, "a request began with 0x25609514 where its magic 0x25609513 was expected");
+  assert.is(error.message, "a request began with 0x25609514 where 0x25609513 was expected");
   assert.equal(got.flat(), [read]);
 });
 
