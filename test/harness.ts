@@ -115,6 +115,9 @@ export class Sandbox {
   async end(): Promise<void> {
     for (const running of [...this.#running]) {
       running.kill("SIGKILL");
+      // A child of it that lives on may hold its output open, which would hold up "close".
+      running.process.stdout?.destroy();
+      running.process.stderr?.destroy();
       await running.exit.catch(() => {});
     }
     rmSync(this.folder, { recursive: true, force: true });

@@ -4,6 +4,8 @@ import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
 import { ByteBudget } from "../../streams/budget.ts";
+import { deferred } from "../../streams/deferred.ts";
+import type { Transport } from "../../streams/duplex.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
 import { PROCESS_BUDGET } from "../session/listen.ts";
@@ -27,6 +29,13 @@ export interface Gateway {
   readonly url: string;
   /** Ends every session in order and stops listening. */
   close(): Promise<void>;
+}
+
+/** The session that has a configuration. */
+interface Holder {
+  /** Whether its link has ended, and it is only tidying up. */
+  isGone: boolean;
+  readonly done: Promise<void>;
 }
 
 /** The longest WebSocket message, in bytes: the longest payload and its header. */
@@ -58,6 +67,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   const budget = new ByteBudget(PROCESS_BUDGET);
   const sessions = new Set<Promise<void>>();
+  const holders = new Map<string, Holder>();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
@@ -66,6 +76,9 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     if (fault) return send(response, 403, `${fault}\n`);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
     if (request.url === "/metadata") {
+      // The metadata says nothing of the default, and its form is fixed.
+      if (config.defaultName !== undefined)
+        response.setHeader("Default-Configuration", encodeURIComponent(config.defaultName));
       return send(response, 200, JSON.stringify(metadataOf(config)), "application/json");
     }
     page(request, response, () => send(response, 404, "there is no such page\n"));
@@ -86,15 +99,35 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const label = asked ?? config.defaultName ?? "(default)";
     const note = (line: string) => log(`${label}: ${line}`);
     try {
-      await session(transport, chooseConfiguration(config, asked), {
-        budget,
-        log: note,
-        signal: ending.signal,
-      });
+      const configuration = chooseConfiguration(config, asked);
+      await hold(configuration.name, transport, () =>
+        session(transport, configuration, { budget, log: note, signal: ending.signal }),
+      );
       note("ended");
     } catch (error) {
       note((error as Error).message);
       transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
+    }
+  }
+
+  /** Runs a session that has a configuration for itself. One whose link is gone already is waited for. */
+  async function hold(name: string, { closed }: Transport, run: () => Promise<void>): Promise<void> {
+    for (let other = holders.get(name); other; other = holders.get(name)) {
+      if (!other.isGone) throw new Error(`configuration "${name}" is in use by another session`);
+      await other.done;
+    }
+    const done = deferred();
+    const holder: Holder = { isGone: false, done: done.promise };
+    const note = () => {
+      holder.isGone = true;
+    };
+    closed.then(note, note);
+    holders.set(name, holder);
+    try {
+      await run();
+    } finally {
+      holders.delete(name);
+      done.resolve();
     }
   }
 

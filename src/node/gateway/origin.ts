@@ -15,7 +15,11 @@ export function forbidden(request: IncomingMessage, allowedHosts: readonly strin
   if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, ""))
     return "the Host header makes no sense";
   const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  if (!isIP(name) && name !== "localhost" && !allowedHosts.includes(name)) {
+  if (
+    !isIP(name) &&
+    name !== "localhost" &&
+    !allowedHosts.some((allowed) => allowed.toLowerCase() === name)
+  ) {
     return `the host name "${name}" is not one of "allowed-hosts"`;
   }
   if (origin === undefined) return undefined;

@@ -41,6 +41,10 @@ export async function session(
   }
   try {
     await use(remote, configuration, options);
+  } catch (error) {
+    // The other end is told why, where the transport has words; NBD has none.
+    transport.close(error);
+    throw error;
   } finally {
     await remote.close();
   }
