@@ -132,7 +132,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
+      const fault = code === "EADDRINUSE" ? "it is in use by another process" : message;
+      reject(new Error(`listening on ${host} port ${port}: ${fault}`));
+    });
     server.listen(port, host, resolve);
   });
   const { port: bound } = server.address() as AddressInfo;
