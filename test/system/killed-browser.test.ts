@@ -1,0 +1,145 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { appendFile, truncate, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import type { Browser } from "playwright-core";
+import * as assert from "uvu/assert";
+import { type ExportError, nbdClient, socketTransport } from "../../src/node/index.ts";
+import { killChromium, openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
+import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { randomImage, sha256 } from "../image.ts";
+import { startWebsocketd } from "../websocketd.ts";
+
+const tests = suite("a browser that goes away, and a file that does");
+
+let sandbox: Sandbox;
+let browser: Browser;
+let socket: string;
+let config: string;
+
+tests.before.each(async () => {
+  sandbox = new Sandbox();
+  socket = sandbox.path("local.sock");
+  config = sandbox.path("config.json");
+  const hook = sandbox.path("state");
+  await writeFile(hook, `#!/bin/sh\necho "$@" >> ${sandbox.path("hook.log")}\n`, { mode: 0o755 });
+  const configurations = { local: { listen: `unix:${socket}` } };
+  await writeFile(config, JSON.stringify({ configurations, "state-hook": hook }));
+  browser = await openChromium();
+});
+
+tests.after.each(async () => {
+  await browser.close();
+  await sandbox.end();
+});
+
+const hookLog = () => {
+  const path = sandbox.path("hook.log");
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
+};
+
+async function startGateway(): Promise<{ gateway: Running; url: string }> {
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
+  return { gateway, url: gateway.stdout.trim() };
+}
+
+/** A file that takes long to read, and its page. */
+async function servePage(url: string) {
+  const image = sandbox.path("long.img");
+  await writeFile(image, "");
+  await truncate(image, 4 * 2 ** 30);
+  const page = await openPage(browser, url, image);
+  await serve(page);
+  await until("the state hook has run", () => hookLog() === "start local\n");
+  return page;
+}
+
+const uri = () => `nbd+unix:///?socket=${socket}`;
+
+/** Starts to copy, and waits until data comes. */
+async function startCopy(): Promise<Running> {
+  const target = sandbox.path("partial");
+  const copy = sandbox.start("nbdcopy", ["--allocated", uri(), target]);
+  await until("data comes", () => existsSync(target) && statSync(target).blocks > 0);
+  return copy;
+}
+
+needing(tests, ["chromium", "nbdcopy"])("killed in the middle of a copy, behind the gateway", async () => {
+  const { gateway, url } = await startGateway();
+  await servePage(url);
+  const copy = await startCopy();
+  await killChromium(browser);
+  assert.is(await within(2000, "the end of nbdcopy", copy.exit), 1);
+  await until("the socket file is gone", () => !existsSync(socket), 2000);
+  assert.match(
+    gateway.stderr,
+    /nbd-gateway: local: the server ended the connection with \d+ requests unanswered/,
+  );
+  await until("the stop hook has run", () => hookLog() === "start local\nstop local\n");
+
+  browser = await openChromium();
+  const image = sandbox.path("next.img");
+  const digest = await randomImage(image, 3_000_001);
+  const page = await openPage(browser, url, image);
+  await serve(page);
+  await until("the socket is there", () => existsSync(socket));
+  await sandbox.run("nbdcopy", [uri(), sandbox.path("copy")]);
+  assert.is(await sha256(sandbox.path("copy")), digest);
+  await stop(page);
+});
+
+needing(tests, ["chromium", "nbdcopy", "websocketd"])(
+  "killed in the middle of a copy, behind websocketd with its default --closems",
+  async () => {
+    const relay = await startWebsocketd(sandbox, [
+      process.execPath,
+      program("nbd-proxy"),
+      ...["--config", config, "local"],
+    ]);
+    await servePage(relay.page);
+    const copy = await startCopy();
+    await killChromium(browser);
+    assert.is(await within(2000, "the end of nbdcopy", copy.exit), 1);
+    // SIGKILL, which websocketd sends after 850 ms, would leave it.
+    await until("the socket file is gone", () => !existsSync(socket), 2000);
+    await until("the stop hook has run", () => hookLog() === "start local\nstop local\n");
+  },
+);
+
+needing(tests, ["chromium"])("a page that is closed while nothing is outstanding", async () => {
+  const { gateway, url } = await startGateway();
+  const page = await servePage(url);
+  await page.close();
+  await until("the gateway says so", () => gateway.stderr.includes("local: ended"));
+  assert.not.match(gateway.stderr, /error|unanswered|fail/i);
+  assert.not(existsSync(socket));
+});
+
+needing(tests, ["chromium", "nbdinfo"])("a file that is changed on disk while it is served", async () => {
+  const { gateway, url } = await startGateway();
+  const image = sandbox.path("changing.img");
+  await randomImage(image, 1_000_000);
+  const page = await openPage(browser, url, image);
+  await serve(page);
+  await until("the socket is there", () => existsSync(socket));
+  const remote = await nbdClient(socketTransport(createConnection({ path: socket, allowHalfOpen: true })));
+  await remote.read(0, 4096);
+
+  const change = [() => appendFile(image, "more"), () => truncate(image, 10)];
+  for (const changed of change) {
+    await changed();
+    await until("a read fails with EIO", () =>
+      remote.read(8192, 4096).then(
+        () => false,
+        (error: ExportError) => error.errno === 5,
+      ),
+    );
+    assert.match(await stateOf(page), /^Serving/);
+    assert.is((await sandbox.run("nbdinfo", ["--size", uri()])).trim(), "1000000");
+  }
+  await remote.close();
+  await stop(page);
+  await until("the gateway says so", () => gateway.stderr.includes("local: ended"));
+});
+
+tests.run();
