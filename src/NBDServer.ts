@@ -96,3 +96,6 @@ class PageServer implements NBDServer {
     this.onstate?.(state);
   }
 }
+
+// What it makes is one of its own, as with any class.
+(NBDServer as { prototype: NBDServer }).prototype = PageServer.prototype;

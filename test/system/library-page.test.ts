@@ -1,0 +1,122 @@
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import type { Browser, Page } from "playwright-core";
+import * as assert from "uvu/assert";
+import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
+import { openChromium } from "../browser.ts";
+import { needing, root, Sandbox, suite, until } from "../harness.ts";
+import { randomImage, sha256 } from "../image.ts";
+
+/* Other people's pages: the classic script and the ES module in Chromium. */
+const tests = suite("the library in a page");
+
+const classic = `<!doctype html>
+<input id="file" type="file">
+<script src="js/nbd.js"></script>
+<script src="own.js"></script>`;
+
+const module = `<!doctype html>
+<input id="file" type="file">
+<script type="module" src="module.js"></script>`;
+
+const moduleScript = `import { blobExport, join, nbdServer, webSocket } from "./nbd-proxy.js";
+window.run = async (url) => {
+  const [file] = document.getElementById("file").files;
+  await join(webSocket(new WebSocket(url)), nbdServer(blobExport(file)));
+  return "joined";
+};`;
+
+let sandbox: Sandbox;
+let running: Gateway;
+let browser: Browser | undefined;
+let socket: string;
+let image: string;
+let digest: string;
+
+tests.before(async () => {
+  sandbox = new Sandbox();
+  socket = sandbox.path("local.sock");
+  image = sandbox.path("image.img");
+  digest = await randomImage(image, 10_000_001);
+  const folder = sandbox.path("pages");
+  await mkdir(`${folder}/js`, { recursive: true });
+  await copyFile(`${root}/dist/web/js/nbd.js`, `${folder}/js/nbd.js`);
+  await copyFile(`${root}/dist/browser/nbd-proxy.js`, `${folder}/nbd-proxy.js`);
+  await writeFile(`${folder}/classic.html`, classic);
+  await writeFile(`${folder}/own.js`, "");
+  await writeFile(`${folder}/module.html`, module);
+  await writeFile(`${folder}/module.js`, moduleScript);
+  const config = { configurations: { local: { listen: `unix:${socket}` } }, "state-hook": "/nowhere" };
+  running = await gateway({
+    config: parseConfig("config.json", JSON.stringify(config)),
+    port: 0,
+    staticFolder: folder,
+    log: () => {},
+  });
+});
+
+tests.after(async () => {
+  await browser?.close();
+  await running.close();
+  await sandbox.end();
+});
+
+const endpoint = () => running.url.replace("http", "ws");
+
+async function open(name: string): Promise<Page> {
+  browser ??= await openChromium();
+  const page = await browser.newPage();
+  await page.goto(new URL(name, running.url).href);
+  await page.setInputFiles("#file", image);
+  return page;
+}
+
+async function copy(): Promise<string> {
+  await until("the socket is there", () => existsSync(socket));
+  const target = sandbox.path("copy");
+  await sandbox.run("nbdcopy", [`nbd+unix:///?socket=${socket}`, target]);
+  return sha256(target);
+}
+
+const peers = needing(tests, ["chromium", "nbdcopy"]);
+
+for (const construct of ["new NBDServer(url, file)", "NBDServer(url, file)"]) {
+  peers(`a classic script: ${construct}`, async () => {
+    const page = await open("classic.html");
+    await page.evaluate(
+      `const url = ${JSON.stringify(endpoint())}, file = document.getElementById("file").files[0];
+       const lines = window.lines = [];
+       const server = window.server = ${construct};
+       server.onlog = (line) => lines.push(line);
+       server.start();`,
+    );
+    assert.is(await copy(), digest);
+    assert.ok(await page.evaluate("server instanceof NBDServer"));
+    await page.evaluate("server.stop()");
+    await until(
+      "it has ended",
+      async () => (await page.evaluate("lines.at(-1)")) === "the session has ended",
+    );
+    await until("the socket file is gone", () => !existsSync(socket));
+
+    // A server that was stopped can be started again.
+    await page.evaluate("server.start()");
+    assert.is(await copy(), digest);
+    await page.evaluate("server.stop()");
+    await until("the socket file is gone", () => !existsSync(socket));
+    await page.close();
+  });
+}
+
+peers("the ES module: join(webSocket(…), nbdServer(blobExport(file)))", async () => {
+  const page = await open("module.html");
+  const joined = page.evaluate(`run(${JSON.stringify(endpoint())})`);
+  joined.catch(() => {});
+  assert.is(await copy(), digest);
+  // The other side ends; that is no failure.
+  await running.close();
+  assert.is(await joined, "joined");
+  await page.close();
+});
+
+tests.run();
