@@ -127,6 +127,7 @@ export class Sandbox {
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
   chromium: "chromium",
+  "firefox-esr": "firefox-esr",
   fio: "fio",
   fusermount3: "fuse3",
   genisoimage: "genisoimage",

@@ -3,22 +3,25 @@ export interface OfferedConfiguration {
   /** The name, as it stands in the URL; "" is the default one. */
   name: string;
   label: string;
+  isDefault: boolean;
 }
 
-const DEFAULT: OfferedConfiguration = { name: "", label: "Default" };
+/** A relay that runs nbd-proxy with one configuration knows of no others. */
+const ONLY: OfferedConfiguration = { name: "", label: "Default", isDefault: true };
 
-/** Asks the gateway for its configurations. A relay that runs nbd-proxy with one knows of none: that is the default. */
+/** Asks the gateway for its configurations. */
 export async function loadConfigurations(): Promise<OfferedConfiguration[]> {
   try {
     const response = await fetch("/metadata");
-    if (!response.ok) return [DEFAULT];
+    if (!response.ok) return [ONLY];
     const metadata = (await response.json()) as Record<string, { description?: unknown } | null>;
-    const offered = Object.entries(metadata).map(([name, about]) => ({
-      name,
-      label: about?.description ? `${name}: ${about.description}` : name,
-    }));
-    return [DEFAULT, ...offered];
+    const defaultName = decodeURIComponent(response.headers.get("Default-Configuration") ?? "");
+    return Object.entries(metadata).map(([name, about]) => {
+      const isDefault = name === defaultName;
+      const description = about?.description ? `${name}: ${about.description}` : name;
+      return { name, label: isDefault ? `${description} (default)` : description, isDefault };
+    });
   } catch {
-    return [DEFAULT];
+    return [ONLY];
   }
 }

@@ -22,8 +22,8 @@ const words: Record<NBDServerState, string> = {
   idle: "Ready to serve",
   connecting: "Connecting…",
   waiting: "Connected, waiting for the other machine…",
-  serving: "Serving: the other machine has the disk",
-  ended: "Ended",
+  serving: "Serving: the other machine can read the disk",
+  ended: "Ended: the other machine no longer has the disk",
   failed: "Failed",
 };
 
@@ -34,8 +34,12 @@ function show(state: NBDServerState, text = words[state]) {
   const running = state === "connecting" || state === "waiting" || state === "serving";
   stateText.dataset.state = state;
   stateText.textContent = text;
+  // A button that is disabled loses the focus; whoever works by keyboard would have to look for it.
+  const focused = document.activeElement;
   serveButton.disabled = running || !file;
   stopButton.disabled = !running;
+  if (focused === serveButton && running) stopButton.focus();
+  if (focused === stopButton && !running) serveButton.focus();
   select.disabled = running;
   input.disabled = running;
   drop.classList.toggle("busy", running);
@@ -45,7 +49,8 @@ function choose(chosen: File | undefined) {
   if (!chosen) return;
   file = chosen;
   element("file-name").textContent = chosen.name;
-  element("file-size").textContent = `${formatBytes(chosen.size)} (${chosen.size} bytes)`;
+  element("file-size").textContent =
+    `${formatBytes(chosen.size)} (${chosen.size.toLocaleString("en")} bytes)`;
   show("idle");
 }
 
@@ -78,6 +83,10 @@ function serve() {
   running.start();
 }
 
+input.addEventListener("click", () => {
+  // A file that has changed can be chosen anew, which the browser would take for no change.
+  input.value = "";
+});
 input.addEventListener("change", () => choose(input.files?.[0]));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -85,14 +94,15 @@ form.addEventListener("submit", (event) => {
 });
 stopButton.addEventListener("click", () => server?.stop());
 
+// Anywhere on the page: a file dropped beside the field would be opened in the page's place.
 for (const type of ["dragenter", "dragover"] as const) {
-  drop.addEventListener(type, (event) => {
+  addEventListener(type, (event) => {
     event.preventDefault();
-    drop.classList.add("over");
+    drop.classList.toggle("over", !server);
   });
 }
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
+addEventListener("dragleave", () => drop.classList.remove("over"));
+addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   if (!server) choose(event.dataTransfer?.files[0]);
@@ -103,6 +113,8 @@ addEventListener("beforeunload", (event) => {
 });
 
 loadConfigurations().then((configurations) => {
-  select.replaceChildren(...configurations.map(({ name, label }) => new Option(label, name)));
+  select.replaceChildren(
+    ...configurations.map(({ name, label, isDefault }) => new Option(label, name, isDefault, isDefault)),
+  );
   choice.hidden = configurations.length < 2;
 });
