@@ -60,7 +60,7 @@ export default [
     plugins: [
       ...typescript({ minify: true }),
       afterwards(() => {
-        for (const file of ["index.html", "page.css"]) cpSync(`web/${file}`, `dist/web/${file}`);
+        for (const file of ["index.html", "page.css", "icon.svg"]) cpSync(`web/${file}`, `dist/web/${file}`);
       }),
     ],
     output: { file: "dist/web/page.js", format: "es" },
