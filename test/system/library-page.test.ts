@@ -83,6 +83,7 @@ const peers = needing(tests, ["chromium", "nbdcopy"]);
 for (const construct of ["new NBDServer(url, file)", "NBDServer(url, file)"]) {
   peers(`a classic script: ${construct}`, async () => {
     const page = await open("classic.html");
+    assert.is(await page.evaluate("typeof nbd"), "undefined", "the script defines nothing else");
     await page.evaluate(
       `const url = ${JSON.stringify(endpoint())}, file = document.getElementById("file").files[0];
        const lines = window.lines = [];
