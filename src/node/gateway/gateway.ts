@@ -4,12 +4,11 @@ import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
 import { ByteBudget } from "../../streams/budget.ts";
-import { deferred } from "../../streams/deferred.ts";
-import type { Transport } from "../../streams/duplex.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
 import { PROCESS_BUDGET } from "../session/listen.ts";
 import { session } from "../session/session.ts";
+import { Exclusive } from "./exclusive.ts";
 import { forbidden } from "./origin.ts";
 
 export interface GatewayOptions {
@@ -29,13 +28,6 @@ export interface Gateway {
   readonly url: string;
   /** Ends every session in order and stops listening. */
   close(): Promise<void>;
-}
-
-/** The session that has a configuration. */
-interface Holder {
-  /** Whether its link has ended, and it is only tidying up. */
-  isGone: boolean;
-  readonly done: Promise<void>;
 }
 
 /** The longest WebSocket message, in bytes: the longest payload and its header. */
@@ -67,7 +59,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   const budget = new ByteBudget(PROCESS_BUDGET);
   const sessions = new Set<Promise<void>>();
-  const holders = new Map<string, Holder>();
+  const exclusive = new Exclusive();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
@@ -100,34 +92,13 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const note = (line: string) => log(`${label}: ${line}`);
     try {
       const configuration = chooseConfiguration(config, asked);
-      await hold(configuration.name, transport, () =>
+      await exclusive.run(configuration.name, transport, () =>
         session(transport, configuration, { budget, log: note, signal: ending.signal }),
       );
       note("ended");
     } catch (error) {
       note((error as Error).message);
       transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
-    }
-  }
-
-  /** Runs a session that has a configuration for itself. One whose link is gone already is waited for. */
-  async function hold(name: string, { closed }: Transport, run: () => Promise<void>): Promise<void> {
-    for (let other = holders.get(name); other; other = holders.get(name)) {
-      if (!other.isGone) throw new Error(`configuration "${name}" is in use by another session`);
-      await other.done;
-    }
-    const done = deferred();
-    const holder: Holder = { isGone: false, done: done.promise };
-    const note = () => {
-      holder.isGone = true;
-    };
-    closed.then(note, note);
-    holders.set(name, holder);
-    try {
-      await run();
-    } finally {
-      holders.delete(name);
-      done.resolve();
     }
   }
 
