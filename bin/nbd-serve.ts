@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { basename } from "node:path";
 import { WebSocket } from "ws";
 import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { openFileExport } from "../src/node/file.ts";
+import { listenOn } from "../src/node/session/listen.ts";
+import { activatedSocket } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import type { Transport } from "../src/streams/duplex.ts";
 import { Ended } from "../src/streams/ended.ts";
@@ -15,7 +18,7 @@ const program = {
        nbd-serve [--writable] FILE -
 
 Serves the disk image FILE to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends; with "-"
-on standard input and output, as in:  nbdinfo [ nbd-serve FILE - ]
+on standard input and output, or on the socket that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
 
   --writable       let the other side write to FILE
   --origin ORIGIN  the Origin header to send, for relays that check it (websocketd --sameorigin=true)
@@ -40,6 +43,16 @@ run(program, async () => {
   const target = await openFileExport(file, { writable: values.writable }).catch((error: Error) => {
     throw new Error(`opening ${file}: ${error.message}`);
   });
+  const socket = endpoint === "-" ? activatedSocket() : undefined;
+  if (socket !== undefined) {
+    const listener = await listenOn(target, socket, { name: basename(file) });
+    log(`serving ${file}, ${target.size} bytes`);
+    if (!signal.aborted) await once(signal, "abort");
+    await listener.close();
+    await target.flush?.();
+    await target.close();
+    return;
+  }
   const transport = endpoint === "-" ? stdioTransport() : connect(endpoint, values.origin);
   const server = nbdServer(target, {
     name: basename(file),

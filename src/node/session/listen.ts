@@ -42,6 +42,27 @@ export async function listen(
   address: Address,
   options: ListenOptions = {},
 ): Promise<Listener> {
+  const { server, close } = clientServer(target, options);
+  await bind(server, address);
+  return { address: boundAddress(server, address), close };
+}
+
+/** As `listen`, on a socket that listens already, given by its descriptor. */
+export async function listenOn(
+  target: Export,
+  fd: number,
+  options: ListenOptions = {},
+): Promise<Pick<Listener, "close">> {
+  const { server, close } = clientServer(target, options);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd }, resolve);
+  });
+  return { close };
+}
+
+/** A server that is not bound yet, and how to close it. */
+function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
   const { budget = new ByteBudget(PROCESS_BUDGET), name = "" } = options;
   const ending = new AbortController();
   const clients = new Set<Socket>();
@@ -55,10 +76,8 @@ export async function listen(
       .catch(() => {})
       .finally(() => hangUp(socket));
   });
-  await bind(server, address);
-
   return {
-    address: boundAddress(server, address),
+    server,
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort(new Ended("the export goes away"));
