@@ -131,11 +131,13 @@ const packages: Readonly<Record<string, string>> = {
   fio: "fio",
   fusermount3: "fuse3",
   genisoimage: "genisoimage",
+  isoinfo: "genisoimage",
   "nbd-client": "nbd-client",
   "nbd-server": "nbd-server",
   nbdcopy: "libnbd-bin",
   nbdfuse: "libnbd-bin",
   nbdinfo: "libnbd-bin",
+  nbdsh: "python3-libnbd",
   nbdkit: "nbdkit",
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
@@ -145,7 +147,7 @@ const packages: Readonly<Record<string, string>> = {
 };
 
 /** A test that needs these programs: skipped, with the packages' names in its own, where one is missing. */
-export function needing(tests: Test, programs: readonly string[]): Test {
+export function needing<T>(tests: Test<T>, programs: readonly string[]): Test<T> {
   const missing = [
     ...new Set(programs.filter((name) => !isInstalled(name)).map((name) => packages[name] ?? name)),
   ];
@@ -154,7 +156,7 @@ export function needing(tests: Test, programs: readonly string[]): Test {
     process.stderr.write(`skipped: ${name}: needs the Debian packages ${missing.join(", ")}\n`);
     tests.skip(name);
   };
-  return skip as unknown as Test;
+  return skip as unknown as Test<T>;
 }
 
 function isInstalled(name: string): boolean {

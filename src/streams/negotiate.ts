@@ -44,7 +44,7 @@ export async function negotiate<T>(
       const message = parsing.advance(queue);
       if (message) return message.value;
       const { done, value } = await reader.read();
-      if (done) throw new UnexpectedEndError(`the connection ended where a ${what} was expected`);
+      if (done) throw new UnexpectedEndError(`the connection ended before the ${what} came`);
       queue.push(value);
     }
   }
@@ -54,8 +54,10 @@ export async function negotiate<T>(
     writer.releaseLock();
     return { result, rest: { readable: unread(queue, reader), writable: channel.writable } };
   } catch (error) {
-    // Closed rather than aborted: what was sent last, an error reply, must still go out.
-    writer.close().catch(() => {});
+    // Closed rather than aborted: what was sent last, an error reply, must still go out. Where the other side has
+    // ended, nothing is left to tell it, and the failure must not pass for an orderly end.
+    if (error instanceof UnexpectedEndError) writer.abort(error).catch(() => {});
+    else writer.close().catch(() => {});
     reader.cancel(error).catch(() => {});
     throw error;
   }

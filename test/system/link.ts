@@ -1,0 +1,127 @@
+/** What the system tests begin with: an export behind nbd-gateway or nbd-proxy, ready to be used by a peer. */
+import { createHash } from "node:crypto";
+import { createReadStream, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { readableOf, writableOf } from "../../src/node/node-stream.ts";
+import type { Duplex } from "../../src/streams/duplex.ts";
+import type { Payload } from "../../src/streams/payload.ts";
+import { program, type Running, type Sandbox, until } from "../harness.ts";
+
+/** One configuration, as config.json has it. */
+export type Entry = Record<string, unknown>;
+
+/** Writes a config.json with one configuration, "local", that listens in the test's folder; `keys` adds to it. */
+export function writeConfig(sandbox: Sandbox, keys: Entry = {}): string {
+  const local = { listen: `unix:${sandbox.path("nbd.sock")}`, "state-hook": sandbox.path("state"), ...keys };
+  const file = sandbox.path("config.json");
+  writeFileSync(file, JSON.stringify({ configurations: { local } }));
+  return file;
+}
+
+/** An export that local clients can use. */
+export interface Attached {
+  /** Its unix socket. */
+  socket: string;
+  /** The same as an NBD URI. */
+  uri: string;
+}
+
+/** nbd-gateway, which prints its URL once it listens. */
+export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<Running & { url: string }> {
+  const gateway = sandbox.start(program("nbd-gateway"), [
+    "--config",
+    writeConfig(sandbox, keys),
+    "--port",
+    "0",
+  ]);
+  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"));
+  return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
+}
+
+/** FILE ▸ nbd-serve ▸ nbd-gateway ▸ a unix socket. */
+export async function throughGateway(
+  sandbox: Sandbox,
+  file: string,
+  { writable = false, keys = {} }: { writable?: boolean; keys?: Entry } = {},
+): Promise<Attached & { gateway: Running; server: Running; where: string }> {
+  const gateway = await startGateway(sandbox, keys);
+  const server = sandbox.start(program("nbd-serve"), [
+    ...(writable ? ["--writable"] : []),
+    file,
+    gateway.url,
+  ]);
+  const where = await attached(gateway);
+  return { gateway, server, where, ...attachedAt(sandbox) };
+}
+
+/** Waits for the line that says where an export is attached, and returns the address in it. */
+export async function attached(proxy: Running): Promise<string> {
+  const line = / bytes, (?:writable|read-only), on (\S+)/;
+  await until("the export is attached", () => {
+    if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
+    return line.test(proxy.stderr);
+  });
+  return line.exec(proxy.stderr)![1]!;
+}
+
+export function attachedAt(sandbox: Sandbox): Attached {
+  const socket = sandbox.path("nbd.sock");
+  return { socket, uri: `nbd+unix:///?socket=${socket}` };
+}
+
+/** nbd-proxy whose standard input and output are the test's. */
+export function startProxy(sandbox: Sandbox, keys: Entry = {}): Running & Attached {
+  const args = ["--config", writeConfig(sandbox, keys)];
+  const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true });
+  return Object.assign(proxy, attachedAt(sandbox));
+}
+
+/** The two pipes to a program that was started with `wire`, as a channel of bytes. */
+export function wireOf({ process }: Running): Duplex<Uint8Array, Payload> {
+  return { readable: readableOf(process.stdout!), writable: writableOf(process.stdin!) };
+}
+
+/** Connects the wires of two programs with each other. */
+export function connectWires(a: Running, b: Running): void {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    from.process.stdout!.pipe(to.process.stdin!);
+    to.process.stdin!.on("error", () => from.process.stdout!.destroy());
+  }
+}
+
+/** The exit status, once the process is gone, even where a child of it still holds its standard error. */
+export function gone({ process }: Running): Promise<number | NodeJS.Signals> {
+  if (process.exitCode !== null) return Promise.resolve(process.exitCode);
+  return new Promise((resolve) => process.once("exit", (code, signal) => resolve(signal ?? code ?? -1)));
+}
+
+export async function sha256(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+/** Bytes that differ from block to block, the same in every run. */
+export function pattern(length: number, seed = 1): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = seed;
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Whether somebody listens on a unix socket. */
+export function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
