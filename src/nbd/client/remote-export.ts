@@ -28,7 +28,7 @@ const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19
 /** What a request without payload counts in the window, so that their number is bounded too. */
 const REQUEST_WEIGHT = 4096;
 
-/** Milliseconds that a server is given to end the connection after NBD_CMD_DISC. */
+/** Milliseconds that a server is given to answer what is outstanding and end the connection after NBD_CMD_DISC. */
 const DISCONNECT_TIME = 500;
 
 /** The export of an NBD server at the other end of a link. It lives as long as the link does. */
@@ -133,6 +133,7 @@ export class RemoteExport implements Export {
 
   /** Ends the link in order: waits for what is outstanding, sends NBD_CMD_DISC, waits for the server's end. */
   async close(): Promise<void> {
+    const impatience = setTimeout(() => this.#transport.close(), DISCONNECT_TIME);
     if (!this.#over) {
       this.#over = { cause: new LinkError("the export was closed") };
       await this.#outstanding.idle();
@@ -140,7 +141,6 @@ export class RemoteExport implements Export {
       this.#flushBatch();
       this.#requests.close().catch(() => {});
     }
-    const impatience = setTimeout(() => this.#transport.close(), DISCONNECT_TIME);
     await this.#end.promise.catch(() => {});
     clearTimeout(impatience);
   }

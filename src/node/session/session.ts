@@ -1,10 +1,15 @@
 import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
+import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import type { Configuration } from "../config/config.ts";
 import { type Attachment, attach, checkTarget } from "./attachment.ts";
 import { StateHook } from "./state-hook.ts";
+
+/** Milliseconds that a server is given to confirm the last FLUSH. */
+const FLUSH_TIME = 1000;
 
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
@@ -90,9 +95,23 @@ async function leave(
   const stopped = hook.stop().catch((error: Error) => log(error.message));
   await Promise.race([stopped, link.gone]);
   try {
-    await remote.flush?.();
+    await flushSoon(remote);
   } finally {
     await attachment.detach();
+  }
+}
+
+/** Whoever asked for the end must not wait for a server that hangs, nor be told that all was well. */
+async function flushSoon(remote: RemoteExport): Promise<void> {
+  const { promise: late, reject } = deferred<never>();
+  const timer = setTimeout(
+    () => reject(new LinkError(`the server did not confirm a FLUSH for ${FLUSH_TIME / 1000} s`)),
+    FLUSH_TIME,
+  );
+  try {
+    await Promise.race([remote.flush?.(), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
