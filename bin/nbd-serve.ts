@@ -6,6 +6,7 @@ import { openFileExport } from "../src/node/file.ts";
 import { listenOn } from "../src/node/session/listen.ts";
 import { activatedSocket } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
+import { reasonOf } from "../src/node/system-error.ts";
 import type { Transport } from "../src/streams/duplex.ts";
 import { Ended } from "../src/streams/ended.ts";
 import { join } from "../src/streams/join.ts";
@@ -40,8 +41,8 @@ run(program, async () => {
   const ending = new AbortController();
   signal.addEventListener("abort", () => ending.abort(new Ended("nbd-serve was asked to end")));
 
-  const target = await openFileExport(file, { writable: values.writable }).catch((error: Error) => {
-    throw new Error(`opening ${file}: ${error.message}`);
+  const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {
+    throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
   const socket = endpoint === "-" ? activatedSocket() : undefined;
   if (socket !== undefined) {
@@ -71,6 +72,7 @@ run(program, async () => {
 });
 
 function connect(endpoint: string, origin: string | undefined): Transport {
-  if (!/^wss?:\/\//.test(endpoint)) throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
+  if (!/^wss?:\/\//.test(endpoint) || !URL.canParse(endpoint))
+    throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
   return webSocket(new WebSocket(endpoint, { perMessageDeflate: false, ...(origin && { origin }) }));
 }

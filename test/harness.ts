@@ -142,6 +142,7 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
+  script: "bsdutils",
   socat: "socat",
   websocketd: "websocketd",
 };

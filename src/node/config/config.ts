@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
+import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type ConfigFile, configFile, knownKeys } from "./schema.ts";
 
@@ -9,6 +10,9 @@ export const CONFIG_FILES = ["/etc/nbd-proxy/config.json", "./config.json"];
 const DEFAULT_TIMEOUT = 30;
 const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
 
+/** The longest path that fits in the system's address of a unix socket. */
+const MAX_SOCKET_PATH = 107;
+
 /** Something in the configuration is wrong. The message says in which file, which configuration, which key. */
 export class ConfigError extends Error {
   override name = "ConfigError";
@@ -17,6 +21,8 @@ export class ConfigError extends Error {
 /** One configuration of the file, with the keys from the file's top level filled in. */
 export interface Configuration {
   name: string;
+  /** The file that it is from, for messages. */
+  file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
   target: { nbdDevice: string } | { listen: Address };
   /** Seconds without an answer after which a request fails; 0: never. */
@@ -40,17 +46,20 @@ export interface Config {
 }
 
 /**
- * Reads a configuration file: the named one, else the first of CONFIG_FILES that is there.
+ * Reads a configuration file: the named one, else the first of `candidates` that is there.
  * @throws ConfigError
  */
-export async function readConfig(file?: string): Promise<Config> {
+export async function readConfig(
+  file?: string,
+  candidates: readonly string[] = CONFIG_FILES,
+): Promise<Config> {
   if (file !== undefined) return parseConfig(file, await readText(file, true));
-  for (const candidate of CONFIG_FILES) {
+  for (const candidate of candidates) {
     const text = await readText(candidate, false);
     if (text !== undefined) return parseConfig(candidate, text);
   }
   throw new ConfigError(
-    `there is no ${CONFIG_FILES.join(" and no ")}; name a configuration file with --config`,
+    `there is no ${candidates.join(" and no ")}; name a configuration file with --config`,
   );
 }
 
@@ -61,7 +70,7 @@ async function readText(file: string, required: boolean): Promise<string | undef
     return await readFile(file, "utf8");
   } catch (error) {
     if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new ConfigError(`reading ${file}: ${(error as Error).message}`);
+    throw new ConfigError(`reading the configuration file ${file || '""'}: ${reasonOf(error)}`);
   }
 }
 
@@ -73,7 +82,7 @@ async function readText(file: string, required: boolean): Promise<string | undef
 export function parseConfig(file: string, text: string): Config {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (error) {
     throw new ConfigError(`${file} is not JSON: ${(error as Error).message.replace(/\s+/g, " ")}`);
   }
@@ -81,9 +90,14 @@ export function parseConfig(file: string, text: string): Config {
   if (!parsed.success) {
     const issue = parsed.issues[0];
     const keys = issue.path?.map(({ key }) => String(key)) ?? [];
-    throw new ConfigError(`${place(file, keys)} ${issue.message}, not ${issue.received}`);
+    const found = issue.input === undefined ? "" : `, not ${shown(issue.input)}`;
+    throw new ConfigError(`${place(file, keys)} ${issue.message}${found}`);
   }
   const source = parsed.output;
+  // No object can have a key of that name in the ordinary way, so it would get lost.
+  if (Object.hasOwn((json as { configurations: object }).configurations, "__proto__")) {
+    throw new ConfigError(`${file}: a configuration cannot be called "__proto__"`);
+  }
   const configurations = new Map(
     Object.keys(source.configurations).map((name) => [name, configurationOf(file, source, name)]),
   );
@@ -94,6 +108,14 @@ export function parseConfig(file: string, text: string): Config {
     allowedHosts: source["allowed-hosts"] ?? [],
     warnings: unknownKeys(file, source),
   };
+}
+
+/** A value as the file has it, in short. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  // JSON has no word for a number that is too large for it.
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
 /** "FILE: configuration "NAME": "KEY"", as far as the path of a key goes. */
@@ -123,10 +145,16 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
         `${here}: "listen" must be "unix:PATH" or "tcp:HOST:PORT", not "${entry.listen}"`,
       );
     }
+    if ("path" in address && Buffer.byteLength(address.path) > MAX_SOCKET_PATH) {
+      throw new ConfigError(
+        `${here}: "listen": the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${Buffer.byteLength(address.path)}`,
+      );
+    }
     target = { listen: address };
   }
   return {
     name,
+    file,
     target,
     timeout: entry.timeout ?? source.timeout ?? DEFAULT_TIMEOUT,
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
@@ -164,7 +192,8 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
  * @throws ConfigError when there is none
  */
 export function chooseConfiguration(config: Config, name?: string): Configuration {
-  const names = [...config.configurations.keys()].map((known) => `"${known}"`).join(", ") || "none";
+  if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
+  const names = [...config.configurations.keys()].map((known) => `"${known}"`).join(", ");
   const chosen = name ?? config.defaultName;
   if (chosen === undefined) {
     throw new ConfigError(`${config.file}: no configuration has "default": true; name one of ${names}`);

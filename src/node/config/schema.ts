@@ -1,11 +1,13 @@
 import * as v from "valibot";
 
-const timeout = v.pipe(
-  v.number("must be a number of seconds"),
-  v.finite("must be a number of seconds"),
-  v.minValue(0, "must be 0 or more seconds"),
-);
+/** The longest time that a timer can be set to, in whole seconds. */
+const LONGEST = Math.floor(0x7fffffff / 1000);
+const seconds = `must be a number of seconds from 0 to ${LONGEST}`;
+const timeout = v.pipe(v.number(seconds), v.minValue(0, seconds), v.maxValue(LONGEST, seconds));
 const path = v.pipe(v.string("must be a path"), v.nonEmpty("must be a path"));
+
+/** For valibot, as for JavaScript, an array is an object too. */
+const isNoList = (input: unknown) => !Array.isArray(input);
 
 /** Keys that stand at the top and may be set again for each configuration. */
 const shared = {
@@ -13,31 +15,38 @@ const shared = {
   "state-hook": v.optional(path),
 };
 
-const configuration = v.looseObject(
+const configurationKeys = v.looseObject(
   {
     ...shared,
     "nbd-device": v.optional(path),
-    listen: v.optional(v.pipe(v.string('must be "unix:PATH" or "tcp:HOST:PORT"'))),
+    listen: v.optional(v.string('must be "unix:PATH" or "tcp:HOST:PORT"')),
     default: v.optional(v.boolean("must be true or false")),
     metadata: v.optional(v.unknown()),
   },
   "must be an object",
 );
+const configuration = v.pipe(v.custom<object>(isNoList, "must be an object"), configurationKeys);
+const configurations = v.pipe(
+  v.custom<object>(isNoList, "must be an object of configurations"),
+  v.record(v.string(), configuration, "must be an object of configurations"),
+);
 
-/** The shape of config.json. Keys that are not known are let through, and reported by the reader. */
-export const configFile = v.looseObject(
+const topKeys = v.looseObject(
   {
     ...shared,
     "allowed-hosts": v.optional(v.array(v.string("must be a host name"), "must be a list of host names")),
-    configurations: v.record(v.string(), configuration, "must be an object of configurations"),
+    configurations,
   },
-  "must be an object",
+  (issue) => (issue.path && issue.received === "undefined" ? "is missing" : "must be an object"),
 );
+
+/** The shape of config.json. Keys that are not known are let through, and reported by the reader. */
+export const configFile = v.pipe(v.custom<object>(isNoList, "must be an object"), topKeys);
 
 export type ConfigFile = v.InferOutput<typeof configFile>;
 
 /** The keys that have a meaning: at the top, and in a configuration. */
 export const knownKeys: Readonly<Record<"top" | "configuration", ReadonlySet<string>>> = {
-  top: new Set(Object.keys(configFile.entries)),
-  configuration: new Set(Object.keys(configuration.entries)),
+  top: new Set(Object.keys(topKeys.entries)),
+  configuration: new Set(Object.keys(configurationKeys.entries)),
 };

@@ -15,10 +15,10 @@ export interface Attachment {
 /** The address that a configuration listens on.
  * @throws ConfigError when it asks for something else
  */
-function addressOf({ name, target }: Configuration): Address {
+function addressOf({ file, name, target }: Configuration): Address {
   if ("listen" in target) return target.listen;
   throw new ConfigError(
-    `configuration "${name}": "nbd-device" is not supported yet; use "listen" and attach with nbd-client or nbdfuse`,
+    `${file}: configuration "${name}": "nbd-device" is not supported yet; use "listen" and attach with nbd-client or nbdfuse`,
   );
 }
 

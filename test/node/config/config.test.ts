@@ -1,0 +1,140 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import * as assert from "uvu/assert";
+import { formatAddress, parseAddress } from "../../../src/node/config/address.ts";
+import {
+  ConfigError,
+  chooseConfiguration,
+  metadataOf,
+  parseConfig,
+  readConfig,
+} from "../../../src/node/config/config.ts";
+import { Sandbox, suite } from "../../harness.ts";
+
+const tests = suite("config.json");
+
+const parse = (text: string | object) =>
+  parseConfig("config.json", typeof text === "string" ? text : JSON.stringify(text));
+const listen = "unix:/run/nbd.sock";
+
+tests("what is right is read, and the top's keys are filled in", () => {
+  const config = parse({
+    timeout: 7,
+    "state-hook": "/top",
+    "allowed-hosts": ["bmc.example"],
+    configurations: {
+      a: { listen, metadata: { description: "first" } },
+      b: { listen: "tcp:[::1]:10809", timeout: 0, "state-hook": "/own", default: true },
+      "0": { "nbd-device": "/dev/nbd0", default: false },
+    },
+  });
+  assert.equal(config.configurations.get("a"), {
+    name: "a",
+    file: "config.json",
+    target: { listen: { path: "/run/nbd.sock" } },
+    timeout: 7,
+    stateHook: "/top",
+    metadata: { description: "first" },
+  });
+  assert.equal(config.configurations.get("b")!.target, { listen: { host: "::1", port: 10809 } });
+  assert.is(config.configurations.get("b")!.timeout, 0);
+  assert.is(config.configurations.get("b")!.stateHook, "/own");
+  assert.equal(config.configurations.get("0")!.target, { nbdDevice: "/dev/nbd0" });
+  assert.is(chooseConfiguration(config).name, "b");
+  assert.is(chooseConfiguration(config, "0").name, "0");
+  assert.equal(config.allowedHosts, ["bmc.example"]);
+  assert.equal(config.warnings, []);
+  assert.equal(metadataOf(config), { "0": null, a: { description: "first" }, b: null });
+});
+
+tests("what is not said has the contract's defaults", () => {
+  const { timeout, stateHook, metadata } = chooseConfiguration(parse({ configurations: { a: { listen } } }));
+  assert.equal(
+    { timeout, stateHook, metadata },
+    { timeout: 30, stateHook: "/etc/nbd-proxy/state", metadata: null },
+  );
+});
+
+tests("a byte order mark is no error", () => {
+  assert.is(parse(`\ufeff{"configurations":{"a":{"listen":"${listen}"}}}`).configurations.size, 1);
+});
+
+tests("keys without a meaning are warned of", () => {
+  const { warnings } = parse({
+    extra: 1,
+    configurations: { a: { listen, nbd_device: 0, metadata: { any: 1 } } },
+  });
+  assert.equal(warnings, [
+    'config.json: "extra" has no meaning and is ignored',
+    'config.json: configuration "a": "nbd_device" has no meaning and is ignored',
+  ]);
+});
+
+tests("__proto__ is no way in", () => {
+  assert.throws(
+    () => parse(`{"configurations":{"__proto__":{"listen":"${listen}"}}}`),
+    /cannot be called "__proto__"/,
+  );
+  const sneaky = parse(
+    `{"__proto__":{"timeout":1},"configurations":{"a":{"listen":"${listen}","__proto__":{"timeout":2}}}}`,
+  );
+  assert.is(chooseConfiguration(sneaky).timeout, 30);
+  for (const name of ["__proto__", "constructor", "toString"]) {
+    assert.throws(() => chooseConfiguration(sneaky, name), `there is no configuration "${name}", only "a"`);
+  }
+});
+
+tests("the first file that is there is read, and a named one only", async () => {
+  const sandbox = new Sandbox();
+  try {
+    const candidates = [sandbox.path("etc.json"), sandbox.path("here.json")];
+    const failure = async (file?: string) => {
+      try {
+        await readConfig(file, candidates);
+      } catch (error) {
+        assert.instance(error, ConfigError);
+        return (error as Error).message;
+      }
+      throw new Error("it was read");
+    };
+    assert.is(
+      await failure(),
+      `there is no ${candidates.join(" and no ")}; name a configuration file with --config`,
+    );
+    const write = (file: string, name: string) =>
+      writeFileSync(file, JSON.stringify({ configurations: { [name]: { listen } } }));
+    write(candidates[1]!, "here");
+    assert.is((await readConfig(undefined, candidates)).defaultName, "here");
+    write(candidates[0]!, "etc");
+    assert.is((await readConfig(undefined, candidates)).defaultName, "etc");
+    assert.is((await readConfig(candidates[1], candidates)).defaultName, "here");
+    assert.match(await failure(sandbox.path("missing.json")), /missing\.json: there is no such file$/);
+    // One that is there but cannot be read must not be passed over for the next.
+    const folder = sandbox.path("folder.json");
+    mkdirSync(folder);
+    candidates.unshift(folder);
+    assert.is(await failure(), `reading the configuration file ${folder}: it is a directory`);
+  } finally {
+    await sandbox.end();
+  }
+});
+
+for (const text of ["unix:/a b", "unix:relative", "tcp:localhost:0", "tcp:127.0.0.1:65535", "tcp:[::1]:1"]) {
+  tests(`the address ${text}`, () => assert.is(formatAddress(parseAddress(text)!), text));
+}
+for (const text of [
+  "",
+  "unix:",
+  "/path",
+  "tcp:",
+  "tcp:host",
+  "tcp:host:",
+  "tcp::1:1",
+  "tcp:h:65536",
+  "tcp:h:-1",
+  "udp:h:1",
+  " unix:/a",
+]) {
+  tests(`no address: ${JSON.stringify(text)}`, () => assert.is(parseAddress(text), undefined));
+}
+
+tests.run();
