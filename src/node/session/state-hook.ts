@@ -32,7 +32,8 @@ export class StateHook {
     const child = spawn(this.#path, ["start", this.#configuration], {
       stdio: ["ignore", "ignore", "inherit"],
     });
-    this.#started = child;
+    // One that could not be run has done nothing that a stop would have to undo.
+    if (child.pid !== undefined) this.#started = child;
     await this.#end(child, "start");
   }
 
@@ -70,13 +71,18 @@ export class StateHook {
   #end(child: ChildProcess, action: string): Promise<void> {
     const what = `the state hook ${this.#path} ${action} ${this.#configuration}`;
     return new Promise((resolve, reject) => {
-      child.once("error", (error) => reject(new StateHookError(`${what} did not run: ${error.message}`)));
+      child.once("error", (error) => reject(new StateHookError(`${what} did not run: ${reasonOf(error)}`)));
       child.once("exit", (code, signal) => {
         if (code === 0) resolve();
         else reject(new StateHookError(`${what} failed with ${signal ?? `exit status ${code}`}`));
       });
     });
   }
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === "ENOENT") return "its interpreter is missing";
+  return code === "ENOEXEC" ? "it is no program, nor has it a line #! with one" : message;
 }
 
 async function isExecutable(path: string): Promise<boolean> {
