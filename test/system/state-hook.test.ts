@@ -202,19 +202,16 @@ for (const [what, make] of skipped) {
   });
 }
 
-for (const [content, reason] of [
-  ["#!/nowhere/sh\n", "its interpreter is missing"],
-  ["no program\n", "it is no program, nor has it a line #! with one"],
-] as const) {
-  tests(`a hook that cannot be run ends the session: ${reason}`, async (context) => {
-    const { sandbox } = context;
-    const hook = sandbox.path("state");
-    writeFileSync(hook, content, { mode: 0o755 });
-    const { proxy } = start(context);
-    assert.is(await within(10_000, "nbd-proxy", proxy.exit), 1);
-    assert.is(proxy.stderr, `nbd-proxy: the state hook ${hook} start local did not run: ${reason}\n`);
-  });
-}
+tests("a hook that cannot be run ends the session, and there is no stop", async (context) => {
+  const hook = context.sandbox.path("state");
+  writeFileSync(hook, "#!/nowhere/sh\n", { mode: 0o755 });
+  const { proxy } = start(context);
+  assert.is(await within(10_000, "nbd-proxy", proxy.exit), 1);
+  assert.is(
+    proxy.stderr,
+    `nbd-proxy: the state hook ${hook} start local did not run: its interpreter is missing\n`,
+  );
+});
 
 tests("each configuration of a gateway has its own start and stop", async ({ sandbox, said }) => {
   writeHook(sandbox);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIP } from "node:net";
 import type { Duplex } from "node:stream";
@@ -57,6 +58,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     );
   }
   const ending = new AbortController();
+  setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = new ByteBudget(PROCESS_BUDGET);
   const sessions = new Set<Promise<void>>();
   const exclusive = new Exclusive();

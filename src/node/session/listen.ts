@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Export } from "../../export/export.ts";
 import { nbdServer } from "../../nbd/server/nbd-server.ts";
@@ -65,6 +66,7 @@ export async function listenOn(
 function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
   const { budget = new ByteBudget(PROCESS_BUDGET), name = "" } = options;
   const ending = new AbortController();
+  setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
 
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -76,6 +78,8 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
       .catch(() => {})
       .finally(() => hangUp(socket));
   });
+  // A connection that cannot be accepted, as with too many open files, is that client's misfortune only.
+  server.on("error", () => {});
   return {
     server,
     async close() {
@@ -108,12 +112,19 @@ async function bind(server: Server, address: Address): Promise<void> {
       process.umask(umask);
     });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw code === "EADDRINUSE" ? new Error("it is in use by another process") : new Error(message);
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    throw new Error(faults[code] ?? message);
   } finally {
     process.umask(umask);
   }
 }
+
+const faults: Readonly<Record<string, string>> = {
+  EADDRINUSE: "it is in use by another process",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EACCES: "there is no such folder, or permission is denied",
+  ENOENT: "there is no such folder",
+};
 
 function boundAddress(server: Server, address: Address): Address {
   if ("path" in address) return address;

@@ -71,7 +71,7 @@ async function use(
     await Promise.race([started, link.gone]);
     if (!link.isGone) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
-      await Promise.race([link.gone, aborted(signal)]);
+      await either(link.gone, signal);
     }
   } finally {
     if (link.isGone) {
@@ -134,9 +134,12 @@ function watch(remote: RemoteExport): LinkWatch {
   };
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+/** Waits until the promise resolves or the signal is aborted. It leaves no listener on a signal that outlives it. */
+async function either(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const aborted = deferred();
+  const onAbort = () => aborted.resolve();
+  signal.addEventListener("abort", onAbort);
+  await Promise.race([promise, aborted.promise]);
+  signal.removeEventListener("abort", onAbort);
 }

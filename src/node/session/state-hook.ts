@@ -71,7 +71,13 @@ export class StateHook {
   #end(child: ChildProcess, action: string): Promise<void> {
     const what = `the state hook ${this.#path} ${action} ${this.#configuration}`;
     return new Promise((resolve, reject) => {
-      child.once("error", (error) => reject(new StateHookError(`${what} did not run: ${reasonOf(error)}`)));
+      child.once("error", (error) =>
+        reject(
+          new StateHookError(
+            `${what} did not run: ${isMissing(error) ? "its interpreter is missing" : error.message}`,
+          ),
+        ),
+      );
       child.once("exit", (code, signal) => {
         if (code === 0) resolve();
         else reject(new StateHookError(`${what} failed with ${signal ?? `exit status ${code}`}`));
@@ -80,9 +86,9 @@ export class StateHook {
   }
 }
 
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  if (code === "ENOENT") return "its interpreter is missing";
-  return code === "ENOEXEC" ? "it is no program, nor has it a line #! with one" : message;
+/** The hook itself was there a moment ago. */
+function isMissing(error: NodeJS.ErrnoException): boolean {
+  return error.code === "ENOENT";
 }
 
 async function isExecutable(path: string): Promise<boolean> {
