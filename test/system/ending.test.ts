@@ -231,9 +231,9 @@ tests("timeout 0: a request may take as long as it takes", async (context) => {
 tests("a local client that vanishes in mid-read disturbs no other", async (context) => {
   const { proxy, waiting, answer } = await hesitantRemote(context);
   const [leaves, stays] = [await RawClient.open(proxy.socket), await RawClient.open(proxy.socket)];
-  for (let i = 0; i < 32; i++) leaves.read(i, 0, 1 << 17);
+  for (let i = 0; i < 16; i++) leaves.read(i, 0, 1 << 17);
   stays.read(1, 512, 512);
-  await until("the reads have arrived", () => waiting.length >= 33);
+  await until("the reads have arrived", () => waiting.length >= 17);
   leaves.close();
   answer();
   assert.equal((await within(SOON, "the other client", stays.reply(512))).data, pattern(1024).subarray(512));
@@ -256,9 +256,9 @@ tests("a remote that refuses, speaks another protocol, or has nothing", async ({
   const other = startProxy(sandbox);
   other.process.stdin!.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   assert.is(await within(SOON * 2, "nbd-proxy", other.exit), 1);
-  assert.is(
+  assert.match(
     other.stderr,
-    "nbd-proxy: a greeting began with 0x485454502f312e31 where its magic 0x4e42444d41474943 was expected\n",
+    /^nbd-proxy: a greeting began with 0x485454502f312e31 where .*0x4e42444d41474943 was expected\n$/,
   );
 
   const silent = startProxy(sandbox);

@@ -1,7 +1,6 @@
 /** What the system tests begin with: an export behind nbd-gateway or nbd-proxy, ready to be used by a peer. */
 import { createHash } from "node:crypto";
 import { createReadStream, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { readableOf, writableOf } from "../../src/node/node-stream.ts";
 import type { Duplex } from "../../src/streams/duplex.ts";
 import type { Payload } from "../../src/streams/payload.ts";
@@ -113,15 +112,4 @@ export function pattern(length: number, seed = 1): Buffer {
     bytes[at] = state >>> 24;
   }
   return bytes;
-}
-
-/** Whether somebody listens on a unix socket. */
-export function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
-  });
 }

@@ -1,0 +1,117 @@
+/**
+ * The NBD server of a first-generation web console, as a program: it connects to a WebSocket and knows
+ * NBD_OPT_EXPORT_NAME, simple replies and READ, one after the other. It has none of this package's code.
+ *
+ *     node first-generation-server.js FILE WS-URL
+ *
+ * When the connection has ended it prints what it was asked for as JSON.
+ */
+import { openSync, readSync, statSync } from "node:fs";
+import { WebSocket } from "ws";
+
+const [file, url] = process.argv.slice(2);
+const image = openSync(file, "r");
+const { size } = statSync(file);
+const socket = new WebSocket(url, { perMessageDeflate: false });
+socket.binaryType = "nodebuffer";
+
+const seen = { options: [], commands: {}, reads: 0, longestRead: 0, mostOutstanding: 0, beyondTheEnd: 0 };
+let outstanding = 0;
+let received = Buffer.alloc(0);
+let state = onClientFlags;
+let noZeroes = false;
+
+/** Reads that wait for the one before, as a FileReader does one thing at a time. */
+const queue = [];
+
+socket.on("open", () => {
+  const greeting = Buffer.alloc(18);
+  greeting.write("NBDMAGICIHAVEOPT", "latin1");
+  greeting.writeUInt16BE(3, 16); // fixed newstyle, no zeroes
+  socket.send(greeting);
+});
+
+socket.on("message", (data) => {
+  received = Buffer.concat([received, data]);
+  for (let used = 1; used > 0; ) {
+    used = state(received);
+    received = received.subarray(used);
+  }
+});
+
+socket.on("error", () => {});
+socket.on("close", () => {
+  process.stdout.write(JSON.stringify(seen));
+  process.exit(0);
+});
+
+function onClientFlags(bytes) {
+  if (bytes.length < 4) return 0;
+  noZeroes = (bytes.readUInt32BE(0) & 2) !== 0;
+  state = onOption;
+  return 4;
+}
+
+function onOption(bytes) {
+  if (bytes.length < 16) return 0;
+  const option = bytes.readUInt32BE(8);
+  const length = bytes.readUInt32BE(12);
+  if (bytes.length < 16 + length) return 0;
+  seen.options.push(option);
+  if (option === 1) {
+    const reply = Buffer.alloc(noZeroes ? 10 : 134);
+    reply.writeBigUInt64BE(BigInt(size), 0);
+    reply.writeUInt16BE(3, 8); // has flags, read-only
+    socket.send(reply);
+    state = onRequest;
+  } else {
+    const reply = Buffer.alloc(20);
+    reply.writeBigUInt64BE(0x0003e889045565a9n, 0);
+    reply.writeUInt32BE(option, 8);
+    reply.writeUInt32BE(0x80000001, 12); // NBD_REP_ERR_UNSUP
+    socket.send(reply);
+  }
+  return 16 + length;
+}
+
+function onRequest(bytes) {
+  if (bytes.length < 28) return 0;
+  if (bytes.readUInt32BE(0) !== 0x25609513) process.exit(1);
+  const type = bytes.readUInt16BE(6);
+  const cookie = bytes.readBigUInt64BE(8);
+  seen.commands[type] = (seen.commands[type] ?? 0) + 1;
+  if (type === 0) {
+    const offset = Number(bytes.readBigUInt64BE(16));
+    const length = bytes.readUInt32BE(24);
+    outstanding += length;
+    seen.reads++;
+    seen.longestRead = Math.max(seen.longestRead, length);
+    seen.mostOutstanding = Math.max(seen.mostOutstanding, outstanding);
+    if (offset + length > size) seen.beyondTheEnd++;
+    queue.push({ cookie, offset, length });
+    if (queue.length === 1) setTimeout(answer, 2);
+  } else if (type === 2) {
+    socket.close();
+  } else {
+    socket.send(header(cookie, 22)); // EINVAL, to FLUSH and all else
+  }
+  return 28;
+}
+
+function answer() {
+  const { cookie, offset, length } = queue[0];
+  const data = Buffer.alloc(length);
+  readSync(image, data, 0, length, offset);
+  socket.send(Buffer.concat([header(cookie, 0), data]));
+  outstanding -= length;
+  queue.shift();
+  if (queue.length > 0) setTimeout(answer, 2);
+}
+
+function header(cookie, error) {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt32BE(0x67446698, 0);
+  bytes.writeUInt32BE(error, 4);
+  bytes.writeBigUInt64BE(cookie, 8);
+  return bytes;
+}
