@@ -64,9 +64,9 @@ tests("an end before or inside a message says what was expected, and ends both s
     const channel = { readable: source(chunks), writable: out.writable };
     const error = await failure(negotiate(channel, (dialogue) => dialogue.read(exactly(2), "greeting")));
     assert.instance(error, UnexpectedEndError);
-    assert.is(error.message, "the connection ended where a greeting was expected");
+    assert.is(error.message, "the connection ended before the greeting came");
     assert.not(await isPending(Promise.resolve()));
-    assert.equal(out.ends, ["closed"]);
+    assert.equal(out.ends, [error], "it does not pass for an orderly end");
   }
 });
 

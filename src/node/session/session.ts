@@ -27,7 +27,8 @@ export interface SessionOptions {
  * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way.
  *
- * @throws ConfigError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
+ * @throws ConfigError before the transport is touched, which is the caller's still
+ * @throws StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
  */
 export async function session(
   transport: Transport,
@@ -35,9 +36,9 @@ export async function session(
   options: SessionOptions,
 ): Promise<void> {
   const { signal } = options;
+  checkTarget(configuration);
   let remote: RemoteExport;
   try {
-    checkTarget(configuration);
     remote = await nbdClient(transport, { timeout: configuration.timeout, signal });
   } catch (error) {
     transport.close(error);

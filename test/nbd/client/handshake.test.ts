@@ -110,7 +110,7 @@ tests("an end instead of the reply to EXPORT_NAME is how an old server refuses",
   await peer.hangUp();
   const error = await failure(outcome);
   assert.instance(error, UnexpectedEndError);
-  assert.is(error.message, "the connection ended where a reply to EXPORT_NAME was expected");
+  assert.is(error.message, "the connection ended before the reply to EXPORT_NAME came");
 });
 
 for (const [code, name] of [
@@ -272,12 +272,12 @@ tests("an end in the greeting, and between the replies, is an unexpected end tha
   await first.peer.hangUp();
   assert.is(
     (await failure(first.outcome)).message,
-    "the connection ended where a greeting of an NBD server was expected",
+    "the connection ended before the greeting of an NBD server came",
   );
   const second = await asked();
   await second.peer.say(EXPORT_INFO);
   await second.peer.hangUp();
-  assert.is((await failure(second.outcome)).message, "the connection ended where a reply to GO was expected");
+  assert.is((await failure(second.outcome)).message, "the connection ended before the reply to GO came");
 });
 
 tests.run();

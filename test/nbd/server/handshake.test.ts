@@ -164,7 +164,7 @@ tests(
     await peer.hangUp();
     const error = await failure(outcome);
     assert.instance(error, UnexpectedEndError);
-    assert.is(error.message, "the connection ended where a option was expected");
+    assert.is(error.message, "the connection ended before the option came");
   },
 );
 
