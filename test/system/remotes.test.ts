@@ -30,7 +30,7 @@ tests.before.each((context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
-const firstGeneration = join(root, "test/system/first-generation-server.js");
+const firstGeneration = join(root, "test/first-generation-server.js");
 
 interface Seen {
   options: number[];

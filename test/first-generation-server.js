@@ -1,19 +1,45 @@
 /**
- * The NBD server of a first-generation web console, as a program: it connects to a WebSocket and knows
- * NBD_OPT_EXPORT_NAME, simple replies and READ, one after the other. It has none of this package's code.
+ * The NBD server of a first-generation web console, as a program: it knows NBD_OPT_EXPORT_NAME, simple replies and
+ * READ, one after the other, and nothing else. It has none of this package's code.
  *
- *     node first-generation-server.js FILE WS-URL
+ *     node first-generation-server.js FILE WS-URL     connects, as the page does
+ *     node first-generation-server.js FILE SOCKET     listens for one client on a unix socket
  *
  * When the connection has ended it prints what it was asked for as JSON.
  */
 import { openSync, readSync, statSync } from "node:fs";
+import { createServer } from "node:net";
 import { WebSocket } from "ws";
 
-const [file, url] = process.argv.slice(2);
+const [file, where] = process.argv.slice(2);
 const image = openSync(file, "r");
 const { size } = statSync(file);
-const socket = new WebSocket(url, { perMessageDeflate: false });
-socket.binaryType = "nodebuffer";
+
+/** How bytes go out, and how the connection is ended. */
+let send;
+let hangUp;
+
+if (/^wss?:/.test(where)) {
+  const socket = new WebSocket(where, { perMessageDeflate: false });
+  socket.binaryType = "nodebuffer";
+  send = (bytes) => socket.send(bytes);
+  hangUp = () => socket.close();
+  socket.on("open", greet);
+  socket.on("message", receive);
+  socket.on("error", () => {});
+  socket.on("close", report);
+} else {
+  const server = createServer((socket) => {
+    send = (bytes) => socket.write(bytes);
+    hangUp = () => socket.end();
+    socket.on("data", receive);
+    socket.on("error", () => {});
+    socket.on("close", report);
+    server.close();
+    greet();
+  });
+  server.listen(where);
+}
 
 const seen = { options: [], commands: {}, reads: 0, longestRead: 0, mostOutstanding: 0, beyondTheEnd: 0 };
 let outstanding = 0;
@@ -24,26 +50,25 @@ let noZeroes = false;
 /** Reads that wait for the one before, as a FileReader does one thing at a time. */
 const queue = [];
 
-socket.on("open", () => {
+function greet() {
   const greeting = Buffer.alloc(18);
   greeting.write("NBDMAGICIHAVEOPT", "latin1");
   greeting.writeUInt16BE(3, 16); // fixed newstyle, no zeroes
-  socket.send(greeting);
-});
+  send(greeting);
+}
 
-socket.on("message", (data) => {
+function receive(data) {
   received = Buffer.concat([received, data]);
   for (let used = 1; used > 0; ) {
     used = state(received);
     received = received.subarray(used);
   }
-});
+}
 
-socket.on("error", () => {});
-socket.on("close", () => {
+function report() {
   process.stdout.write(JSON.stringify(seen));
   process.exit(0);
-});
+}
 
 function onClientFlags(bytes) {
   if (bytes.length < 4) return 0;
@@ -62,14 +87,14 @@ function onOption(bytes) {
     const reply = Buffer.alloc(noZeroes ? 10 : 134);
     reply.writeBigUInt64BE(BigInt(size), 0);
     reply.writeUInt16BE(3, 8); // has flags, read-only
-    socket.send(reply);
+    send(reply);
     state = onRequest;
   } else {
     const reply = Buffer.alloc(20);
     reply.writeBigUInt64BE(0x0003e889045565a9n, 0);
     reply.writeUInt32BE(option, 8);
     reply.writeUInt32BE(0x80000001, 12); // NBD_REP_ERR_UNSUP
-    socket.send(reply);
+    send(reply);
   }
   return 16 + length;
 }
@@ -91,9 +116,9 @@ function onRequest(bytes) {
     queue.push({ cookie, offset, length });
     if (queue.length === 1) setTimeout(answer, 2);
   } else if (type === 2) {
-    socket.close();
+    hangUp();
   } else {
-    socket.send(header(cookie, 22)); // EINVAL, to FLUSH and all else
+    send(header(cookie, 22)); // EINVAL, to FLUSH and all else
   }
   return 28;
 }
@@ -102,7 +127,7 @@ function answer() {
   const { cookie, offset, length } = queue[0];
   const data = Buffer.alloc(length);
   readSync(image, data, 0, length, offset);
-  socket.send(Buffer.concat([header(cookie, 0), data]));
+  send(Buffer.concat([header(cookie, 0), data]));
   outstanding -= length;
   queue.shift();
   if (queue.length > 0) setTimeout(answer, 2);
