@@ -7,7 +7,8 @@ import { nbdClient } from "../src/nbd/client/nbd-client.ts";
 import { type Described, Describer } from "../src/nbd/describe.ts";
 import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { parseConversation } from "../src/transport/conversation.ts";
-import { ReplayError, replay, replayLayer } from "../src/transport/replay.ts";
+import { replay, replayLayer } from "../src/transport/replay.ts";
+import { ReplayError } from "../src/transport/replay-error.ts";
 import { fixtureImage } from "./fixtures/image.ts";
 import { root, within } from "./harness.ts";
 

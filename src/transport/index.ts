@@ -9,7 +9,8 @@ export {
   type Side,
 } from "./conversation.ts";
 export { type RecordSink, record } from "./record.ts";
-export { type Replay, ReplayError, type ReplayOptions, replay, replayLayer } from "./replay.ts";
+export { type Replay, type ReplayOptions, replay, replayLayer } from "./replay.ts";
+export { ReplayError } from "./replay-error.ts";
 export {
   WebSocketError,
   type WebSocketLike,

@@ -6,7 +6,8 @@ import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { requestParser } from "../../src/nbd/server/request-parser.ts";
 import { concat } from "../../src/streams/payload.ts";
 import { type Conversation, parseConversation, type Side } from "../../src/transport/conversation.ts";
-import { ReplayError, replay, replayLayer } from "../../src/transport/replay.ts";
+import { replay, replayLayer } from "../../src/transport/replay.ts";
+import { ReplayError } from "../../src/transport/replay-error.ts";
 import { within } from "../harness.ts";
 
 const tests = suite("replay");
