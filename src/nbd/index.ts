@@ -12,7 +12,7 @@ export { serverHandshake, transmissionFlags } from "./server/handshake.ts";
 export { type NbdServerOptions, nbdServer } from "./server/nbd-server.ts";
 export { replyEncoder } from "./server/reply-encoder.ts";
 export { type RequestHandlerOptions, requestHandler } from "./server/request-handler.ts";
-export { request, requestParser } from "./server/request-parser.ts";
+export { type RequestParserOptions, request, requestParser } from "./server/request-parser.ts";
 export { type TransmissionOptions, transmission } from "./server/transmission.ts";
 export {
   byteCount,

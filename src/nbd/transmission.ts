@@ -19,6 +19,8 @@ export interface Negotiated {
 export interface NbdRequest extends Request {
   /** The data of a WRITE. It may be a view into what arrived. */
   payload?: Uint8Array;
+  /** Bytes that the parser has taken room for; who deals with the request releases them. */
+  held?: number;
   /** Why the parser refused the request; its payload was skipped. */
   refused?: Errno;
 }

@@ -6,11 +6,19 @@ export interface Room {
   release(weight: number): void;
 }
 
+/** A user's part of a budget. */
+export interface Share extends Room {
+  /** Gives back all that is held, whoever still holds it. From then on there is room without end. */
+  close(): void;
+}
+
 /**
  * A number of bytes shared by several users, so that none can take it all.
  *
- * A share that holds nothing is always given what it asks for: whatever the others hold, each user can have one
- * request in flight. What is held at any time is therefore at most `total` and one request of each share.
+ * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can
+ * have one request in flight. One that asks for more than its limit waits until it holds nothing itself and the total
+ * allows it. What is held at any time is therefore at most `total` and `limit` for each share, or one request if
+ * that alone is more.
  */
 export class ByteBudget {
   readonly #total: number;
@@ -37,13 +45,15 @@ export class ByteBudget {
     }
   }
 
-  /** A share of at most `limit` bytes. It needs no end: what it holds is what was not released. */
-  share(limit: number): Room {
+  /** A share of `limit` bytes. */
+  share(limit: number): Share {
     let held = 0;
+    let isClosed = false;
     const waiters: { weight: number; resolve: () => void }[] = [];
 
     const admit = (weight: number): boolean => {
-      const fits = held === 0 || (held + weight <= limit && this.#used + weight <= this.#total);
+      const isInTotal = this.#used === 0 || this.#used + weight <= this.#total;
+      const fits = held === 0 ? weight <= limit || isInTotal : held + weight <= limit && isInTotal;
       if (!fits) return false;
       held += weight;
       this.#used += weight;
@@ -61,13 +71,22 @@ export class ByteBudget {
 
     return {
       acquire: (weight) => {
-        if (waiters.length === 0 && admit(weight)) return undefined;
+        if (isClosed || (waiters.length === 0 && admit(weight))) return undefined;
         return new Promise<void>((resolve) => {
           waiters.push({ weight, resolve });
           this.#waiting.add(serve);
         });
       },
+      close: () => {
+        if (isClosed) return;
+        isClosed = true;
+        this.#used -= held;
+        this.#waiting.delete(serve);
+        for (const { resolve } of waiters.splice(0)) resolve();
+        this.#serve();
+      },
       release: (weight) => {
+        if (isClosed) return;
         held -= weight;
         this.#used -= weight;
         this.#serve();

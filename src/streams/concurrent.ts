@@ -5,12 +5,14 @@ import { ReadableStream, WritableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
 
 export interface ConcurrentOptions<In> {
-  /** How many items may be in flight: started, and their result not yet taken downstream. */
+  /** How many items may be in flight: started, and their result not yet dealt with downstream. */
   limit: number;
   /** Room for the bytes that the items in flight hold. */
   room?: Room;
   /** How many bytes an item holds while it is in flight. Default 0. */
   weight?(item: In): number;
+  /** How many of these bytes somebody upstream has taken room for already; they are released here. Default 0. */
+  held?(item: In): number;
   /** A chunk of results is closed when it weighs this much. Default 1 MiB. */
   chunkWeight?: number;
 }
@@ -26,8 +28,10 @@ export function concurrent<In, Out>(
   work: (item: In) => Promise<Out | undefined>,
   options: ConcurrentOptions<In>,
 ): Layer<In[], Out[]> {
-  const { limit, room, weight = () => 0, chunkWeight = 1 << 20 } = options;
+  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20 } = options;
   const ready: { result: Out; weight: number }[] = [];
+  /** The weights of what was handed on last: it is in memory until the consumer asks for more. */
+  let delivered: number[] = [];
   let running = 0;
   let inFlight = 0;
   let writerClosed = false;
@@ -49,7 +53,14 @@ export function concurrent<In, Out>(
     tryError(output, reason);
     tryError(input, reason);
     for (const { weight } of ready.splice(0)) release(weight);
+    releaseDelivered();
     wakeWriter?.();
+  }
+
+  function releaseDelivered() {
+    const weights = delivered;
+    delivered = [];
+    for (const weight of weights) release(weight);
   }
 
   /** Hands on what is ready, if somebody wants it. */
@@ -63,12 +74,13 @@ export function concurrent<In, Out>(
         chunkBytes += ready[taken]!.weight;
         chunk.push(ready[taken++]!.result);
       }
-      const items = ready.splice(0, taken);
+      delivered = ready.splice(0, taken).map(({ weight }) => weight);
       wanted = false;
       output.enqueue(chunk);
-      for (const { weight } of items) release(weight);
     }
-    if (writerClosed && running === 0 && ready.length === 0) tryClose(output);
+    if (!writerClosed || running > 0 || ready.length > 0) return;
+    tryClose(output);
+    releaseDelivered();
   }
 
   async function run(item: In, itemWeight: number) {
@@ -102,6 +114,7 @@ export function concurrent<In, Out>(
       },
       pull() {
         wanted = true;
+        releaseDelivered();
         deliver();
       },
       cancel(reason) {
@@ -123,11 +136,12 @@ export function concurrent<In, Out>(
     async write(items) {
       for (const item of items) {
         const itemWeight = weight(item);
+        const wanting = itemWeight - held(item);
         while (inFlight >= limit && !failure) await change();
-        const wait = failure ? undefined : room?.acquire(itemWeight);
+        const wait = failure || wanting === 0 ? undefined : room?.acquire(wanting);
         if (wait) await wait;
         if (failure) {
-          if (wait) room?.release(itemWeight);
+          if (wait) room?.release(wanting);
           throw failure.reason;
         }
         inFlight++;

@@ -1,4 +1,4 @@
-export { ByteBudget, type Room } from "./budget.ts";
+export { ByteBudget, type Room, type Share } from "./budget.ts";
 export { ByteQueue } from "./byte-queue.ts";
 export { type ConcurrentOptions, concurrent } from "./concurrent.ts";
 export type { Duplex, Layer, Transport } from "./duplex.ts";

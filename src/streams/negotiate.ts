@@ -13,9 +13,15 @@ export interface Dialogue {
    * @throws what the parser throws
    */
   read<T>(parser: Parser<T>, what: string): Promise<T>;
-  /** Sends bytes; settles when the transport has taken them. */
+  /**
+   * Sends bytes. It does not wait until they have left, since the other side may wait for what comes next; only
+   * when much has not left yet, for that.
+   */
   write(bytes: Uint8Array): Promise<void>;
 }
+
+/** Bytes of a dialogue that may wait to leave. */
+const UNSENT = 1 << 16;
 
 /** The bytes that a dialogue left, and the channel to go on with. */
 export interface DialogueOutcome<T> {
@@ -49,8 +55,19 @@ export async function negotiate<T>(
     }
   }
 
+  let unsent = 0;
+  async function write(bytes: Uint8Array): Promise<void> {
+    unsent += bytes.byteLength;
+    const sent = writer.write(bytes).then(() => {
+      unsent -= bytes.byteLength;
+    });
+    // A failure shows at the next read or write.
+    sent.catch(() => {});
+    if (unsent > UNSENT) await sent;
+  }
+
   try {
-    const result = await dialogue({ read, write: (bytes) => writer.write(bytes) });
+    const result = await dialogue({ read, write });
     writer.releaseLock();
     return { result, rest: { readable: unread(queue, reader), writable: channel.writable } };
   } catch (error) {

@@ -9,14 +9,18 @@ export type PairEnd<Out, In> = Duplex<Out, In> & Pick<Transport, "closed" | "clo
 
 /**
  * Two ends of a channel in memory, each the other side of the other, with backpressure: a write settles when
- * the chunk has been taken on the other side. Chunks are handed over as they are.
+ * the chunk has been taken on the other side, with `lockstep` when the other side asks for more. Chunks are handed
+ * over as they are.
  *
  * @returns first the end that `Forth` goes into, then the end that it comes out of
  */
-export function duplexPair<Forth, Back>(): [PairEnd<Back, Forth>, PairEnd<Forth, Back>] {
+export function duplexPair<Forth, Back>(
+  options: { lockstep?: boolean } = {},
+): [PairEnd<Back, Forth>, PairEnd<Forth, Back>] {
   return pairOf(
     (chunk: Forth, controller: TransformController<Forth>) => controller.enqueue(chunk),
     (chunk: Back, controller: TransformController<Back>) => controller.enqueue(chunk),
+    options,
   );
 }
 
@@ -31,13 +35,18 @@ export function transportPair(): [Transport, Transport] {
 
 type Carry<In, Out> = (chunk: In, controller: TransformController<Out>) => void | Promise<void>;
 
-function pairOf<A, B, C, D>(forth: Carry<A, B>, back: Carry<C, D>): [PairEnd<D, A>, PairEnd<B, C>] {
+function pairOf<A, B, C, D>(
+  forth: Carry<A, B>,
+  back: Carry<C, D>,
+  { lockstep = false } = {},
+): [PairEnd<D, A>, PairEnd<B, C>] {
   const closed = deferred();
   const controllers: { fail(reason: unknown): void }[] = [];
   let ends = 0;
 
   function direction<In, Out>(carry: Carry<In, Out>) {
     return transform<In, Out>({
+      lockstep,
       start: (controller) => controllers.push(controller),
       transform: carry,
       over(reason) {

@@ -27,6 +27,11 @@ export class Parsing<T> {
     this.#step = parser.next();
   }
 
+  /** How many bytes it needs next. */
+  get need(): number {
+    return this.#step.done ? 0 : this.#step.value;
+  }
+
   /**
    * Goes on as far as the queue's bytes last. Returns the result once the message is complete; never takes a
    * byte beyond it.
@@ -48,9 +53,8 @@ export class Parsing<T> {
    */
   end(queue: ByteQueue): void {
     if (!this.#started && queue.length === 0) return;
-    const needed = this.#step.done ? 0 : this.#step.value;
     throw new UnexpectedEndError(
-      `the data ended inside a ${this.#name}: ${queue.length} bytes of the next ${needed} were there`,
+      `the data ended inside a ${this.#name}: ${queue.length} bytes of the next ${this.need} were there`,
     );
   }
 }
@@ -58,6 +62,11 @@ export class Parsing<T> {
 export interface ParseOptions<T> {
   /** What a message is called in error messages. */
   name?: string;
+  /**
+   * Asked before the bytes that a message needs next are collected, where they are more than came with this chunk:
+   * a promise makes the layer wait with that.
+   */
+  admit?(length: number): Promise<void> | undefined;
   /** Whether this message is the last one: the layer ends with it, whatever else was sent. */
   isLast?(message: T): boolean;
 }
@@ -72,6 +81,8 @@ export interface ParseOptions<T> {
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
   const queue = new ByteQueue();
   let parsing = new Parsing(next(), options.name);
+  /** The need that `admit` was last asked about in this message. */
+  let asked: number | undefined;
   return transform<Uint8Array, T[]>({
     transform(chunk, controller) {
       queue.push(chunk);
@@ -87,6 +98,7 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
             return;
           }
           parsing = new Parsing(next(), options.name);
+          asked = undefined;
         }
       } catch (error) {
         // A failure drops what is queued, so it waits until these messages were taken.
@@ -97,6 +109,9 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
         });
       }
       if (messages.length > 0) controller.enqueue(messages);
+      if (!options.admit || parsing.need === asked) return;
+      asked = parsing.need;
+      return options.admit(asked);
     },
     flush() {
       parsing.end(queue);

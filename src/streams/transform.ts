@@ -15,6 +15,11 @@ export interface TransformController<Out> {
 }
 
 export interface Transformer<In, Out> {
+  /**
+   * Whether a write settles only when the consumer asks for more, and so has dealt with the chunk, instead of when
+   * it has taken it. A chain of such layers holds one chunk in all. Default false.
+   */
+  lockstep?: boolean;
   /** Called at once, for those who need the controller outside of `transform`. */
   start?(controller: TransformController<Out>): void;
   /** Called for each chunk. What it throws fails both sides. */
@@ -35,6 +40,8 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
   let input!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
   let isOver = false;
+  /** The consumer has asked for more since the last chunk was handed on. */
+  let isAsked = true;
 
   function finish(reason?: unknown) {
     if (isOver) return;
@@ -46,7 +53,7 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
   }
 
   async function taken() {
-    if (isOver || input.signal.aborted || (output.desiredSize ?? 0) > 0) return;
+    if (isOver || input.signal.aborted || isAsked || (output.desiredSize ?? 0) > 0) return;
     await new Promise<void>((resolve) => {
       wake = resolve;
     });
@@ -55,7 +62,9 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
 
   const controller: TransformController<Out> = {
     enqueue(chunk) {
-      if (!isOver) output.enqueue(chunk);
+      if (isOver) return;
+      isAsked = false;
+      output.enqueue(chunk);
     },
     taken,
     end() {
@@ -68,18 +77,22 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
     },
   };
 
-  const readable = new ReadableStream<Out>({
-    start(c) {
-      output = c;
+  const readable = new ReadableStream<Out>(
+    {
+      start(c) {
+        output = c;
+      },
+      pull() {
+        isAsked = true;
+        wake?.();
+      },
+      cancel(reason) {
+        finish(reason);
+        tryError(input, reason ?? new Ended());
+      },
     },
-    pull() {
-      wake?.();
-    },
-    cancel(reason) {
-      finish(reason);
-      tryError(input, reason ?? new Ended());
-    },
-  });
+    { highWaterMark: transformer.lockstep ? 0 : 1 },
+  );
 
   const writable = new WritableStream<In>({
     start(c) {

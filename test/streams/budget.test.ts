@@ -27,13 +27,44 @@ tests("room is given at once while there is some, and waited for beyond", async 
   assert.is(budget.used, 41);
 });
 
+tests("a share that holds nothing is served up to its limit, whatever the others hold", () => {
+  const budget = new ByteBudget(100);
+  budget.share(100).acquire(100);
+  assert.is(budget.share(10).acquire(10), undefined);
+  assert.is(budget.used, 110);
+});
+
+tests("more than the limit waits until the total allows it, or nobody holds anything", async () => {
+  const budget = new ByteBudget(100);
+  const other = budget.share(100);
+  other.acquire(50);
+  const room = budget.share(10);
+  assert.is(room.acquire(50), undefined);
+  const wait = room.acquire(1000)!;
+  room.release(50);
+  assert.ok(await isPending(wait), "the other one still holds its part");
+  other.release(50);
+  await within(1000, "the room", wait);
+  assert.is(budget.used, 1000);
+});
+
 tests(
-  "a share that holds nothing is always served, however long its request and whatever the others hold",
-  () => {
+  "a share that was closed has given back what it held, and lets those in who waited for it",
+  async () => {
     const budget = new ByteBudget(100);
-    budget.share(100).acquire(100);
-    assert.is(budget.share(10).acquire(1000), undefined);
-    assert.is(budget.used, 1100);
+    const room = budget.share(100);
+    room.acquire(100);
+    const own = room.acquire(10)!;
+    const large = budget.share(50).acquire(60)!;
+    assert.ok(await isPending(large));
+    room.close();
+    room.close();
+    await within(1000, "the waiter of the share", own);
+    await within(1000, "the other share", large);
+    assert.is(budget.used, 60);
+    room.release(100);
+    assert.is(room.acquire(1000), undefined);
+    assert.is(budget.used, 60);
   },
 );
 

@@ -26,7 +26,7 @@ export interface NbdServerOptions extends TransmissionOptions {
  * readable; a client that breaks the protocol fails it with ProtocolError or UnexpectedEndError.
  */
 export function nbdServer(target: Export, options: NbdServerOptions = {}): Layer<Uint8Array, Payload> {
-  const [outside, inside] = duplexPair<Uint8Array, Payload>();
+  const [outside, inside] = duplexPair<Uint8Array, Payload>({ lockstep: true });
   serve(inside, target, options).catch((error) => inside.close(error));
   return outside;
 }

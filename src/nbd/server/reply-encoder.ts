@@ -8,6 +8,8 @@ import type { NbdReply } from "../transmission.ts";
 /** The layer from replies to bytes (proto.md, "Simple reply message"). */
 export function replyEncoder(): Layer<NbdReply[], Payload> {
   return transform<NbdReply[], Payload>({
+    // What is asked for again has left: the room that the replies took can be given to others.
+    lockstep: true,
     transform(replies, controller) {
       gather(
         replies,

@@ -27,6 +27,11 @@ export interface RequestHandlerOptions {
 /** Bytes of payload in flight where nobody shares a budget. */
 const OWN_BUDGET = 1 << 24;
 
+/** Room that nobody shares. */
+export function ownRoom(): Room {
+  return new ByteBudget(OWN_BUDGET).share(OWN_BUDGET);
+}
+
 /**
  * The layer from requests to replies: does each request on the export, several at a time, replies in any order.
  * Whatever a request asks for, it is answered with an errno at worst; the layer itself does not fail.
@@ -34,7 +39,7 @@ const OWN_BUDGET = 1 << 24;
 export function requestHandler(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = new ByteBudget(OWN_BUDGET).share(OWN_BUDGET) }: RequestHandlerOptions = {},
+  { limit = 128, room = ownRoom() }: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
   const fua = negotiated.flags & TransmissionFlag.SEND_FUA ? CommandFlag.FUA : 0;
 
@@ -60,5 +65,5 @@ export function requestHandler(
     return read.refuse(request, target, negotiated) ? 0 : request.length;
   }
 
-  return concurrent(answer, { limit, room, weight });
+  return concurrent(answer, { limit, room, weight, held: (request) => request.held ?? 0 });
 }

@@ -3,7 +3,7 @@ import type { Layer } from "../../streams/duplex.ts";
 import type { Payload } from "../../streams/payload.ts";
 import type { Negotiated } from "../transmission.ts";
 import { replyEncoder } from "./reply-encoder.ts";
-import { type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
+import { ownRoom, type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
 import { requestParser } from "./request-parser.ts";
 
 export interface TransmissionOptions extends RequestHandlerOptions {
@@ -18,10 +18,10 @@ export interface TransmissionOptions extends RequestHandlerOptions {
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, ...options }: TransmissionOptions = {},
+  { signal, limit, room = ownRoom() }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
-  const parser = requestParser(negotiated);
-  const handler = requestHandler(target, negotiated, options);
+  const parser = requestParser(negotiated, { room });
+  const handler = requestHandler(target, negotiated, { room, ...(limit !== undefined && { limit }) });
   return {
     writable: parser.writable,
     readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),

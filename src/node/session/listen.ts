@@ -71,8 +71,11 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
 
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     clients.add(socket);
-    socket.once("close", () => clients.delete(socket));
     const room = budget.share(CLIENT_SHARE);
+    socket.once("close", () => {
+      clients.delete(socket);
+      room.close();
+    });
     join(socketTransport(socket), nbdServer(target, { name, room, signal: ending.signal }))
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
