@@ -6,7 +6,7 @@ export interface ReadOptions {
 }
 
 export interface WriteOptions {
-  /** Settle only when the data is on stable storage (NBD_CMD_FLAG_FUA). */
+  /** Settle only when the data is on stable storage (NBD_CMD_FLAG_FUA). Only asked of exports that have `flush`. */
   fua?: boolean;
   signal?: AbortSignal;
 }

@@ -25,6 +25,9 @@ const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 22 };
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
 const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19 };
 
+/** How many pieces of one long request are asked for at a time, so that others get their turn between them. */
+const PIECES = 8;
+
 /** What a request without payload counts in the window, so that their number is bounded too. */
 const REQUEST_WEIGHT = 4096;
 
@@ -145,14 +148,23 @@ export class RemoteExport implements Export {
     clearTimeout(impatience);
   }
 
-  /** Cuts a range in pieces that the server takes, and asks for all of them at once. */
+  /** Cuts a range in pieces that the server takes, and asks for some of them at a time. */
   async #inPieces(length: number, each: (from: number, to: number) => Promise<void>): Promise<void> {
-    const pieces: Promise<void>[] = [];
-    for (let from = 0; from < length; from += this.#longest) {
-      pieces.push(each(from, Math.min(from + this.#longest, length)));
-    }
+    let next = 0;
+    let hasFailed = false;
+    const oneAfterAnother = async () => {
+      while (next < length && !hasFailed) {
+        const from = next;
+        next += this.#longest;
+        await each(from, Math.min(next, length)).catch((error) => {
+          hasFailed = true;
+          throw error;
+        });
+      }
+    };
     // Not Promise.all: the data is lent until the last piece has settled.
-    for (const piece of await Promise.allSettled(pieces)) if (piece.status === "rejected") throw piece.reason;
+    const lines = await Promise.allSettled(Array.from({ length: PIECES }, oneAfterAnother));
+    for (const line of lines) if (line.status === "rejected") throw line.reason;
   }
 
   async #send(

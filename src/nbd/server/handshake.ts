@@ -23,9 +23,10 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 /** What a client may do with an export, from what the export can do. */
 export function transmissionFlags(target: Export): number {
   let flags: number = TransmissionFlag.HAS_FLAGS;
-  if (target.write) flags |= TransmissionFlag.SEND_FUA;
-  else flags |= TransmissionFlag.READ_ONLY;
+  if (!target.write) flags |= TransmissionFlag.READ_ONLY;
   if (target.flush) flags |= TransmissionFlag.SEND_FLUSH;
+  // Without a flush nothing could be promised of the data that a FUA write has to bring to stable storage.
+  if (target.write && target.flush) flags |= TransmissionFlag.SEND_FUA;
   return flags;
 }
 

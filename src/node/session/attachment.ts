@@ -1,4 +1,4 @@
-import type { RemoteExport } from "../../nbd/client/remote-export.ts";
+import type { Export } from "../../export/export.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { type Address, formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
@@ -31,17 +31,19 @@ export function checkTarget(configuration: Configuration): void {
 }
 
 /**
- * Puts an export to the use that a configuration asks for.
+ * Puts an export to the use that a configuration asks for. Whatever link the export comes over is not its concern.
+ * @param name the export's name, for those who use it
  * @throws Error when that is not possible, with what to do
  */
 export async function attach(
-  remote: RemoteExport,
+  target: Export,
+  name: string,
   configuration: Configuration,
   budget: ByteBudget,
 ): Promise<Attachment> {
   const address = addressOf(configuration);
   try {
-    const listener = await listen(remote, address, { budget, name: remote.name ?? "" });
+    const listener = await listen(target, address, { budget, name });
     return { where: formatAddress(listener.address), detach: () => listener.close() };
   } catch (error) {
     const where = formatAddress(address);

@@ -63,13 +63,14 @@ async function use(
 ) {
   if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
   const link = watch(remote);
-  const attachment = await attach(remote, configuration, budget);
+  const attachment = await attach(remote, remote.name ?? "", configuration, budget);
   const hook = new StateHook(configuration.stateHook, configuration.name);
   try {
     const started = hook.start();
     started.catch(() => {});
-    // A signal waits for the hook: what mounts something is not cut short while the device answers.
-    await Promise.race([started, link.gone]);
+    const onAbort = () => hook.interrupt();
+    signal.addEventListener("abort", onAbort);
+    await Promise.race([started, link.gone]).finally(() => signal.removeEventListener("abort", onAbort));
     if (!link.isGone) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
       await either(link.gone, signal);
@@ -85,7 +86,10 @@ async function use(
   if (link.isGone) await remote.closed;
 }
 
-/** The orderly end: the hook runs while the device still answers, then everything written is made safe. */
+/**
+ * The orderly end: the hook runs while the device still answers, then the last requests of local clients are answered,
+ * then everything written is made safe. When the link goes meanwhile there is nothing left to say to the other side.
+ */
 async function leave(
   remote: RemoteExport,
   attachment: Attachment,
@@ -95,11 +99,8 @@ async function leave(
 ) {
   const stopped = hook.stop().catch((error: Error) => log(error.message));
   await Promise.race([stopped, link.gone]);
-  try {
-    await flushSoon(remote);
-  } finally {
-    await attachment.detach();
-  }
+  await attachment.detach();
+  if (!link.isGone) await flushSoon(remote);
 }
 
 /** Whoever asked for the end must not wait for a server that hangs, nor be told that all was well. */

@@ -2,6 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 
+/** Milliseconds that the hook is given once somebody waits for the end of the session. */
+const HOOK_TIME = 10_000;
+
 /** The state hook failed. */
 export class StateHookError extends Error {
   override name = "StateHookError";
@@ -11,6 +14,9 @@ export class StateHookError extends Error {
  * The executable that is told when an export is ready to use (`start NAME`) and when it goes (`stop NAME`). One
  * that is not there or not executable is skipped. Its standard input and output are /dev/null, as the proxy's own
  * are the wire; its standard error is the proxy's. `stop` runs once, and only when `start` was run.
+ *
+ * A hook that mounts or unmounts something is not cut short, but one that hangs does not hold up the end for ever:
+ * it is ended after 10 s.
  */
 export class StateHook {
   readonly #path: string;
@@ -28,7 +34,7 @@ export class StateHook {
    * @throws StateHookError when it fails, or is interrupted
    */
   async start(): Promise<void> {
-    if (!(await isExecutable(this.#path))) return;
+    if (!(await isExecutable(this.#path)) || this.#stopped) return;
     const child = spawn(this.#path, ["start", this.#configuration], {
       stdio: ["ignore", "ignore", "inherit"],
     });
@@ -37,9 +43,9 @@ export class StateHook {
     await this.#end(child, "start");
   }
 
-  /** Ends a `start` that still runs. */
-  interrupt(): void {
-    this.#started?.kill("SIGTERM");
+  /** Ends a `start` that still runs after so many milliseconds. */
+  interrupt(milliseconds = HOOK_TIME): void {
+    if (this.#started) endIn(milliseconds, this.#started);
   }
 
   /**
@@ -48,20 +54,23 @@ export class StateHook {
    */
   async stop(): Promise<void> {
     const child = this.#spawnStop(false);
-    if (child) await this.#end(child, "stop");
+    if (!child) return;
+    endIn(HOOK_TIME, child);
+    await this.#end(child, "stop");
   }
 
   /** Starts `stop` in a process session of its own, which outlives this process and what is done to its group. */
   stopDetached(): void {
-    this.interrupt();
+    this.interrupt(0);
     const child = this.#spawnStop(true);
     child?.on("error", () => {});
     child?.unref();
   }
 
   #spawnStop(detached: boolean): ChildProcess | undefined {
-    if (!this.#started || this.#stopped) return undefined;
+    if (this.#stopped) return undefined;
     this.#stopped = true;
+    if (!this.#started) return undefined;
     return spawn(this.#path, ["stop", this.#configuration], {
       detached,
       stdio: ["ignore", "ignore", "inherit"],
@@ -84,6 +93,17 @@ export class StateHook {
       });
     });
   }
+}
+
+/** Ends a process that still runs after so many milliseconds. */
+function endIn(milliseconds: number, child: ChildProcess): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (milliseconds === 0) {
+    child.kill("SIGTERM");
+    return;
+  }
+  const timer = setTimeout(() => child.kill("SIGTERM"), milliseconds);
+  child.once("exit", () => clearTimeout(timer));
 }
 
 /** The hook itself was there a moment ago. */

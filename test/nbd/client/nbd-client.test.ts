@@ -143,7 +143,7 @@ tests("a server's maximum and minimum block sizes are kept", async () => {
 
 tests("the window: 256 KiB a request, never more than 4 MiB outstanding", async () => {
   const { remote, peer } = await attached(READ_ONLY);
-  const whole = remote.read(0, 1 << 24);
+  const whole = Promise.all(Array.from({ length: 16 }, () => remote.read(0, 1 << 20)));
   const cookies: bigint[] = [];
   for (let i = 0; i < 16; i++) {
     const { cookie, length } = await taken(peer);
@@ -155,6 +155,15 @@ tests("the window: 256 KiB a request, never more than 4 MiB outstanding", async 
   await taken(peer);
   await peer.expectSilence();
   whole.catch(() => {});
+});
+
+tests("a long request leaves half of the window to others", async () => {
+  const { remote, peer } = await attached(READ_ONLY);
+  remote.read(0, 1 << 24).catch(() => {});
+  for (let i = 0; i < 8; i++) await taken(peer);
+  await peer.expectSilence();
+  remote.read(5, 1).catch(() => {});
+  assert.is((await taken(peer)).length, 1);
 });
 
 tests("a first-generation server: 128 KiB a request, never more than 512 KiB outstanding", async () => {
@@ -361,7 +370,7 @@ tests(
     assert.is(await failure(remote.read(0, 1, { signal: AbortSignal.abort(reason) })), reason);
     await peer.expectSilence();
 
-    const whole = remote.read(0, 1 << 22);
+    const whole = Promise.all([remote.read(0, 1 << 21), remote.read(0, 1 << 21)]);
     const abort = new AbortController();
     const waiting = failure(remote.read(0, 1, { signal: abort.signal }));
     await settled();
