@@ -174,6 +174,29 @@ for (const { what, headers, version = "1.1", welcome } of visitors) {
   });
 }
 
+tests("a refused upgrade whose other side stays does not hold up the end", async () => {
+  const socket = createConnection({ port, host: "127.0.0.1", allowHalfOpen: true });
+  try {
+    const lines = [
+      "GET /one HTTP/1.1",
+      `Host: 127.0.0.1:${port}`,
+      "Origin: https://evil.example",
+      ...upgrade,
+    ];
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
+    const refused = new Promise((resolve) => socket.once("end", resolve));
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+    await within(5000, "the answer", refused);
+    assert.match(answer, /^HTTP\/1\.1 403 Forbidden\r\n.*\r\n\r\nthe request comes from another web page$/s);
+    await within(2000, "close", running.close());
+  } finally {
+    socket.destroy();
+  }
+});
+
 const image = Uint8Array.from({ length: 100_001 }, (_, i) => (i * 7) & 0xff);
 
 /** Serves an image to the gateway. */

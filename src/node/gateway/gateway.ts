@@ -158,7 +158,9 @@ function send(response: ServerResponse, status: number, body: string, type = "te
 
 function refuse(socket: Duplex, status: string, body: string) {
   socket.on("error", () => {});
+  // The socket is nobody's any more, and would stay for as long as the other side leaves its half open.
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
   );
 }
