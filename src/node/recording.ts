@@ -17,7 +17,7 @@ export interface Recording {
  * message with what it means. Nothing is kept in memory: the session waits for the file.
  *
  * @param side the side of whoever uses the transport
- * @param path the file, which is replaced
+ * @param path the file, which is replaced; a new one has mode 0600
  * @param title the first line of the file, a comment
  * @throws Error when the file can't be opened. When it can't be written to, the transport fails.
  */
@@ -30,7 +30,8 @@ export async function recordToFile(
   const failed = (error: Error): never => {
     throw new Error(`recording to ${path}: ${error.message}`, { cause: error });
   };
-  const file = await open(path, "w").catch(failed);
+  // What is on the disk is the business of whoever records it.
+  const file = await open(path, "w", 0o600).catch(failed);
   const describer = new Describer();
   let written: Promise<unknown> = file.write(`# ${title}\n\n`);
   written.catch(() => {});

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -42,6 +42,7 @@ tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => 
   const { proxy, socket } = start(sandbox, file);
   await until("nbd-proxy to listen", () => proxy.stderr.includes(socket));
   const remote = await nbdClient(socketTransport(connect({ path: socket, allowHalfOpen: true })));
+  assert.is(statSync(file).mode & 0o777, 0o600, "it holds what is on the disk");
   const data = new Uint8Array(await bytesOf(await remote.read(510, 1000)));
   assert.equal(data, fixtureImage().slice(510, 1510));
   assert.match(readFileSync(file, "utf8"), /^# READ 1000 bytes at 510, cookie 0x0$/m);
