@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import * as assert from "uvu/assert";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 import {
   type ExportError,
   type Gateway,
+  type GatewayOptions,
   gateway,
   memoryExport,
   nbdClient,
@@ -46,14 +47,19 @@ tests.before.each(async () => {
   await writeFile(`${folder}/index.html`, "the page");
   await writeFile(sandbox.path("package.json"), "outside of the page's folder");
   await writeFile(sandbox.path("config.json"), configText());
+  await start();
+});
+
+async function start(options: Partial<GatewayOptions> = {}) {
   running = await gateway({
     config: parseConfig("config.json", configText()),
     port: 0,
-    staticFolder: folder,
+    staticFolder: sandbox.path("web"),
     log: (line) => log.push(line),
+    ...options,
   });
   port = Number(new URL(running.url).port);
-});
+}
 
 tests.after.each(async () => {
   await running.close();
@@ -200,8 +206,8 @@ tests("a refused upgrade whose other side stays does not hold up the end", async
 const image = Uint8Array.from({ length: 100_001 }, (_, i) => (i * 7) & 0xff);
 
 /** Serves an image to the gateway. */
-function serve(path: string, bytes = image) {
-  const socket = new WebSocket(new URL(path, running.url.replace("http", "ws")));
+function serve(path: string, bytes = image, options: ClientOptions = {}) {
+  const socket = new WebSocket(new URL(path, running.url.replace("http", "ws")), options);
   const ending = new AbortController();
   const ended = pipe(
     webSocket(socket),
@@ -262,6 +268,23 @@ tests("a session follows at once upon one whose link is gone", async () => {
   await until("the gateway has noticed", () => log.some((line) => /one: (ended|the )/.test(line)));
   const second = serve("/one", image.slice(9));
   await listening(socketOf("one"));
+  assert.equal(await read(socketOf("one")), image.slice(9));
+  second.stop();
+});
+
+tests("gives a configuration free whose session went to sleep, and keeps one that is only idle", async () => {
+  await running.close();
+  await start({ pingInterval: 100 });
+  const asleep = serve("/one", image, { autoPong: false });
+  await listening(socketOf("one"));
+  await until("the gateway gives up", () => log.includes("one: the other side does not answer any more"));
+  await asleep.ended.catch(() => {});
+
+  const second = serve("/one", image.slice(9));
+  let pings = 0;
+  second.socket.on("ping", () => pings++);
+  await listening(socketOf("one"));
+  await until("many pings", () => pings >= 6 || second.socket.readyState !== WebSocket.OPEN);
   assert.equal(await read(socketOf("one")), image.slice(9));
   second.stop();
 });

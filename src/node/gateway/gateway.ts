@@ -1,15 +1,17 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, isIP } from "node:net";
+import { type AddressInfo, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
+import { LinkError } from "../../nbd/error.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
 import { PROCESS_BUDGET } from "../session/listen.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
+import { heartbeat } from "./heartbeat.ts";
 import { forbidden } from "./origin.ts";
 
 export interface GatewayOptions {
@@ -20,6 +22,8 @@ export interface GatewayOptions {
   port?: number;
   /** The folder with the page. */
   staticFolder: string;
+  /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
+  pingInterval?: number;
   /** Takes a line for people when something happens. */
   log(line: string): void;
 }
@@ -51,7 +55,7 @@ const SECURITY_HEADERS = {
  * @throws Error when the host is not a loopback address, or the port is in use
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, host = "127.0.0.1", port = 8000, staticFolder, log } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, pingInterval = 10_000, log } = options;
   if (!isLoopback(host)) {
     throw new Error(
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
@@ -82,13 +86,19 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return refuse(socket, "403 Forbidden", fault);
     sockets.handleUpgrade(request, socket, head, (client) => {
-      const running = serve(client, request.url ?? "/").finally(() => sessions.delete(running));
+      const running = serve(client, socket as Socket, request.url ?? "/").finally(() =>
+        sessions.delete(running),
+      );
       sessions.add(running);
     });
   });
 
-  async function serve(client: WebSocket, path: string): Promise<void> {
+  async function serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
     const transport = webSocket(client);
+    heartbeat(client, socket, pingInterval, () => {
+      transport.close(new LinkError("the other side does not answer any more"));
+      client.terminate();
+    });
     const asked = nameIn(path);
     const label = asked ?? config.defaultName ?? "(default)";
     const note = (line: string) => log(`${label}: ${line}`);
