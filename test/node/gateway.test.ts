@@ -375,6 +375,22 @@ tests("close() ends a session in order: what is outstanding is answered", async 
   );
 });
 
+tests("close() lets no WebSocket in any more", async () => {
+  const socket = createConnection(port, "127.0.0.1");
+  const [first, ...rest] = ["GET /one HTTP/1.1", `Host: 127.0.0.1:${port}`, ...upgrade];
+  await new Promise((resolve) => socket.write(`${first}\r\n`, resolve));
+  assert.is((await fetch(running.url)).status, 200, "the gateway has seen it");
+  let answer = "";
+  socket.on("data", (chunk) => {
+    answer += chunk;
+  });
+  const over = new Promise((resolve) => socket.once("close", resolve));
+  const closing = running.close();
+  socket.write(`${rest.join("\r\n")}\r\n\r\n`);
+  await within(2000, "close", Promise.all([closing, over]));
+  assert.match(answer, /^HTTP\/1\.1 503 .*the gateway is ending$/s);
+});
+
 /** Runs the program and returns its exit status and what it said. */
 async function run(...args: string[]): Promise<[number | string, string]> {
   const gateway = sandbox.start(program("nbd-gateway"), ["--config", sandbox.path("config.json"), ...args]);

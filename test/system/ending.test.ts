@@ -124,6 +124,20 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assert.equal(complaints(gateway), ["nbd-gateway: local: ended"]);
   });
 
+  tests(`${signal} to nbd-gateway with requests that the remote does not answer`, async (context) => {
+    const { gateway, server, socket } = await throughGateway(context.sandbox, context.image, {
+      writable: true,
+    });
+    const client = await RawClient.open(socket);
+    server.kill("SIGSTOP");
+    client.read(1, 0, 4096);
+    gateway.kill(signal);
+    assert.is(await within(SOON, "nbd-gateway", gateway.exit), 0);
+    await within(SOON, "the local client", client.end());
+    assert.not.ok(existsSync(socket));
+    assert.equal(complaints(gateway), ["nbd-gateway: local: the server did not confirm a FLUSH for 1 s"]);
+  });
+
   tests(`${signal} to nbd-serve: the gateway goes on and takes the next`, async ({ sandbox, image }) => {
     const { gateway, server, socket } = await throughGateway(sandbox, image);
     const client = await RawClient.open(socket);

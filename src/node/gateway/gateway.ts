@@ -38,8 +38,8 @@ export interface Gateway {
 /** The longest WebSocket message, in bytes: the longest payload and its header. */
 const MAX_MESSAGE = (1 << 25) + 64;
 
-/** Milliseconds that connections are given to end by themselves. */
-const GOODBYE_TIME = 1000;
+/** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
+const GOODBYE_TIME = 250;
 
 const SECURITY_HEADERS = {
   "Content-Security-Policy":
@@ -85,6 +85,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return refuse(socket, "403 Forbidden", fault);
+    if (ending.signal.aborted) return refuse(socket, "503 Service Unavailable", "the gateway is ending");
     sockets.handleUpgrade(request, socket, head, (client) => {
       const running = serve(client, socket as Socket, request.url ?? "/").finally(() =>
         sessions.delete(running),
@@ -128,14 +129,15 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
+      // WebSockets are none of the server's connections any more.
+      const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
       await Promise.allSettled(sessions);
-      server.closeIdleConnections();
-      const cutOff = setTimeout(() => {
+      const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
-        server.closeAllConnections();
       }, GOODBYE_TIME);
       await stopped;
-      clearTimeout(cutOff);
+      clearTimeout(requestsCutOff);
+      clearTimeout(socketsCutOff);
     },
   };
 }
