@@ -4,6 +4,9 @@
  */
 import { spawn } from "node:child_process";
 
+/** A test that hangs must not hold up CI for ever. */
+const MINUTES = 20;
+
 const pattern = process.argv[2];
 const thresholds = ["--check-coverage", "--lines", "90", "--branches", "85", "--functions", "85"];
 const coverage = ["--include", "src/**/*.ts", "--reporter", "text", ...(pattern ? [] : thresholds)];
@@ -12,22 +15,50 @@ const uvu = ["--import", "tsx", "node_modules/uvu/bin.js", "test", pattern ?? "\
 const child = spawn("node_modules/.bin/c8", [...coverage, process.execPath, ...uvu], {
   stdio: ["ignore", "pipe", "inherit"],
   env: { ...process.env, NO_COLOR: "1" },
+  // A process group of its own: the tests, and what they started, end with c8.
+  detached: true,
 });
 let output = "";
 child.stdout.on("data", (chunk) => {
   output += chunk;
   process.stdout.write(chunk);
 });
-// A test that hangs must not hold up CI for ever. Node's own exit with nothing left to do ends here too.
-const deadline = setTimeout(() => child.kill("SIGKILL"), 20 * 60_000);
-child.on("close", (status) => {
+let fault;
+const deadline = setTimeout(giveUp, MINUTES * 60_000, "SIGTERM", `they took more than ${MINUTES} minutes`);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, giveUp);
+child.on("close", finish);
+
+/** Ends c8, the tests and what they started; a signal lets them end the browsers, which have groups of their own. */
+function giveUp(signal, why) {
+  fault ??= typeof why === "string" ? why : `they were ended by ${signal}`;
+  kill(signal);
+  setTimeout(() => {
+    kill("SIGKILL");
+    finish(1); // whoever left the group may hold the output open
+  }, 3000);
+}
+
+function kill(signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // All have ended just now.
+  }
+}
+
+function finish(status) {
   clearTimeout(deadline);
+  if (fault) process.stdout.write(`\nThe tests failed: ${fault}\n`);
+  process.exit(summarize() && status === 0 && !fault ? 0 : 1);
+}
+
+/** Says how many tests did what, and returns whether that is fine. */
+function summarize() {
   const figure = (name) => Number(output.match(new RegExp(`^\\s*${name}:\\s+(\\d+)`, "m"))?.[1] ?? 0);
   const total = figure("Total");
   const passed = figure("Passed");
   const skipped = figure("Skipped");
   const failed = total - passed;
-  const fine = status === 0 && failed === 0 && passed > 0 && !(process.env.CI === "true" && skipped > 0);
   process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
-  process.exit(fine ? 0 : 1);
-});
+  return failed === 0 && passed > 0 && !(process.env.CI === "true" && skipped > 0);
+}
