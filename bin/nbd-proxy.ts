@@ -28,6 +28,9 @@ run(program, async () => {
     metadata: { type: "boolean" },
     record: { type: "string" },
   });
+  if (values.metadata && positionals.length > 0) {
+    throw new Error("--metadata is of all configurations and takes no CONFIGURATION; see nbd-proxy --help");
+  }
   if (positionals.length > 1)
     throw new Error(`one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
 

@@ -11,7 +11,7 @@ type Options = NonNullable<ParseArgsConfig["options"]>;
 
 /** The arguments, once `--help` and `--version` have been dealt with. */
 export function readArguments<O extends Options>(program: Program, options: O) {
-  const all = { ...options, help: { type: "boolean" }, version: { type: "boolean" } } as const;
+  const all = { ...options, help: { type: "boolean", short: "h" }, version: { type: "boolean" } } as const;
   let parsed: ReturnType<typeof parseArgs<{ options: typeof all; allowPositionals: true }>>;
   try {
     parsed = parseArgs({ options: all, allowPositionals: true });
