@@ -1,14 +1,14 @@
 /**
  * The stream constructors that everything here is made with, chosen once: the runtime's own where it has all
- * three, else all three from web-streams-polyfill. Never a mixture, as native and polyfilled streams do not
- * pipe into each other.
+ * that is used of them, else both from web-streams-polyfill. Never a mixture, as native and polyfilled streams
+ * do not pipe into each other.
  */
 import * as polyfill from "web-streams-polyfill";
 
 const complete =
   typeof globalThis.ReadableStream?.prototype?.pipeTo === "function" &&
   typeof globalThis.WritableStream === "function" &&
-  typeof globalThis.TransformStream === "function";
+  "signal" in (globalThis.WritableStreamDefaultController?.prototype ?? {});
 
 const source = complete ? globalThis : (polyfill as unknown as typeof globalThis);
 
@@ -17,6 +17,3 @@ export type ReadableStream<T> = globalThis.ReadableStream<T>;
 
 export const WritableStream: typeof globalThis.WritableStream = source.WritableStream;
 export type WritableStream<T> = globalThis.WritableStream<T>;
-
-export const TransformStream: typeof globalThis.TransformStream = source.TransformStream;
-export type TransformStream<I, O> = globalThis.TransformStream<I, O>;
