@@ -114,7 +114,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   function hangUp(code: number, reason?: string) {
     socket.resume?.();
     socket.close(code, reason);
-    if (socket.terminate) impatience = setTimeout(() => socket.terminate?.(), CLOSE_TIME);
+    if (socket.terminate) impatience ??= setTimeout(() => socket.terminate?.(), CLOSE_TIME);
   }
 
   function on(type: "open" | "message" | "error" | "close", listener: (event: SocketEvent) => void) {

@@ -414,6 +414,19 @@ tests("a cancel with Ended leaves the other direction alive", async () => {
   assert.is(socket.sent.length, 1);
 });
 
+tests("an end during a close leaves no timer behind", async () => {
+  const socket = Object.assign(new FakeSocket(), { terminate() {} });
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const transport = webSocket(socket);
+  transport.writable.close().catch(() => {});
+  await settled();
+  transport.close();
+  assert.is(timers(), before + 1);
+  socket.end(1000);
+  assert.is(timers(), before);
+});
+
 tests("an error without words has some", async () => {
   const socket = new FakeSocket();
   const transport = webSocket(socket);
