@@ -26,7 +26,8 @@ export interface WebSocketLike {
   binaryType: string;
   readonly readyState: number;
   readonly bufferedAmount: number;
-  send(data: never): void;
+  /** Only `ws` calls `done`, with an error when the data was not sent. */
+  send(data: never, done?: never): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: never, listener: never): void;
   /** `ws` only: stops and resumes reading from the network. */
@@ -54,14 +55,19 @@ const OPEN = 1;
 const DRAIN_INTERVAL = 4;
 /** Milliseconds that the other side is given to answer a close frame. */
 const CLOSE_TIME = 1000;
+/** The close code of a connection that ended without a close frame. */
+const LOST = 1006;
 /** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
-const GONE = new Set([1000, 1001, 1005, 1006]);
+const GONE = new Set([1000, 1001, 1005, LOST]);
 /** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
 
 /**
  * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
  * is a binary message; message boundaries mean nothing. A Blob is sent as it is.
+ *
+ * A connection that was lost ends the readable in order, since what it meant is for the reader to say. The
+ * writable does not end with it: it fails when something more is written, or something was not sent.
  *
  * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
  */
@@ -71,6 +77,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   const opened = deferred();
   let problem: string | undefined;
   let over = false;
+  let lost = false;
+  let unsent = false;
   let writer!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
   let impatience: ReturnType<typeof setTimeout> | undefined;
@@ -100,7 +108,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       closed.reject(error);
     }
     opened.reject(error ?? new Ended("the WebSocket was closed"));
-    tryError(writer, error ?? new Ended("the WebSocket was closed"));
+    if (!lost) tryError(writer, error ?? new Ended("the WebSocket was closed"));
     wake?.();
   }
 
@@ -140,10 +148,16 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   });
   on("close", ({ code = 1006, reason = "" }) => {
     clearTimeout(impatience);
+    lost = !over && code === LOST && problem === undefined;
+    unsent ||= socket.bufferedAmount > 0;
     if (problem !== undefined) finish(new WebSocketError(problem));
     else if (GONE.has(code)) finish();
     else finish(new WebSocketError(reason || `the other side closed the WebSocket with code ${code}`));
   });
+
+  function sent(error?: Error | null) {
+    unsent ||= Boolean(error);
+  }
 
   /** Waits until there is room to send. A message that comes in is a reason to look, as timers are slow in hidden pages. */
   async function drain() {
@@ -170,12 +184,14 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     },
     async write(chunk) {
       if (socket.readyState === CONNECTING) await opened.promise;
+      if (lost) throw lostError();
       if (over) throw new Ended("the WebSocket was closed");
-      socket.send(chunk as never);
+      socket.send(chunk as never, sent as never);
       if (socket.bufferedAmount > sendBuffer) await drain();
     },
     async close() {
       // What was sent is delivered before the close frame.
+      if (lost && unsent) throw lostError();
       if (!over) hangUp(1000);
       await closed.promise.catch(() => {});
     },
@@ -183,6 +199,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   });
 
   return { readable: incoming.readable, writable, closed: closed.promise, close };
+}
+
+function lostError(): WebSocketError {
+  return new WebSocketError("the connection was lost before everything was sent");
 }
 
 function closeFrame(reason: unknown): [number, string?] {

@@ -142,12 +142,12 @@ for (const side of sides) {
     assert.is(String(reason), error.message.slice(0, 123));
   });
 
-  tests(`${side}: the other side vanishes: a clean end, writes are told Ended`, async () => {
+  tests(`${side}: the other side vanishes: the readable ends, writes say that it was lost`, async () => {
     const { other, transport } = await half(side);
     other.terminate();
     assert.equal(await within(5000, "the end", collect(transport.readable)), []);
     await within(5000, "closed", transport.closed);
-    assert.instance(await failure(transport.writable.getWriter().write(hex("01"))), Ended);
+    assert.instance(await failure(transport.writable.getWriter().write(hex("01"))), WebSocketError);
   });
 
   tests(`${side}: the other side vanishes while a write waits: the write is let go`, async () => {
@@ -373,7 +373,7 @@ tests("a Blob is handed to the socket as it is; a write waits while bufferedAmou
   assert.ok(await isPending(written));
   socket.bufferedAmount = 1000;
   await within(1000, "the write", written);
-  socket.end(1006);
+  socket.end(1000);
   await transport.closed;
   assert.instance(await failure(writer.write(hex("02"))), Ended);
 });
@@ -413,6 +413,54 @@ tests("a cancel with Ended leaves the other direction alive", async () => {
   await transport.writable.getWriter().write(hex("01"));
   assert.is(socket.sent.length, 1);
 });
+
+tests("a connection that was lost: the readable ends, and what was still to be sent fails", async () => {
+  for (const [what, buffered, ends] of [
+    ["nothing", 0, "written"],
+    ["what was sent", 100, "closed"],
+    ["a write that waits for room", 1001, "closed"],
+    ["nothing at all", 0, "in order"],
+  ] as const) {
+    const socket = new FakeSocket();
+    const transport = webSocket(socket, { sendBuffer: 1000 });
+    const writer = transport.writable.getWriter();
+    socket.bufferedAmount = buffered;
+    writer.write(hex("01")).catch(() => {});
+    await settled();
+    socket.end(1006);
+    await within(1000, "closed", transport.closed);
+    assert.equal(await collect(transport.readable), [], what);
+    if (ends === "in order") await within(1000, "the end", writer.close());
+    else {
+      const late = ends === "written" ? writer.write(hex("02")) : writer.close();
+      const error = await within(1000, "the failure", failure(late));
+      assert.instance(error, WebSocketError, what);
+      assert.is(error.message, "the connection was lost before everything was sent");
+    }
+  }
+});
+
+for (const side of sides) {
+  tests(`${side}: a connection that is cut with data under way is seen by the writer's close`, async () => {
+    const { other, transport } = await half(side, { sendBuffer: 1 << 26 });
+    other.pause();
+    const writer = transport.writable.getWriter();
+    // More than the kernel takes.
+    for (let i = 0; i < 16; i++) await within(5000, "a write", writer.write(sequence(1 << 20)));
+    other.terminate();
+    await within(5000, "closed", transport.closed);
+    assert.instance(await within(5000, "the failure", failure(writer.close())), WebSocketError);
+  });
+
+  tests(`${side}: a connection that is cut while idle ends in order`, async () => {
+    const { other, transport } = await half(side);
+    const writer = transport.writable.getWriter();
+    await Promise.all([once(other, "message"), writer.write(hex("01"))]);
+    other.terminate();
+    await within(5000, "closed", transport.closed);
+    await within(5000, "the end", writer.close());
+  });
+}
 
 tests("an end during a close leaves no timer behind", async () => {
   const socket = Object.assign(new FakeSocket(), { terminate() {} });
