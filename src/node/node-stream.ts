@@ -4,6 +4,7 @@ import { byteLength, bytesOf, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
+import { connectionError } from "./system-error.ts";
 
 /** Bytes that may wait to be read before the stream is paused. */
 const RECEIVE_BUFFER = 1 << 18;
@@ -40,7 +41,7 @@ export function readableOf(stream: Readable): ReadableStream<Uint8Array> {
     if (!incoming.push(chunk)) stream.pause();
   });
   stream.once("end", () => incoming.close());
-  stream.on("error", (error) => incoming.error(error));
+  stream.on("error", (error) => incoming.error(connectionError(error)));
   stream.once("close", () => incoming.close());
   return incoming.readable;
 }
@@ -64,10 +65,11 @@ export function writableOf(stream: Writable): WritableStream<Payload> {
   }
 
   function gone(): Error {
-    return stream.errored ?? new Ended("the other side has closed the connection");
+    if (stream.errored) return connectionError(stream.errored);
+    return new Ended("the other side has closed the connection");
   }
 
-  stream.on("error", (error) => tryError(controller, error));
+  stream.on("error", (error) => tryError(controller, connectionError(error)));
   stream.once("close", () => tryError(controller, gone()));
 
   return new WritableStream<Payload>({

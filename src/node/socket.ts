@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
+import { connectionError } from "./system-error.ts";
 
 /**
  * A transport over a connected unix or TCP socket. The socket belongs to the transport. Make it with
@@ -9,7 +10,9 @@ import { destroy, readableOf, writableOf } from "./node-stream.ts";
  */
 export function socketTransport(socket: Socket): Transport {
   const closed = deferred();
-  socket.once("close", () => (socket.errored ? closed.reject(socket.errored) : closed.resolve()));
+  socket.once("close", () =>
+    socket.errored ? closed.reject(connectionError(socket.errored)) : closed.resolve(),
+  );
   return {
     readable: readableOf(socket),
     writable: writableOf(socket),

@@ -5,6 +5,7 @@ import { isatty } from "node:tty";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
+import { connectionError } from "./system-error.ts";
 
 /**
  * A transport over standard input and output, whatever each of them is: pipe, socket, file or device. They
@@ -25,7 +26,7 @@ export function stdioTransport(): Transport {
   const closed = deferred();
   let open = 2;
   for (const end of [input, output]) {
-    end.once("error", closed.reject);
+    end.once("error", (error) => closed.reject(connectionError(error)));
     end.once("close", () => {
       if (--open === 0) closed.resolve();
     });

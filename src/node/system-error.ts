@@ -5,6 +5,15 @@ const words: Readonly<Record<string, string>> = {
   EROFS: "it is on a read-only file system",
 };
 
+/** The codes with which a write or a read says that there is no other side any more. */
+const GONE = new Set(["EPIPE", "ECONNRESET"]);
+
+/** The error of a connection, in words where it means that the other side is gone: "write EPIPE" tells few people. */
+export function connectionError(error: Error): Error {
+  if (!GONE.has((error as NodeJS.ErrnoException).code ?? "")) return error;
+  return new Error("the other side has closed the connection", { cause: error });
+}
+
 /** What went wrong with a file, in words: Node's message has the name of the system call and the path once more. */
 export function reasonOf(error: unknown): string {
   const { code = "", message } = error as NodeJS.ErrnoException;
