@@ -36,6 +36,7 @@ run(program, async () => {
   const signal = onSignals();
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const running = await gateway({ config, host: values.host, port, staticFolder, log });
+  process.stdout.on("error", () => {}); // whoever wanted the URL may be gone
   process.stdout.write(`${running.url}\n`);
   if (!signal.aborted) await once(signal, "abort");
   await running.close();

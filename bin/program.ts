@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version as packageVersion } from "../package.json";
+import { oneLine } from "../src/nbd/one-line.ts";
 
 /** How a program of this package presents itself. */
 export interface Program {
@@ -36,18 +37,20 @@ function leave(text: string): never {
 
 /** Writes a line for people to standard error; standard output may be the wire. */
 export function logger(program: Program): (line: string) => void {
-  return (line) => process.stderr.write(`${program.name}: ${line}\n`);
+  return (line) => process.stderr.write(`${program.name}: ${oneLine(line)}\n`);
 }
 
-/** Aborted by the first SIGTERM or SIGINT. */
+/** Aborted by the first SIGTERM, SIGINT or SIGHUP. */
 export function onSignals(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => controller.abort());
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, () => controller.abort());
   return controller.signal;
 }
 
 /** Runs a program: exit status 0 when `main` resolves, 1 with one line on standard error when it fails. */
 export async function run(program: Program, main: () => Promise<void>): Promise<never> {
+  // Nobody may read what is said here; the work goes on.
+  process.stderr.on("error", () => {});
   try {
     await main();
     process.exit(0);

@@ -2,6 +2,7 @@ import type { Parser } from "../../streams/parse.ts";
 import { nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
 import { OptionReply } from "../messages.ts";
+import { oneLine } from "../one-line.ts";
 
 /** The longest reply data that is read, in bytes. The longest legal one is a name and a description of 4,096. */
 const MAX_REPLY_DATA = 1 << 14;
@@ -37,9 +38,6 @@ export function isError(type: number): boolean {
 
 /** An error reply as an error, with the server's own words made fit for a log line. */
 export function refusal(what: string, { type, data }: ReceivedReply): RefusedError {
-  const words = new TextDecoder()
-    .decode(data.subarray(0, 200))
-    .replace(/[^\p{L}\p{N}\p{P}\p{S} ]+/gu, " ")
-    .trim();
+  const words = oneLine(new TextDecoder().decode(data.subarray(0, 200)));
   return new RefusedError(`the server refused ${what}: ${nameOf(Reply, type)}${words ? `, "${words}"` : ""}`);
 }
