@@ -1,15 +1,13 @@
 import { once } from "node:events";
 import { basename } from "node:path";
 import { WebSocket } from "ws";
-import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { openFileExport } from "../src/node/file.ts";
 import { listenOn } from "../src/node/session/listen.ts";
 import { activatedSocket } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
+import { serve } from "../src/serve.ts";
 import type { Transport } from "../src/streams/duplex.ts";
-import { Ended } from "../src/streams/ended.ts";
-import { join } from "../src/streams/join.ts";
 import { webSocket } from "../src/transport/websocket.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
@@ -27,6 +25,9 @@ on standard input and output, or on the socket that it was started with, as in: 
 `,
 };
 
+/** Milliseconds that a relay is given to answer the WebSocket's handshake. */
+const HANDSHAKE_TIME = 30_000;
+
 run(program, async () => {
   const log = logger(program);
   const { values, positionals } = readArguments(program, {
@@ -38,8 +39,6 @@ run(program, async () => {
     throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
   }
   const signal = onSignals();
-  const ending = new AbortController();
-  signal.addEventListener("abort", () => ending.abort(new Ended("nbd-serve was asked to end")));
 
   const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
@@ -55,14 +54,13 @@ run(program, async () => {
     return;
   }
   const transport = endpoint === "-" ? stdioTransport() : connect(endpoint, values.origin);
-  const server = nbdServer(target, {
-    name: basename(file),
-    signal: ending.signal,
-    onTransmission: () =>
-      log(`serving ${file}, ${target.size} bytes${endpoint === "-" ? "" : `, to ${endpoint}`}`),
-  });
   try {
-    await join(transport, server);
+    await serve(transport, target, {
+      name: basename(file),
+      signal,
+      onTransmission: () =>
+        log(`serving ${file}, ${target.size} bytes${endpoint === "-" ? "" : `, to ${endpoint}`}`),
+    });
   } catch (error) {
     throw new Error(endpoint === "-" ? (error as Error).message : `${endpoint}: ${(error as Error).message}`);
   } finally {
@@ -74,5 +72,6 @@ run(program, async () => {
 function connect(endpoint: string, origin: string | undefined): Transport {
   if (!/^wss?:\/\//.test(endpoint) || !URL.canParse(endpoint))
     throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
-  return webSocket(new WebSocket(endpoint, { perMessageDeflate: false, ...(origin && { origin }) }));
+  const options = { perMessageDeflate: false, handshakeTimeout: HANDSHAKE_TIME, ...(origin && { origin }) };
+  return webSocket(new WebSocket(endpoint, options));
 }

@@ -1,8 +1,6 @@
 import { blobExport } from "./export/blob.ts";
 import { statistics } from "./export/filters/statistics.ts";
-import { nbdServer } from "./nbd/server/nbd-server.ts";
-import { Ended } from "./streams/ended.ts";
-import { join } from "./streams/join.ts";
+import { serve } from "./serve.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. */
@@ -21,7 +19,7 @@ export interface NBDServer {
   onstate: ((state: NBDServerState) => void) | undefined;
   /** Connects and serves until the other side ends or `stop()`. Starting a server that runs does nothing. */
   start(): void;
-  /** Answers what is outstanding and closes the connection. */
+  /** Answers what is outstanding, for which there is half a second, and closes the connection. */
   stop(): void;
 }
 
@@ -63,18 +61,14 @@ class PageServer implements NBDServer {
   start(): void {
     if (this.#ending) return;
     this.#ending = new AbortController();
-    this.#serve(this.#ending.signal)
-      .then(
-        () => this.#become("ended", "the session has ended"),
-        (error: unknown) => this.#become("failed", error instanceof Error ? error.message : String(error)),
-      )
-      .finally(() => {
-        this.#ending = undefined;
-      });
+    this.#serve(this.#ending.signal).then(
+      () => this.#finish("ended", "the session has ended"),
+      (error: unknown) => this.#finish("failed", error instanceof Error ? error.message : String(error)),
+    );
   }
 
   stop(): void {
-    this.#ending?.abort(new Ended("stopped"));
+    this.#ending?.abort();
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
@@ -82,18 +76,34 @@ class PageServer implements NBDServer {
     const socket = new WebSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const served = statistics(this.counts)(blobExport(this.file));
-    const server = nbdServer(served, {
+    await serve(webSocket(socket), served, {
       name: this.file instanceof File ? this.file.name : "",
       signal,
       onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
     });
-    await join(webSocket(socket), server);
+  }
+
+  #finish(state: "ended" | "failed", line: string) {
+    // First of all: whoever hears of the end may start anew.
+    this.#ending = undefined;
+    this.#become(state, line);
   }
 
   #become(state: NBDServerState, line: string) {
     this.#state = state;
-    this.onlog?.(line);
-    this.onstate?.(state);
+    report(() => this.onlog?.(line));
+    report(() => this.onstate?.(state));
+  }
+}
+
+/** Calls back; what that throws is reported as what an event listener throws is, and disturbs nothing here. */
+function report(callback: () => void) {
+  try {
+    callback();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import * as assert from "uvu/assert";
+import { WebSocketServer } from "ws";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { join } from "../../src/streams/join.ts";
@@ -206,6 +208,97 @@ tests("a gateway that vanishes: nbd-serve ends", async ({ sandbox, image }) => {
   const { gateway, server } = await throughGateway(sandbox, image);
   gateway.kill("SIGKILL");
   assert.is(await within(SOON, "nbd-serve", server.exit), 0);
+});
+
+/** What a client says that asks for the default export, then for so many reads of 256 KiB. */
+function asking(reads: number): Buffer {
+  const hello = Buffer.from("0000000349484156454f50540000000100000000", "hex");
+  const requests = Array.from({ length: reads }, (_, cookie) => {
+    const request = Buffer.alloc(28);
+    request.writeUInt32BE(0x25609513);
+    request.writeBigUInt64BE(BigInt(cookie), 8);
+    request.writeUInt32BE(1 << 18, 24);
+    return request;
+  });
+  return Buffer.concat([hello, ...requests]);
+}
+
+/** A relay whose other side asks for far more than a connection holds, and reads none of it. */
+async function deafRelay() {
+  const relay = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(relay, "listening");
+  relay.on("connection", (socket) => {
+    socket.pause();
+    socket.send(asking(200));
+  });
+  const { port } = relay.address() as AddressInfo;
+  return {
+    url: `ws://127.0.0.1:${port}/`,
+    cut: () => relay.clients.forEach((client) => void client.terminate()),
+    end: () => relay.close(),
+  };
+}
+
+/** Waits until nbd-serve serves, and reads nothing more. */
+async function stalled(server: Running) {
+  await until("it serves", () => server.stderr.includes("serving"));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+}
+
+for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+  tests(`${signal} to nbd-serve whose relay never answers the upgrade`, async ({ sandbox, image }) => {
+    const relay = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(relay, "listening");
+    const server = sandbox.start(program("nbd-serve"), [
+      image,
+      `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/`,
+    ]);
+    await within(10_000, "the connection", once(relay, "connection"));
+    server.kill(signal);
+    assert.is(await within(SOON, "nbd-serve", server.exit), 0);
+    assert.is(server.stderr, "");
+    relay.close();
+  });
+}
+
+tests("SIGTERM to nbd-serve whose relay has stopped reading", async ({ sandbox, image }) => {
+  const relay = await deafRelay();
+  const server = sandbox.start(program("nbd-serve"), [image, relay.url]);
+  await stalled(server);
+  server.kill();
+  assert.is(await within(SOON, "nbd-serve", server.exit), 0);
+  relay.cut();
+  relay.end();
+});
+
+tests("SIGTERM to nbd-serve on a pipe that nobody reads", async ({ sandbox, image }) => {
+  const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
+  server.process.stdin!.write(asking(200));
+  await stalled(server);
+  server.kill();
+  assert.equal(await within(SOON, "nbd-serve", once(server.process, "exit")), [0, null]);
+});
+
+tests("nbd-serve whose link is cut under I/O says so", async ({ sandbox, image }) => {
+  const relay = await deafRelay();
+  const server = sandbox.start(program("nbd-serve"), [image, relay.url]);
+  await stalled(server);
+  relay.cut();
+  assert.is(await within(SOON, "nbd-serve", server.exit), 1);
+  assert.equal(server.stderr.split("\n").slice(1), [
+    `nbd-serve: ${relay.url}: the connection was lost before everything was sent`,
+    "",
+  ]);
+  relay.end();
+});
+
+tests("nbd-serve on a pipe whose reader goes away says so", async ({ sandbox, image }) => {
+  const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
+  server.process.stdin!.write(asking(200));
+  await stalled(server);
+  server.process.stdout!.destroy();
+  assert.is(await within(SOON, "nbd-serve", server.exit), 1);
+  assert.is(server.stderr.split("\n")[1], "nbd-serve: the other side has closed the connection");
 });
 
 tests("a remote that stops answering", async (context) => {

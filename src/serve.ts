@@ -1,0 +1,51 @@
+import type { Export } from "./export/export.ts";
+import { type NbdServerOptions, nbdServer } from "./nbd/server/nbd-server.ts";
+import type { Transport } from "./streams/duplex.ts";
+import { Ended } from "./streams/ended.ts";
+import { join } from "./streams/join.ts";
+
+/** Milliseconds that a client is given to take the replies to what it has asked for. */
+const GOODBYE_TIME = 500;
+
+/**
+ * Serves an export over a transport until the client ends, or until `signal`, whatever its reason: then what is
+ * outstanding is answered, and the connection closed even where the client takes no answer. A transport that is
+ * still connecting, or a client that has not chosen the export yet, is not waited for.
+ */
+export async function serve(
+  transport: Transport,
+  target: Export,
+  { signal, onTransmission, ...options }: NbdServerOptions & { signal: AbortSignal },
+): Promise<void> {
+  const ending = new AbortController();
+  const deadline = new AbortController();
+  const late = () => deadline.abort(new Ended("the time to answer is over"));
+  let serving = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function end() {
+    if (serving) timer = setTimeout(late, GOODBYE_TIME);
+    else late();
+    ending.abort(new Ended("the server was asked to end"));
+  }
+
+  const server = nbdServer(target, {
+    ...options,
+    signal: ending.signal,
+    onTransmission(negotiated) {
+      serving = true;
+      onTransmission?.(negotiated);
+    },
+  });
+  signal.addEventListener("abort", end);
+  if (signal.aborted) end();
+  try {
+    await join(transport, server, { signal: deadline.signal });
+  } catch (error) {
+    // Whoever has asked for the end does not care what else went on.
+    if (!signal.aborted) throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+  }
+}

@@ -1,0 +1,120 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { memoryExport } from "../src/export/memory.ts";
+import { serve } from "../src/serve.ts";
+import type { Transport } from "../src/streams/duplex.ts";
+import { Ended } from "../src/streams/ended.ts";
+import { transportPair } from "../src/streams/pair.ts";
+import { failure, hex, isPending, readBytes, sequence, settled } from "./bytes.ts";
+import { until, within } from "./harness.ts";
+
+const tests = suite("serve");
+
+const EXPORT_NAME = "00000003 49484156454f5054 00000001 00000000";
+const READ = "25609513 0000 0000 0000000000000001 0000000000000000 00000010";
+
+/** A transport whose writes hang until it is closed, as one does that is still connecting. */
+function hanging(): Transport & { closes: unknown[] } {
+  const closes: unknown[] = [];
+  let letGo!: (reason: unknown) => void;
+  const gone = new Promise<never>((_, reject) => {
+    letGo = reject;
+  });
+  gone.catch(() => {});
+  let incoming!: ReadableStreamDefaultController<Uint8Array>;
+  return {
+    closes,
+    readable: new ReadableStream({
+      start(controller) {
+        incoming = controller;
+      },
+    }),
+    writable: new WritableStream({ write: () => gone }),
+    closed: gone,
+    close(reason) {
+      closes.push(reason);
+      letGo(reason);
+      try {
+        incoming.close();
+      } catch {
+        // It was cancelled.
+      }
+    },
+  };
+}
+
+tests("a signal does not wait for a transport that is still connecting", async () => {
+  for (const early of [true, false]) {
+    const transport = hanging();
+    const ending = new AbortController();
+    if (early) ending.abort();
+    const served = serve(transport, memoryExport(sequence(100)), { signal: ending.signal });
+    await settled();
+    ending.abort();
+    await within(400, "the end", served);
+    assert.instance(transport.closes[0], Ended);
+  }
+});
+
+tests("a signal lets what is outstanding be answered", async () => {
+  const [near, far] = transportPair();
+  let answer!: () => void;
+  let asked = false;
+  const bytes = sequence(100);
+  const slow = {
+    ...memoryExport(bytes),
+    async read(offset: number, length: number) {
+      asked = true;
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return bytes.slice(offset, offset + length);
+    },
+  };
+  const ending = new AbortController();
+  const served = serve(near, slow, { signal: ending.signal });
+  const reader = far.readable.getReader();
+  far.writable
+    .getWriter()
+    .write(hex(EXPORT_NAME + READ))
+    .catch(() => {});
+  await readBytes(reader, 18 + 10);
+  await until("the read", () => asked);
+  ending.abort();
+  assert.ok(await isPending(served));
+  answer();
+  const reply = await within(400, "the reply", readBytes(reader, 32));
+  assert.equal(reply.subarray(16), bytes.subarray(0, 16));
+  await within(400, "the end", served);
+});
+
+tests("a client that takes no answer is not waited for; without a signal a failure is one", async () => {
+  for (const signalled of [true, false]) {
+    const [near, far] = transportPair();
+    const ending = new AbortController();
+    let serving = false;
+    const served = serve(near, memoryExport(sequence(100)), {
+      signal: ending.signal,
+      onTransmission: () => {
+        serving = true;
+      },
+    });
+    const reader = far.readable.getReader();
+    far.writable
+      .getWriter()
+      .write(hex(EXPORT_NAME + READ.repeat(20)))
+      .catch(() => {});
+    await readBytes(reader, 18 + 10);
+    await until("it serves", () => serving);
+    if (signalled) {
+      ending.abort();
+      await within(1500, "the end", served);
+    } else {
+      const reason = new Error("broken");
+      far.close(reason);
+      assert.is(await within(1500, "the failure", failure(served)), reason);
+    }
+  }
+});
+
+tests.run();
