@@ -6,7 +6,8 @@ import { WebSocketServer } from "ws";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { join } from "../../src/streams/join.ts";
-import { program, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { startWebsocketd } from "../websocketd.ts";
 import { attached, connectWires, pattern, startGateway, startProxy, throughGateway, wireOf } from "./link.ts";
 import { RawClient } from "./raw-client.ts";
 
@@ -353,6 +354,20 @@ tests("a local client that vanishes in mid-read disturbs no other", async (conte
   assert.equal((await within(SOON, "the other client", stays.reply(512))).data, pattern(512));
   assert.is(proxy.process.exitCode, null);
 });
+
+needing(tests, ["websocketd"])(
+  "nbd-serve whose other side ends before it asked for anything fails, with one line",
+  async ({ sandbox, image }) => {
+    const relay = await startWebsocketd(sandbox, ["true"]);
+    const origin = new URL(relay.page).origin;
+    const server = sandbox.start(program("nbd-serve"), ["--origin", origin, image, relay.endpoint]);
+    assert.is(await within(SOON * 2, "nbd-serve", server.exit), 1);
+    assert.is(
+      server.stderr,
+      `nbd-serve: ${relay.endpoint}: the connection ended before the client flags came\n`,
+    );
+  },
+);
 
 tests("a remote that refuses, speaks another protocol, or has nothing", async ({ sandbox }) => {
   const empty = startProxy(sandbox);
