@@ -20,4 +20,17 @@ for (const end of ["stop", "stopDetached"] as const) {
   });
 }
 
+tests("an interrupt that comes before the start has begun ends it too", async () => {
+  const path = sandbox.path("hanging");
+  writeFileSync(path, '#!/bin/sh\n[ "$1" = stop ] || exec sleep 60\n', { mode: 0o755 });
+  const hook = new StateHook(path, "local");
+  const started = hook.start().then(
+    () => "it ended by itself",
+    (error: Error) => error.message,
+  );
+  hook.interrupt(50);
+  assert.match(await within(5000, "the start", started), /start local failed with SIGTERM/);
+  await hook.stop().catch(() => {});
+});
+
 tests.run();

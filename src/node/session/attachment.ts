@@ -12,7 +12,8 @@ export interface Attachment {
   detach(): Promise<void>;
 }
 
-/** The address that a configuration listens on.
+/**
+ * The address that a configuration listens on.
  * @throws ConfigError when it asks for something else
  */
 function addressOf({ file, name, target }: Configuration): Address {

@@ -70,6 +70,7 @@ async function use(
     started.catch(() => {});
     const onAbort = () => hook.interrupt();
     signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
     await Promise.race([started, link.gone]).finally(() => signal.removeEventListener("abort", onAbort));
     if (!link.isGone) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);

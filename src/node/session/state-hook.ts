@@ -23,6 +23,8 @@ export class StateHook {
   readonly #configuration: string;
   #started: ChildProcess | undefined;
   #stopped = false;
+  /** Milliseconds that a `start` has, once `interrupt` was called. */
+  #limit: number | undefined;
 
   constructor(path: string, configuration: string) {
     this.#path = path;
@@ -40,11 +42,13 @@ export class StateHook {
     });
     // One that could not be run has done nothing that a stop would have to undo.
     if (child.pid !== undefined) this.#started = child;
+    if (this.#limit !== undefined) endIn(this.#limit, child);
     await this.#end(child, "start");
   }
 
-  /** Ends a `start` that still runs after so many milliseconds. */
+  /** Ends a `start` that still runs after so many milliseconds, also one that has yet to begin. */
   interrupt(milliseconds = HOOK_TIME): void {
+    this.#limit = milliseconds;
     if (this.#started) endIn(milliseconds, this.#started);
   }
 
