@@ -64,7 +64,8 @@ export interface ParseOptions<T> {
   name?: string;
   /**
    * Asked before the bytes that a message needs next are collected, where they are more than came with this chunk:
-   * a promise makes the layer wait with that.
+   * a promise makes the layer wait with that. It is asked once the consumer has dealt with the messages before, as
+   * what it waits for may be what these messages wait for too.
    */
   admit?(length: number): Promise<void> | undefined;
   /** Whether this message is the last one: the layer ends with it, whatever else was sent. */
@@ -83,7 +84,18 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
   let parsing = new Parsing(next(), options.name);
   /** The need that `admit` was last asked about in this message. */
   let asked: number | undefined;
+  const { admit } = options;
+
+  /** Asks `admit` about the bytes that the message needs next, once for each such need. */
+  function ask(): Promise<void> | undefined {
+    if (!admit || parsing.need === asked) return undefined;
+    asked = parsing.need;
+    return admit(asked);
+  }
+
   return transform<Uint8Array, T[]>({
+    // The messages that were handed on have then been dealt with when the consumer has taken them.
+    lockstep: admit !== undefined,
     transform(chunk, controller) {
       queue.push(chunk);
       const messages: T[] = [];
@@ -108,10 +120,9 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
           throw error;
         });
       }
-      if (messages.length > 0) controller.enqueue(messages);
-      if (!options.admit || parsing.need === asked) return;
-      asked = parsing.need;
-      return options.admit(asked);
+      if (messages.length === 0) return ask();
+      controller.enqueue(messages);
+      return admit && controller.taken().then(ask);
     },
     flush() {
       parsing.end(queue);

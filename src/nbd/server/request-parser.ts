@@ -34,6 +34,7 @@ export interface RequestParserOptions {
  * ProtocolError at a wrong magic and UnexpectedEndError at an end inside a request.
  *
  * Where there is `room`, the layer waits for it before it collects a long payload; the request says how much it holds.
+ * Room is taken in the order of the requests, so that none waits for one that stands behind it.
  */
 export function requestParser(
   negotiated: Partial<Pick<Negotiated, "blockSize" | "flags">>,
@@ -51,14 +52,14 @@ export function requestParser(
   }
 
   function admit(length: number): Promise<void> | undefined {
-    if (!room || length <= SKIP) return undefined;
+    if (length <= SKIP) return undefined;
     held = length;
-    return room.acquire(length);
+    return room!.acquire(length);
   }
 
   return parse(room ? roomy : () => request(maximum, readOnly), {
     name: "request",
-    admit,
+    ...(room && { admit }),
     isLast: (message) => message.type === Command.DISC,
   });
 }

@@ -76,6 +76,25 @@ for (const split of [1, 5, 28, Number.POSITIVE_INFINITY]) {
   });
 }
 
+tests(
+  "a WRITE takes room for its data after the requests before it, which would else wait for each other",
+  async () => {
+    const { peer } = await transmitting(memoryExport(sequence(SIZE)), {
+      room: new ByteBudget(1 << 22).share(SIZE),
+    });
+    // The second READ waits for the room of the first, so the third has not asked for any yet when the WRITE comes.
+    await peer.say(request(READ!, 1, 0, SIZE));
+    await peer.say(request(READ!, 2, 0, SIZE));
+    await peer.say(request(READ!, 3, 0, SIZE) + request(WRITE!, 4, 0, SIZE));
+    await peer.say(sequence(SIZE), 1 << 16);
+    for (const cookie of [1, 2, 3]) {
+      await peer.expect(reply(cookie));
+      assert.equal(await peer.take(SIZE), sequence(SIZE));
+    }
+    await peer.expect(reply(4));
+  },
+);
+
 tests("a large read comes whole, behind its header", async () => {
   const { peer } = await transmitting(readOnly());
   await peer.say(request(READ!, 9, 0, SIZE));
