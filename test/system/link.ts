@@ -6,6 +6,9 @@ import type { Duplex } from "../../src/streams/duplex.ts";
 import type { Payload } from "../../src/streams/payload.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 
+/** Milliseconds that programs are given to start, on a machine that is busy or emulated. */
+const START_TIME = 60_000;
+
 /** One configuration, as config.json has it. */
 export type Entry = Record<string, unknown>;
 
@@ -33,7 +36,7 @@ export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<
     "--port",
     "0",
   ]);
-  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"));
+  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
 }
 
@@ -56,10 +59,14 @@ export async function throughGateway(
 /** Waits for the line that says where an export is attached, and returns the address in it. */
 export async function attached(proxy: Running): Promise<string> {
   const line = / bytes, (?:writable|read-only), on (\S+)/;
-  await until("the export is attached", () => {
-    if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
-    return line.test(proxy.stderr);
-  });
+  await until(
+    "the export is attached",
+    () => {
+      if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
+      return line.test(proxy.stderr);
+    },
+    START_TIME,
+  );
   return line.exec(proxy.stderr)![1]!;
 }
 

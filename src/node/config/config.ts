@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { type ConfigFile, configFile, knownKeys } from "./schema.ts";
+import { type ConfigFile, configFile, deviceKeys, knownKeys } from "./schema.ts";
 
 /** Where a configuration file is looked for, in this order, when none is named. */
 export const CONFIG_FILES = ["/etc/nbd-proxy/config.json", "./config.json"];
@@ -18,13 +18,25 @@ export class ConfigError extends Error {
   override name = "ConfigError";
 }
 
+/** How a kernel device is to be. What is absent has a default where it is used. */
+export interface DeviceSettings {
+  /** Logical block size in bytes. */
+  blockSize?: number;
+  /** How far a sequential reader is read ahead of, in KiB. */
+  readAheadKb?: number;
+  /** The longest request, in KiB. */
+  maxRequestKb?: number;
+  /** How many sockets the kernel uses. */
+  connections?: number;
+}
+
 /** One configuration of the file, with the keys from the file's top level filled in. */
 export interface Configuration {
   name: string;
   /** The file that it is from, for messages. */
   file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
-  target: { nbdDevice: string } | { listen: Address };
+  target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address };
   /** Seconds without an answer after which a request fails; 0: never. */
   timeout: number;
   /** The executable to run when the export is ready and when it goes. */
@@ -137,7 +149,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     );
   }
   let target: Configuration["target"];
-  if (device !== undefined) target = { nbdDevice: device };
+  if (device !== undefined) target = { nbdDevice: device, settings: settingsOf({ ...source, ...entry }) };
   else {
     const address = parseAddress(entry.listen!);
     if (!address) {
@@ -162,6 +174,17 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
   };
 }
 
+function settingsOf(
+  keys: Pick<ConfigFile, "block-size" | "read-ahead-kb" | "max-request-kb" | "connections">,
+): DeviceSettings {
+  return {
+    blockSize: keys["block-size"],
+    readAheadKb: keys["read-ahead-kb"],
+    maxRequestKb: keys["max-request-kb"],
+    connections: keys.connections,
+  };
+}
+
 function defaultOf(file: string, { configurations }: ConfigFile): string | undefined {
   const names = Object.keys(configurations);
   const defaults = names.filter((name) => configurations[name]!.default);
@@ -181,9 +204,14 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
       .map((key) => `${at}: "${key}" has no meaning and is ignored`);
   return [
     ...odd(file, source, knownKeys.top),
-    ...Object.entries(source.configurations).flatMap(([name, entry]) =>
-      odd(place(file, ["configurations", name]), entry, knownKeys.configuration),
-    ),
+    ...Object.entries(source.configurations).flatMap(([name, entry]) => {
+      const here = place(file, ["configurations", name]);
+      const idle = entry.listen === undefined ? [] : Object.keys(entry).filter((key) => deviceKeys.has(key));
+      return [
+        ...odd(here, entry, knownKeys.configuration),
+        ...idle.map((key) => `${here}: "${key}" has no meaning with "listen" and is ignored`),
+      ];
+    }),
   ];
 }
 
