@@ -127,11 +127,17 @@ export class Sandbox {
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
   chromium: "chromium",
+  dd: "coreutils",
+  debugfs: "e2fsprogs",
   "firefox-esr": "firefox-esr",
   fio: "fio",
   fusermount3: "fuse3",
   genisoimage: "genisoimage",
+  ip: "iproute2",
   isoinfo: "genisoimage",
+  "linux.uml": "user-mode-linux",
+  "mkfs.ext4": "e2fsprogs",
+  modprobe: "kmod",
   "nbd-client": "nbd-client",
   "nbd-server": "nbd-server",
   nbdcopy: "libnbd-bin",
@@ -143,6 +149,7 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
   script: "bsdutils",
+  sfdisk: "fdisk",
   socat: "socat",
   websocketd: "websocketd",
 };

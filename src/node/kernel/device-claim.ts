@@ -26,9 +26,9 @@ const INTERVAL = 20;
  * @throws Error in words when there is no such device, no permission, or another user
  */
 export async function claimDevice(path: string, identifier: string): Promise<DeviceClaim> {
+  await systemCalls(); // without which the rest is of no use
   const index = await deviceIndex(path);
   if (!(await canAdminister())) throw new Error("permission denied: only root may attach a device");
-  await systemCalls();
   const release = await lockDevice(index);
   const sysfs = new DeviceSysfs(index);
   const pid = await sysfs.pid();
@@ -55,7 +55,7 @@ async function cleanUp(index: number, sysfs: DeviceSysfs): Promise<void> {
   } finally {
     kernel.close();
   }
-  for (let waited = 0; (await sysfs.pid()) !== undefined; waited += INTERVAL) {
+  for (let waited = 0; await sysfs.isAttached(); waited += INTERVAL) {
     if (waited >= CLEAN_UP_TIME) {
       throw new Error(
         "it is still open since an earlier session that was killed; close or unmount what uses it",

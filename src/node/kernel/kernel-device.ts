@@ -141,10 +141,12 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
       await before(DISCONNECT_TIME, Promise.allSettled(serving));
       closeAll();
       if (await before(DISCONNECT_TIME, disconnected)) kernel.close();
-      for (let waited = 0; waited < RELEASE_TIME && (await sysfs.pid()) !== undefined; waited += INTERVAL) {
+      for (let waited = 0; waited < RELEASE_TIME && (await sysfs.isAttached()); waited += INTERVAL) {
         await new Promise((resolve) => setTimeout(resolve, INTERVAL));
       }
       await restoreQueue();
+      // Finds none, and the kernel forgets those that were there.
+      await before(RELEASE_TIME, scanPartitions(path));
     },
   };
   try {

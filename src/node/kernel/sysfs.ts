@@ -18,10 +18,18 @@ export class DeviceSysfs {
     return Number((await this.#read("size")) ?? 0) * 512;
   }
 
-  /** The process that attached what is there; undefined when nothing is. */
+  /** Whether something is attached. */
+  async isAttached(): Promise<boolean> {
+    return (await this.#read("pid")) !== undefined;
+  }
+
+  /** The process that attached what is there, also one that has ended meanwhile; undefined when nothing is. */
   async pid(): Promise<number | undefined> {
-    const text = await this.#read("pid");
-    return text ? Number(text) : undefined;
+    const thread = await this.#read("pid");
+    if (!thread) return undefined;
+    // The kernel takes down the thread that asked, which is not the first one of a process that does so aside.
+    const status = await readFile(`/proc/${thread}/status`, "ascii").catch(() => "");
+    return Number(/^Tgid:\s*(\d+)$/m.exec(status)?.[1] ?? thread);
   }
 
   /** What the process that attached it called itself, where it did. */

@@ -32,7 +32,6 @@ export async function runInMachine(
 ): Promise<Outcome> {
   const sandbox = new Sandbox();
   const [output, status, init] = ["output", "status", "init.sh"].map((name) => sandbox.path(name));
-  const [version] = readdirSync(MODULES);
   const environment = {
     ...env,
     NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? "",
@@ -52,7 +51,9 @@ ln -sf /proc/self/fd /dev/fd
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/home TMPDIR=/run/tmp
 ${exports.join("\n")}
 ip link set lo up
-insmod ${MODULES}/${version}/kernel/drivers/block/nbd.ko nbds_max=4
+mkdir -p /run/modules/lib && ln -s ${MODULES} /run/modules/lib/modules
+modprobe --dirname /run/modules nbd nbds_max=4
+modprobe --dirname /run/modules isofs
 cd ${root}
 ${process.execPath} --import tsx ${script} > ${output} 2>&1 < /dev/null
 echo $? > ${status}
