@@ -6,12 +6,17 @@ export {
   ConfigError,
   type Configuration,
   chooseConfiguration,
+  type DeviceSettings,
   metadataOf,
   parseConfig,
   readConfig,
 } from "./config/config.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
+export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";
+export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./kernel/kernel-device.ts";
+export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
+export type { QueueSettings } from "./kernel/queue-settings.ts";
 export { type Recording, recordToFile } from "./recording.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";

@@ -22,6 +22,8 @@ export interface RequestHandlerOptions {
   limit?: number;
   /** Room for the payloads of the requests in flight, in bytes. Default: 16 MiB that nobody shares. */
   room?: Room;
+  /** Called when the client has said NBD_CMD_DISC, which tells an orderly end from one without a word. */
+  onDisconnect?(): void;
 }
 
 /** Bytes of payload in flight where nobody shares a budget. */
@@ -39,13 +41,16 @@ export function ownRoom(): Room {
 export function requestHandler(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom() }: RequestHandlerOptions = {},
+  { limit = 128, room = ownRoom(), onDisconnect }: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
   const fua = negotiated.flags & TransmissionFlag.SEND_FUA ? CommandFlag.FUA : 0;
 
   async function answer(request: NbdRequest): Promise<NbdReply | undefined> {
     const { cookie, type, flags } = request;
-    if (type === Command.DISC) return undefined;
+    if (type === Command.DISC) {
+      onDisconnect?.();
+      return undefined;
+    }
     const command = commands.get(type) ?? unsupported;
     const unknownFlags = flags & ~(command.flags | fua);
     const refusal = command.refuse(request, target, negotiated) ?? (unknownFlags ? Errno.EINVAL : undefined);

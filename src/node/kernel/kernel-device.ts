@@ -38,7 +38,10 @@ export interface KernelDeviceOptions {
 export interface KernelDevice {
   /** Bytes that the device has: whole blocks. */
   readonly size: number;
-  /** Resolves when the kernel has ended it, by itself or since somebody asked for that. It is safe to ignore. */
+  /**
+   * Resolves when somebody has detached it, by `detach()` or past this process. Rejects when the kernel has given it
+   * up. It is safe to ignore.
+   */
   readonly ended: Promise<void>;
   /**
    * Writes what this machine still holds of the device to the export, and flushes that.
@@ -115,10 +118,16 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     throw error;
   }
   for (const socket of sockets) socket.handOver();
+  let isDetached = false;
+  const onDisconnect = () => {
+    isDetached = true;
+  };
   const serving = sockets.map((socket) =>
-    join(socket, transmission(target, { size, flags }, { ...(room && { room }) })),
+    join(socket, transmission(target, { size, flags }, { onDisconnect, ...(room && { room }) })),
   );
-  const ended = Promise.all(serving).then(() => {});
+  const ended = Promise.all(serving).then(() => {
+    if (!isDetached) throw new Error(`the kernel has given ${path} up; its log, dmesg, says why`);
+  });
   ended.catch(() => {});
   const sysfs = new DeviceSysfs(index);
   let restoreQueue = async () => {};
@@ -136,6 +145,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
       }
     },
     async detach() {
+      isDetached = true;
       // The kernel sends NBD_CMD_DISC from within this call, and waits where the socket is full.
       const disconnected = kernel.request(NbdNetlinkCommand.DISCONNECT, { index }).catch(() => {});
       await before(DISCONNECT_TIME, Promise.allSettled(serving));
@@ -151,7 +161,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   };
   try {
     restoreQueue = await changeQueue(sysfs, options.queue ?? {});
-    await Promise.race([scanPartitions(path), aborted(signal), ended]);
+    await Promise.race([scanPartitions(path), aborted(signal), Promise.allSettled(serving)]);
   } catch (error) {
     await device.detach();
     throw error;

@@ -80,14 +80,16 @@ async function use(
   const attached = watch(attachment.ended);
   const hook = new StateHook(configuration.stateHook, configuration.name);
   try {
-    const started = hook.start();
-    started.catch(() => {});
-    const onAbort = () => hook.interrupt();
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
-    await Promise.race([started, link.gone, attached.gone]).finally(() =>
-      signal.removeEventListener("abort", onAbort),
-    );
+    if (!link.isGone) {
+      const started = hook.start();
+      started.catch(() => {});
+      const onAbort = () => hook.interrupt();
+      signal.addEventListener("abort", onAbort);
+      if (signal.aborted) onAbort();
+      await Promise.race([started, link.gone, attached.gone]).finally(() =>
+        signal.removeEventListener("abort", onAbort),
+      );
+    }
     if (!link.isGone && !attached.isGone) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
       await either(Promise.race([link.gone, attached.gone]), signal);

@@ -114,7 +114,7 @@ tests("a device that nbd-client has attached is not touched", async ({ sandbox, 
 });
 
 tests("a device that somebody has open is refused", async ({ sandbox, image }) => {
-  const holder = sandbox.start("sh", ["-c", "exec 3</dev/nbd0; sleep 1000"]);
+  const holder = sandbox.start("sh", ["-c", "exec 3</dev/nbd0; exec sleep 1000"]);
   await until("it is open", () => readFileSync(`/proc/${holder.pid}/comm`, "utf8") === "sleep\n");
   const proxy = startProxy(sandbox, onDevice());
   connectWires(proxy, sandbox.start(SERVE, [image, "-"], { wire: true }));
