@@ -6,11 +6,11 @@ export {
   ConfigError,
   type Configuration,
   chooseConfiguration,
-  type DeviceSettings,
   metadataOf,
   parseConfig,
   readConfig,
 } from "./config/config.ts";
+export type { DeviceSettings } from "./config/schema.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
 export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";

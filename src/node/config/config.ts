@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { type ConfigFile, configFile, deviceKeys, knownKeys } from "./schema.ts";
+import { type ConfigFile, configFile, type DeviceSettings, deviceSettings, knownKeys } from "./schema.ts";
 
 /** Where a configuration file is looked for, in this order, when none is named. */
 export const CONFIG_FILES = ["/etc/nbd-proxy/config.json", "./config.json"];
@@ -16,18 +16,6 @@ const MAX_SOCKET_PATH = 107;
 /** Something in the configuration is wrong. The message says in which file, which configuration, which key. */
 export class ConfigError extends Error {
   override name = "ConfigError";
-}
-
-/** How a kernel device is to be. What is absent has a default where it is used. */
-export interface DeviceSettings {
-  /** Logical block size in bytes. */
-  blockSize?: number;
-  /** How far a sequential reader is read ahead of, in KiB. */
-  readAheadKb?: number;
-  /** The longest request, in KiB. */
-  maxRequestKb?: number;
-  /** How many sockets the kernel uses. */
-  connections?: number;
 }
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
@@ -149,7 +137,8 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     );
   }
   let target: Configuration["target"];
-  if (device !== undefined) target = { nbdDevice: device, settings: settingsOf({ ...source, ...entry }) };
+  if (device !== undefined)
+    target = { nbdDevice: device, settings: v.parse(deviceSettings, { ...source, ...entry }) };
   else {
     const address = parseAddress(entry.listen!);
     if (!address) {
@@ -174,17 +163,6 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
   };
 }
 
-function settingsOf(
-  keys: Pick<ConfigFile, "block-size" | "read-ahead-kb" | "max-request-kb" | "connections">,
-): DeviceSettings {
-  return {
-    blockSize: keys["block-size"],
-    readAheadKb: keys["read-ahead-kb"],
-    maxRequestKb: keys["max-request-kb"],
-    connections: keys.connections,
-  };
-}
-
 function defaultOf(file: string, { configurations }: ConfigFile): string | undefined {
   const names = Object.keys(configurations);
   const defaults = names.filter((name) => configurations[name]!.default);
@@ -206,7 +184,8 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
     ...odd(file, source, knownKeys.top),
     ...Object.entries(source.configurations).flatMap(([name, entry]) => {
       const here = place(file, ["configurations", name]);
-      const idle = entry.listen === undefined ? [] : Object.keys(entry).filter((key) => deviceKeys.has(key));
+      const idle =
+        entry.listen === undefined ? [] : Object.keys(entry).filter((key) => key in deviceSettings.entries);
       return [
         ...odd(here, entry, knownKeys.configuration),
         ...idle.map((key) => `${here}: "${key}" has no meaning with "listen" and is ignored`),

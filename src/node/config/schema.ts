@@ -14,13 +14,17 @@ const whole = (least: number, most: number, unit: string) => {
   return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
 };
 
-/** Keys of a kernel device. */
+/** Keys that have a meaning for a kernel device only. What is absent has a default where it is used. */
 const device = {
   "block-size": v.optional(v.picklist([512, 1024, 2048, 4096], "must be 512, 1024, 2048 or 4096")),
   "read-ahead-kb": v.optional(whole(0, 1 << 20, "KiB")),
   "max-request-kb": v.optional(whole(4, 1 << 15, "KiB")),
   connections: v.optional(whole(1, 16, "sockets")),
 };
+
+/** How a kernel device is to be. */
+export const deviceSettings = v.object(device);
+export type DeviceSettings = v.InferOutput<typeof deviceSettings>;
 
 /** Keys that stand at the top and may be set again for each configuration. */
 const shared = {
@@ -64,6 +68,3 @@ export const knownKeys: Readonly<Record<"top" | "configuration", ReadonlySet<str
   top: new Set(Object.keys(topKeys.entries)),
   configuration: new Set(Object.keys(configurationKeys.entries)),
 };
-
-/** The keys that have a meaning for a kernel device only. */
-export const deviceKeys: ReadonlySet<string> = new Set(Object.keys(device));

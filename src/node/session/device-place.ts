@@ -19,7 +19,6 @@ export async function devicePlace(
   return {
     release,
     async attach(target, { budget, log, signal }) {
-      const { blockSize, connections, ...queue } = settings;
       const room = budget.share(DEVICE_SHARE);
       try {
         const device = await kernelDevice(target, {
@@ -29,9 +28,9 @@ export async function devicePlace(
           timeout,
           room,
           signal,
-          queue,
-          blockSize,
-          connections,
+          queue: { readAheadKb: settings["read-ahead-kb"], maxRequestKb: settings["max-request-kb"] },
+          blockSize: settings["block-size"],
+          connections: settings.connections,
         });
         const rest = target.size - device.size;
         if (rest > 0) log(`the last ${rest} bytes do not fill a block, and are not on ${path}`);

@@ -23,6 +23,9 @@ tests.before.each((context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
+/** Seconds: enough for programs to start in, where a system call costs many times what it does elsewhere. */
+const TIMEOUT = 10;
+
 const SERVE = program("nbd-serve");
 
 /** nbd-proxy and an nbd-serve, connected by their standard input and output. */
@@ -187,14 +190,14 @@ tests("nbd-client -d while the device is read", async ({ sandbox, image }) => {
 tests(
   "a remote that does not answer any more: EIO after the timeout, by the proxy itself",
   async ({ sandbox, image }) => {
-    const { proxy, server } = await session(sandbox, image, { timeout: 2 });
+    const { proxy, server } = await session(sandbox, image, { timeout: TIMEOUT });
     const dd = await startReading(sandbox);
     server.kill("SIGSTOP");
-    await assertFails(dd, 4500); // the kernel's own timer would run for 7 s
+    await assertFails(dd, (TIMEOUT + 4) * 1000); // the kernel's own timer runs 5 s longer than the proxy's
     assert.is(await within(2000, "the proxy's end", proxy.exit), 1);
     assert.match(
       proxy.stderr,
-      /^nbd-proxy: .* on \/dev\/nbd0\nnbd-proxy: the server did not answer a READ at \d+ for 2 s\n$/,
+      /^nbd-proxy: .* on \/dev\/nbd0\nnbd-proxy: the server did not answer a READ at \d+ for 10 s\n$/,
     );
     await assertOver(sandbox, image);
   },
@@ -203,7 +206,7 @@ tests(
 tests(
   "SIGKILL of the proxy: the kernel gives up by itself, and the next session cleans up",
   async ({ sandbox, image }) => {
-    const { proxy, server } = await session(sandbox, image, { timeout: 2 });
+    const { proxy, server } = await session(sandbox, image, { timeout: TIMEOUT });
     server.kill("SIGSTOP"); // so that something is outstanding
     const dd = sandbox.start("dd", ["if=/dev/nbd0", "of=/dev/null", "bs=64k", "iflag=direct", "skip=100000"]);
     await until(
@@ -211,7 +214,7 @@ tests(
       () => readFileSync("/sys/block/nbd0/inflight", "utf8").trim().split(/\s+/)[0] !== "0",
     );
     proxy.kill("SIGKILL");
-    await assertFails(dd, 12_000);
+    await assertFails(dd, (TIMEOUT + 10) * 1000);
     assert.is(deviceState().backend, "nbd-proxy local");
     assert.equal(hookCalls(sandbox), ["start local"]);
     // What the hook was not told, it is not told by the next one either.
