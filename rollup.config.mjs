@@ -20,7 +20,7 @@ function declareTypes(...entries) {
 }
 
 /** What Node loads from node_modules stays there. */
-const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$)/;
+const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$|koffi$)/;
 
 export default [
   {

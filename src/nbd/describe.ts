@@ -3,15 +3,21 @@ import { ByteQueue } from "../streams/byte-queue.ts";
 import type { Parser } from "../streams/parse.ts";
 import { concat } from "../streams/payload.ts";
 import {
+  Allocation,
+  ChunkFlag,
+  ChunkType,
   Command,
   CommandFlag,
   flagNames,
   HandshakeFlag,
   Info,
+  NBD_EXTENDED_REPLY_MAGIC,
+  NBD_EXTENDED_REQUEST_MAGIC,
   NBD_OPTS_MAGIC,
   NBD_REP_MAGIC,
   NBD_REQUEST_MAGIC,
   NBD_SIMPLE_REPLY_MAGIC,
+  NBD_STRUCTURED_REPLY_MAGIC,
   nameOf,
   Option,
   Reply,
@@ -19,17 +25,30 @@ import {
 } from "./constants.ts";
 import { ProtocolError } from "./error.ts";
 import {
+  BlockDescriptor,
+  BlockStatus,
+  BlockStatusPayload,
   ClientFlags,
+  ErrorChunk,
+  ErrorOffset,
   ExportNameReply,
+  ExtendedBlockDescriptor,
+  ExtendedBlockStatus,
+  ExtendedReply,
+  ExtendedRequest,
   Greeting,
+  OffsetData,
+  OffsetHole,
   OptionReply,
   OptionRequest,
   Request,
   SimpleReply,
+  StructuredReply,
 } from "./messages.ts";
 import { ZEROES } from "./option/export-name.ts";
 import { decodeInfoRequest, InfoBlockSize, InfoExport } from "./option/go.ts";
 import { ListedExport } from "./option/list.ts";
+import { decodeContextRequest, MetaContext } from "./option/meta-context.ts";
 import { isError } from "./option/option-reply.ts";
 
 /** Bytes of one side of a conversation, and what they mean. */
@@ -41,6 +60,8 @@ export interface Described {
 
 /** Option data beyond this is not looked at. */
 const MAX_DATA = 1 << 12;
+/** Extents of a status that are shown. */
+const MAX_EXTENTS = 8;
 /** Characters of a name or a message that are shown. */
 const MAX_SHOWN = 200;
 
@@ -187,12 +208,20 @@ function* clientFlags(session: Session): Parser<Meaning> {
 
 function* optionOrRequest(session: Session): Parser<Meaning> {
   const magic = yield 4;
-  return number(magic) === NBD_REQUEST_MAGIC ? yield* request(magic, session) : yield* option(magic, session);
+  const value = number(magic);
+  if (value === NBD_REQUEST_MAGIC) return request(Request.decode(yield* whole(magic, Request.size)), session);
+  if (value === NBD_EXTENDED_REQUEST_MAGIC) return yield* extendedRequest(magic, session);
+  return yield* option(magic, session);
+}
+
+/** A message of `size` bytes whose first ones are there. */
+function* whole(start: Uint8Array, size: number): Parser<Uint8Array> {
+  return concat([start, yield size - start.byteLength]);
 }
 
 function* option(magic: Uint8Array, session: Session): Parser<Meaning> {
   startsWith(magic, NBD_OPTS_MAGIC, "client message");
-  const { option, length } = OptionRequest.decode(concat([magic, yield OptionRequest.size - 4]));
+  const { option, length } = OptionRequest.decode(yield* whole(magic, OptionRequest.size));
   session.options.push(option);
   const name = nameOf(Option, option);
   if (length > MAX_DATA) return { comment: `${name}, ${length} bytes of data`, data: length };
@@ -202,20 +231,44 @@ function* option(magic: Uint8Array, session: Session): Parser<Meaning> {
   if (asked) {
     const wanted = [...asked.wanted].map((type) => nameOf(Info, type)).join(", ");
     return {
-      comment: `${name} ${JSON.stringify(asked.name ?? "(not UTF-8)")} wants ${wanted || "nothing more"}`,
+      comment: `${name} ${text(asked.name ?? "(not UTF-8)")} wants ${wanted || "nothing more"}`,
     };
+  }
+  const queried =
+    option === Option.SET_META_CONTEXT || option === Option.LIST_META_CONTEXT
+      ? decodeContextRequest(data)
+      : undefined;
+  if (queried) {
+    const queries = queried.queries.map((query) => text(query ?? "(not UTF-8)")).join(", ");
+    return { comment: `${name} ${text(queried.name ?? "(not UTF-8)")} queries ${queries || "nothing"}` };
   }
   return { comment: length > 0 ? `${name}, ${length} bytes of data` : name };
 }
 
-function* request(magic: Uint8Array, session: Session): Parser<Meaning> {
-  const request = Request.decode(concat([magic, yield Request.size - 4]));
-  const { type, flags, cookie, offset, length } = request;
-  if (type !== Command.DISC) session.requests.set(cookie, request);
+function request(request: Request, session: Session): Meaning {
+  const { type, length } = request;
+  if (type !== Command.DISC) session.requests.set(request.cookie, request);
+  return { comment: asked(request), data: type === Command.WRITE ? length : 0 };
+}
+
+function asked({ type, flags, cookie, offset, length }: Request): string {
   const range = type === Command.DISC || type === Command.FLUSH ? "" : ` ${length} bytes at ${offset}`;
   const flagged = flags ? `, flags ${flagNames(CommandFlag, flags)}` : "";
-  const comment = `${nameOf(Command, type)}${range}, cookie ${cookieOf(cookie)}${flagged}`;
-  return { comment, data: type === Command.WRITE ? length : 0 };
+  return `${nameOf(Command, type)}${range}, cookie ${cookieOf(cookie)}${flagged}`;
+}
+
+function* extendedRequest(magic: Uint8Array, session: Session): Parser<Meaning> {
+  const asking: Request = ExtendedRequest.decode(yield* whole(magic, ExtendedRequest.size));
+  const { type, flags, length } = asking;
+  const { comment } = request(asking, session);
+  if (!(flags & CommandFlag.PAYLOAD_LEN)) return { comment };
+  if (type !== Command.BLOCK_STATUS || length < BlockStatusPayload.size || length > MAX_DATA)
+    return { comment, data: length };
+  const payload = yield length;
+  asking.length = BlockStatusPayload.decode(payload).length;
+  const ids = payload.subarray(BlockStatusPayload.size);
+  const contexts = Array.from({ length: ids.byteLength >> 2 }, (_, i) => number(ids.subarray(i * 4)));
+  return { comment: `${asked(asking)}, contexts ${contexts.join(", ") || "none"}` };
 }
 
 function* exportNameReply(session: Session): Parser<Meaning> {
@@ -227,14 +280,20 @@ function* exportNameReply(session: Session): Parser<Meaning> {
 
 function* anyReply(session: Session): Parser<Meaning> {
   const magic = yield 4;
-  return number(magic) === NBD_SIMPLE_REPLY_MAGIC
-    ? yield* simpleReply(magic, session)
-    : yield* optionReply(magic, session);
+  const value = number(magic);
+  if (value === NBD_SIMPLE_REPLY_MAGIC) return yield* simpleReply(magic, session);
+  if (value === NBD_STRUCTURED_REPLY_MAGIC) {
+    return yield* chunk(StructuredReply.decode(yield* whole(magic, StructuredReply.size)), session);
+  }
+  if (value === NBD_EXTENDED_REPLY_MAGIC) {
+    return yield* chunk(ExtendedReply.decode(yield* whole(magic, ExtendedReply.size)), session);
+  }
+  return yield* optionReply(magic, session);
 }
 
 function* optionReply(magic: Uint8Array, session: Session): Parser<Meaning> {
   startsWith(magic, NBD_REP_MAGIC, "server message");
-  const { option, type, length } = OptionReply.decode(concat([magic, yield OptionReply.size - 4]));
+  const { option, type, length } = OptionReply.decode(yield* whole(magic, OptionReply.size));
   if (type === Reply.ACK || isError(type)) session.options.shift();
   const comment = `reply to ${nameOf(Option, option)}: ${nameOf(Reply, type)}`;
   if (length > MAX_DATA) return { comment: `${comment}, ${length} bytes of data`, data: length };
@@ -243,10 +302,13 @@ function* optionReply(magic: Uint8Array, session: Session): Parser<Meaning> {
   if (isError(type)) return { comment: `${comment}, ${quote(data)}` };
   if (type === Reply.INFO) return { comment: `${comment} ${information(data)}` };
   if (type === Reply.SERVER && length >= ListedExport.size) {
-    const { nameLength } = ListedExport.decode(data);
-    return {
-      comment: `${comment} ${quote(data.subarray(ListedExport.size, ListedExport.size + nameLength))}`,
-    };
+    const end = ListedExport.size + ListedExport.decode(data).nameLength;
+    const words = end < length ? `, ${quote(data.subarray(end))}` : "";
+    return { comment: `${comment} ${quote(data.subarray(ListedExport.size, end))}${words}` };
+  }
+  if (type === Reply.META_CONTEXT && length >= MetaContext.size) {
+    const { id } = MetaContext.decode(data);
+    return { comment: `${comment} ${quote(data.subarray(MetaContext.size))}, id ${id}` };
   }
   return { comment: `${comment}, ${length} bytes of data` };
 }
@@ -268,14 +330,71 @@ function information(data: Uint8Array): string {
 }
 
 function* simpleReply(magic: Uint8Array, session: Session): Parser<Meaning> {
-  const { error, cookie } = SimpleReply.decode(concat([magic, yield SimpleReply.size - 4]));
-  const request = session.requests.get(cookie);
-  if (!request) throw new ProtocolError(`a reply without a request, cookie ${cookieOf(cookie)}`);
+  const { error, cookie } = SimpleReply.decode(yield* whole(magic, SimpleReply.size));
+  const request = requestOf(cookie, session);
   session.requests.delete(cookie);
   const what = `reply to ${nameOf(Command, request.type)}, cookie ${cookieOf(cookie)}`;
   if (error !== 0) return { comment: `${what}: ${errnoName(error)}` };
   if (request.type !== Command.READ) return { comment: what };
   return { comment: `${what}: ${request.length} bytes`, data: request.length };
+}
+
+function requestOf(cookie: bigint, session: Session): Request {
+  const request = session.requests.get(cookie);
+  if (!request) throw new ProtocolError(`a reply without a request, cookie ${cookieOf(cookie)}`);
+  return request;
+}
+
+/** A chunk of a structured or extended reply. */
+function* chunk(header: StructuredReply, session: Session): Parser<Meaning> {
+  const { cookie, flags, type, length } = header;
+  const request = requestOf(cookie, session);
+  const isLast = (flags & ChunkFlag.DONE) !== 0;
+  if (isLast) session.requests.delete(cookie);
+  const what = `${isLast ? "last chunk" : "chunk"} to ${nameOf(Command, request.type)}, cookie ${cookieOf(cookie)}: `;
+  const say = (words: string, data = 0): Meaning => ({ comment: what + words, data });
+  const name = nameOf(ChunkType, type);
+  if (type === ChunkType.OFFSET_DATA && length >= OffsetData.size) {
+    const { offset } = OffsetData.decode(yield OffsetData.size);
+    const bytes = length - OffsetData.size;
+    return say(`${name}, ${bytes} bytes at ${offset}`, bytes);
+  }
+  if (length > MAX_DATA) return say(`${name}, ${length} bytes`, length);
+  const payload = length > 0 ? yield length : new Uint8Array(0);
+  if (type === ChunkType.OFFSET_HOLE && length === OffsetHole.size) {
+    const hole = OffsetHole.decode(payload);
+    return say(`${name}, ${hole.length} bytes at ${hole.offset}`);
+  }
+  if (type & 0x8000 && length >= ErrorChunk.size) return say(`${name} ${failure(type, payload)}`);
+  const extents = statuses(type, payload);
+  if (extents) return say(`${name} ${extents}`);
+  return say(length > 0 ? `${name}, ${length} bytes` : name);
+}
+
+function failure(type: number, payload: Uint8Array): string {
+  const { error, messageLength } = ErrorChunk.decode(payload);
+  const end = ErrorChunk.size + messageLength;
+  const words = messageLength > 0 ? `, ${quote(payload.subarray(ErrorChunk.size, end))}` : "";
+  if (type !== ChunkType.ERROR_OFFSET || end + ErrorOffset.size > payload.byteLength)
+    return errnoName(error) + words;
+  return `${errnoName(error)} at ${ErrorOffset.decode(payload.subarray(end)).offset}${words}`;
+}
+
+/** The extents of a status chunk, with the id of their context; undefined when it is none. */
+function statuses(type: number, payload: Uint8Array): string | undefined {
+  const isExtended = type === ChunkType.BLOCK_STATUS_EXT;
+  const [fixed, descriptor] = isExtended
+    ? [ExtendedBlockStatus, ExtendedBlockDescriptor]
+    : [BlockStatus, BlockDescriptor];
+  if (!(isExtended || type === ChunkType.BLOCK_STATUS) || payload.byteLength < fixed.size) return undefined;
+  const { context }: { context: number } = fixed.decode(payload);
+  const count = Math.floor((payload.byteLength - fixed.size) / descriptor.size);
+  const shown = Array.from({ length: Math.min(count, MAX_EXTENTS) }, (_, i) => {
+    const { length, status } = descriptor.decode(payload.subarray(fixed.size + i * descriptor.size));
+    return `${length} ${status === 0 ? "data" : flagNames(Allocation, status)}`;
+  });
+  if (count > MAX_EXTENTS) shown.push(`… ${count} in all`);
+  return `of context ${context}: ${shown.join(", ")}`;
 }
 
 function number(bytes: Uint8Array): number {
@@ -295,6 +414,9 @@ function cookieOf(cookie: bigint): string {
 
 /** A string off the wire on one line. */
 function quote(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes);
-  return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+  return text(new TextDecoder().decode(bytes));
+}
+
+function text(words: string): string {
+  return JSON.stringify(words.length > MAX_SHOWN ? `${words.slice(0, MAX_SHOWN)}…` : words);
 }

@@ -11,12 +11,13 @@ import { Peer } from "../peer.ts";
 const tests = suite("client handshake");
 
 const greeting = (flags: string) => `4e42444d41474943 49484156454f5054 ${flags}`;
-const GO_EMPTY = "49484156454f5054 00000007 0000000a 00000000 0002 0001 0003";
+const GO_EMPTY = "49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003";
 const NAME_EMPTY = "49484156454f5054 00000001 00000000";
 const ABORT = "49484156454f5054 00000002 00000000";
 const reply = (kind: string, data = "", option = "00000007") =>
   `0003e889045565a9 ${option} ${kind} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
 const [ACK, INFO, UNSUP] = ["00000001", "00000003", "80000001"];
+const [STRUCTURED, EXTENDED] = ["00000008", "0000000b"];
 const EXPORT_INFO = reply(INFO, "0000 0000000000030201 0003");
 
 function begin(name = "") {
@@ -27,11 +28,20 @@ function begin(name = "") {
   return { peer: new Peer(server), outcome, result };
 }
 
-/** A client that has sent GO to a fixed-newstyle server. */
+/** Knows neither extended headers nor structured replies. */
+async function refuseHeaders(peer: Peer) {
+  await peer.expect(`49484156454f5054 ${EXTENDED} 00000000`);
+  await peer.say(reply(UNSUP, ascii("what?"), EXTENDED));
+  await peer.expect(`49484156454f5054 ${STRUCTURED} 00000000`);
+  await peer.say(reply(UNSUP, "", STRUCTURED));
+}
+
+/** A client that has sent GO to a fixed-newstyle server that knows neither extended headers nor structured replies. */
 async function asked(name = "") {
   const session = begin(name);
   await session.peer.say(greeting("0003"));
   await session.peer.expect("00000003");
+  await refuseHeaders(session.peer);
   if (name === "") await session.peer.expect(GO_EMPTY);
   return session;
 }
@@ -42,6 +52,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
     await peer.say(
       EXPORT_INFO +
         reply(INFO, `0001 ${ascii("disk")}`) +
+        reply(INFO, `0002 ${ascii("a disk")}`) +
         reply(INFO, "0003 00000200 00001000 00100000") +
         reply(INFO, "7777 0102") +
         reply(ACK) +
@@ -53,6 +64,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
       size: 0x30201,
       flags: 3,
       name: "disk",
+      description: "a disk",
       blockSize: { minimum: 512, preferred: 4096, maximum: 1 << 20 },
     });
     const reader = rest.readable.getReader();
@@ -64,7 +76,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
 
 tests("another name is asked for in UTF-8", async () => {
   const { peer, result } = await asked("dísk");
-  await peer.expect("49484156454f5054 00000007 0000000f 00000005 64c3ad736b 0002 0001 0003");
+  await peer.expect("49484156454f5054 00000007 00000011 00000005 64c3ad736b 0003 0001 0002 0003");
   await peer.say(EXPORT_INFO + reply(ACK));
   assert.is((await result).size, 0x30201);
 });
@@ -89,7 +101,8 @@ for (const flags of ["0001", "0003"]) {
     const { peer, result } = begin("disk");
     await peer.say(greeting(flags));
     await peer.expect(`0000${flags}`);
-    await peer.expect("49484156454f5054 00000007 0000000e 00000004 6469736b 0002 0001 0003");
+    await refuseHeaders(peer);
+    await peer.expect("49484156454f5054 00000007 00000010 00000004 6469736b 0003 0001 0002 0003");
     await peer.say(reply(UNSUP, ascii("what?")));
     await peer.expect("49484156454f5054 00000001 00000004 6469736b");
     await peer.say(`0000000000000400 0007 ${flags === "0001" ? "00".repeat(124) : ""}`);

@@ -2,21 +2,21 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { replyParser } from "../../../src/nbd/client/reply-parser.ts";
 import { ProtocolError } from "../../../src/nbd/error.ts";
-import type { NbdReply } from "../../../src/nbd/transmission.ts";
+import type { NbdReply, NbdRequest } from "../../../src/nbd/transmission.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { collect, cut, failure, hex, source } from "../../bytes.ts";
 
 const tests = suite("reply parser");
 
 /** Outstanding: reads of 4 and 0 bytes, and a write. */
-const lengths = new Map([
-  [1n, 4],
-  [2n, 0],
-  [3n, 0],
+const requests = new Map<bigint, NbdRequest>([
+  [1n, { flags: 0, type: 0, cookie: 1n, offset: 0, length: 4 }],
+  [2n, { flags: 0, type: 0, cookie: 2n, offset: 0, length: 0 }],
+  [3n, { flags: 0, type: 1, cookie: 3n, offset: 0, length: 9 }],
 ]);
-const lengthOf = (cookie: bigint) => lengths.get(cookie);
+const requestOf = (cookie: bigint) => requests.get(cookie);
 const parsed = (chunks: Iterable<Uint8Array>, into: NbdReply[][] = []) =>
-  collect(source(chunks).pipeThrough(replyParser(lengthOf)), into);
+  collect(source(chunks).pipeThrough(replyParser(requestOf)), into);
 
 const wire = hex(`
   67446698 00000000 0000000000000003            # the write

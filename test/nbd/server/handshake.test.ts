@@ -3,8 +3,10 @@ import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
-import { serverHandshake, transmissionFlags } from "../../../src/nbd/server/handshake.ts";
+import type { OfferedExport } from "../../../src/nbd/option/option.ts";
+import { serverHandshake } from "../../../src/nbd/server/handshake.ts";
 import type { Negotiated } from "../../../src/nbd/transmission.ts";
+import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { negotiate } from "../../../src/streams/negotiate.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
@@ -29,12 +31,15 @@ const UNSUP_TEXT = ascii("this server does not know the option");
 const INVALID_TEXT = ascii("the lengths in the option contradict each other");
 const UNKNOWN_TEXT = ascii("no such export");
 
-/** A server with an export "disk", read-only unless another is given, past the greeting. */
-async function begin(clientFlags = "00000003", target?: Export) {
+/** A server past the greeting, with an export "disk", read-only unless another is given, or with several. */
+async function begin(clientFlags = "00000003", target?: Export | OfferedExport[]) {
   const [client, server] = transportPair();
-  const outcome = negotiate(server, (dialogue) =>
-    serverHandshake(dialogue, target ?? memoryExport(new Uint8Array(size), { readOnly: true }), "disk"),
-  );
+  const disk = { name: "disk", target: memoryExport(new Uint8Array(size), { readOnly: true }) };
+  const exports = Array.isArray(target) ? target : [target ? { ...disk, target } : disk];
+  const outcome = negotiate(server, async (dialogue) => {
+    const chosen = await serverHandshake(dialogue, exports);
+    return chosen?.negotiated;
+  });
   const result: Promise<Negotiated | undefined> = outcome.then(({ result }) => result);
   result.catch(() => {});
   const peer = new Peer(client);
@@ -47,7 +52,7 @@ async function begin(clientFlags = "00000003", target?: Export) {
 const named = (name: string, wanted = "0000", length = hex(name).byteLength) =>
   `${length.toString(16).padStart(8, "0")} ${name} ${wanted}`;
 
-const INFO_EXPORT = (type: string) => reply(type!, REP_INFO, `0000 ${SIZE} 0003`);
+const INFO_EXPORT = (type: string) => reply(type!, REP_INFO, `0000 ${SIZE} 0103`);
 
 for (const split of [1, 3, Number.POSITIVE_INFINITY]) {
   tests(`GO "" in chunks of ${split}: size and flags, then transmission; the next byte is left`, async () => {
@@ -55,7 +60,7 @@ for (const split of [1, 3, Number.POSITIVE_INFINITY]) {
     await peer.say(`${option(GO, named(""))} 25609513`, split);
     await peer.expect(INFO_EXPORT(GO) + reply(GO, ACK));
     const { result, rest } = await outcome;
-    assert.equal(result, { size, flags: 3 });
+    assert.equal(result, { size, flags: 0x103 });
     const reader = rest.readable.getReader();
     let left = "";
     while (left.length < 8) left += toHex((await reader.read()).value!);
@@ -67,7 +72,7 @@ tests("the export's own name will do as well", async () => {
   const { peer, result } = await begin();
   await peer.say(option(GO, named(ascii("disk"))));
   await peer.expect(INFO_EXPORT(GO) + reply(GO, ACK));
-  assert.equal(await result, { size, flags: 3 });
+  assert.equal(await result, { size, flags: 0x103 });
 });
 
 tests(
@@ -86,7 +91,7 @@ tests(
     await peer.expect(
       INFO_EXPORT(GO) + reply(GO, REP_INFO, "0003 00000001 00001000 02000000") + reply(GO, ACK),
     );
-    assert.equal(await result, { size, flags: 3 });
+    assert.equal(await result, { size, flags: 0x103 });
   },
 );
 
@@ -95,11 +100,11 @@ tests("an export's own block sizes are told and kept", async () => {
   const { peer, result } = await begin("00000003", { ...memoryExport(new Uint8Array(size)), blockSize });
   await peer.say(option(GO, named("", "0001 0003")));
   await peer.expect(
-    reply(GO, REP_INFO, `0000 ${SIZE} 000d`) +
+    reply(GO, REP_INFO, `0000 ${SIZE} 096d`) +
       reply(GO, REP_INFO, "0003 00000200 00002000 00010000") +
       reply(GO, ACK),
   );
-  assert.equal(await result, { size, flags: 13, blockSize });
+  assert.equal(await result, { size, flags: 0x96d, blockSize });
 });
 
 for (const [what, data] of [
@@ -118,7 +123,7 @@ for (const [what, data] of [
       const { peer, result } = await begin();
       await peer.say(option(type!, data) + option(GO, named("")));
       await peer.expect(reply(type!, INVALID, INVALID_TEXT) + INFO_EXPORT(GO) + reply(GO, ACK));
-      assert.equal(await result, { size, flags: 3 });
+      assert.equal(await result, { size, flags: 0x103 });
     });
   }
 }
@@ -144,7 +149,7 @@ tests("a long name, up to 4096 bytes, can be the export's own", async () => {
     const [client, server] = transportPair();
     const target = memoryExport(new Uint8Array(size), { readOnly: true });
     const outcome = negotiate(server, (dialogue) =>
-      serverHandshake(dialogue, target, "é".repeat(length / 2)),
+      serverHandshake(dialogue, [{ name: "é".repeat(length / 2), target }]),
     );
     const peer = new Peer(client);
     await peer.expect(GREETING);
@@ -183,7 +188,7 @@ tests("an option that is too long is skipped, answered ERR_TOO_BIG, and haggling
 
 tests("unknown options, also ones with data, are answered ERR_UNSUP, and haggling goes on", async () => {
   const { peer, result } = await begin();
-  for (const type of ["00000000", "00000004", "00000005", "00000008", "0000000a", "ffffffff"]) {
+  for (const type of ["00000000", "00000004", "0000000c", "ffffffff"]) {
     await peer.say(option(type, "00112233"));
     await peer.expect(reply(type, UNSUP, UNSUP_TEXT));
   }
@@ -208,8 +213,8 @@ for (const name of ["", ascii("disk")]) {
   tests(`EXPORT_NAME "${name}" with NO_ZEROES: size and flags, no more`, async () => {
     const { peer, result } = await begin("00000003");
     await peer.say(option(EXPORT_NAME, name));
-    await peer.expect(`${SIZE} 0003`);
-    assert.equal(await result, { size, flags: 3 });
+    await peer.expect(`${SIZE} 0103`);
+    assert.equal(await result, { size, flags: 0x103 });
     await peer.expectSilence();
   });
 
@@ -217,8 +222,8 @@ for (const name of ["", ascii("disk")]) {
     tests(`EXPORT_NAME "${name}" without NO_ZEROES, client flags ${flags}: 124 zeroes behind`, async () => {
       const { peer, result } = await begin(flags);
       await peer.say(option(EXPORT_NAME, name));
-      await peer.expect(`${SIZE} 0003 ${"00".repeat(124)}`);
-      assert.equal(await result, { size, flags: 3 });
+      await peer.expect(`${SIZE} 0103 ${"00".repeat(124)}`);
+      assert.equal(await result, { size, flags: 0x103 });
       await peer.expectSilence();
     });
   }
@@ -284,9 +289,24 @@ tests("a client that leaves in the middle is an unexpected end", async () => {
 tests("the transmission flags say what the export can do", () => {
   const memory = memoryExport(new Uint8Array(1));
   const { flush: _, ...unflushed } = memory;
-  assert.is(transmissionFlags(memoryExport(new Uint8Array(1), { readOnly: true })), 0b0011);
-  assert.is(transmissionFlags(memory), 0b1101);
-  assert.is(transmissionFlags(unflushed), 0b0001, "without a flush there is nothing to promise FUA with");
+  const plain: Export = { size: 1, read: memory.read, close: memory.close };
+  const [write, cache] = [memory.write!, async () => {}];
+  const [structured, extended] = [{ headers: "structured" }, { headers: "extended" }] as const;
+  assert.is(transmissionFlags(plain), 0x103);
+  assert.is(transmissionFlags(memoryExport(new Uint8Array(1), { readOnly: true })), 0x103);
+  assert.is(transmissionFlags(memory), 0x96d);
+  assert.is(transmissionFlags(unflushed), 0x961, "without a flush there is nothing to promise FUA with");
+  assert.is(transmissionFlags({ ...plain, write }), 0x141, "zeroes can be written, but not fast");
+  assert.is(transmissionFlags({ ...plain, cache }), 0x503);
+  assert.is(
+    transmissionFlags({ ...plain, trim: cache, writeZeroes: cache }),
+    0x103,
+    "read-only is read-only",
+  );
+  assert.is(transmissionFlags(plain, structured), 0x183);
+  assert.is(transmissionFlags(plain, { ...structured, allocation: 1 }), 0x183);
+  assert.is(transmissionFlags(plain, extended), 0x183);
+  assert.is(transmissionFlags(plain, { ...extended, allocation: 1 }), 0x1183);
 });
 
 tests.run();

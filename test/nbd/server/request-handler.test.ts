@@ -3,9 +3,9 @@ import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
 import type { Export } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { transmissionFlags } from "../../../src/nbd/server/handshake.ts";
 import { requestHandler } from "../../../src/nbd/server/request-handler.ts";
-import type { NbdReply, NbdRequest } from "../../../src/nbd/transmission.ts";
+import type { NbdReply, NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
+import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { ByteBudget } from "../../../src/streams/budget.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
 import type { Payload } from "../../../src/streams/payload.ts";
@@ -19,10 +19,20 @@ const SIZE = 4096;
 const readOnly = () => memoryExport(sequence(SIZE), { readOnly: true });
 const readWrite = () => memoryExport(sequence(SIZE));
 
-function handle(requests: NbdRequest[], target: Export, total = 1 << 20) {
+type Settled = Pick<Negotiated, "headers" | "allocation">;
+
+/** What can be written to, and nothing else. */
+const plain = (): Export => {
+  const { size, read, write, close } = readWrite();
+  return { size, read, write: write!, close };
+};
+const caching = (): Export => ({ ...readOnly(), cache: async () => {} });
+
+function handle(requests: NbdRequest[], target: Export, total = 1 << 20, settled: Settled = {}) {
   const budget = new ByteBudget(total);
-  const { blockSize } = target;
-  const negotiated = { size: target.size, flags: transmissionFlags(target), ...(blockSize && { blockSize }) };
+  const { blockSize, size } = target;
+  const flags = transmissionFlags(target, settled);
+  const negotiated = { size, flags, ...(blockSize && { blockSize }), ...settled };
   const layer = requestHandler(target, negotiated, { room: budget.share(total) });
   return collect(source([requests]).pipeThrough(layer)).then((replies) => {
     assert.is(budget.used, 0, "all room is given back");
@@ -42,8 +52,8 @@ const writing = (offset: number, payload: Uint8Array, fields: Partial<NbdRequest
   make({ type: WRITE!, offset, length: payload.byteLength, payload, ...fields });
 
 /** The one reply to one request. */
-async function answer(fields: Partial<NbdRequest>, target: Export): Promise<NbdReply> {
-  const replies = await handle([make(fields)], target);
+async function answer(fields: Partial<NbdRequest>, target: Export, settled: Settled = {}): Promise<NbdReply> {
+  const replies = await handle([make(fields)], target, 1 << 20, settled);
   assert.is(replies.length, 1);
   assert.is(replies[0]!.cookie, 7n);
   return replies[0]!;
@@ -84,8 +94,18 @@ for (const [what, fields, target, error] of [
   ],
   ["TRIM of a read-only export", { type: TRIM, length: 1 }, readOnly, Errno.EPERM],
   ["WRITE_ZEROES to a read-only export", { type: WRITE_ZEROES, length: 1 }, readOnly, Errno.EPERM],
-  ["TRIM, which is not offered", { type: TRIM, length: 1 }, readWrite, Errno.EINVAL],
-  ["WRITE_ZEROES, which is not offered", { type: WRITE_ZEROES, length: 1 }, readWrite, Errno.EINVAL],
+  ["TRIM", { type: TRIM, length: SIZE, flags: 1 }, readWrite, 0],
+  ["TRIM, which is not offered", { type: TRIM, length: 1 }, plain, Errno.EINVAL],
+  ["TRIM over the end", { type: TRIM, offset: 1, length: SIZE }, readWrite, Errno.EINVAL],
+  ["TRIM with an unknown flag", { type: TRIM, length: 1, flags: 2 }, readWrite, Errno.EINVAL],
+  ["WRITE_ZEROES", { type: WRITE_ZEROES, length: SIZE, flags: 0b10011 }, readWrite, 0],
+  ["WRITE_ZEROES where zeroes are written", { type: WRITE_ZEROES, length: SIZE, flags: 2 }, plain, 0],
+  ["a fast one there", { type: WRITE_ZEROES, length: 1, flags: 0x10 }, plain, Errno.EINVAL],
+  ["WRITE_ZEROES over the end", { type: WRITE_ZEROES, offset: 1, length: SIZE }, readWrite, Errno.ENOSPC],
+  ["WRITE_ZEROES with an unknown flag", { type: WRITE_ZEROES, length: 1, flags: 4 }, readWrite, Errno.EINVAL],
+  ["CACHE, where it is offered", { type: CACHE, length: SIZE }, caching, 0],
+  ["CACHE over the end", { type: CACHE, offset: 1, length: SIZE }, caching, Errno.EINVAL],
+  ["CACHE with a flag", { type: CACHE, length: 1, flags: 2 }, caching, Errno.EINVAL],
   ["CACHE", { type: CACHE, length: 1 }, readOnly, Errno.EINVAL],
   ["BLOCK_STATUS", { type: BLOCK_STATUS, length: 1 }, readOnly, Errno.EINVAL],
   ["an unknown command", { type: 0xffff, length: 0xffffffff, offset: far }, readWrite, Errno.EINVAL],
@@ -169,7 +189,9 @@ tests(
   async () => {
     for (const payload of [sequence(3), sequence(5), new Blob([sequence(3)])] as Payload[]) {
       const target: Export = { ...readOnly(), read: async () => payload };
-      assert.equal(await answer({ length: 4 }, target), { cookie: 7n, error: Errno.EIO });
+      const { message, ...reply } = await answer({ length: 4 }, target);
+      assert.equal(reply, { cookie: 7n, error: Errno.EIO });
+      assert.match(message!, /^reading 4 bytes at 0 gave [35]$/);
     }
   },
 );
