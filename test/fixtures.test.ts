@@ -30,6 +30,8 @@ const servers = fixturesOf("servers");
 const kinds: Readonly<Record<string, FixtureKind>> = {
   "nbdcopy-sparse": "sparse",
   "nbdinfo-map": "sparse",
+  "qemu-10-img-map": "sparse",
+  "qemu-10-io": "writable",
   "qemu-img-map": "sparse",
   "nbdcopy-write": "writable",
   "libnbd-commands": "writable",
@@ -56,11 +58,19 @@ tests("there are recordings of the peers that matter", () => {
     "nbdinfo-json",
     "nbdinfo-list",
     "nbdinfo-map",
+    "qemu-10-img-map",
+    "qemu-10-io",
     "qemu-img-convert",
     "qemu-img-info",
     "qemu-img-map",
   ]);
-  assert.equal(names(servers), ["first-generation-server", "nbd-server", "nbdkit", "qemu-nbd"]);
+  assert.equal(names(servers), [
+    "first-generation-server",
+    "nbd-server",
+    "nbdkit",
+    "qemu-10-nbd",
+    "qemu-nbd",
+  ]);
 });
 
 for (const { name, conversation } of clients) {

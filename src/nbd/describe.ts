@@ -261,7 +261,8 @@ function* extendedRequest(magic: Uint8Array, session: Session): Parser<Meaning> 
   const asking: Request = ExtendedRequest.decode(yield* whole(magic, ExtendedRequest.size));
   const { type, flags, length } = asking;
   const { comment } = request(asking, session);
-  if (!(flags & CommandFlag.PAYLOAD_LEN)) return { comment };
+  // A WRITE has a payload whether it says so or not, see `extendedRequest` of the server.
+  if (!(flags & CommandFlag.PAYLOAD_LEN) && type !== Command.WRITE) return { comment };
   if (type !== Command.BLOCK_STATUS || length < BlockStatusPayload.size || length > MAX_DATA)
     return { comment, data: length };
   const payload = yield length;

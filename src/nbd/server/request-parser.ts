@@ -25,6 +25,8 @@ export function* request(maximum: number, readOnly = false): Parser<NbdRequest> 
 /**
  * Parses one request with an extended header (proto.md, "Extended request message"). A payload that its command has no
  * use for is skipped, and the request refused; one that is longer than any server takes breaks the protocol.
+ *
+ * A WRITE has a payload whether it says so or not: qemu, up to 10.0 at least, does not set PAYLOAD_LEN.
  */
 export function* extendedRequest(maximum: number, readOnly = false): Parser<NbdRequest> {
   const header = yield ExtendedRequest.size;
@@ -33,10 +35,7 @@ export function* extendedRequest(maximum: number, readOnly = false): Parser<NbdR
   if (!Number.isSafeInteger(offset)) {
     request.exactOffset = new DataView(header.buffer, header.byteOffset).getBigUint64(16);
   }
-  if (!(flags & CommandFlag.PAYLOAD_LEN)) {
-    if (type === Command.WRITE) request.refused = Errno.EINVAL;
-    return request;
-  }
+  if (!(flags & CommandFlag.PAYLOAD_LEN) && type !== Command.WRITE) return request;
   if (length > Math.max(maximum, MAX_PAYLOAD)) {
     throw new ProtocolError(
       `the client announced a ${nameOf(Command, type)} with ${length} bytes of payload`,
