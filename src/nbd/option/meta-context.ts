@@ -112,9 +112,6 @@ export const setMetaContext: OptionHandler = async (data, handshake) => {
   return "haggle";
 };
 
-/** How many replies a server may send before its last one, of which it owes none. */
-const MAX_REPLIES = 64;
-
 /**
  * The client's side: selects `base:allocation` for the export called `name`.
  * @returns its id, or undefined when the server does not have it
@@ -124,7 +121,7 @@ export async function selectAllocation(dialogue: Dialogue, name: string): Promis
   const option = Option.SET_META_CONTEXT;
   await sendOption(dialogue, option, encodeContextRequest(name, BASE_ALLOCATION));
   let id: number | undefined;
-  for (let replies = 0; replies < MAX_REPLIES; replies++) {
+  for (;;) {
     const { type, data } = await dialogue.read(receivedReply(option), "reply to SET_META_CONTEXT");
     if (isError(type)) return undefined;
     if (type === Reply.ACK) return id;
@@ -139,5 +136,4 @@ export async function selectAllocation(dialogue: Dialogue, name: string): Promis
     }
     ({ id } = MetaContext.decode(data));
   }
-  throw new ProtocolError("the server's reply to SET_META_CONTEXT has no end");
 }

@@ -252,6 +252,127 @@ tests("a size of 2^53 by EXPORT_NAME is refused too", async () => {
   assert.instance(await failure(outcome), ProtocolError);
 });
 
+const SET_CONTEXT = "0000000a";
+const ASK_EXTENDED = `49484156454f5054 ${EXTENDED} 00000000`;
+const ASK_STRUCTURED = `49484156454f5054 ${STRUCTURED} 00000000`;
+const ASK_ALLOCATION = `49484156454f5054 ${SET_CONTEXT} 0000001b 00000000 00000001 0000000f ${ascii("base:allocation")}`;
+const SELECTED =
+  reply("00000004", `0000002a ${ascii("base:allocation")}`, SET_CONTEXT) + reply(ACK, "", SET_CONTEXT);
+
+/** A client that has been told that it may have these headers, and has asked for `base:allocation`. */
+async function withHeaders(headers: "structured" | "extended", name = "") {
+  const session = begin(name);
+  const { peer } = session;
+  await peer.say(greeting("0003"));
+  await peer.expect(`00000003 ${ASK_EXTENDED}`);
+  await peer.say(reply(headers === "extended" ? ACK : UNSUP, "", EXTENDED));
+  if (headers === "structured") {
+    await peer.expect(ASK_STRUCTURED);
+    await peer.say(reply(ACK, "", STRUCTURED));
+  }
+  if (name === "") await peer.expect(ASK_ALLOCATION);
+  return session;
+}
+
+for (const headers of ["structured", "extended"] as const) {
+  tests(`${headers} headers and base:allocation, with the id that the server gives it`, async () => {
+    const { peer, result } = await withHeaders(headers);
+    await peer.say(SELECTED);
+    await peer.expect(GO_EMPTY);
+    await peer.say(EXPORT_INFO + reply(ACK));
+    assert.equal(await result, { size: 0x30201, flags: 3, headers, allocation: 42 });
+  });
+
+  for (const [what, answer] of [
+    ["no context", reply(ACK, "", SET_CONTEXT)],
+    ["UNSUP", reply(UNSUP, "", SET_CONTEXT)],
+    [
+      "a context, then an error",
+      reply("00000004", `0000002a ${ascii("base:allocation")}`, SET_CONTEXT) +
+        reply("80000009", "", SET_CONTEXT),
+    ],
+  ] as const) {
+    tests(`${headers} headers, and ${what} to SET_META_CONTEXT`, async () => {
+      const { peer, result } = await withHeaders(headers);
+      await peer.say(answer);
+      await peer.expect(GO_EMPTY);
+      await peer.say(EXPORT_INFO + reply(ACK));
+      assert.equal(await result, { size: 0x30201, flags: 3, headers });
+    });
+  }
+}
+
+tests("the context is asked for of the export that is", async () => {
+  const { peer } = await withHeaders("structured", "dísk");
+  await peer.expect(
+    `49484156454f5054 ${SET_CONTEXT} 00000020 00000005 64c3ad736b 00000001 0000000f ${ascii("base:allocation")}`,
+  );
+});
+
+tests("structured replies, but no GO: EXPORT_NAME, and it is no first-generation server", async () => {
+  const { peer, result } = await withHeaders("structured");
+  await peer.say(SELECTED);
+  await peer.expect(GO_EMPTY);
+  await peer.say(reply(UNSUP));
+  await peer.expect(NAME_EMPTY);
+  await peer.say("0000000000030201 0083");
+  assert.equal(await result, { size: 0x30201, flags: 0x83, headers: "structured", allocation: 42 });
+});
+
+tests("extended headers, but no GO: there is no way to go on", async () => {
+  const { peer, outcome } = await withHeaders("extended");
+  await peer.say(SELECTED);
+  await peer.expect(GO_EMPTY);
+  await peer.say(reply(UNSUP));
+  const error = await failure(outcome);
+  assert.instance(error, ProtocolError);
+  assert.is(error.message, "the server has extended headers, but does not know GO");
+});
+
+for (const [what, answer, message] of [
+  [
+    "another context",
+    reply("00000004", `00000001 ${ascii("base:other")}`, SET_CONTEXT),
+    /contexts that it was not asked for/,
+  ],
+  [
+    "the context twice",
+    SELECTED.slice(0, SELECTED.length - reply(ACK, "", SET_CONTEXT).length).repeat(2),
+    /contexts that it was not asked for/,
+  ],
+  [
+    "half a context",
+    reply("00000004", "0000", SET_CONTEXT),
+    /answered SET_META_CONTEXT with META_CONTEXT of 2 bytes/,
+  ],
+  ["information", reply(INFO, "0000", SET_CONTEXT), /answered SET_META_CONTEXT with INFO of 2 bytes/],
+  ["a reply to GO", reply(ACK), /answered option GO where SET_META_CONTEXT was asked/],
+] as const) {
+  tests(`${what} in answer to SET_META_CONTEXT: ProtocolError`, async () => {
+    const { peer, outcome } = await withHeaders("structured");
+    await peer.say(answer);
+    const error = await failure(outcome);
+    assert.instance(error, ProtocolError);
+    assert.match(error.message, message);
+  });
+}
+
+tests("an answer to EXTENDED_HEADERS that is neither ACK nor an error: ProtocolError", async () => {
+  const { peer, outcome } = begin();
+  await peer.say(greeting("0003"));
+  await peer.expect(`00000003 ${ASK_EXTENDED}`);
+  await peer.say(reply(INFO, "", EXTENDED));
+  const error = await failure(outcome);
+  assert.instance(error, ProtocolError);
+  assert.is(error.message, "the server answered EXTENDED_HEADERS with reply type 3");
+});
+
+tests("a description that is no UTF-8, as a name, is none", async () => {
+  const { peer, result } = await asked();
+  await peer.say(EXPORT_INFO + reply(INFO, "0002 ff") + reply(INFO, "0001 ff") + reply(ACK));
+  assert.equal(await result, { size: 0x30201, flags: 3 });
+});
+
 tests("replies without an end are cut off", async () => {
   const { peer, outcome } = await asked();
   await peer.say(reply(INFO, "7777").repeat(64));
