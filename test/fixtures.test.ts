@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nbdClient } from "../src/nbd/client/nbd-client.ts";
-import { type Described, Describer } from "../src/nbd/describe.ts";
+import { type Described, Describer } from "../src/nbd/describe/describer.ts";
 import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { parseConversation } from "../src/transport/conversation.ts";
 import { replay, replayLayer } from "../src/transport/replay.ts";

@@ -4,7 +4,7 @@ export type { RemoteExport } from "./client/remote-export.ts";
 export { type ReplyOptions, type RequestOf, replyParser, replyParsers } from "./client/reply-parser.ts";
 export { requestEncoder } from "./client/request-encoder.ts";
 export * from "./constants.ts";
-export { type Described, Describer } from "./describe.ts";
+export { type Described, Describer } from "./describe/describer.ts";
 export { LinkError, ProtocolError, RefusedError } from "./error.ts";
 export * from "./messages.ts";
 export type { ExportInformation } from "./option/go.ts";

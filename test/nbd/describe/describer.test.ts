@@ -1,8 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Described, Describer } from "../../src/nbd/describe.ts";
-import { concat } from "../../src/streams/payload.ts";
-import { parseConversation } from "../../src/transport/conversation.ts";
+import { type Described, Describer } from "../../../src/nbd/describe/describer.ts";
+import { concat } from "../../../src/streams/payload.ts";
+import { parseConversation } from "../../../src/transport/conversation.ts";
 
 const tests = suite("describe");
 
