@@ -25,6 +25,15 @@ export interface WriteZeroesOptions extends RangeOptions {
   fast?: boolean;
 }
 
+export interface ExtentsOptions {
+  /**
+   * Say at once what is known, without a word to another machine: what is not known counts as data. Asked before
+   * each read, which must not become slower by it.
+   */
+  quick?: boolean;
+  signal?: AbortSignal;
+}
+
 /** A run of bytes of one state (proto.md, "`base:allocation` metadata context"). */
 export interface Extent {
   /** Bytes, at least 1. */
@@ -59,11 +68,11 @@ export interface Export {
   read(offset: number, length: number, options?: ReadOptions): Promise<Payload>;
   /** Writes all of `data` at `offset`. The data is lent until the promise settles. Absent: read-only. */
   write?(offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
-  /** Brings every write that has settled to stable storage. Absent where there is nothing to flush. */
+  /** Brings everything that has settled to stable storage, whoever wrote it. Absent where there is nothing to flush. */
   flush?(): Promise<void>;
   /** The range's content is of no use any more; what it reads as afterwards is open. */
   trim?(offset: number, length: number, options?: RangeOptions): Promise<void>;
-  /** Makes the range read as zeroes. Absent: the zeroes are written. */
+  /** Makes the range read as zeroes. Absent: `write` is given zeroes. */
   writeZeroes?(offset: number, length: number, options?: WriteZeroesOptions): Promise<void>;
   /** The range will be read soon: a hint. */
   cache?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<void>;
@@ -71,7 +80,7 @@ export interface Export {
    * The states of the range from `offset` on, in order: at least one extent; together they may cover less than
    * `length`, never more. Absent: nothing is known, all counts as data.
    */
-  extents?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<Extent[]>;
+  extents?(offset: number, length: number, options?: ExtentsOptions): Promise<Extent[]>;
   readonly blockSize?: BlockSize;
   /** Releases what the export holds. Called once, when nothing is outstanding. */
   close(): Promise<void>;

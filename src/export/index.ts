@@ -1,9 +1,10 @@
 export { blobExport } from "./blob.ts";
-export { Errno, ExportError, errnoName, isErrno } from "./error.ts";
+export { Errno, ExportError, type ExportErrorOptions, errnoName, isErrno } from "./error.ts";
 export type {
   BlockSize,
   Export,
   Extent,
+  ExtentsOptions,
   Filter,
   RangeOptions,
   ReadOptions,
@@ -13,3 +14,4 @@ export type {
 export { forward } from "./filters/forward.ts";
 export { type Statistics, statistics } from "./filters/statistics.ts";
 export { memoryExport } from "./memory.ts";
+export { type WritableExport, writeZeroesPiecewise } from "./zeroes.ts";

@@ -1,11 +1,14 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
-import type { NbdReply, NbdRequest } from "../transmission.ts";
+import { oneLine } from "../one-line.ts";
+import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 
-interface Entry extends Deferred<Payload | undefined> {
+/** Characters of a server's own words about an error that are passed on. */
+const MAX_WORDS = 200;
+
+interface Entry extends Deferred<ReplyContent> {
   request: NbdRequest;
 }
 
@@ -44,41 +47,40 @@ export class Outstanding {
     await this.#idle.promise;
   }
 
-  /** Takes note of a request that is about to be sent. The promise gives the data of a READ. */
-  add(request: NbdRequest): Promise<Payload | undefined> {
+  /** Takes note of a request that is about to be sent. The promise gives what the reply carries. */
+  add(request: NbdRequest): Promise<ReplyContent> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
-    const entry: Entry = { request, ...deferred<Payload | undefined>() };
+    const entry: Entry = { request, ...deferred<ReplyContent>() };
     this.#entries.set(request.cookie, entry);
     this.#watch();
     return entry.promise;
   }
 
-  /** The length of data that a reply with this cookie carries, as `replyParser` wants it. */
-  readonly lengthOf = (cookie: bigint): number | undefined => {
-    const request = this.#entries.get(cookie)?.request;
-    if (!request) return undefined;
-    return request.type === Command.READ ? request.length : 0;
-  };
+  /** The request with a cookie, as `replyParser` wants it. */
+  readonly requestOf = (cookie: bigint): NbdRequest | undefined => this.#entries.get(cookie)?.request;
 
   /**
    * Settles the request that a reply answers.
    * @throws ProtocolError when none does, as with a reply that comes twice
    */
-  settle({ cookie, error, payload }: NbdReply): void {
+  settle(reply: NbdReply): void {
+    const { cookie, error, message, errorOffset } = reply;
     const entry = this.#entries.get(cookie);
     if (!entry) throw new ProtocolError(`the server answered twice, cookie 0x${cookie.toString(16)}`);
     if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
     this.#entries.delete(cookie);
     if (this.#entries.size === 0) this.#rest();
     if (error === 0) {
-      entry.resolve(payload);
+      entry.resolve(reply);
       return;
     }
     const { type, offset, length } = entry.request;
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
-    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
+    const words = message ? `, "${oneLine(message).slice(0, MAX_WORDS)}"` : "";
+    const where = errorOffset === undefined ? {} : { offset: errorOffset };
+    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where));
   }
 
   /** Fails every request with EIO; nothing is outstanding afterwards. */

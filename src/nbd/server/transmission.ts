@@ -24,6 +24,8 @@ export function transmission(
   const handler = requestHandler(target, negotiated, { room, ...options });
   return {
     writable: parser.writable,
-    readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),
+    readable: parser.readable
+      .pipeThrough(handler, signal && { signal })
+      .pipeThrough(replyEncoder(negotiated)),
   };
 }

@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
 import type { Export } from "../../export/export.ts";
 import { TransmissionFlag } from "../../nbd/constants.ts";
-import { transmissionFlags } from "../../nbd/server/handshake.ts";
 import { transmission } from "../../nbd/server/transmission.ts";
+import { transmissionFlags } from "../../nbd/transmission-flags.ts";
 import type { Room } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
