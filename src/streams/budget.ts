@@ -12,23 +12,35 @@ export interface Share extends Room {
   close(): void;
 }
 
+/** What shares that hold nothing are given beyond the total, in bytes. */
+export interface Reserve {
+  /** For all of them together. Default: without end. */
+  reserve?: number;
+  /** Once the reserve is used up, for each of them. Default 0. */
+  assured?: number;
+}
+
 /**
  * A number of bytes shared by several users, so that none can take it all.
  *
  * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can
- * have one request in flight. One that asks for more than its limit waits until it holds nothing itself and the total
- * allows it. What is held at any time is therefore at most `total` and `limit` for each share, or one request if
- * that alone is more.
+ * have one request in flight. That is bounded by the reserve, beyond which it is given a short request only. One that
+ * asks for more than its limit waits until it holds nothing itself and the total allows it. What is held at any time is
+ * therefore at most `total` and `reserve` and `assured` for each share, or one request if that alone is more.
  */
 export class ByteBudget {
   readonly #total: number;
+  readonly #reserve: number;
+  readonly #assured: number;
   #used = 0;
   /** Shares with somebody waiting, the one whose turn is next first: each serves its first waiter if that fits. */
   readonly #waiting = new Set<() => boolean>();
 
   /** @param total bytes for all shares together */
-  constructor(total: number) {
+  constructor(total: number, { reserve = Number.POSITIVE_INFINITY, assured = 0 }: Reserve = {}) {
     this.#total = total;
+    this.#reserve = reserve;
+    this.#assured = assured;
   }
 
   /** Bytes that are held now. */
@@ -53,7 +65,9 @@ export class ByteBudget {
 
     const admit = (weight: number): boolean => {
       const isInTotal = this.#used === 0 || this.#used + weight <= this.#total;
-      const fits = held === 0 ? weight <= limit || isInTotal : held + weight <= limit && isInTotal;
+      const isGiven =
+        weight <= this.#assured || (weight <= limit && this.#used + weight <= this.#total + this.#reserve);
+      const fits = held === 0 ? isGiven || isInTotal : held + weight <= limit && isInTotal;
       if (!fits) return false;
       held += weight;
       this.#used += weight;

@@ -34,6 +34,28 @@ tests("a share that holds nothing is served up to its limit, whatever the others
   assert.is(budget.used, 110);
 });
 
+tests(
+  "many that hold nothing are served from the reserve, and beyond it what is assured to each",
+  async () => {
+    const budget = new ByteBudget(100, { reserve: 50, assured: 3 });
+    budget.share(100).acquire(100);
+    const others = Array.from({ length: 8 }, () => budget.share(10));
+    const waits = others.map((share) => share.acquire(10));
+    assert.equal(
+      waits.map((wait) => wait === undefined),
+      [true, true, true, true, true, false, false, false],
+    );
+    assert.is(budget.used, 150);
+    const late = Array.from({ length: 100 }, () => budget.share(10));
+    for (const share of late) assert.is(share.acquire(3), undefined);
+    assert.ok(late[0]!.acquire(1), "it holds something already");
+    assert.is(budget.used, 150 + 100 * 3);
+    for (const share of late) share.close();
+    others[0]!.release(10);
+    await within(1000, "the next one's turn", waits[5]!);
+  },
+);
+
 tests("more than the limit waits until the total allows it, or nobody holds anything", async () => {
   const budget = new ByteBudget(100);
   const other = budget.share(100);
