@@ -246,6 +246,30 @@ tests(
   },
 );
 
+tests(
+  "one that does not choose the export in time is hung up on; one that has may be idle",
+  async ({ offer, path, image }) => {
+    await offer({ handshakeTime: 300 });
+    const idle = await RawClient.open(path);
+    const haggling: Record<string, Buffer[]> = {
+      "says nothing": [],
+      "stops after its flags": [greet],
+      "stops in an option": [greet, option(7, 100, Buffer.alloc(20))],
+      "asks, and does not choose": [greet, option(6, 6, Buffer.alloc(6)), option(3, 0)],
+    };
+    for (const [what, words] of Object.entries(haggling)) {
+      const client = new RawClient(path);
+      await client.take(18);
+      for (const word of words) client.socket.write(word);
+      await within(10_000, `the end of one that ${what}`, client.end());
+      client.close();
+    }
+    idle.read(1, 0, 1000);
+    assert.equal((await within(5000, "the read", idle.reply(1000))).data, image.subarray(0, 1000));
+    idle.close();
+  },
+);
+
 tests("100 connections leave no descriptor behind", async ({ offer, path, image }) => {
   await offer();
   await expectServed(path, image);

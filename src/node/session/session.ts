@@ -8,6 +8,9 @@ import type { Configuration } from "../config/config.ts";
 import { type Attachment, attach, checkTarget } from "./attachment.ts";
 import { StateHook } from "./state-hook.ts";
 
+/** Seconds that a server is given for the handshake where its requests may take for ever. */
+const HANDSHAKE_TIME = 30;
+
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
 
@@ -38,12 +41,18 @@ export async function session(
   const { signal } = options;
   checkTarget(configuration);
   let remote: RemoteExport;
+  const late = configuration.timeout === 0 ? setTimeout(giveUp, HANDSHAKE_TIME * 1000) : undefined;
+  function giveUp() {
+    transport.close(new LinkError(`the server did not end the handshake within ${HANDSHAKE_TIME} s`));
+  }
   try {
     remote = await nbdClient(transport, { timeout: configuration.timeout, signal });
   } catch (error) {
     transport.close(error);
     if (signal.aborted) return;
     throw error;
+  } finally {
+    clearTimeout(late);
   }
   try {
     await use(remote, configuration, options);
