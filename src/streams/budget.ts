@@ -1,6 +1,11 @@
+import { Ended } from "./ended.ts";
+
 /** Room for work in flight, measured in bytes. */
 export interface Room {
-  /** Waits until there is room for `weight` bytes and takes it; undefined when that was possible at once. */
+  /**
+   * Waits until there is room for `weight` bytes and takes it; undefined when that was possible at once. Rejects with
+   * `Ended` when there will never be any again.
+   */
   acquire(weight: number): Promise<void> | undefined;
   /** Gives back what `acquire` took. */
   release(weight: number): void;
@@ -8,7 +13,7 @@ export interface Room {
 
 /** A user's part of a budget. */
 export interface Share extends Room {
-  /** Gives back all that is held, whoever still holds it. From then on there is room without end. */
+  /** Gives back all that is held, whoever still holds it. Who waits for more, or asks for it, has come too late. */
   close(): void;
 }
 
@@ -61,7 +66,7 @@ export class ByteBudget {
   share(limit: number): Share {
     let held = 0;
     let isClosed = false;
-    const waiters: { weight: number; resolve: () => void }[] = [];
+    const waiters: { weight: number; resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
     const admit = (weight: number): boolean => {
       const isInTotal = this.#used === 0 || this.#used + weight <= this.#total;
@@ -85,9 +90,10 @@ export class ByteBudget {
 
     return {
       acquire: (weight) => {
-        if (isClosed || (waiters.length === 0 && admit(weight))) return undefined;
-        return new Promise<void>((resolve) => {
-          waiters.push({ weight, resolve });
+        if (isClosed) return Promise.reject(new Ended("the room was closed"));
+        if (waiters.length === 0 && admit(weight)) return undefined;
+        return new Promise<void>((resolve, reject) => {
+          waiters.push({ weight, resolve, reject });
           this.#waiting.add(serve);
         });
       },
@@ -96,7 +102,7 @@ export class ByteBudget {
         isClosed = true;
         this.#used -= held;
         this.#waiting.delete(serve);
-        for (const { resolve } of waiters.splice(0)) resolve();
+        for (const { reject } of waiters.splice(0)) reject(new Ended("the room was closed"));
         this.#serve();
       },
       release: (weight) => {
