@@ -270,34 +270,37 @@ tests(
   },
 );
 
-tests("for one that has gone little is begun any more, whatever it had asked for", async ({ path, image }) => {
-  let reads = 0;
-  const waiting: (() => void)[] = [];
-  const target = {
-    ...memoryExport(image, { readOnly: true }),
-    async read(offset: number, length: number) {
-      reads++;
-      await new Promise<void>((resolve) => waiting.push(resolve));
-      return image.subarray(offset, offset + length);
-    },
-  };
-  listeners.push(await listen(target, { path }));
-  const descriptors = countDescriptors();
-  const client = await RawClient.open(path);
-  for (let i = 0; i < 1000; i++) client.read(i, 0, MIB);
-  await until("it has in flight what it may", () => reads === 4);
-  client.close();
-  // That it has gone, and has not only ended what it says, shows when a reply can't be sent.
-  await until("it has gone", () => {
-    waiting.shift()?.();
-    return countDescriptors() <= descriptors;
-  });
-  for (let turn = 0; turn < 100; turn++) {
-    for (const answer of waiting.splice(0)) answer();
-    await new Promise(setImmediate);
-  }
-  assert.ok(reads <= 16, `${reads} reads were begun`);
-});
+tests(
+  "for one that has gone little is begun any more, whatever it had asked for",
+  async ({ path, image }) => {
+    let reads = 0;
+    const waiting: (() => void)[] = [];
+    const target = {
+      ...memoryExport(image, { readOnly: true }),
+      async read(offset: number, length: number) {
+        reads++;
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return image.subarray(offset, offset + length);
+      },
+    };
+    listeners.push(await listen(target, { path }));
+    const descriptors = countDescriptors();
+    const client = await RawClient.open(path);
+    for (let i = 0; i < 1000; i++) client.read(i, 0, MIB);
+    await until("it has in flight what it may", () => reads === 4);
+    client.close();
+    // That it has gone, and has not only ended what it says, shows when a reply can't be sent.
+    await until("it has gone", () => {
+      waiting.shift()?.();
+      return countDescriptors() <= descriptors;
+    });
+    for (let turn = 0; turn < 100; turn++) {
+      for (const answer of waiting.splice(0)) answer();
+      await new Promise(setImmediate);
+    }
+    assert.ok(reads <= 16, `${reads} reads were begun`);
+  },
+);
 
 tests("100 connections leave no descriptor behind", async ({ offer, path, image }) => {
   await offer();

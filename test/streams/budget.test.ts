@@ -52,6 +52,7 @@ tests(
     const second = failure(late[0]!.acquire(1)!);
     assert.is(budget.used, 150 + 100 * 3);
     for (const share of late) share.close();
+    assert.instance(await within(1000, "its end", second), Ended);
     others[0]!.release(10);
     await within(1000, "the next one's turn", waits[5]!);
   },
