@@ -91,9 +91,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   const size = target.size - (target.size % blockSize);
   if (size === 0)
     throw new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`);
-  // All sockets lead to the one export, so a flush on one covers what was written on the others.
-  const flags =
-    (transmissionFlags(target) & KERNEL_FLAGS) | (connections > 1 ? TransmissionFlag.CAN_MULTI_CONN : 0);
+  const flags = transmissionFlags(target) & KERNEL_FLAGS;
 
   const kernel = await openFamily(nbdFamily);
   const sockets: KernelSocket[] = [];

@@ -10,6 +10,9 @@ import { claimPlace } from "./claim-place.ts";
 import type { Attachment, Place } from "./place.ts";
 import { StateHook } from "./state-hook.ts";
 
+/** Seconds that a server is given for the handshake where its requests may take for ever. */
+const HANDSHAKE_TIME = 30;
+
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
 
@@ -44,14 +47,8 @@ export async function session(
   const { signal } = options;
   const place = await claimPlace(configuration);
   try {
-    let remote: RemoteExport;
-    try {
-      remote = await nbdClient(transport, { timeout: configuration.timeout, signal });
-    } catch (error) {
-      transport.close(error);
-      if (signal.aborted) return;
-      throw error;
-    }
+    const remote = await connect(transport, configuration.timeout, signal);
+    if (!remote) return;
     try {
       await use(remote, place, configuration, options);
     } catch (error) {
@@ -63,6 +60,27 @@ export async function session(
     }
   } finally {
     place.release();
+  }
+}
+
+/** Does the handshake, which ends also where requests may take for ever; undefined when it was given up by the signal. */
+async function connect(
+  transport: Transport,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<RemoteExport | undefined> {
+  const late = timeout === 0 ? setTimeout(giveUp, HANDSHAKE_TIME * 1000) : undefined;
+  function giveUp() {
+    transport.close(new LinkError(`the server did not end the handshake within ${HANDSHAKE_TIME} s`));
+  }
+  try {
+    return await nbdClient(transport, { timeout, signal });
+  } catch (error) {
+    transport.close(error);
+    if (signal.aborted) return undefined;
+    throw error;
+  } finally {
+    clearTimeout(late);
   }
 }
 
