@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "../../src/nbd/constants.ts";
 import { ProtocolError } from "../../src/nbd/error.ts";
-import { Request } from "../../src/nbd/messages.ts";
+import { ExtendedRequest, Request } from "../../src/nbd/messages.ts";
 import { concat } from "../../src/streams/payload.ts";
 import { type Conversation, parseConversation, type Side } from "../../src/transport/conversation.ts";
 import { root } from "../harness.ts";
@@ -43,11 +43,13 @@ export function turnsOf(conversation: Conversation, side: Side): Uint8Array[] {
 export function requestsOf(conversation: Conversation): Operation[] {
   const requests: Operation[] = [];
   for (const { bytes } of conversation.filter(({ from }) => from === "client")) {
-    try {
-      requests.push(Request.decode(bytes));
-    } catch (error) {
-      // An option, or the data of a WRITE.
-      if (!(error instanceof ProtocolError || error instanceof RangeError)) throw error;
+    for (const header of [Request, ExtendedRequest]) {
+      try {
+        requests.push(header.decode(bytes));
+      } catch (error) {
+        // The other kind of request, an option, or the data of a WRITE.
+        if (!(error instanceof ProtocolError || error instanceof RangeError)) throw error;
+      }
     }
   }
   return requests.filter(({ type }) => type !== Command.DISC);

@@ -8,8 +8,10 @@ import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 /** Characters of a server's own words about an error that are passed on. */
 const MAX_WORDS = 200;
 
-interface Entry extends Deferred<ReplyContent> {
-  request: NbdRequest;
+/** Both are taken away when the request is settled, and with them the data: see `settle`. */
+interface Entry {
+  request: NbdRequest | undefined;
+  answer: Deferred<ReplyContent> | undefined;
 }
 
 export interface OutstandingOptions {
@@ -50,10 +52,10 @@ export class Outstanding {
   /** Takes note of a request that is about to be sent. The promise gives what the reply carries. */
   add(request: NbdRequest): Promise<ReplyContent> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
-    const entry: Entry = { request, ...deferred<ReplyContent>() };
-    this.#entries.set(request.cookie, entry);
+    const answer = deferred<ReplyContent>();
+    this.#entries.set(request.cookie, { request, answer });
     this.#watch();
-    return entry.promise;
+    return answer.promise;
   }
 
   /** The request with a cookie, as `replyParser` wants it. */
@@ -70,17 +72,24 @@ export class Outstanding {
     if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
     this.#entries.delete(cookie);
     if (this.#entries.size === 0) this.#rest();
+    const { type, offset, length } = entry.request!;
+    const answer = entry.answer!;
+    // A Map grows and shrinks by copies of its table. V8 lets a former table that became old keep all that it refers to
+    // until its next full collection: with the answers it was 40 MB of payload that nobody wanted any more.
+    entry.request = undefined;
+    entry.answer = undefined;
     if (error === 0) {
-      entry.resolve(reply);
+      answer.resolve(reply);
       return;
     }
-    const { type, offset, length } = entry.request;
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
     const words = message ? `, "${oneLine(message).slice(0, MAX_WORDS)}"` : "";
     const where = errorOffset === undefined ? {} : { offset: errorOffset };
-    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where));
+    answer.reject(
+      new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where),
+    );
   }
 
   /** Fails every request with EIO; nothing is outstanding afterwards. */
@@ -88,8 +97,8 @@ export class Outstanding {
     this.#rest();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const { reject } of entries)
-      reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+    for (const { answer } of entries)
+      answer?.reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
   }
 
   #rest() {
@@ -105,10 +114,10 @@ export class Outstanding {
     const left = Math.max(0, this.#oldestSince + timeout - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      const oldest = this.#entries.values().next().value;
+      const oldest = this.#entries.values().next().value?.request;
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
-      const what = `${nameOf(Command, oldest.request.type)} at ${oldest.request.offset}`;
+      const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;
       onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
     }, left);
   }

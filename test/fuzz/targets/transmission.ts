@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { transmissionFlags } from "../../../src/nbd/server/handshake.ts";
 import { requestParser } from "../../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../../src/nbd/server/transmission.ts";
 import type { NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
+import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { concat } from "../../../src/streams/payload.ts";
 import { collect, source } from "../../bytes.ts";
 import { ending, judge, serveBytes } from "../../nbd/hostile.ts";
