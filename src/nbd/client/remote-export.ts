@@ -165,11 +165,12 @@ export class RemoteExport implements Export {
     return (await this.#send(Command.READ, 0, offset, length, { signal })).payload!;
   }
 
-  /** The smallest range of whole blocks around another, as far as the export goes. */
+  /** The smallest range of whole blocks around another, as far as the export goes. What lies beyond it is left to the server. */
   #aligned(offset: number, length: number): { offset: number; length: number } {
     const minimum = this.#minimum;
     const from = offset - (offset % minimum);
-    const end = Math.min(Math.ceil((offset + length) / minimum) * minimum, this.size);
+    const asked = offset + length;
+    const end = asked > this.size ? asked : Math.min(Math.ceil(asked / minimum) * minimum, this.size);
     return { offset: from, length: end - from };
   }
 
