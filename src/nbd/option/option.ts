@@ -2,6 +2,7 @@ import type { Export } from "../../export/export.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
 import { concat } from "../../streams/payload.ts";
+import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
 import { transmissionFlags } from "../transmission-flags.ts";
@@ -26,6 +27,8 @@ export interface ServerHandshake {
   readonly exports: readonly OfferedExport[];
   /** Whether the client asked to leave out the zeroes after the reply to EXPORT_NAME. */
   readonly noZeroes: boolean;
+  /** Whether the transport leads to one client only: nobody can connect a second time. */
+  readonly isSingle: boolean;
   /** What the client has negotiated so far. */
   headers: Negotiated["headers"];
   /** The name, as the client wrote it, of the export for which it has selected `base:allocation`. */
@@ -54,7 +57,7 @@ export function findExport(
 
 /** What the transmission phase would be like if the client chose an export now, by this name. */
 export function chosen(
-  { headers, allocationOf }: Pick<ServerHandshake, "headers" | "allocationOf">,
+  { headers, allocationOf, isSingle }: Pick<ServerHandshake, "headers" | "allocationOf" | "isSingle">,
   { target }: OfferedExport,
   name: string | undefined,
 ): Chosen {
@@ -63,7 +66,9 @@ export function chosen(
     ...(allocationOf !== undefined && allocationOf === name && { allocation: ALLOCATION_ID }),
   };
   const { size, blockSize } = target;
-  const flags = transmissionFlags(target, settled);
+  const possible = transmissionFlags(target, settled);
+  // nbdcopy, for one, connects four times where it may, and fails where it cannot.
+  const flags = isSingle ? possible & ~TransmissionFlag.CAN_MULTI_CONN : possible;
   return { target, negotiated: { size, flags, ...(blockSize && { blockSize }), ...settled } };
 }
 

@@ -39,6 +39,7 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
  * but their size and what they can do.
  *
  * @param exports at least one; the first is the default one, which the name "" stands for too
+ * @param isSingle whether nobody can connect a second time, so that CAN_MULTI_CONN is not offered
  * @returns the export that the client chose, or undefined when it ended the session with NBD_OPT_ABORT
  * @throws RefusedError when the client asked by EXPORT_NAME for another export
  * @throws ProtocolError, UnexpectedEndError
@@ -46,6 +47,7 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 export async function serverHandshake(
   dialogue: Dialogue,
   exports: readonly OfferedExport[],
+  { isSingle = false } = {},
 ): Promise<Chosen | undefined> {
   await dialogue.write(Greeting.encode({ style: NBD_OPTS_MAGIC, flags: OFFERED }));
   const { flags } = await dialogue.read(ClientFlags.parser(), "client flags");
@@ -54,6 +56,7 @@ export async function serverHandshake(
   const handshake: ServerHandshake = {
     dialogue,
     exports,
+    isSingle,
     noZeroes: (flags & HandshakeFlag.NO_ZEROES) !== 0,
     headers: undefined,
     allocationOf: undefined,

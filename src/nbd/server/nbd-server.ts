@@ -15,6 +15,8 @@ export interface NbdServerOptions extends TransmissionOptions {
   name?: string;
   /** Words for people about the export. */
   description?: string;
+  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
+  isSingle?: boolean;
   /** Called when a client has chosen the export and the transmission phase begins. */
   onTransmission?(negotiated: Negotiated): void;
 }
@@ -49,12 +51,12 @@ async function serve(
   exports: readonly OfferedExport[],
   options: NbdServerOptions,
 ) {
-  const { signal, onTransmission } = options;
+  const { signal, onTransmission, isSingle = false } = options;
   const leave = () => client.close(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
   const { result: chosen, rest } = await negotiate(client, (dialogue) =>
-    serverHandshake(dialogue, exports),
+    serverHandshake(dialogue, exports, { isSingle }),
   ).finally(() => signal?.removeEventListener("abort", leave));
   if (!chosen) {
     // The client may be gone without waiting for the answer.
