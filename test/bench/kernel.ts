@@ -4,6 +4,7 @@
  * Run: node --import tsx test/bench/kernel.ts
  */
 import { runInMachine } from "../system/kernel/machine.ts";
+import { userModeLinux } from "../system/kernel/user-mode-linux.ts";
 
 interface Row {
   name: string;
@@ -12,7 +13,7 @@ interface Row {
   random32: number;
 }
 
-const { status, output } = await runInMachine("test/bench/kernel.uml.ts", { memory: 2048 });
+const { status, output } = await runInMachine(userModeLinux, "test/bench/kernel.uml.ts", { memory: 2048 });
 if (status !== 0) throw new Error(output);
 const rows = output
   .split("\n")
