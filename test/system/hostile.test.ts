@@ -221,7 +221,6 @@ needing(tests, ["nbdcopy"])(
       await within(60_000, "the WebSockets' end", Promise.all(some));
     }
     const most = await peak(gateway, expectCopied(sandbox, uri, image));
-    console.log(`gateway: at most ${most} MiB; ${[...reasons].join("; ")}`);
     assert.ok(most < BOUND, `it took ${most} MiB`);
     assert.is(reasons.get('configuration "local" is in use by another session'), 200);
     // Who has not said what it wants after 10 s is hung up on by the gateway itself.
