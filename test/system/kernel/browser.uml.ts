@@ -11,17 +11,26 @@ import { assertQuietKernel, deviceState, free, hookCalls, writeHook } from "./gu
 
 interface Context {
   sandbox: Sandbox;
-  browser: Browser;
   image: string;
   config: string;
 }
 
+/** Chromium gets no more than a megabyte a second through there. */
+const SIZE = 1 << 20;
+
+/** Started once, as that takes long. */
+let browser: Browser;
+
 const tests = suite<Context>("Chromium and a kernel device");
 
-tests.before.each(async (context) => {
+tests.before(async () => {
+  browser = await openChromium();
+});
+tests.after(() => browser?.close());
+tests.before.each((context) => {
   context.sandbox = new Sandbox();
   context.image = context.sandbox.path("disk.img");
-  writeFileSync(context.image, pattern(6_000_128));
+  writeFileSync(context.image, pattern(SIZE));
   context.config = context.sandbox.path("config.json");
   writeHook(context.sandbox);
   const configurations = {
@@ -32,12 +41,8 @@ tests.before.each(async (context) => {
     context.config,
     JSON.stringify({ configurations, "state-hook": context.sandbox.path("state") }),
   );
-  context.browser = await openChromium();
 });
-tests.after.each(async ({ sandbox, browser }) => {
-  await browser.close();
-  await sandbox.end();
-});
+tests.after.each(({ sandbox }) => sandbox.end());
 
 async function assertSame(sandbox: Sandbox, device: string, image: string) {
   const copy = sandbox.path("copy");
@@ -45,13 +50,13 @@ async function assertSame(sandbox: Sandbox, device: string, image: string) {
   assert.is(await sha256(copy), await sha256(image), device);
 }
 
-tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, browser, image, config }) => {
+tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, image, config }) => {
   const command = [program("nbd-proxy"), "--config", config, "0"];
   const websocketd = await startWebsocketd(sandbox, command);
   const page = await openPage(browser, websocketd.page, image);
   await serve(page);
   await until("the hook has run", () => hookCalls(sandbox).length === 1, 60_000);
-  assert.is(deviceState().size, 6_000_128);
+  assert.is(deviceState().size, SIZE);
   await assertSame(sandbox, "/dev/nbd0", image);
   await stop(page);
   await until("the hook has said stop", () => hookCalls(sandbox).length === 2, 60_000);
@@ -62,9 +67,9 @@ tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, bro
 
 tests(
   "two pages ▸ nbd-gateway ▸ /dev/nbd0 and /dev/nbd1 at the same time",
-  async ({ sandbox, browser, image, config }) => {
+  async ({ sandbox, image, config }) => {
     const other = sandbox.path("other.img");
-    writeFileSync(other, pattern(3_000_320, 2));
+    writeFileSync(other, pattern(SIZE / 2, 2));
     const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
     await until("the gateway listens", () => gateway.stdout.includes("\n"), 60_000);
     const url = gateway.stdout.trim();
