@@ -96,8 +96,10 @@ async function use(
     }
   } finally {
     if (link.isGone) {
+      // First, as there is little time, and starting a process takes some of it.
+      const detached = attachment.detach();
       hook.stopDetached();
-      await attachment.detach();
+      await detached;
     } else {
       const stopped = hook.stop().catch((error: Error) => log(error.message));
       await Promise.race([stopped, link.gone]);
