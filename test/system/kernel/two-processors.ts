@@ -1,7 +1,10 @@
-/** The kernel device on a machine with two processors: each script under kernel/ runs in one of its own. */
-import { needing, suite } from "../harness.ts";
-import { emulator, isLinuxUnpacked } from "./kernel/emulator.ts";
-import { assertPassed, machineScripts, runInMachine } from "./kernel/machine.ts";
+/**
+ * The kernel device on a machine with two processors, under QEMU: each script runs in one of its own. By hand, as it takes long:
+ * .ci/unpack-linux; node --import tsx test/system/kernel/two-processors.ts
+ */
+import { needing, suite } from "../../harness.ts";
+import { emulator, isLinuxUnpacked } from "./emulator.ts";
+import { assertPassed, machineScripts, runInMachine } from "./machine.ts";
 
 const tests = suite("the kernel device, on two processors");
 
