@@ -65,7 +65,7 @@ tests(
   "a slow start finds the device, and a link that is lost meanwhile ends it",
   async ({ sandbox, image }) => {
     const seen = sandbox.path("seen");
-    writeHook(sandbox, `[ "$1" = stop ] || { cat /sys/block/nbd0/size > ${seen}; sleep 1000; }`);
+    writeHook(sandbox, `[ "$1" = stop ] || { cat /sys/block/nbd0/size > ${seen}; exec sleep 1000; }`);
     const { proxy, server } = start(sandbox, image);
     await until("the hook runs", () => existsSync(seen) && readFileSync(seen, "utf8") !== "", 60_000);
     assert.is(readFileSync(seen, "utf8"), `${SIZE / 512}\n`);
