@@ -15,8 +15,7 @@ const MESSAGE = 1 << 18;
 
 /** The child of the bare stream: sends what it is asked to. */
 async function sendBare(url: string, bytes: number) {
-  // Masked as nbd-serve does it on one machine, which is to say not at all.
-  const socket = new WebSocket(url, { perMessageDeflate: false, generateMask: (key) => key.fill(0) });
+  const socket = new WebSocket(url, { perMessageDeflate: false });
   await new Promise((resolve) => socket.once("open", resolve));
   const message = randomBytes(MESSAGE);
   const ahead: Promise<unknown>[] = [];

@@ -6,9 +6,6 @@ import type { Duplex } from "../../src/streams/duplex.ts";
 import type { Payload } from "../../src/streams/payload.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 
-/** Milliseconds that programs are given to start, on a machine that is busy or emulated. */
-const START_TIME = 120_000;
-
 /** One configuration, as config.json has it. */
 export type Entry = Record<string, unknown>;
 
@@ -28,15 +25,15 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens; `env` adds to its environment. */
-export async function startGateway(
-  sandbox: Sandbox,
-  keys: Entry = {},
-  env: Record<string, string> = {},
-): Promise<Running & { url: string }> {
-  const args = ["--config", writeConfig(sandbox, keys), "--port", "0"];
-  const gateway = sandbox.start(program("nbd-gateway"), args, { env });
-  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
+/** nbd-gateway, which prints its URL once it listens. */
+export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<Running & { url: string }> {
+  const gateway = sandbox.start(program("nbd-gateway"), [
+    "--config",
+    writeConfig(sandbox, keys),
+    "--port",
+    "0",
+  ]);
+  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"));
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
 }
 
@@ -44,13 +41,9 @@ export async function startGateway(
 export async function throughGateway(
   sandbox: Sandbox,
   file: string,
-  {
-    writable = false,
-    keys = {},
-    env = {},
-  }: { writable?: boolean; keys?: Entry; env?: Record<string, string> } = {},
+  { writable = false, keys = {} }: { writable?: boolean; keys?: Entry } = {},
 ): Promise<Attached & { gateway: Running; server: Running; where: string }> {
-  const gateway = await startGateway(sandbox, keys, env);
+  const gateway = await startGateway(sandbox, keys);
   const server = sandbox.start(program("nbd-serve"), [
     ...(writable ? ["--writable"] : []),
     file,
@@ -63,14 +56,10 @@ export async function throughGateway(
 /** Waits for the line that says where an export is attached, and returns the address in it. */
 export async function attached(proxy: Running): Promise<string> {
   const line = / bytes, (?:writable|read-only), on (\S+)/;
-  await until(
-    "the export is attached",
-    () => {
-      if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
-      return line.test(proxy.stderr);
-    },
-    START_TIME,
-  );
+  await until("the export is attached", () => {
+    if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
+    return line.test(proxy.stderr);
+  });
   return line.exec(proxy.stderr)![1]!;
 }
 

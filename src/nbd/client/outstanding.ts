@@ -1,17 +1,12 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
+import type { Payload } from "../../streams/payload.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
-import { oneLine } from "../one-line.ts";
-import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
+import type { NbdReply, NbdRequest } from "../transmission.ts";
 
-/** Characters of a server's own words about an error that are passed on. */
-const MAX_WORDS = 200;
-
-/** Both are taken away when the request is settled, and with them the data: see `settle`. */
-interface Entry {
-  request: NbdRequest | undefined;
-  answer: Deferred<ReplyContent> | undefined;
+interface Entry extends Deferred<Payload | undefined> {
+  request: NbdRequest;
 }
 
 export interface OutstandingOptions {
@@ -49,47 +44,41 @@ export class Outstanding {
     await this.#idle.promise;
   }
 
-  /** Takes note of a request that is about to be sent. The promise gives what the reply carries. */
-  add(request: NbdRequest): Promise<ReplyContent> {
+  /** Takes note of a request that is about to be sent. The promise gives the data of a READ. */
+  add(request: NbdRequest): Promise<Payload | undefined> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
-    const answer = deferred<ReplyContent>();
-    this.#entries.set(request.cookie, { request, answer });
+    const entry: Entry = { request, ...deferred<Payload | undefined>() };
+    this.#entries.set(request.cookie, entry);
     this.#watch();
-    return answer.promise;
+    return entry.promise;
   }
 
-  /** The request with a cookie, as `replyParser` wants it. */
-  readonly requestOf = (cookie: bigint): NbdRequest | undefined => this.#entries.get(cookie)?.request;
+  /** The length of data that a reply with this cookie carries, as `replyParser` wants it. */
+  readonly lengthOf = (cookie: bigint): number | undefined => {
+    const request = this.#entries.get(cookie)?.request;
+    if (!request) return undefined;
+    return request.type === Command.READ ? request.length : 0;
+  };
 
   /**
    * Settles the request that a reply answers.
    * @throws ProtocolError when none does, as with a reply that comes twice
    */
-  settle(reply: NbdReply): void {
-    const { cookie, error, message, errorOffset } = reply;
+  settle({ cookie, error, payload }: NbdReply): void {
     const entry = this.#entries.get(cookie);
     if (!entry) throw new ProtocolError(`the server answered twice, cookie 0x${cookie.toString(16)}`);
     if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
     this.#entries.delete(cookie);
     if (this.#entries.size === 0) this.#rest();
-    const { type, offset, length } = entry.request!;
-    const answer = entry.answer!;
-    // A Map grows and shrinks by copies of its table. V8 lets a former table that became old keep all that it refers to
-    // until its next full collection: with the answers it was 40 MB of payload that nobody wanted any more.
-    entry.request = undefined;
-    entry.answer = undefined;
     if (error === 0) {
-      answer.resolve(reply);
+      entry.resolve(payload);
       return;
     }
+    const { type, offset, length } = entry.request;
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
-    const words = message ? `, "${oneLine(message).slice(0, MAX_WORDS)}"` : "";
-    const where = errorOffset === undefined ? {} : { offset: errorOffset };
-    answer.reject(
-      new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where),
-    );
+    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
   }
 
   /** Fails every request with EIO; nothing is outstanding afterwards. */
@@ -97,8 +86,8 @@ export class Outstanding {
     this.#rest();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const { answer } of entries)
-      answer?.reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+    for (const { reject } of entries)
+      reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
   }
 
   #rest() {
@@ -114,10 +103,10 @@ export class Outstanding {
     const left = Math.max(0, this.#oldestSince + timeout - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      const oldest = this.#entries.values().next().value?.request;
+      const oldest = this.#entries.values().next().value;
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
-      const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;
+      const what = `${nameOf(Command, oldest.request.type)} at ${oldest.request.offset}`;
       onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
     }, left);
   }

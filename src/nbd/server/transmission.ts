@@ -18,14 +18,12 @@ export interface TransmissionOptions extends RequestHandlerOptions {
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
+  { signal, limit, room = ownRoom() }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
   const parser = requestParser(negotiated, { room });
-  const handler = requestHandler(target, negotiated, { room, ...options });
+  const handler = requestHandler(target, negotiated, { room, ...(limit !== undefined && { limit }) });
   return {
     writable: parser.writable,
-    readable: parser.readable
-      .pipeThrough(handler, signal && { signal })
-      .pipeThrough(replyEncoder(negotiated)),
+    readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),
   };
 }

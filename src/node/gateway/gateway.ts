@@ -5,10 +5,10 @@ import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
 import { LinkError } from "../../nbd/error.ts";
+import { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
-import { isLoopback } from "../loopback.ts";
-import { processBudget } from "../session/listen.ts";
+import { PROCESS_BUDGET } from "../session/listen.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
@@ -38,10 +38,6 @@ export interface Gateway {
 /** The longest WebSocket message, in bytes: the longest payload and its header. */
 const MAX_MESSAGE = (1 << 25) + 64;
 
-/** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
-const REQUEST_TIME = 10_000;
-const REQUEST_LOOK = 2_000;
-
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
@@ -67,18 +63,13 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   }
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
-  const budget = processBudget();
+  const budget = new ByteBudget(PROCESS_BUDGET);
   const sessions = new Set<Promise<void>>();
   const exclusive = new Exclusive();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
-  const patience = {
-    headersTimeout: REQUEST_TIME,
-    requestTimeout: REQUEST_TIME,
-    connectionsCheckingInterval: REQUEST_LOOK,
-  };
-  const server = createServer(patience, (request, response) => {
+  const server = createServer((request, response) => {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return send(response, 403, `${fault}\n`);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
@@ -149,6 +140,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       clearTimeout(socketsCutOff);
     },
   };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 /** The configuration that a path names; undefined for `/`, the default one. */
