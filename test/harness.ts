@@ -126,6 +126,7 @@ export class Sandbox {
 
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
+  busybox: "busybox-static",
   chromium: "chromium",
   dd: "coreutils",
   debugfs: "e2fsprogs",
@@ -148,9 +149,11 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
+  "qemu-system-x86_64": "qemu-system-x86",
   script: "bsdutils",
   sfdisk: "fdisk",
   socat: "socat",
+  taskset: "util-linux",
   websocketd: "websocketd",
 };
 

@@ -7,7 +7,7 @@ import type { Payload } from "../../src/streams/payload.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 
 /** Milliseconds that programs are given to start, on a machine that is busy or emulated. */
-const START_TIME = 60_000;
+const START_TIME = 120_000;
 
 /** One configuration, as config.json has it. */
 export type Entry = Record<string, unknown>;
@@ -28,14 +28,14 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens. */
-export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<Running & { url: string }> {
-  const gateway = sandbox.start(program("nbd-gateway"), [
-    "--config",
-    writeConfig(sandbox, keys),
-    "--port",
-    "0",
-  ]);
+/** nbd-gateway, which prints its URL once it listens; `env` adds to its environment. */
+export async function startGateway(
+  sandbox: Sandbox,
+  keys: Entry = {},
+  env: Record<string, string> = {},
+): Promise<Running & { url: string }> {
+  const args = ["--config", writeConfig(sandbox, keys), "--port", "0"];
+  const gateway = sandbox.start(program("nbd-gateway"), args, { env });
   await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
 }
@@ -44,9 +44,13 @@ export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<
 export async function throughGateway(
   sandbox: Sandbox,
   file: string,
-  { writable = false, keys = {} }: { writable?: boolean; keys?: Entry } = {},
+  {
+    writable = false,
+    keys = {},
+    env = {},
+  }: { writable?: boolean; keys?: Entry; env?: Record<string, string> } = {},
 ): Promise<Attached & { gateway: Running; server: Running; where: string }> {
-  const gateway = await startGateway(sandbox, keys);
+  const gateway = await startGateway(sandbox, keys, env);
   const server = sandbox.start(program("nbd-serve"), [
     ...(writable ? ["--writable"] : []),
     file,

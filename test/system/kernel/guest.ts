@@ -1,4 +1,4 @@
-/** What the tests that run in User-Mode Linux need: devices, what the kernel says of them, and its log. */
+/** What the tests that run in a machine need: devices, what the kernel says of them, and its log. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
@@ -42,11 +42,15 @@ function processOf(thread: string | undefined): number | undefined {
 }
 
 /** Waits until nothing is attached to a device any more. */
-export async function free(index = 0): Promise<void> {
-  await until(`nbd${index} is free`, () => {
-    const { size, pid } = deviceState(index);
-    return size === 0 && pid === undefined;
-  });
+export async function free(index = 0, milliseconds = 10_000): Promise<void> {
+  await until(
+    `nbd${index} is free`,
+    () => {
+      const { size, pid } = deviceState(index);
+      return size === 0 && pid === undefined;
+    },
+    milliseconds,
+  );
 }
 
 export const queueSettings = (index = 0) =>
@@ -64,10 +68,12 @@ export const kernelLog = () => execFileSync("dmesg", { encoding: "utf8", maxBuff
 
 /** Fails when the kernel has met something that it must never meet. */
 export function assertQuietKernel(): void {
-  const lines = kernelLog()
-    .split("\n")
-    .filter((line) => ALARMING.test(line));
-  assert.equal(lines, [], "the kernel's log");
+  const log = kernelLog();
+  assert.equal(
+    log.split("\n").filter((line) => ALARMING.test(line)),
+    [],
+    `the kernel's log\n${log.slice(-4000)}`,
+  );
 }
 
 /** A state hook that notes its calls in a file, after a script of the test's has run. */
