@@ -1,9 +1,4 @@
 import { chooseConfiguration, metadataOf, readConfig } from "../src/node/config/config.ts";
-import { recordToFile } from "../src/node/recording.ts";
-import { PROCESS_BUDGET } from "../src/node/session/listen.ts";
-import { session } from "../src/node/session/session.ts";
-import { stdioTransport } from "../src/node/stdio.ts";
-import { ByteBudget } from "../src/streams/budget.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -42,13 +37,6 @@ run(program, async () => {
   }
   const configuration = chooseConfiguration(config, positionals[0]);
   const signal = onSignals();
-  const options = { budget: new ByteBudget(PROCESS_BUDGET), log, signal };
-  if (values.record === undefined) return session(stdioTransport(), configuration, options);
-  const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
-  const recording = await recordToFile(stdioTransport(), "client", values.record, title);
-  try {
-    await session(recording.transport, configuration, options);
-  } finally {
-    await recording.end();
-  }
+  const { proxySession } = await import("./proxy-session.ts");
+  return proxySession(configuration, values.record, { log, signal });
 });
