@@ -1,14 +1,12 @@
 import { once } from "node:events";
 import { basename } from "node:path";
-import { WebSocket } from "ws";
+import { connect } from "../src/node/connect.ts";
 import { openFileExport } from "../src/node/file.ts";
 import { listenOn } from "../src/node/session/listen.ts";
 import { activatedSocket } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
-import type { Transport } from "../src/streams/duplex.ts";
-import { webSocket } from "../src/transport/websocket.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -24,9 +22,6 @@ on standard input and output, or on the socket that it was started with, as in: 
   --help, --version
 `,
 };
-
-/** Milliseconds that a relay is given to answer the WebSocket's handshake. */
-const HANDSHAKE_TIME = 30_000;
 
 run(program, async () => {
   const log = logger(program);
@@ -53,7 +48,10 @@ run(program, async () => {
     await target.close();
     return;
   }
-  const transport = endpoint === "-" ? stdioTransport() : connect(endpoint, values.origin);
+  const transport =
+    endpoint === "-"
+      ? stdioTransport()
+      : connect(endpoint, { ...(values.origin && { origin: values.origin }) });
   try {
     await serve(transport, target, {
       name: basename(file),
@@ -68,10 +66,3 @@ run(program, async () => {
     await target.close();
   }
 });
-
-function connect(endpoint: string, origin: string | undefined): Transport {
-  if (!/^wss?:\/\//.test(endpoint) || !URL.canParse(endpoint))
-    throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
-  const options = { perMessageDeflate: false, handshakeTimeout: HANDSHAKE_TIME, ...(origin && { origin }) };
-  return webSocket(new WebSocket(endpoint, options));
-}

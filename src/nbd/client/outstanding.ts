@@ -5,8 +5,9 @@ import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
 import type { NbdReply, NbdRequest } from "../transmission.ts";
 
-interface Entry extends Deferred<Payload | undefined> {
-  request: NbdRequest;
+interface Entry extends Pick<NbdRequest, "type" | "offset" | "length"> {
+  /** Taken away when the request is settled, and with it the data of the READ: see `settle`. */
+  answer: Deferred<Payload | undefined> | undefined;
 }
 
 export interface OutstandingOptions {
@@ -45,17 +46,17 @@ export class Outstanding {
   }
 
   /** Takes note of a request that is about to be sent. The promise gives the data of a READ. */
-  add(request: NbdRequest): Promise<Payload | undefined> {
+  add({ cookie, type, offset, length }: NbdRequest): Promise<Payload | undefined> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
-    const entry: Entry = { request, ...deferred<Payload | undefined>() };
-    this.#entries.set(request.cookie, entry);
+    const answer = deferred<Payload | undefined>();
+    this.#entries.set(cookie, { type, offset, length, answer });
     this.#watch();
-    return entry.promise;
+    return answer.promise;
   }
 
   /** The length of data that a reply with this cookie carries, as `replyParser` wants it. */
   readonly lengthOf = (cookie: bigint): number | undefined => {
-    const request = this.#entries.get(cookie)?.request;
+    const request = this.#entries.get(cookie);
     if (!request) return undefined;
     return request.type === Command.READ ? request.length : 0;
   };
@@ -70,15 +71,19 @@ export class Outstanding {
     if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
     this.#entries.delete(cookie);
     if (this.#entries.size === 0) this.#rest();
+    const { type, offset, length } = entry;
+    const answer = entry.answer!;
+    // A Map grows and shrinks by copies of its table. V8 lets a former table that became old keep all that it refers to
+    // until its next full collection: with the answers it was 40 MB of payload that nobody wanted any more.
+    entry.answer = undefined;
     if (error === 0) {
-      entry.resolve(payload);
+      answer.resolve(payload);
       return;
     }
-    const { type, offset, length } = entry.request;
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
-    entry.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
+    answer.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
   }
 
   /** Fails every request with EIO; nothing is outstanding afterwards. */
@@ -86,8 +91,8 @@ export class Outstanding {
     this.#rest();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const { reject } of entries)
-      reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+    for (const { answer } of entries)
+      answer?.reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
   }
 
   #rest() {
@@ -106,7 +111,7 @@ export class Outstanding {
       const oldest = this.#entries.values().next().value;
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
-      const what = `${nameOf(Command, oldest.request.type)} at ${oldest.request.offset}`;
+      const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;
       onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
     }, left);
   }

@@ -8,6 +8,7 @@ import { LinkError } from "../../nbd/error.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
+import { isLoopback } from "../loopback.ts";
 import { PROCESS_BUDGET } from "../session/listen.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
@@ -140,10 +141,6 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       clearTimeout(socketsCutOff);
     },
   };
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 /** The configuration that a path names; undefined for `/`, the default one. */
