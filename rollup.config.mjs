@@ -22,6 +22,14 @@ function declareTypes(...entries) {
 /** What Node loads from node_modules stays there. */
 const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$)/;
 
+/**
+ * How a program begins: a shell command and a line of JavaScript at once, as not every env(1) can hand on options
+ * (busybox has no -S). V8 lets buffers that nobody uses any more lie until their size is twice that of its young
+ * generation: with 2 MiB instead of 16, 15 MB less memory for nbd-gateway and 20 MB for nbd-serve, at the same speed.
+ */
+const launcher = `#!/bin/sh
+":" //; exec node --max-semi-space-size=2 "$0" "$@"`;
+
 export default [
   {
     input: {
@@ -42,7 +50,7 @@ export default [
       dir: "dist",
       format: "es",
       chunkFileNames: "node/chunks/[name]-[hash].js",
-      banner: (chunk) => (chunk.name.startsWith("bin/") ? "#!/usr/bin/env node" : ""),
+      banner: (chunk) => (chunk.name.startsWith("bin/") ? launcher : ""),
     },
   },
   {

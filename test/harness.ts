@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite, type Test } from "uvu";
 
@@ -58,6 +58,9 @@ export interface RunOptions {
   wire?: boolean;
 }
 
+/** PATH with this Node before any other, which our programs look for there. */
+const pathToNode = [dirname(process.execPath), process.env.PATH].join(delimiter);
+
 /** A test's own folder and processes; `end()` removes and ends them all. */
 export class Sandbox {
   readonly folder = mkdtempSync(join(tmpdir(), "nbd-proxy-test-"));
@@ -67,13 +70,13 @@ export class Sandbox {
     return join(this.folder, name);
   }
 
-  /** Starts a program; a script of ours is run by this Node. It is killed at the end of the test at the latest. */
+  /** Starts a program; one of ours, or a script, is run by this Node. It is killed at the end of the test at the latest. */
   start(command: string, args: readonly string[] = [], { cwd, env, wire = false }: RunOptions = {}): Running {
-    const isScript = command.endsWith(".js");
+    const isScript = command.endsWith(".js") && !isExecutable(command);
     const child = spawn(isScript ? process.execPath : command, isScript ? [command, ...args] : args, {
       cwd: cwd ?? this.folder,
       // Coverage is taken of the sources, in this process.
-      env: { ...process.env, NODE_V8_COVERAGE: "", TMPDIR: this.folder, ...env },
+      env: { ...process.env, PATH: pathToNode, NODE_V8_COVERAGE: "", TMPDIR: this.folder, ...env },
       stdio: [wire ? "pipe" : "ignore", "pipe", "pipe"],
     });
     const exit = new Promise<number | NodeJS.Signals>((resolve, reject) => {
@@ -162,14 +165,16 @@ export function needing<T>(tests: Test<T>, programs: readonly string[]): Test<T>
 
 function isInstalled(name: string): boolean {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return folders.some((folder) => isExecutable(join(folder, name)));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export { suite };

@@ -22,7 +22,8 @@ export async function fileExport(
   const readable: Export = {
     size,
     async read(offset, length, { signal } = {}) {
-      const buffer = new Uint8Array(length);
+      // All of it is read or the read fails, so it needs no zeroes.
+      const buffer = Buffer.allocUnsafeSlow(length);
       for (let at = 0; at < length; ) {
         signal?.throwIfAborted();
         const { bytesRead } = await handle.read(buffer, at, length - at, offset + at).catch(fail);

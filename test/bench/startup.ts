@@ -8,19 +8,19 @@ import { execFileSync } from "node:child_process";
 import { program, root } from "../harness.ts";
 
 const rounds = Number(process.argv[2] ?? 40);
-const metadata = [program("nbd-proxy"), "--config", `${root}/config.json`, "--metadata"];
+const metadata = ["--config", `${root}/config.json`, "--metadata"];
 
-function milliseconds(args: readonly string[]): number {
+function milliseconds(command: string, args: readonly string[]): number {
   const start = performance.now();
-  execFileSync(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  execFileSync(command, args, { stdio: ["ignore", "pipe", "inherit"] });
   return performance.now() - start;
 }
 
 const ours: number[] = [];
 const bare: number[] = [];
 for (let round = 0; round < rounds; round++) {
-  bare.push(milliseconds(["-e", "0"]));
-  ours.push(milliseconds(metadata));
+  bare.push(milliseconds("node", ["-e", "0"]));
+  ours.push(milliseconds(program("nbd-proxy"), metadata));
 }
 const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
 const least = (times: readonly number[]) => Math.min(...times);
