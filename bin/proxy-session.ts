@@ -8,8 +8,8 @@ import { ByteBudget } from "../src/streams/budget.ts";
 /**
  * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
  *
- * A module of its own, loaded when it is needed: without it `nbd-proxy --metadata`, which consoles run at every page
- * load, takes 1.3 times as long as `node -e 0`, with it 1.6 times.
+ * A module of its own, loaded when it is needed: `nbd-proxy --metadata`, which consoles run at every page load, does
+ * without (test/bench/startup.ts).
  */
 export async function proxySession(
   configuration: Configuration,
