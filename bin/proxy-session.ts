@@ -1,9 +1,8 @@
 import type { Configuration } from "../src/node/config/config.ts";
 import { recordToFile } from "../src/node/recording.ts";
-import { PROCESS_BUDGET } from "../src/node/session/listen.ts";
+import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
-import { ByteBudget } from "../src/streams/budget.ts";
 
 /**
  * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
@@ -16,7 +15,7 @@ export async function proxySession(
   record: string | undefined,
   { log, signal }: Pick<SessionOptions, "log" | "signal">,
 ): Promise<void> {
-  const options = { budget: new ByteBudget(PROCESS_BUDGET), log, signal };
+  const options = { budget: processBudget(), log, signal };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
   const recording = await recordToFile(stdioTransport(), "client", record, title);

@@ -31,6 +31,8 @@ export async function serve(
 
   const server = nbdServer(target, {
     ...options,
+    // Behind a WebSocket or a pipe there is one client, and no way for it to connect once more.
+    isSingle: true,
     signal: ending.signal,
     onTransmission(negotiated) {
       serving = true;

@@ -2,14 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { memoryExport } from "../src/export/memory.ts";
 import { nbdClient } from "../src/nbd/client/nbd-client.ts";
-import { type Described, Describer } from "../src/nbd/describe.ts";
+import { type Described, Describer } from "../src/nbd/describe/describer.ts";
 import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { parseConversation } from "../src/transport/conversation.ts";
 import { replay, replayLayer } from "../src/transport/replay.ts";
 import { ReplayError } from "../src/transport/replay-error.ts";
-import { fixtureImage } from "./fixtures/image.ts";
+import { type FixtureKind, fixtureBytes, fixtureExport, fixtureImage } from "./fixtures/image.ts";
 import { root, within } from "./harness.ts";
 
 const tests = suite("fixtures");
@@ -27,30 +26,51 @@ function fixturesOf(folder: "clients" | "servers") {
 const clients = fixturesOf("clients");
 const servers = fixturesOf("servers");
 
-/** Clients that were recorded with an export that is writable, and all zeroes at first. */
-const writing = new Set(["nbdcopy-write", "libnbd-refusals"]);
+/** Clients that were recorded with another export than the plain image. */
+const kinds: Readonly<Record<string, FixtureKind>> = {
+  "nbdcopy-sparse": "sparse",
+  "nbdinfo-map": "sparse",
+  "qemu-10-img-map": "sparse",
+  "qemu-10-io": "writable",
+  "qemu-img-map": "sparse",
+  "nbdcopy-write": "writable",
+  "libnbd-commands": "writable",
+  "libnbd-refusals": "writable",
+};
 
 function target(name: string) {
-  const image = writing.has(name) ? new Uint8Array(fixtureImage().byteLength) : fixtureImage();
-  const server = nbdServer(memoryExport(image, { readOnly: !writing.has(name) }), { name: "disk.img" });
-  return { image, server };
+  const kind = kinds[name] ?? "image";
+  const image = fixtureBytes(kind);
+  return { image, server: nbdServer(fixtureExport(kind, image), { name: "disk.img" }) };
 }
 
 tests("there are recordings of the peers that matter", () => {
   const names = (of: { name: string }[]) => of.map(({ name }) => name);
   assert.equal(names(clients), [
+    "libnbd-commands",
     "libnbd-refusals",
     "nbd-client-attach",
     "nbd-client-export-name",
     "nbd-client-list",
     "nbdcopy-read",
+    "nbdcopy-sparse",
     "nbdcopy-write",
     "nbdinfo-json",
     "nbdinfo-list",
+    "nbdinfo-map",
+    "qemu-10-img-map",
+    "qemu-10-io",
     "qemu-img-convert",
     "qemu-img-info",
+    "qemu-img-map",
   ]);
-  assert.equal(names(servers), ["first-generation-server", "nbd-server", "nbdkit", "qemu-nbd"]);
+  assert.equal(names(servers), [
+    "first-generation-server",
+    "nbd-server",
+    "nbdkit",
+    "qemu-10-nbd",
+    "qemu-nbd",
+  ]);
 });
 
 for (const { name, conversation } of clients) {
@@ -77,6 +97,10 @@ for (const { name, conversation } of servers) {
         [4096, 4096],
         [8192, 512],
       ] as const) {
+        const extents = remote.extents?.(offset, length) ?? [{ length, hole: false, zero: false }];
+        assert.equal(await within(5000, "the extents", Promise.resolve(extents)), [
+          { length, hole: false, zero: false },
+        ]);
         const data = await within(5000, "a read", remote.read(offset, length));
         assert.equal(data, image.slice(offset, offset + length));
       }

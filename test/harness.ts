@@ -129,12 +129,19 @@ export class Sandbox {
 
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
+  busybox: "busybox-static",
   chromium: "chromium",
+  dd: "coreutils",
+  debugfs: "e2fsprogs",
   "firefox-esr": "firefox-esr",
   fio: "fio",
   fusermount3: "fuse3",
   genisoimage: "genisoimage",
+  ip: "iproute2",
   isoinfo: "genisoimage",
+  "linux.uml": "user-mode-linux",
+  "mkfs.ext4": "e2fsprogs",
+  modprobe: "kmod",
   "nbd-client": "nbd-client",
   "nbd-server": "nbd-server",
   nbdcopy: "libnbd-bin",
@@ -145,8 +152,11 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
+  "qemu-system-x86_64": "qemu-system-x86",
   script: "bsdutils",
+  sfdisk: "fdisk",
   socat: "socat",
+  taskset: "util-linux",
   websocketd: "websocketd",
 };
 

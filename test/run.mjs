@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 
 /** A test that hangs must not hold up CI for ever. */
-const MINUTES = 20;
+const MINUTES = 40;
 
 const pattern = process.argv[2];
 const thresholds = ["--check-coverage", "--lines", "90", "--branches", "85", "--functions", "85"];
@@ -13,16 +13,15 @@ const coverage = pattern ? ["--reporter", "none"] : ["--reporter", "text", ...th
 const files = pattern ? `^(?=.*(?:${pattern})).*\\.test\\.ts$` : "\\.test\\.ts$";
 const uvu = ["--import", "tsx", "node_modules/uvu/bin.js", "test", files];
 
-const child = spawn(
-  "node_modules/.bin/c8",
-  ["--include", "src/**/*.ts", ...coverage, process.execPath, ...uvu],
-  {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, NO_COLOR: "1" },
-    // A process group of its own: the tests, and what they started, end with c8.
-    detached: true,
-  },
-);
+/** What talks to the kernel runs in machines of its own, from the build: there is nothing to count here. */
+const counted = ["--include", "src/**/*.ts", "--exclude", "src/node/kernel/**"];
+
+const child = spawn("node_modules/.bin/c8", [...counted, ...coverage, process.execPath, ...uvu], {
+  stdio: ["ignore", "pipe", "inherit"],
+  env: { ...process.env, NO_COLOR: "1" },
+  // A process group of its own: the tests, and what they started, end with c8.
+  detached: true,
+});
 let output = "";
 child.stdout.on("data", (chunk) => {
   output += chunk;

@@ -56,6 +56,23 @@ tests("a signal does not wait for a transport that is still connecting", async (
   }
 });
 
+tests("who has the only connection is not told that there could be several", async () => {
+  const [near, far] = transportPair();
+  const served = serve(near, memoryExport(sequence(100), { readOnly: true }), {
+    signal: new AbortController().signal,
+  });
+  const writer = far.writable.getWriter();
+  await writer.write(hex(`${EXPORT_NAME}`));
+  const said = await readBytes(far.readable.getReader(), 28);
+  assert.is(
+    Buffer.from(said).toString("hex").slice(36),
+    `${"64".padStart(16, "0")}0003`,
+    "no CAN_MULTI_CONN",
+  );
+  await writer.close();
+  await served;
+});
+
 tests("a signal lets what is outstanding be answered", async () => {
   const [near, far] = transportPair();
   let answer!: () => void;

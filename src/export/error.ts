@@ -23,13 +23,20 @@ export function isErrno(value: number): value is Errno {
   return names.has(value);
 }
 
+export interface ExportErrorOptions extends ErrorOptions {
+  /** Where in the export it failed, in bytes, where that is known. */
+  offset?: number;
+}
+
 /** An operation on an export failed, with the errno that the NBD client is to see. */
 export class ExportError extends Error {
   override name = "ExportError";
   readonly errno: Errno;
+  readonly offset: number | undefined;
 
-  constructor(errno: Errno, message: string, options?: ErrorOptions) {
+  constructor(errno: Errno, message: string, { offset, ...options }: ExportErrorOptions = {}) {
     super(message, options);
     this.errno = errno;
+    this.offset = offset;
   }
 }

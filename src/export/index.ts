@@ -1,6 +1,21 @@
 export { blobExport } from "./blob.ts";
-export { Errno, ExportError, errnoName, isErrno } from "./error.ts";
-export type { BlockSize, Export, Filter, ReadOptions, WriteOptions } from "./export.ts";
+export { Errno, ExportError, type ExportErrorOptions, errnoName, isErrno } from "./error.ts";
+export type {
+  BlockSize,
+  Export,
+  Extent,
+  ExtentsOptions,
+  Filter,
+  RangeOptions,
+  ReadOptions,
+  WriteOptions,
+  WriteZeroesOptions,
+} from "./export.ts";
+export { type CacheOptions, cache } from "./filters/cache.ts";
+export { type FastOptions, fast, type Window } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
+export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
+export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
 export { type Statistics, statistics } from "./filters/statistics.ts";
 export { memoryExport } from "./memory.ts";
+export { type WritableExport, writeZeroesPiecewise } from "./zeroes.ts";

@@ -9,11 +9,14 @@ export function memoryExport(bytes: Uint8Array, { readOnly = false } = {}): Expo
     close: async () => {},
   };
   if (readOnly) return readable;
+  const clear = async (offset: number, length: number) => void bytes.fill(0, offset, offset + length);
   return {
     ...readable,
     async write(offset, data) {
       bytes.set(data, offset);
     },
     async flush() {},
+    trim: clear,
+    writeZeroes: clear,
   };
 }

@@ -9,6 +9,9 @@ export const NBD_CLISERV_MAGIC = 0x00420281861253n;
 export const NBD_REP_MAGIC = 0x0003e889045565a9n;
 export const NBD_REQUEST_MAGIC = 0x25609513;
 export const NBD_SIMPLE_REPLY_MAGIC = 0x67446698;
+export const NBD_STRUCTURED_REPLY_MAGIC = 0x668e33ef;
+export const NBD_EXTENDED_REQUEST_MAGIC = 0x21e41c71;
+export const NBD_EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 
 /** Handshake flags, sent by the server; the client's flags have the same bits. */
 export const HandshakeFlag = {
@@ -29,6 +32,7 @@ export const TransmissionFlag = {
   SEND_RESIZE: 1 << 9,
   SEND_CACHE: 1 << 10,
   SEND_FAST_ZERO: 1 << 11,
+  BLOCK_STATUS_PAYLOAD: 1 << 12,
 } as const;
 
 export const Option = {
@@ -59,6 +63,7 @@ export const Reply = {
   ERR_SHUTDOWN: 0x80000007,
   ERR_BLOCK_SIZE_REQD: 0x80000008,
   ERR_TOO_BIG: 0x80000009,
+  ERR_EXT_HEADER_REQD: 0x8000000a,
 } as const;
 
 /** Information types of NBD_REP_INFO. */
@@ -86,7 +91,33 @@ export const CommandFlag = {
   DF: 1 << 2,
   REQ_ONE: 1 << 3,
   FAST_ZERO: 1 << 4,
+  PAYLOAD_LEN: 1 << 5,
 } as const;
+
+/** Flags of the chunks of a structured or extended reply. */
+export const ChunkFlag = {
+  DONE: 1 << 0,
+} as const;
+
+/** Types of the chunks of a structured or extended reply. Errors have bit 15 set. */
+export const ChunkType = {
+  NONE: 0,
+  OFFSET_DATA: 1,
+  OFFSET_HOLE: 2,
+  BLOCK_STATUS: 5,
+  BLOCK_STATUS_EXT: 6,
+  ERROR: 0x8001,
+  ERROR_OFFSET: 0x8002,
+} as const;
+
+/** The states of an extent in the metadata context `base:allocation`. */
+export const Allocation = {
+  HOLE: 1 << 0,
+  ZERO: 1 << 1,
+} as const;
+
+/** The one metadata context that is spoken (proto.md, "`base:allocation` metadata context"). */
+export const BASE_ALLOCATION = "base:allocation";
 
 /** The longest string that the protocol allows, in bytes (proto.md, "Strings" in "Conventions"). */
 export const MAX_STRING = 4096;

@@ -1,10 +1,13 @@
 /** The messages of the protocol, each declared once: the fixed part, as proto.md lays it out. */
 import {
+  NBD_EXTENDED_REPLY_MAGIC,
+  NBD_EXTENDED_REQUEST_MAGIC,
   NBD_MAGIC,
   NBD_OPTS_MAGIC,
   NBD_REP_MAGIC,
   NBD_REQUEST_MAGIC,
   NBD_SIMPLE_REPLY_MAGIC,
+  NBD_STRUCTURED_REPLY_MAGIC,
 } from "./constants.ts";
 import { byteCount, magic, type StructValue, struct, u16, u32, u64 } from "./struct.ts";
 
@@ -57,6 +60,19 @@ export const Request = struct(
 );
 export type Request = StructValue<typeof Request>;
 
+/** Followed by `length` bytes of payload if its flags have PAYLOAD_LEN (proto.md, "Extended request message"). */
+export const ExtendedRequest = struct(
+  "extended request",
+  (field) => ({
+    flags: field(u16),
+    type: field(u16),
+    cookie: field(u64),
+    offset: field(byteCount),
+    length: field(byteCount),
+  }),
+  magic(u32, NBD_EXTENDED_REQUEST_MAGIC),
+);
+
 /** Followed by the data if it answers a READ without error (proto.md, "Simple reply message"). */
 export const SimpleReply = struct(
   "simple reply",
@@ -64,3 +80,59 @@ export const SimpleReply = struct(
   magic(u32, NBD_SIMPLE_REPLY_MAGIC),
 );
 export type SimpleReply = StructValue<typeof SimpleReply>;
+
+/** One chunk of a reply, followed by `length` bytes of payload (proto.md, "Structured reply chunk message"). */
+export const StructuredReply = struct(
+  "structured reply",
+  (field) => ({ flags: field(u16), type: field(u16), cookie: field(u64), length: field(u32) }),
+  magic(u32, NBD_STRUCTURED_REPLY_MAGIC),
+);
+export type StructuredReply = StructValue<typeof StructuredReply>;
+
+/** The same with extended headers; `offset` repeats the request's (proto.md, "Extended reply chunk message"). */
+export const ExtendedReply = struct(
+  "extended reply",
+  (field) => ({
+    flags: field(u16),
+    type: field(u16),
+    cookie: field(u64),
+    offset: field(u64),
+    length: field(byteCount),
+  }),
+  magic(u32, NBD_EXTENDED_REPLY_MAGIC),
+);
+export type ExtendedReply = StructValue<typeof ExtendedReply>;
+
+/** The payload of NBD_REPLY_TYPE_OFFSET_DATA begins with it; the data follows. */
+export const OffsetData = struct("OFFSET_DATA", (field) => ({ offset: field(byteCount) }));
+
+/** The payload of NBD_REPLY_TYPE_OFFSET_HOLE. */
+export const OffsetHole = struct("OFFSET_HOLE", (field) => ({
+  offset: field(byteCount),
+  length: field(u32),
+}));
+
+/** The payload of NBD_REPLY_TYPE_ERROR; followed by `messageLength` bytes for people. */
+export const ErrorChunk = struct("ERROR", (field) => ({ error: field(u32), messageLength: field(u16) }));
+
+/** What NBD_REPLY_TYPE_ERROR_OFFSET has behind that. */
+export const ErrorOffset = struct("ERROR_OFFSET", (field) => ({ offset: field(byteCount) }));
+
+/** The payload of NBD_REPLY_TYPE_BLOCK_STATUS begins with it; descriptors follow. */
+export const BlockStatus = struct("BLOCK_STATUS", (field) => ({ context: field(u32) }));
+export const BlockDescriptor = struct("descriptor", (field) => ({ length: field(u32), status: field(u32) }));
+
+/** The payload of NBD_REPLY_TYPE_BLOCK_STATUS_EXT begins with it; `count` descriptors follow. */
+export const ExtendedBlockStatus = struct("BLOCK_STATUS_EXT", (field) => ({
+  context: field(u32),
+  count: field(u32),
+}));
+export const ExtendedBlockDescriptor = struct("extended descriptor", (field) => ({
+  length: field(byteCount),
+  status: field(byteCount),
+}));
+
+/** The payload of a BLOCK_STATUS request begins with it; the ids of the contexts asked for follow, 32 bits each. */
+export const BlockStatusPayload = struct("payload of BLOCK_STATUS", (field) => ({
+  length: field(byteCount),
+}));

@@ -1,7 +1,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
-import type { Export } from "../export/export.ts";
+import type { Export, WriteOptions } from "../export/export.ts";
+import { writeZeroesPiecewise } from "../export/zeroes.ts";
+import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
 
 export interface FileExportOptions {
   /** Whether the export can be written to. The handle must have been opened so. Default false. */
@@ -11,14 +13,18 @@ export interface FileExportOptions {
 /**
  * Exports an open file or block device. The handle belongs to the export and is closed with it.
  *
- * A flush is fdatasync(2), and FUA is a write with a flush behind it. Reading beyond the end of a file that has
- * become shorter fails with EIO.
+ * A flush is fdatasync(2), and FUA is a flush behind what it goes with. After a flush has failed all do, as the system
+ * forgets what it could not write. Reading beyond the end of a file that has become shorter fails with EIO.
+ *
+ * With the package koffi it knows the file's holes, and makes holes where the file system can. Without it nothing but
+ * that is missing.
  */
 export async function fileExport(
   handle: FileHandle,
   { writable = false }: FileExportOptions = {},
 ): Promise<Export> {
   const size = await sizeOf(handle);
+  const ranges = await fileRanges(handle).catch(() => undefined);
   const readable: Export = {
     size,
     async read(offset, length, { signal } = {}) {
@@ -26,30 +32,84 @@ export async function fileExport(
       const buffer = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       for (let at = 0; at < length; ) {
         signal?.throwIfAborted();
-        const { bytesRead } = await handle.read(buffer, at, length - at, offset + at).catch(fail);
-        if (bytesRead === 0)
-          throw new ExportError(Errno.EIO, `the file ended at ${offset + at}: it has become shorter`);
+        const { bytesRead } = await handle
+          .read(buffer, at, length - at, offset + at)
+          .catch(failAt(offset + at));
+        if (bytesRead === 0) {
+          const ended = offset + at;
+          throw new ExportError(Errno.EIO, `the file ended at ${ended}: it has become shorter`, {
+            offset: ended,
+          });
+        }
         at += bytesRead;
       }
       await together();
       return buffer;
     },
     close: () => handle.close(),
+    ...(ranges && {
+      extents: async (offset, length, { quick = false } = {}) => ranges.extents(offset, length, quick),
+    }),
   };
   if (!writable) return readable;
-  const flush = () => handle.datasync().catch(fail);
+
+  let lost: { error: unknown } | undefined;
+  async function flush() {
+    if (lost) throw lost.error;
+    await handle.datasync().catch((cause) => {
+      lost = {
+        error: new ExportError(Errno.EIO, "what was written earlier could not be brought to the disk", {
+          cause,
+        }),
+      };
+      return fail(cause);
+    });
+  }
+  async function write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}) {
+    for (let at = 0; at < data.byteLength; ) {
+      signal?.throwIfAborted();
+      const { bytesWritten } = await handle
+        .write(data, at, data.byteLength - at, offset + at)
+        .catch(failAt(offset + at));
+      at += bytesWritten;
+    }
+    if (fua) await flush();
+  }
+  return { ...readable, flush, write, ...(ranges && (await holes(ranges, size, { write, flush }))) };
+}
+
+/** TRIM and WRITE_ZEROES, where the file system can make holes. */
+async function holes(
+  ranges: FileRanges,
+  size: number,
+  target: Required<Pick<Export, "write" | "flush">>,
+): Promise<Pick<Export, "trim" | "writeZeroes">> {
+  // Asked of a byte beyond the end, which changes nothing.
+  const cannot = await ranges.punchHole(size, 1).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === "EOPNOTSUPP",
+  );
+  if (cannot) return {};
   return {
-    ...readable,
-    flush,
-    async write(offset, data, { fua = false, signal } = {}) {
-      for (let at = 0; at < data.byteLength; ) {
-        signal?.throwIfAborted();
-        const { bytesWritten } = await handle.write(data, at, data.byteLength - at, offset + at).catch(fail);
-        at += bytesWritten;
+    async trim(offset, length, { fua = false } = {}) {
+      // A range that can't be discarded, as one that is not aligned, may stay as it is.
+      await ranges.punchHole(offset, length).catch(unlessUnsupported);
+      if (fua) await target.flush();
+    },
+    async writeZeroes(offset, length, options = {}) {
+      try {
+        await (options.noHole ? ranges.zeroRange : ranges.punchHole)(offset, length);
+      } catch (error) {
+        unlessUnsupported(error as NodeJS.ErrnoException);
+        return writeZeroesPiecewise(target, offset, length, options);
       }
-      if (fua) await flush();
+      if (options.fua) await target.flush();
     },
   };
+}
+
+function unlessUnsupported(error: NodeJS.ErrnoException): void {
+  if (!isUnsupported(error)) fail(error);
 }
 
 /**
@@ -103,6 +163,9 @@ const errnos: Readonly<Record<string, Errno>> = {
 };
 
 /** The errno of a system call as one that NBD has (proto.md, "Error values"). */
-function fail(cause: NodeJS.ErrnoException): never {
-  throw new ExportError(errnos[cause.code ?? ""] ?? Errno.EIO, cause.message, { cause });
+function fail(cause: NodeJS.ErrnoException, offset?: number): never {
+  const where = offset === undefined ? {} : { offset };
+  throw new ExportError(errnos[cause.code ?? ""] ?? Errno.EIO, cause.message, { cause, ...where });
 }
+
+const failAt = (offset: number) => (cause: NodeJS.ErrnoException) => fail(cause, offset);

@@ -10,8 +10,13 @@ export {
   parseConfig,
   readConfig,
 } from "./config/config.ts";
+export type { DeviceSettings } from "./config/schema.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
+export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";
+export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./kernel/kernel-device.ts";
+export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
+export type { QueueSettings } from "./kernel/queue-settings.ts";
 export { type Recording, recordToFile } from "./recording.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";

@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { Describer } from "../nbd/describe.ts";
+import { Describer } from "../nbd/describe/describer.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { formatConversation, type Message, type Side } from "../transport/conversation.ts";
 import { record } from "../transport/record.ts";

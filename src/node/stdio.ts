@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, fstatSync } from "node:fs";
+import * as fs from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { isatty } from "node:tty";
@@ -18,10 +18,10 @@ import { connectionError } from "./system-error.ts";
 export function stdioTransport(): Transport {
   const input: Readable = isPipe(0)
     ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
-    : createReadStream("", { fd: 0 });
+    : fs.createReadStream("", { fd: 0, fs: keptOpen });
   const output: Writable = isPipe(1)
     ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
-    : createWriteStream("", { fd: 1 });
+    : fs.createWriteStream("", { fd: 1, fs: keptOpen });
 
   const closed = deferred();
   let open = 2;
@@ -42,12 +42,18 @@ export function stdioTransport(): Transport {
   };
 }
 
+/**
+ * The file system without a way to close: as with sockets, whose standard descriptors Node leaves open, so that no file
+ * that is opened later gets their numbers, and with them what a library says on standard output.
+ */
+const keptOpen = { ...fs, close: (_fd: number, done: (error?: Error | null) => void) => done() };
+
 /** Whether a descriptor can be waited for as sockets are; files and devices cannot. */
 function isPipe(fd: 0 | 1): boolean {
   if (isatty(fd)) {
     const name = fd === 0 ? "standard input" : "standard output";
     throw new Error(`${name} is a terminal: NBD is spoken there, so connect it to the other side`);
   }
-  const stat = fstatSync(fd);
+  const stat = fs.fstatSync(fd);
   return stat.isFIFO() || stat.isSocket();
 }

@@ -1,6 +1,11 @@
+import { Ended } from "./ended.ts";
+
 /** Room for work in flight, measured in bytes. */
 export interface Room {
-  /** Waits until there is room for `weight` bytes and takes it; undefined when that was possible at once. */
+  /**
+   * Waits until there is room for `weight` bytes and takes it; undefined when that was possible at once. Rejects with
+   * `Ended` when there will never be any again.
+   */
   acquire(weight: number): Promise<void> | undefined;
   /** Gives back what `acquire` took. */
   release(weight: number): void;
@@ -8,27 +13,39 @@ export interface Room {
 
 /** A user's part of a budget. */
 export interface Share extends Room {
-  /** Gives back all that is held, whoever still holds it. From then on there is room without end. */
+  /** Gives back all that is held, whoever still holds it. Who waits for more, or asks for it, has come too late. */
   close(): void;
+}
+
+/** What shares that hold nothing are given beyond the total, in bytes. */
+export interface Reserve {
+  /** For all of them together. Default: without end. */
+  reserve?: number;
+  /** Once the reserve is used up, for each of them. Default 0. */
+  assured?: number;
 }
 
 /**
  * A number of bytes shared by several users, so that none can take it all.
  *
  * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can
- * have one request in flight. One that asks for more than its limit waits until it holds nothing itself and the total
- * allows it. What is held at any time is therefore at most `total` and `limit` for each share, or one request if
- * that alone is more.
+ * have one request in flight. That is bounded by the reserve, beyond which it is given a short request only. One that
+ * asks for more than its limit waits until it holds nothing itself and the total allows it. What is held at any time is
+ * therefore at most `total` and `reserve` and `assured` for each share, or one request if that alone is more.
  */
 export class ByteBudget {
   readonly #total: number;
+  readonly #reserve: number;
+  readonly #assured: number;
   #used = 0;
   /** Shares with somebody waiting, the one whose turn is next first: each serves its first waiter if that fits. */
   readonly #waiting = new Set<() => boolean>();
 
   /** @param total bytes for all shares together */
-  constructor(total: number) {
+  constructor(total: number, { reserve = Number.POSITIVE_INFINITY, assured = 0 }: Reserve = {}) {
     this.#total = total;
+    this.#reserve = reserve;
+    this.#assured = assured;
   }
 
   /** Bytes that are held now. */
@@ -49,11 +66,13 @@ export class ByteBudget {
   share(limit: number): Share {
     let held = 0;
     let isClosed = false;
-    const waiters: { weight: number; resolve: () => void }[] = [];
+    const waiters: { weight: number; resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
     const admit = (weight: number): boolean => {
       const isInTotal = this.#used === 0 || this.#used + weight <= this.#total;
-      const fits = held === 0 ? weight <= limit || isInTotal : held + weight <= limit && isInTotal;
+      const isGiven =
+        weight <= this.#assured || (weight <= limit && this.#used + weight <= this.#total + this.#reserve);
+      const fits = held === 0 ? isGiven || isInTotal : held + weight <= limit && isInTotal;
       if (!fits) return false;
       held += weight;
       this.#used += weight;
@@ -71,9 +90,10 @@ export class ByteBudget {
 
     return {
       acquire: (weight) => {
-        if (isClosed || (waiters.length === 0 && admit(weight))) return undefined;
-        return new Promise<void>((resolve) => {
-          waiters.push({ weight, resolve });
+        if (isClosed) return Promise.reject(new Ended("the room was closed"));
+        if (waiters.length === 0 && admit(weight)) return undefined;
+        return new Promise<void>((resolve, reject) => {
+          waiters.push({ weight, resolve, reject });
           this.#waiting.add(serve);
         });
       },
@@ -82,7 +102,7 @@ export class ByteBudget {
         isClosed = true;
         this.#used -= held;
         this.#waiting.delete(serve);
-        for (const { resolve } of waiters.splice(0)) resolve();
+        for (const { reject } of waiters.splice(0)) reject(new Ended("the room was closed"));
         this.#serve();
       },
       release: (weight) => {

@@ -139,11 +139,14 @@ export function concurrent<In, Out>(
         const wanting = itemWeight - held(item);
         while (inFlight >= limit && !failure) await change();
         const wait = failure || wanting === 0 ? undefined : room?.acquire(wanting);
-        if (wait) await wait;
-        if (failure) {
-          if (wait) room?.release(wanting);
-          throw failure.reason;
+        if (wait) {
+          await wait.catch((reason: unknown) => {
+            fail(reason);
+            throw reason;
+          });
+          if (failure) room?.release(wanting);
         }
+        if (failure) throw failure.reason;
         inFlight++;
         running++;
         run(item, itemWeight);

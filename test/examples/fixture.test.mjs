@@ -41,13 +41,12 @@ const sectors = {
   async close() {},
 };
 
-test("a recorded qemu-nbd is read, byte by byte", async () => {
-  const server = replay(fixture("servers/qemu-nbd"), { as: "server", chunkSize: 1 });
+test("a recorded nbd-server is read, byte by byte", async () => {
+  const server = replay(fixture("servers/nbd-server"), { as: "server", chunkSize: 1 });
   const disk = await nbdClient(server);
   const names = await sectorNames(disk);
   assert.equal(names.length, 17);
   assert.equal(names[16], "sector 16");
-  await disk.flush();
   await disk.close();
   await server.done;
 });
@@ -60,5 +59,5 @@ test("a recorded nbdcopy gets the same bytes from our disk", async () => {
 test("the first byte that differs is reported with its line", async () => {
   const other = nbdServer({ ...sectors, size: 512 });
   const replayed = replayLayer(other, fixture("clients/nbdcopy-read"), { as: "client" });
-  await assert.rejects(replayed, (error) => error instanceof ReplayError && error.line === 15);
+  await assert.rejects(replayed, (error) => error instanceof ReplayError && error.line === 22);
 });

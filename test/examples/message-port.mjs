@@ -34,9 +34,10 @@ function messagePortTransport(port) {
 
 /** Serves one client. This is nbdServer() taken apart, with a TransformStream that sees each request. */
 async function serve(transport, target) {
-  const { result: negotiated, rest } = await negotiate(transport, (dialogue) =>
-    serverHandshake(dialogue, target, "memory"),
+  const { result, rest } = await negotiate(transport, (dialogue) =>
+    serverHandshake(dialogue, [{ name: "memory", target }]),
   );
+  const { negotiated } = result;
   const watch = new TransformStream({
     transform(requests, controller) {
       for (const { type, offset, length } of requests) {
@@ -49,7 +50,7 @@ async function serve(transport, target) {
     .pipeThrough(requestParser(negotiated))
     .pipeThrough(watch)
     .pipeThrough(requestHandler(target, negotiated))
-    .pipeThrough(replyEncoder())
+    .pipeThrough(replyEncoder(negotiated))
     .pipeTo(rest.writable);
 }
 

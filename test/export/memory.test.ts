@@ -28,4 +28,14 @@ tests("read-only has neither write nor flush", () => {
   assert.is(target.flush, undefined);
 });
 
+tests("TRIM and WRITE_ZEROES clear the range", async () => {
+  const bytes = sequence(10);
+  const target = memoryExport(bytes);
+  await target.trim!(1, 2);
+  await target.writeZeroes!(5, 3);
+  const expected = sequence(10);
+  expected.fill(0, 1, 3).fill(0, 5, 8);
+  assert.equal(bytes, expected);
+});
+
 tests.run();

@@ -1,7 +1,9 @@
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import * as constants from "../../src/nbd/constants.ts";
 import { ProtocolError } from "../../src/nbd/error.ts";
+import * as messages from "../../src/nbd/messages.ts";
 import {
   ExportNameReply,
   Greeting,
@@ -42,6 +44,49 @@ tests("property: what is encoded is decoded again, message by message", () => {
   isIdentity(Request, fc.record({ flags: n16, type: n16, cookie: n64, offset: count, length: n32 }));
   isIdentity(SimpleReply, fc.record({ error: n32, cookie: n64 }));
 });
+
+/** Every struct of messages.ts. */
+const structs = Object.entries(
+  messages as unknown as Record<string, Struct<Record<string, number | bigint>>>,
+);
+
+/** The protocol's magics, of which a struct begins with one or none. */
+const magics = Object.values(constants).flatMap((value) => {
+  if (typeof value === "bigint") return hex(value.toString(16).padStart(16, "0"));
+  return typeof value === "number" ? hex(value.toString(16).padStart(8, "0")) : [];
+});
+
+/** What these bytes are with the magic that the struct wants in front. */
+function begun(message: Struct<object>, bytes: Uint8Array): Uint8Array {
+  for (const begin of [new Uint8Array(0), ...magics]) {
+    const attempt = bytes.slice(0, message.size);
+    if (begin.byteLength > message.size) continue;
+    attempt.set(begin);
+    try {
+      message.decode(attempt);
+      return attempt;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+  }
+  throw new Error("it begins with none of the magics");
+}
+
+for (const [name, message] of structs) {
+  tests(`property: ${name}: any bytes that are decoded are encoded again`, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: message.size, maxLength: message.size }), (bytes) => {
+        const wire = begun(message, bytes);
+        const value = message.decode(wire);
+        const again = message.encode(value);
+        assert.equal(message.decode(again), value);
+        // Beyond 2^53 a number of bytes is not exact.
+        const isExact = Object.values(value).every((field) => typeof field === "bigint" || field <= 2 ** 53);
+        if (isExact) assert.is(toHex(again), toHex(wire));
+      }),
+    );
+  });
+}
 
 tests("messages are laid out as the specification has them", () => {
   const wire = toHex(

@@ -168,4 +168,152 @@ tests("closing the export closes the handle", async () => {
   assert.is(handle.fd, -1);
 });
 
+/** 64 KiB blocks of a file: "h" a hole, "d" data. */
+async function sparseFile(name: string, blocks: string): Promise<string> {
+  const path = sandbox.path(name);
+  const handle = await open(path, "w");
+  await handle.truncate(blocks.length * BLOCK);
+  for (const [i, block] of [...blocks].entries()) {
+    if (block === "d") await handle.write(sequence(BLOCK, i), 0, BLOCK, i * BLOCK);
+  }
+  await handle.close();
+  return path;
+}
+const BLOCK = 1 << 16;
+const data = (length: number) => ({ length, hole: false, zero: false });
+const hole = (length: number) => ({ length, hole: true, zero: true });
+const isZero = (payload: Uint8Array) => payload.every((byte) => byte === 0);
+
+tests("the extents of a sparse file are where its data and its holes are", async () => {
+  const target = await openFileExport(await sparseFile("sparse", "hhddhdhh"));
+  const all = [hole(2 * BLOCK), data(2 * BLOCK), hole(BLOCK), data(BLOCK), hole(2 * BLOCK)];
+  assert.equal(await target.extents!(0, 8 * BLOCK), all);
+  assert.equal(await target.extents!(0, 1), [hole(1)]);
+  assert.equal(await target.extents!(2 * BLOCK + 5, BLOCK), [data(BLOCK)]);
+  assert.equal(await target.extents!(4 * BLOCK - 1, BLOCK + 3), [data(1), hole(BLOCK), data(2)]);
+  assert.equal(await target.extents!(7 * BLOCK, BLOCK), [hole(BLOCK)]);
+  await target.close();
+  const full = await openFileExport(await image("full"));
+  assert.equal(await full.extents!(10, 990), [data(990)]);
+  await full.close();
+});
+
+tests(
+  "what was a hole and is written is data; what was data may be called so until it is looked at again",
+  async () => {
+    const target = await openFileExport(await sparseFile("written", "dhd"), { writable: true });
+    const quick = { quick: true };
+    assert.equal(await target.extents!(0, 3 * BLOCK, quick), [data(BLOCK), hole(BLOCK), data(BLOCK)]);
+    await target.write!(BLOCK, sequence(BLOCK));
+    assert.equal(await target.extents!(0, 3 * BLOCK, quick), [data(3 * BLOCK)]);
+    await target.trim!(BLOCK, BLOCK);
+    assert.equal(await target.extents!(BLOCK, BLOCK, quick), [data(BLOCK)]);
+    assert.equal(await target.extents!(BLOCK, BLOCK), [hole(BLOCK)]);
+    await target.close();
+  },
+);
+
+tests("a file that has become shorter has no hole where it has ended", async () => {
+  const path = await sparseFile("shortened", "dhhh");
+  const target = await openFileExport(path);
+  await truncate(path, 2 * BLOCK);
+  assert.equal(await target.extents!(0, 4 * BLOCK), [data(BLOCK), hole(BLOCK), data(2 * BLOCK)]);
+  await truncate(path, BLOCK);
+  assert.equal(await target.extents!(2 * BLOCK, BLOCK), [data(BLOCK)]);
+  await target.close();
+});
+
+tests("1,024 extents or so at a time, and the rest when it is asked for", async () => {
+  const path = sandbox.path("many");
+  const handle = await open(path, "w");
+  const step = 8192;
+  await handle.truncate(1000 * step);
+  for (let i = 0; i < 1000; i++) await handle.write(sequence(4096), 0, 4096, i * step);
+  await handle.close();
+  const target = await openFileExport(path);
+  let at = 0;
+  let asked = 0;
+  while (at < target.size) {
+    const extents = await target.extents!(at, target.size - at);
+    for (const { length, hole } of extents) {
+      assert.is(hole, at % step !== 0);
+      at += length;
+    }
+    assert.ok(extents.length <= 1025);
+    asked++;
+  }
+  assert.ok(asked >= 2);
+  await target.close();
+});
+
+tests("TRIM makes a hole, and leaves the file as long as it was", async () => {
+  const path = await sparseFile("trim", "ddd");
+  const target = await openFileExport(path, { writable: true });
+  await target.trim!(BLOCK, BLOCK, { fua: true });
+  assert.equal(await target.extents!(0, 3 * BLOCK), [data(BLOCK), hole(BLOCK), data(BLOCK)]);
+  assert.ok(isZero(await bytesOf(await target.read(BLOCK, BLOCK))));
+  await target.trim!(2 * BLOCK, BLOCK);
+  await target.close();
+  assert.is((await readFile(path)).byteLength, 3 * BLOCK);
+});
+
+tests(
+  "WRITE_ZEROES makes a hole, or with noHole zeroes that stay allocated; its ends need no alignment",
+  async () => {
+    const path = await sparseFile("zeroes", "dddd");
+    const target = await openFileExport(path, { writable: true });
+    await target.writeZeroes!(10, 2 * BLOCK, { fua: true });
+    await target.writeZeroes!(3 * BLOCK, BLOCK, { noHole: true });
+    const expected = new Uint8Array(4 * BLOCK);
+    for (let i = 0; i < 4; i++) expected.set(sequence(BLOCK, i), i * BLOCK);
+    expected.fill(0, 10, 10 + 2 * BLOCK);
+    expected.fill(0, 3 * BLOCK);
+    assert.equal(await bytesOf(await target.read(0, 4 * BLOCK)), expected);
+    const handle = await open(path);
+    const { blocks } = await handle.stat();
+    await handle.close();
+    assert.ok(blocks * 512 < 4 * BLOCK && blocks * 512 >= 2 * BLOCK, `${blocks} sectors are allocated`);
+    await target.close();
+  },
+);
+
+tests("many at once are done one after the other, each with its own result", async () => {
+  const target = await openFileExport(await sparseFile("turns", "dddd"), { writable: true });
+  await Promise.all(Array.from({ length: 300 }, (_, i) => target.writeZeroes!(i * 100, 100)));
+  assert.ok(isZero(await bytesOf(await target.read(0, 30_000))));
+  await target.close();
+});
+
+tests(
+  "without what fallocate(2) is there for, neither TRIM nor WRITE_ZEROES is offered; what fails has its errno",
+  async () => {
+    const path = await image("closed");
+    const handle = await open(path, "r");
+    // A descriptor that can only be read: fallocate says EBADF.
+    const target = await fileExport(handle, { writable: true });
+    assert.is(await errnoOf(target.trim!(0, 1)), Errno.EIO);
+    assert.is(await errnoOf(target.writeZeroes!(0, 1)), Errno.EIO);
+    await target.close();
+    const device = await open("/dev/null", "r+");
+    assert.match((await failure(fileExport(device))).message, /neither a file nor a block device/);
+    await device.close();
+  },
+);
+
+tests(
+  "a flush that failed once fails for good: what the system could not write it has forgotten",
+  async () => {
+    const handle = await open(await image("lost"), "r+");
+    const target = await fileExport(handle, { writable: true });
+    const datasync = handle.datasync.bind(handle);
+    handle.datasync = () => Promise.reject(Object.assign(new Error("no space"), { code: "ENOSPC" }));
+    assert.is(await errnoOf(target.flush!()), Errno.ENOSPC);
+    handle.datasync = datasync;
+    const error = await failure(target.flush!());
+    assert.is(error.message, "what was written earlier could not be brought to the disk");
+    assert.is(await errnoOf(target.write!(0, hex("aa"), { fua: true })), Errno.EIO);
+    await target.close();
+  },
+);
+
 tests.run();

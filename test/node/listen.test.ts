@@ -246,6 +246,62 @@ tests(
   },
 );
 
+tests(
+  "one that does not choose the export in time is hung up on; one that has may be idle",
+  async ({ offer, path, image }) => {
+    await offer({ handshakeTime: 300 });
+    const idle = await RawClient.open(path);
+    const haggling: Record<string, Buffer[]> = {
+      "says nothing": [],
+      "stops after its flags": [greet],
+      "stops in an option": [greet, option(7, 100, Buffer.alloc(20))],
+      "asks, and does not choose": [greet, option(6, 6, Buffer.alloc(6)), option(3, 0)],
+    };
+    for (const [what, words] of Object.entries(haggling)) {
+      const client = new RawClient(path);
+      await client.take(18);
+      for (const word of words) client.socket.write(word);
+      await within(10_000, `the end of one that ${what}`, client.end());
+      client.close();
+    }
+    idle.read(1, 0, 1000);
+    assert.equal((await within(5000, "the read", idle.reply(1000))).data, image.subarray(0, 1000));
+    idle.close();
+  },
+);
+
+tests(
+  "for one that has gone little is begun any more, whatever it had asked for",
+  async ({ path, image }) => {
+    let reads = 0;
+    const waiting: (() => void)[] = [];
+    const target = {
+      ...memoryExport(image, { readOnly: true }),
+      async read(offset: number, length: number) {
+        reads++;
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return image.subarray(offset, offset + length);
+      },
+    };
+    listeners.push(await listen(target, { path }));
+    const descriptors = countDescriptors();
+    const client = await RawClient.open(path);
+    for (let i = 0; i < 1000; i++) client.read(i, 0, MIB);
+    await until("it has in flight what it may", () => reads === 4);
+    client.close();
+    // That it has gone, and has not only ended what it says, shows when a reply can't be sent.
+    await until("it has gone", () => {
+      waiting.shift()?.();
+      return countDescriptors() <= descriptors;
+    });
+    for (let turn = 0; turn < 100; turn++) {
+      for (const answer of waiting.splice(0)) answer();
+      await new Promise(setImmediate);
+    }
+    assert.ok(reads <= 16, `${reads} reads were begun`);
+  },
+);
+
 tests("100 connections leave no descriptor behind", async ({ offer, path, image }) => {
   await offer();
   await expectServed(path, image);

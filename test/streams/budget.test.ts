@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteBudget, type Room } from "../../src/streams/budget.ts";
-import { isPending, settled } from "../bytes.ts";
+import { Ended } from "../../src/streams/ended.ts";
+import { failure, isPending, settled } from "../bytes.ts";
 import { within } from "../harness.ts";
 
 const tests = suite("budget");
@@ -34,6 +35,29 @@ tests("a share that holds nothing is served up to its limit, whatever the others
   assert.is(budget.used, 110);
 });
 
+tests(
+  "many that hold nothing are served from the reserve, and beyond it what is assured to each",
+  async () => {
+    const budget = new ByteBudget(100, { reserve: 50, assured: 3 });
+    budget.share(100).acquire(100);
+    const others = Array.from({ length: 8 }, () => budget.share(10));
+    const waits = others.map((share) => share.acquire(10));
+    assert.equal(
+      waits.map((wait) => wait === undefined),
+      [true, true, true, true, true, false, false, false],
+    );
+    assert.is(budget.used, 150);
+    const late = Array.from({ length: 100 }, () => budget.share(10));
+    for (const share of late) assert.is(share.acquire(3), undefined);
+    const second = failure(late[0]!.acquire(1)!);
+    assert.is(budget.used, 150 + 100 * 3);
+    for (const share of late) share.close();
+    assert.instance(await within(1000, "its end", second), Ended);
+    others[0]!.release(10);
+    await within(1000, "the next one's turn", waits[5]!);
+  },
+);
+
 tests("more than the limit waits until the total allows it, or nobody holds anything", async () => {
   const budget = new ByteBudget(100);
   const other = budget.share(100);
@@ -49,21 +73,21 @@ tests("more than the limit waits until the total allows it, or nobody holds anyt
 });
 
 tests(
-  "a share that was closed has given back what it held, and lets those in who waited for it",
+  "a share that was closed has given back what it held; who waits for it has come too late, others are let in",
   async () => {
     const budget = new ByteBudget(100);
     const room = budget.share(100);
     room.acquire(100);
-    const own = room.acquire(10)!;
+    const own = failure(room.acquire(10)!);
     const large = budget.share(50).acquire(60)!;
     assert.ok(await isPending(large));
     room.close();
     room.close();
-    await within(1000, "the waiter of the share", own);
+    assert.instance(await within(1000, "the waiter of the share", own), Ended);
     await within(1000, "the other share", large);
     assert.is(budget.used, 60);
     room.release(100);
-    assert.is(room.acquire(1000), undefined);
+    assert.instance(await failure(room.acquire(1)!), Ended);
     assert.is(budget.used, 60);
   },
 );

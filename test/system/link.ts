@@ -6,6 +6,9 @@ import type { Duplex } from "../../src/streams/duplex.ts";
 import type { Payload } from "../../src/streams/payload.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 
+/** Milliseconds that programs are given to start, on a machine that is busy or emulated. */
+const START_TIME = 120_000;
+
 /** One configuration, as config.json has it. */
 export type Entry = Record<string, unknown>;
 
@@ -25,15 +28,15 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens. */
-export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<Running & { url: string }> {
-  const gateway = sandbox.start(program("nbd-gateway"), [
-    "--config",
-    writeConfig(sandbox, keys),
-    "--port",
-    "0",
-  ]);
-  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"));
+/** nbd-gateway, which prints its URL once it listens; `env` adds to its environment. */
+export async function startGateway(
+  sandbox: Sandbox,
+  keys: Entry = {},
+  env: Record<string, string> = {},
+): Promise<Running & { url: string }> {
+  const args = ["--config", writeConfig(sandbox, keys), "--port", "0"];
+  const gateway = sandbox.start(program("nbd-gateway"), args, { env });
+  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
 }
 
@@ -41,9 +44,13 @@ export async function startGateway(sandbox: Sandbox, keys: Entry = {}): Promise<
 export async function throughGateway(
   sandbox: Sandbox,
   file: string,
-  { writable = false, keys = {} }: { writable?: boolean; keys?: Entry } = {},
+  {
+    writable = false,
+    keys = {},
+    env = {},
+  }: { writable?: boolean; keys?: Entry; env?: Record<string, string> } = {},
 ): Promise<Attached & { gateway: Running; server: Running; where: string }> {
-  const gateway = await startGateway(sandbox, keys);
+  const gateway = await startGateway(sandbox, keys, env);
   const server = sandbox.start(program("nbd-serve"), [
     ...(writable ? ["--writable"] : []),
     file,
@@ -56,10 +63,14 @@ export async function throughGateway(
 /** Waits for the line that says where an export is attached, and returns the address in it. */
 export async function attached(proxy: Running): Promise<string> {
   const line = / bytes, (?:writable|read-only), on (\S+)/;
-  await until("the export is attached", () => {
-    if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
-    return line.test(proxy.stderr);
-  });
+  await until(
+    "the export is attached",
+    () => {
+      if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
+      return line.test(proxy.stderr);
+    },
+    START_TIME,
+  );
   return line.exec(proxy.stderr)![1]!;
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { version } from "../../package.json";
 import { needing, program, Sandbox, suite, within } from "../harness.ts";
@@ -37,8 +37,28 @@ const files: [string | object, string][] = [
     ': configuration "a" has both "nbd-device" and "listen"; it needs one',
   ],
   [
-    { configurations: { a: { "nbd-device": "/dev/nbd0" } } },
-    ': configuration "a": "nbd-device" is not supported yet; use "listen" and attach with nbd-client or nbdfuse',
+    { configurations: { a: { "nbd-device": "/dev/null" } } },
+    ': configuration "a": "nbd-device": /dev/null is no block device',
+  ],
+  [
+    { configurations: { a: { "nbd-device": "config.json" } } },
+    ': configuration "a": "nbd-device": config.json is no block device',
+  ],
+  ...[513, "512", 0].map((value): [object, string] => [
+    { configurations: { a: { "nbd-device": "/dev/nbd0", "block-size": value } } },
+    `: configuration "a": "block-size" must be 512, 1024, 2048 or 4096, not ${JSON.stringify(value)}`,
+  ]),
+  ...[-1, 1.5, "1"].map((value): [object, string] => [
+    { "read-ahead-kb": value, configurations: { a: { "nbd-device": "/dev/nbd0" } } },
+    `: "read-ahead-kb" must be a whole number of KiB from 0 to 1048576, not ${JSON.stringify(value)}`,
+  ]),
+  [
+    { configurations: { a: { "nbd-device": "/dev/nbd0", "max-request-kb": 32769 } } },
+    ': configuration "a": "max-request-kb" must be a whole number of KiB from 4 to 32768, not 32769',
+  ],
+  [
+    { configurations: { a: { "nbd-device": "/dev/nbd0", connections: 0 } } },
+    ': configuration "a": "connections" must be a whole number of sockets from 1 to 16, not 0',
   ],
   [{ configurations: { a: { "nbd-device": 0 } } }, ': configuration "a": "nbd-device" must be a path, not 0'],
   [
@@ -118,6 +138,26 @@ tests(
     );
   },
 );
+
+tests("a device that is not there: modprobe is tried, and what it said is passed on", async ({ sandbox }) => {
+  const configurations = { a: { "nbd-device": sandbox.path("nbd7") } };
+  writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations }));
+  const here = `nbd-proxy: config.json: configuration "a": "nbd-device": there is no ${sandbox.path("nbd7")}, `;
+  for (const [script, line] of [
+    [
+      "echo 'modprobe: FATAL: there is none' >&2; exit 1",
+      "and loading the module nbd failed: modprobe: FATAL: there is none",
+    ],
+    ["exit 0", "although the module nbd is loaded; nbds_max says how many devices it has"],
+  ]) {
+    writeFileSync(sandbox.path("modprobe"), `#!/bin/sh\necho "$@" >> calls\n${script}\n`, { mode: 0o755 });
+    const env = { PATH: `${sandbox.folder}:${process.env.PATH}` };
+    const running = sandbox.start(program("nbd-proxy"), ["--config", "config.json"], { env });
+    assert.is(await within(20_000, "nbd-proxy", running.exit), 1);
+    assert.is(running.stderr, `${here}${line}\n`);
+  }
+  assert.is(readFileSync(sandbox.path("calls"), "utf8"), "nbd\nnbd\n");
+});
 
 /** Arguments beside a config.json that is right, and the line that they give. */
 const argumentLists: [string[], string][] = [

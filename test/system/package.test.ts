@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -58,6 +58,22 @@ tests("nbd-proxy finds what it needs in node_modules", async () => {
     "--metadata",
   ]);
   assert.equal(Object.keys(JSON.parse(output)), ["0", "local"]);
+});
+
+tests("without koffi, which not every platform has, only the kernel device is absent", async () => {
+  const koffi = join(project, "node_modules/koffi");
+  renameSync(koffi, `${koffi}-away`);
+  try {
+    const config = join(packed, "config.json");
+    const bin = join(project, "node_modules/.bin/nbd-proxy");
+    await sandbox.run(bin, ["--config", config, "--metadata"]);
+    const running = sandbox.start(bin, ["--config", config, "0"]);
+    assert.is(await running.exit, 1);
+    const reason = `the package koffi, for system calls, does not load on ${process.platform} ${process.arch}; see npm install`;
+    assert.is(running.stderr, `nbd-proxy: ${config}: configuration "0": "nbd-device": ${reason}\n`);
+  } finally {
+    renameSync(`${koffi}-away`, koffi);
+  }
 });
 
 tests("example: an export over a MessagePort, with a stream of one's own between two layers", async () => {

@@ -55,11 +55,11 @@ tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => 
     text,
     /^# An NBD session, recorded by nbd-proxy as the client \(C\) of a server \(S\)\n\n# greeting/,
   );
-  assert.match(text, /# GO "" wants NAME, BLOCK_SIZE\n/);
-  assert.match(text, /# reply to READ, cookie 0x0: 1000 bytes\n/);
+  assert.match(text, /# GO "" wants NAME, DESCRIPTION, BLOCK_SIZE\n/);
+  assert.match(text, /# last chunk to READ, cookie 0x0: OFFSET_DATA, 1000 bytes at 510\n/);
   assert.match(text, /# DISC, cookie 0x0\n/);
   const target = memoryExport(fixtureImage(), { readOnly: true });
-  await replayLayer(nbdServer(target, { name: "disk.img" }), parseConversation(text), {
+  await replayLayer(nbdServer(target, { name: "disk.img", isSingle: true }), parseConversation(text), {
     as: "client",
     chunkSize: 5,
   });

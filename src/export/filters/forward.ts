@@ -8,6 +8,12 @@ export function forward(next: Export): Export {
     ...(blockSize && { blockSize }),
     read: (offset, length, options) => next.read(offset, length, options),
     ...(next.write && { write: (offset, data, options) => next.write!(offset, data, options) }),
+    ...(next.trim && { trim: (offset, length, options) => next.trim!(offset, length, options) }),
+    ...(next.writeZeroes && {
+      writeZeroes: (offset, length, options) => next.writeZeroes!(offset, length, options),
+    }),
+    ...(next.cache && { cache: (offset, length, options) => next.cache!(offset, length, options) }),
+    ...(next.extents && { extents: (offset, length, options) => next.extents!(offset, length, options) }),
     ...(next.flush && { flush: () => next.flush!() }),
     close: () => next.close(),
   };

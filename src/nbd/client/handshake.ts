@@ -4,11 +4,16 @@ import { ProtocolError, RefusedError } from "../error.ts";
 import { ClientFlags, Greeting } from "../messages.ts";
 import { sendAbort } from "../option/abort.ts";
 import { chooseExportName } from "../option/export-name.ts";
+import { askForExtendedHeaders } from "../option/extended-headers.ts";
 import { chooseGo, type ExportInformation } from "../option/go.ts";
+import { selectAllocation } from "../option/meta-context.ts";
+import { askForStructuredReplies } from "../option/structured-reply.ts";
+import type { Negotiated } from "../transmission.ts";
 
 /**
- * The client's side of the handshake (proto.md, "Newstyle negotiation"): asks with NBD_OPT_GO, and with
- * NBD_OPT_EXPORT_NAME where the server knows no other option.
+ * The client's side of the handshake (proto.md, "Newstyle negotiation"). It asks for the best there is, and step by
+ * step for less: extended headers, structured replies, simple ones; with either of the first two, for `base:allocation`;
+ * then for the export with NBD_OPT_GO, and with NBD_OPT_EXPORT_NAME where the server knows no other option.
  *
  * @param name the export to ask for; "" is the server's default one
  * @throws RefusedError when the server refuses the export
@@ -25,16 +30,34 @@ export async function clientHandshake(dialogue: Dialogue, name: string): Promise
   const flags = greeting.flags & (HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES);
   await dialogue.write(ClientFlags.encode({ flags }));
 
+  const noZeroes = (flags & HandshakeFlag.NO_ZEROES) !== 0;
   const information =
-    (flags & HandshakeFlag.FIXED_NEWSTYLE ? await askOrAbort(dialogue, name) : undefined) ??
-    (await chooseExportName(dialogue, name, (flags & HandshakeFlag.NO_ZEROES) !== 0));
+    flags & HandshakeFlag.FIXED_NEWSTYLE
+      ? await haggle(dialogue, name, noZeroes)
+      : { ...(await chooseExportName(dialogue, name, noZeroes)), exportNameOnly: true };
   if (!Number.isSafeInteger(information.size)) {
     throw new ProtocolError("the server announced an export of more than 2^53 bytes");
   }
   return information;
 }
 
-async function askOrAbort(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
+async function haggle(dialogue: Dialogue, name: string, noZeroes: boolean): Promise<ExportInformation> {
+  // A refusal is no failure here. What a server refuses for good it will say to GO.
+  let headers: Negotiated["headers"];
+  if (await askForExtendedHeaders(dialogue)) headers = "extended";
+  else if (await askForStructuredReplies(dialogue)) headers = "structured";
+  const allocation = headers && (await selectAllocation(dialogue, name));
+  const settled = { ...(headers && { headers }), ...(allocation !== undefined && { allocation }) };
+
+  const told = await goOrAbort(dialogue, name);
+  if (told) return { ...told, ...settled };
+  if (headers === "extended")
+    throw new ProtocolError("the server has extended headers, but does not know GO");
+  const accepted = await chooseExportName(dialogue, name, noZeroes);
+  return headers ? { ...accepted, ...settled } : { ...accepted, exportNameOnly: true };
+}
+
+async function goOrAbort(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
   try {
     return await chooseGo(dialogue, name);
   } catch (error) {

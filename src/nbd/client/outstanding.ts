@@ -1,13 +1,17 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
-import type { NbdReply, NbdRequest } from "../transmission.ts";
+import { oneLine } from "../one-line.ts";
+import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 
-interface Entry extends Pick<NbdRequest, "type" | "offset" | "length"> {
-  /** Taken away when the request is settled, and with it the data of the READ: see `settle`. */
-  answer: Deferred<Payload | undefined> | undefined;
+/** Characters of a server's own words about an error that are passed on. */
+const MAX_WORDS = 200;
+
+/** Both are taken away when the request is settled, and with them the data: see `settle`. */
+interface Entry {
+  request: NbdRequest | undefined;
+  answer: Deferred<ReplyContent> | undefined;
 }
 
 export interface OutstandingOptions {
@@ -45,45 +49,47 @@ export class Outstanding {
     await this.#idle.promise;
   }
 
-  /** Takes note of a request that is about to be sent. The promise gives the data of a READ. */
-  add({ cookie, type, offset, length }: NbdRequest): Promise<Payload | undefined> {
+  /** Takes note of a request that is about to be sent. The promise gives what the reply carries. */
+  add(request: NbdRequest): Promise<ReplyContent> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
-    const answer = deferred<Payload | undefined>();
-    this.#entries.set(cookie, { type, offset, length, answer });
+    const answer = deferred<ReplyContent>();
+    this.#entries.set(request.cookie, { request, answer });
     this.#watch();
     return answer.promise;
   }
 
-  /** The length of data that a reply with this cookie carries, as `replyParser` wants it. */
-  readonly lengthOf = (cookie: bigint): number | undefined => {
-    const request = this.#entries.get(cookie);
-    if (!request) return undefined;
-    return request.type === Command.READ ? request.length : 0;
-  };
+  /** The request with a cookie, as `replyParser` wants it. */
+  readonly requestOf = (cookie: bigint): NbdRequest | undefined => this.#entries.get(cookie)?.request;
 
   /**
    * Settles the request that a reply answers.
    * @throws ProtocolError when none does, as with a reply that comes twice
    */
-  settle({ cookie, error, payload }: NbdReply): void {
+  settle(reply: NbdReply): void {
+    const { cookie, error, message, errorOffset } = reply;
     const entry = this.#entries.get(cookie);
     if (!entry) throw new ProtocolError(`the server answered twice, cookie 0x${cookie.toString(16)}`);
     if (this.#entries.keys().next().value === cookie) this.#oldestSince = performance.now();
     this.#entries.delete(cookie);
     if (this.#entries.size === 0) this.#rest();
-    const { type, offset, length } = entry;
+    const { type, offset, length } = entry.request!;
     const answer = entry.answer!;
     // A Map grows and shrinks by copies of its table. V8 lets a former table that became old keep all that it refers to
     // until its next full collection: with the answers it was 40 MB of payload that nobody wanted any more.
+    entry.request = undefined;
     entry.answer = undefined;
     if (error === 0) {
-      answer.resolve(payload);
+      answer.resolve(reply);
       return;
     }
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
-    answer.reject(new ExportError(errno, `the server answered ${errnoName(error)} to ${what}`));
+    const words = message ? `, "${oneLine(message).slice(0, MAX_WORDS)}"` : "";
+    const where = errorOffset === undefined ? {} : { offset: errorOffset };
+    answer.reject(
+      new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where),
+    );
   }
 
   /** Fails every request with EIO; nothing is outstanding afterwards. */
@@ -108,7 +114,7 @@ export class Outstanding {
     const left = Math.max(0, this.#oldestSince + timeout - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      const oldest = this.#entries.values().next().value;
+      const oldest = this.#entries.values().next().value?.request;
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
       const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;

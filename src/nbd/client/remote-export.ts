@@ -1,5 +1,14 @@
 import { Errno, ExportError } from "../../export/error.ts";
-import type { BlockSize, Export, ReadOptions, WriteOptions } from "../../export/export.ts";
+import type {
+  BlockSize,
+  Export,
+  Extent,
+  ExtentsOptions,
+  RangeOptions,
+  ReadOptions,
+  WriteOptions,
+  WriteZeroesOptions,
+} from "../../export/export.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
@@ -9,7 +18,7 @@ import { WritableStream } from "../../streams/runtime.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constants.ts";
 import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
-import type { NbdReply, NbdRequest } from "../transmission.ts";
+import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 import { Outstanding } from "./outstanding.ts";
 import { replyParser } from "./reply-parser.ts";
 import { requestEncoder } from "./request-encoder.ts";
@@ -25,6 +34,12 @@ const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 22 };
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
 const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19 };
 
+/**
+ * The longest TRIM, WRITE_ZEROES, CACHE and BLOCK_STATUS where a request's length has 32 bits: what fits, in multiples of
+ * the largest minimum block size. With extended headers there is no limit.
+ */
+const MAX_EFFECT = 0x1_0000_0000 - 0x1_0000;
+
 /** How many pieces of one long request are asked for at a time, so that others get their turn between them. */
 const PIECES = 8;
 
@@ -39,8 +54,15 @@ export class RemoteExport implements Export {
   readonly size: number;
   /** The server's own name for the export, where it told. */
   readonly name: string | undefined;
+  /** The server's words for people about the export, where it had some. */
+  readonly description: string | undefined;
   readonly write?: NonNullable<Export["write"]>;
   readonly flush?: NonNullable<Export["flush"]>;
+  readonly trim?: NonNullable<Export["trim"]>;
+  readonly writeZeroes?: NonNullable<Export["writeZeroes"]>;
+  readonly cache?: NonNullable<Export["cache"]>;
+  readonly extents?: NonNullable<Export["extents"]>;
+  /** What the server asks for, but for what is done here: long requests are split, and unaligned reads padded. */
   readonly blockSize?: BlockSize;
   /**
    * Resolves when the link has ended in order: between two replies with nothing outstanding, or by `close()`.
@@ -54,7 +76,11 @@ export class RemoteExport implements Export {
   readonly #requests: WritableStreamDefaultWriter<NbdRequest[]>;
   readonly #end = deferred();
   readonly #flags: number;
+  /** The longest READ and WRITE, and the longest request without payload, in bytes. */
   readonly #longest: number;
+  readonly #longestEffect: number;
+  /** What the server's minimum block size is. */
+  readonly #minimum: number;
   #batch: NbdRequest[] = [];
   #cookie = 0n;
   #over: { cause: unknown } | undefined;
@@ -70,9 +96,10 @@ export class RemoteExport implements Export {
     transport: Transport,
     timeout: number,
   ) {
-    const { size, flags, name, blockSize, exportNameOnly } = information;
+    const { size, flags, name, description, blockSize, exportNameOnly, headers, allocation } = information;
     this.size = size;
     this.name = name;
+    this.description = description;
     this.closed = this.#end.promise;
     this.#flags = flags;
     this.#transport = transport;
@@ -81,20 +108,31 @@ export class RemoteExport implements Export {
     this.#room = new ByteBudget(window.outstanding).share(window.outstanding);
     const minimum = blockSize?.minimum ?? 1;
     const longest = Math.min(window.request, blockSize?.maximum ?? MAX_PAYLOAD);
+    this.#minimum = minimum;
     this.#longest = Math.max(minimum, longest - (longest % minimum));
-    // Longer requests are split here, so the server's own maximum is nobody else's concern.
-    if (blockSize) this.blockSize = { ...blockSize, maximum: MAX_PAYLOAD };
+    this.#longestEffect = headers === "extended" ? Number.POSITIVE_INFINITY : MAX_EFFECT;
 
-    if (!(flags & TransmissionFlag.READ_ONLY)) this.write = this.#write;
+    const isWritable = !(flags & TransmissionFlag.READ_ONLY);
+    if (blockSize) {
+      // A write is not padded: that would be a read and a write, between which others may write to the same block.
+      this.blockSize = { ...blockSize, minimum: isWritable ? minimum : 1, maximum: MAX_PAYLOAD };
+    }
+    if (isWritable) {
+      this.write = this.#write;
+      if (flags & TransmissionFlag.SEND_TRIM) this.trim = this.#trim;
+      if (flags & TransmissionFlag.SEND_WRITE_ZEROES) this.writeZeroes = this.#writeZeroes;
+    }
     if (flags & TransmissionFlag.SEND_FLUSH) this.flush = this.#flush;
+    if (flags & TransmissionFlag.SEND_CACHE) this.cache = this.#cache;
+    if (allocation !== undefined) this.extents = this.#extents;
 
     this.#outstanding = new Outstanding({ timeout, onTimeout: (error) => this.#fail(error) });
-    const encoder = requestEncoder();
+    const encoder = requestEncoder(information);
     this.#requests = encoder.writable.getWriter();
     this.#requests.closed.catch(() => {});
     encoder.readable.pipeTo(rest.writable).catch((error) => this.#failToSend(error));
     rest.readable
-      .pipeThrough(replyParser(this.#outstanding.lengthOf))
+      .pipeThrough(replyParser(this.#outstanding.requestOf, information))
       .pipeTo(new WritableStream<NbdReply[]>({ write: (replies) => this.#settle(replies) }))
       .then(
         () => this.#ended(),
@@ -108,30 +146,102 @@ export class RemoteExport implements Export {
     return unlessAborted(this.#read(offset, length, signal), signal);
   }
 
+  /** Reads what is asked for, and what the minimum block size makes of it. */
   async #read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
-    if (length <= this.#longest) return (await this.#send(Command.READ, 0, offset, length, { signal }))!;
+    const aligned = this.#aligned(offset, length);
+    if (aligned.length !== length) {
+      const padded = await bytesOf(await this.#read(aligned.offset, aligned.length, signal));
+      return padded.subarray(offset - aligned.offset, offset - aligned.offset + length);
+    }
+    if (length <= this.#longest) return this.#readPiece(offset, length, signal);
     const result = new Uint8Array(length);
-    await this.#inPieces(length, async (from, to) => {
-      const piece = await this.#send(Command.READ, 0, offset + from, to - from, { signal });
-      result.set(await bytesOf(piece!), from);
+    await this.#inPieces(length, this.#longest, async (from, to) => {
+      result.set(await bytesOf(await this.#readPiece(offset + from, to - from, signal)), from);
     });
     return result;
   }
 
+  async #readPiece(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
+    return (await this.#send(Command.READ, 0, offset, length, { signal })).payload!;
+  }
+
+  /** The smallest range of whole blocks around another, as far as the export goes. What lies beyond it is left to the server. */
+  #aligned(offset: number, length: number): { offset: number; length: number } {
+    const minimum = this.#minimum;
+    const from = offset - (offset % minimum);
+    const asked = offset + length;
+    const end = asked > this.size ? asked : Math.min(Math.ceil(asked / minimum) * minimum, this.size);
+    return { offset: from, length: end - from };
+  }
+
   async #write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}): Promise<void> {
-    const remoteFua = fua && (this.#flags & TransmissionFlag.SEND_FUA) !== 0;
-    await this.#inPieces(data.byteLength, async (from, to) => {
-      const payload = data.subarray(from, to);
-      await this.#send(Command.WRITE, remoteFua ? CommandFlag.FUA : 0, offset + from, to - from, {
-        signal,
-        payload,
-      });
-    });
-    if (fua && !remoteFua) await this.flush?.();
+    await this.#durably(fua, (flags) =>
+      this.#inPieces(data.byteLength, this.#longest, async (from, to) => {
+        const payload = data.subarray(from, to);
+        await this.#send(Command.WRITE, flags, offset + from, to - from, { signal, payload });
+      }),
+    );
   }
 
   async #flush(): Promise<void> {
     await this.#send(Command.FLUSH, 0, 0, 0);
+  }
+
+  async #trim(offset: number, length: number, { fua = false, signal }: RangeOptions = {}): Promise<void> {
+    await this.#durably(fua, (flags) => this.#effect(Command.TRIM, flags, offset, length, signal));
+  }
+
+  async #writeZeroes(
+    offset: number,
+    length: number,
+    { fua = false, noHole = false, fast = false, signal }: WriteZeroesOptions = {},
+  ): Promise<void> {
+    if (fast && !(this.#flags & TransmissionFlag.SEND_FAST_ZERO)) {
+      throw new ExportError(Errno.ENOTSUP, "the server does not say whether writing zeroes is fast");
+    }
+    const how = (noHole ? CommandFlag.NO_HOLE : 0) | (fast ? CommandFlag.FAST_ZERO : 0);
+    await this.#durably(fua, (flags) =>
+      this.#effect(Command.WRITE_ZEROES, flags | how, offset, length, signal),
+    );
+  }
+
+  async #cache(offset: number, length: number, { signal }: RangeOptions = {}): Promise<void> {
+    const aligned = this.#aligned(offset, length);
+    await this.#effect(Command.CACHE, 0, aligned.offset, aligned.length, signal);
+  }
+
+  async #extents(
+    offset: number,
+    length: number,
+    { quick = false, signal }: ExtentsOptions = {},
+  ): Promise<Extent[]> {
+    const unknown = [{ length, hole: false, zero: false }];
+    if (quick) return unknown;
+    const aligned = this.#aligned(offset, length);
+    const asked = Math.min(aligned.length, this.#longestEffect);
+    const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });
+    const known = within(extents!, offset - aligned.offset, length);
+    return known.length > 0 ? known : unknown;
+  }
+
+  /** Does something with FUA; where the server has none, a flush comes after it. */
+  async #durably(fua: boolean, work: (flags: number) => Promise<void>): Promise<void> {
+    const hasFua = (this.#flags & TransmissionFlag.SEND_FUA) !== 0;
+    await work(fua && hasFua ? CommandFlag.FUA : 0);
+    if (fua && !hasFua) await this.flush?.();
+  }
+
+  /** Sends a command whose length is no payload's. */
+  #effect(
+    type: number,
+    flags: number,
+    offset: number,
+    length: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    return this.#inPieces(length, this.#longestEffect, async (from, to) => {
+      await this.#send(type, flags, offset + from, to - from, { signal });
+    });
   }
 
   /** Ends the link in order: waits for what is outstanding, sends NBD_CMD_DISC, waits for the server's end. */
@@ -149,14 +259,18 @@ export class RemoteExport implements Export {
   }
 
   /** Cuts a range in pieces that the server takes, and asks for some of them at a time. */
-  async #inPieces(length: number, each: (from: number, to: number) => Promise<void>): Promise<void> {
+  async #inPieces(
+    length: number,
+    longest: number,
+    each: (from: number, to: number) => Promise<void>,
+  ): Promise<void> {
     let next = 0;
     let hasFailed = false;
     const oneAfterAnother = async () => {
       while (next < length && !hasFailed) {
         const from = next;
-        next += this.#longest;
-        await each(from, Math.min(next, length)).catch((error) => {
+        next = Math.min(next + longest, length);
+        await each(from, next).catch((error) => {
           hasFailed = true;
           throw error;
         });
@@ -173,8 +287,9 @@ export class RemoteExport implements Export {
     offset: number,
     length: number,
     { signal, payload }: { signal?: AbortSignal | undefined; payload?: Uint8Array } = {},
-  ): Promise<Payload | undefined> {
-    const weight = Math.max(length, REQUEST_WEIGHT);
+  ): Promise<ReplyContent> {
+    const carries = type === Command.READ || type === Command.WRITE;
+    const weight = carries ? Math.max(length, REQUEST_WEIGHT) : REQUEST_WEIGHT;
     signal?.throwIfAborted();
     await this.#room.acquire(weight);
     try {
@@ -232,6 +347,19 @@ export class RemoteExport implements Export {
     this.#end.reject(cause);
     this.#transport.close(cause);
   }
+}
+
+/** The part of the extents that begins `skip` bytes into them, `length` bytes at most. */
+function within(extents: readonly Extent[], skip: number, length: number): Extent[] {
+  const result: Extent[] = [];
+  let at = -skip;
+  for (const extent of extents) {
+    const from = Math.max(at, 0);
+    at += extent.length;
+    const to = Math.min(at, length);
+    if (to > from) result.push({ ...extent, length: to - from });
+  }
+  return result;
 }
 
 /** A promise that a signal gives up: its result is dropped when it comes. NBD can't take a request back. */

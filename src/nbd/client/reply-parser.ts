@@ -1,32 +1,112 @@
 import type { Layer } from "../../streams/duplex.ts";
 import { type Parser, parse } from "../../streams/parse.ts";
+import { Command, NBD_SIMPLE_REPLY_MAGIC, NBD_STRUCTURED_REPLY_MAGIC } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
-import { SimpleReply } from "../messages.ts";
-import type { NbdReply } from "../transmission.ts";
+import { ExtendedReply, SimpleReply, StructuredReply } from "../messages.ts";
+import type { NbdReply, NbdRequest, Negotiated } from "../transmission.ts";
+import { chunkIntoReply, PartialReply } from "./reply-chunks.ts";
 
-/**
- * Tells how many bytes of data a successful reply with this cookie carries: the length of the READ that it
- * answers, 0 for other requests, undefined when no such request is outstanding. A simple reply does not say.
- */
-export type ReplyLength = (cookie: bigint) => number | undefined;
+/** Gives the outstanding request with this cookie: what a reply may carry depends on what was asked. */
+export type RequestOf = (cookie: bigint) => NbdRequest | undefined;
+
+/** What a parser of replies is told of what was negotiated. */
+export type ReplyOptions = Pick<Negotiated, "headers" | "allocation">;
 
 /**
  * Parses one simple reply (proto.md, "Simple reply message").
  * @throws ProtocolError at a wrong magic, and at a cookie that no outstanding request has
  */
-export function* reply(lengthOf: ReplyLength): Parser<NbdReply> {
+export function* simpleReply(requestOf: RequestOf): Parser<NbdReply> {
   const { cookie, error } = SimpleReply.decode(yield SimpleReply.size);
-  const length = lengthOf(cookie);
-  if (length === undefined) {
-    throw new ProtocolError(
-      `the server answered a request that is not outstanding, cookie 0x${cookie.toString(16)}`,
-    );
-  }
-  if (error !== 0 || length === 0) return { cookie, error };
+  const { type, length } = outstanding(cookie, requestOf);
+  if (error !== 0 || type !== Command.READ || length === 0) return { cookie, error };
   return { cookie, error, payload: yield length };
 }
 
+/**
+ * Makes parsers of replies. A structured or extended reply may come in several chunks, with those of others between them; a
+ * parser goes on until one reply is complete.
+ *
+ * They throw ProtocolError at whatever the specification does not allow: a wrong magic, a cookie that no outstanding request
+ * has, a chunk whose length or place does not fit the request, data that is missing or there twice.
+ */
+export function replyParsers(
+  requestOf: RequestOf,
+  { headers, allocation }: ReplyOptions = {},
+): () => Parser<NbdReply> {
+  if (!headers) return () => simpleReply(requestOf);
+  const partial = new Map<bigint, PartialReply>();
+
+  /** Takes one chunk; gives the reply when it was the last one. */
+  function* chunk(header: StructuredReply | ExtendedReply): Parser<NbdReply | undefined> {
+    const { cookie } = header;
+    const request = outstanding(cookie, requestOf);
+    if ("offset" in header && header.offset !== BigInt(request.offset)) {
+      throw new ProtocolError(`the server answered another offset than ${request.offset}, which was asked`);
+    }
+    const reply = partial.get(cookie) ?? new PartialReply(request, allocation);
+    const isLast = yield* chunkIntoReply(header, reply, headers === "extended");
+    if (!isLast) {
+      partial.set(cookie, reply);
+      return undefined;
+    }
+    partial.delete(cookie);
+    return reply.complete();
+  }
+
+  function* structured(): Parser<NbdReply> {
+    for (;;) {
+      // A simple reply is shorter by four bytes; whatever comes, that many will.
+      const start = yield SimpleReply.size;
+      const magic = new DataView(start.buffer, start.byteOffset).getUint32(0);
+      if (magic === NBD_SIMPLE_REPLY_MAGIC) return simpleAmongStructured(start, requestOf, partial);
+      const bytes = new Uint8Array(StructuredReply.size);
+      bytes.set(start);
+      // A wrong magic is not waited on for more.
+      if (magic === NBD_STRUCTURED_REPLY_MAGIC)
+        bytes.set(yield bytes.byteLength - start.byteLength, start.byteLength);
+      const reply = yield* chunk(StructuredReply.decode(bytes));
+      if (reply) return reply;
+    }
+  }
+
+  function* extended(): Parser<NbdReply> {
+    for (;;) {
+      const reply = yield* chunk(ExtendedReply.decode(yield ExtendedReply.size));
+      if (reply) return reply;
+    }
+  }
+
+  return headers === "extended" ? extended : structured;
+}
+
+/** A simple reply where structured ones were negotiated: it must carry no data, and have no chunks before it. */
+function simpleAmongStructured(
+  bytes: Uint8Array,
+  requestOf: RequestOf,
+  partial: ReadonlyMap<bigint, PartialReply>,
+): NbdReply {
+  const { cookie, error } = SimpleReply.decode(bytes);
+  const { type } = outstanding(cookie, requestOf);
+  const needsChunks = type === Command.READ || type === Command.BLOCK_STATUS;
+  if (partial.has(cookie) || (error === 0 && needsChunks)) {
+    throw new ProtocolError("the server sent a simple reply where a structured one is needed");
+  }
+  return { cookie, error };
+}
+
+function outstanding(cookie: bigint, requestOf: RequestOf): NbdRequest {
+  const request = requestOf(cookie);
+  if (request) return request;
+  throw new ProtocolError(
+    `the server answered a request that is not outstanding, cookie 0x${cookie.toString(16)}`,
+  );
+}
+
 /** The layer from bytes to replies. */
-export function replyParser(lengthOf: ReplyLength): Layer<Uint8Array, NbdReply[]> {
-  return parse(() => reply(lengthOf), { name: "reply" });
+export function replyParser(
+  requestOf: RequestOf,
+  negotiated: ReplyOptions = {},
+): Layer<Uint8Array, NbdReply[]> {
+  return parse(replyParsers(requestOf, negotiated), { name: "reply" });
 }

@@ -1,18 +1,23 @@
 import type { Layer } from "../../streams/duplex.ts";
 import { transform } from "../../streams/transform.ts";
+import { CommandFlag } from "../constants.ts";
 import { gather } from "../gather.ts";
-import { Request } from "../messages.ts";
-import type { NbdRequest } from "../transmission.ts";
+import { ExtendedRequest, Request } from "../messages.ts";
+import type { NbdRequest, Negotiated } from "../transmission.ts";
 
-/** The layer from requests to bytes (proto.md, "Request message"). */
-export function requestEncoder(): Layer<NbdRequest[], Uint8Array> {
+/** The layer from requests to bytes, with the headers that were negotiated (proto.md, "Request message"). */
+export function requestEncoder({
+  headers,
+}: Pick<Negotiated, "headers"> = {}): Layer<NbdRequest[], Uint8Array> {
+  const encode = headers === "extended" ? extended : (request: NbdRequest) => Request.encode(request);
   return transform<NbdRequest[], Uint8Array>({
     transform(requests, controller) {
-      gather(
-        requests,
-        (request) => Request.encode(request),
-        (chunk) => controller.enqueue(chunk),
-      );
+      gather(requests, encode, (chunk) => controller.enqueue(chunk));
     },
   });
+}
+
+function extended(request: NbdRequest): Uint8Array {
+  if (!request.payload) return ExtendedRequest.encode(request);
+  return ExtendedRequest.encode({ ...request, flags: request.flags | CommandFlag.PAYLOAD_LEN });
 }

@@ -1,24 +1,74 @@
 import { Errno, ExportError } from "../../export/error.ts";
-import { byteLength } from "../../streams/payload.ts";
-import { MAX_PAYLOAD } from "../constants.ts";
+import type { Export, Extent } from "../../export/export.ts";
+import { byteLength, type Payload } from "../../streams/payload.ts";
+import { CommandFlag, MAX_PAYLOAD } from "../constants.ts";
+import type { Piece, ReplyContent } from "../transmission.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
 
+/** Zeroes from this many bytes on are told, not sent; where all that is read is zeroes, any number. */
+const HOLE = 1 << 14;
+
 /** NBD_CMD_READ. A length of 0, which the specification leaves open, succeeds with no data. */
 export const read: CommandHandler = {
-  flags: 0,
+  flags: CommandFlag.DF,
   refuse(request, _target, negotiated) {
     if (!isInside(request, negotiated) || !isAligned(request, negotiated)) return Errno.EINVAL;
     if (request.length > (negotiated.blockSize?.maximum ?? MAX_PAYLOAD)) return Errno.EINVAL;
     return undefined;
   },
-  async serve({ offset, length }, target) {
+  async serve({ offset, length, flags }, target, { headers }) {
     if (length === 0) return undefined;
-    const payload = await target.read(offset, length);
-    // A reply does not say how long its data is, so a wrong length would put all that follows out of step.
-    if (byteLength(payload) !== length) {
-      throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
-    }
-    return payload;
+    if (headers && target.extents && !(flags & CommandFlag.DF)) return readSparse(target, offset, length);
+    return { payload: await readExactly(target, offset, length) };
   },
 };
+
+async function readExactly(target: Export, offset: number, length: number): Promise<Payload> {
+  const payload = await target.read(offset, length);
+  // A simple reply does not say how long its data is, so a wrong length would put all that follows out of step.
+  if (byteLength(payload) !== length) {
+    throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
+  }
+  return payload;
+}
+
+/** Reads what is data, in one go from the first to the last of it, and tells the rest. */
+async function readSparse(target: Export, offset: number, length: number): Promise<ReplyContent> {
+  // What is not known about a range is no reason not to read it.
+  const extents = await target.extents!(offset, length, { quick: true }).catch(() => []);
+  const holes = holesOf(extents, length);
+  if (holes.length === 0) return { payload: await readExactly(target, offset, length) };
+  const [first, last] = [holes[0]!, holes.at(-1)!];
+  const start = first.from === 0 ? first.to : 0;
+  const end = last.to === length ? last.from : length;
+  if (start >= end) return { pieces: [length] };
+  const data = await readExactly(target, offset + start, end - start);
+
+  const pieces: Piece[] = [];
+  let at = 0;
+  for (const { from, to } of [...holes, { from: length, to: length }]) {
+    if (from > at) pieces.push(part(data, at - start, from - start));
+    if (to > from) pieces.push(to - from);
+    at = to;
+  }
+  return { pieces };
+}
+
+function part(data: Payload, from: number, to: number): Payload {
+  return data instanceof Uint8Array ? data.subarray(from, to) : data.slice(from, to);
+}
+
+/** The runs of zeroes within `length` bytes that are worth telling, in order. */
+function holesOf(extents: readonly Extent[], length: number): { from: number; to: number }[] {
+  const holes: { from: number; to: number }[] = [];
+  let at = 0;
+  for (const extent of extents) {
+    const to = Math.min(at + extent.length, length);
+    const previous = holes.at(-1);
+    if (extent.zero && previous?.to === at) previous.to = to;
+    else if (extent.zero && to > at) holes.push({ from: at, to });
+    at = to;
+  }
+  return holes.filter(({ from, to }) => to - from >= HOLE || to - from === length);
+}

@@ -8,7 +8,6 @@ export const write: CommandHandler = {
   flags: 0,
   refuse(request, target, negotiated) {
     if (!target.write) return Errno.EPERM;
-    if (request.refused) return request.refused;
     if (!isInside(request, negotiated)) return Errno.ENOSPC;
     if (!isAligned(request, negotiated)) return Errno.EINVAL;
     return undefined;

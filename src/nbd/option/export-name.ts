@@ -4,21 +4,26 @@ import { Option } from "../constants.ts";
 import { RefusedError } from "../error.ts";
 import { ExportNameReply } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
-import { decodeName, isOffered } from "./name.ts";
-import { type OptionHandler, sendOption } from "./option.ts";
+import { decodeName } from "./name.ts";
+import { chosen, findExport, type OptionHandler, sendOption } from "./option.ts";
 
 /** What follows the reply unless both sides said NO_ZEROES. */
 export const ZEROES = 124;
 
-/** NBD_OPT_EXPORT_NAME. It knows no error reply: another name ends the session. */
-export const exportName: OptionHandler = async (data, { dialogue, negotiated, name, noZeroes }) => {
-  const asked = decodeName(data);
-  if (asked === undefined || !isOffered(asked, name)) {
-    throw new RefusedError(`the client asked for an export that is not offered: "${asked ?? "(not UTF-8)"}"`);
+/** NBD_OPT_EXPORT_NAME. It knows no error reply: another name ends the session, as do extended headers. */
+export const exportName: OptionHandler = async (data, handshake) => {
+  const name = decodeName(data);
+  const offered = findExport(handshake, name);
+  if (!offered) {
+    throw new RefusedError(`the client asked for an export that is not offered: "${name ?? "(not UTF-8)"}"`);
   }
-  const reply = new Uint8Array(ExportNameReply.size + (noZeroes ? 0 : ZEROES));
-  await dialogue.write(ExportNameReply.encode(negotiated, reply));
-  return "transmit";
+  if (handshake.headers === "extended") {
+    throw new RefusedError("the client asked with EXPORT_NAME after it had negotiated extended headers");
+  }
+  const choice = chosen(handshake, offered, name);
+  const reply = new Uint8Array(ExportNameReply.size + (handshake.noZeroes ? 0 : ZEROES));
+  await handshake.dialogue.write(ExportNameReply.encode(choice.negotiated, reply));
+  return choice;
 };
 
 function* exportNameReply(noZeroes: boolean): Parser<ExportNameReply> {
@@ -34,8 +39,5 @@ export async function chooseExportName(
   noZeroes: boolean,
 ): Promise<Negotiated> {
   await sendOption(dialogue, Option.EXPORT_NAME, new TextEncoder().encode(name));
-  return {
-    ...(await dialogue.read(exportNameReply(noZeroes), "reply to EXPORT_NAME")),
-    exportNameOnly: true,
-  };
+  return dialogue.read(exportNameReply(noZeroes), "reply to EXPORT_NAME");
 }

@@ -4,8 +4,8 @@ import { Info, MAX_PAYLOAD, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { byteCount, magic, type StructValue, struct, u16, u32 } from "../struct.ts";
 import type { Negotiated } from "../transmission.ts";
-import { decodeName, isOffered } from "./name.ts";
-import { type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
+import { decodeName } from "./name.ts";
+import { chosen, findExport, type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
 import { isError, receivedReply, refusal } from "./option-reply.ts";
 
 export const InfoExport = struct(
@@ -53,35 +53,39 @@ function encodeRequest(name: string, wanted: readonly number[]): Uint8Array {
   return data;
 }
 
-function infoName(name: string): Uint8Array {
-  return concat([new Uint8Array([0, Info.NAME]), new TextEncoder().encode(name)]);
+/** Information that is a string: the name, the description. */
+function infoString(type: number, text: string): Uint8Array {
+  return concat([new Uint8Array([0, type]), new TextEncoder().encode(text)]);
 }
+
+const DEFAULT_BLOCK_SIZE: InfoBlockSize = { minimum: 1, preferred: 4096, maximum: MAX_PAYLOAD };
 
 /** NBD_OPT_INFO and NBD_OPT_GO, which differ only in what comes after them. */
 function informing(option: number): OptionHandler {
   return async (data, handshake) => {
-    const { name, negotiated } = handshake;
     const request = decodeInfoRequest(data);
     if (!request) {
       await refuse(handshake, option, Reply.ERR_INVALID, "the lengths in the option contradict each other");
       return "haggle";
     }
-    if (request.name === undefined || !isOffered(request.name, name)) {
+    const offered = findExport(handshake, request.name);
+    if (!offered) {
       await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
       return "haggle";
     }
-    await replyTo(handshake, option, Reply.INFO, InfoExport.encode(negotiated));
-    if (request.wanted.has(Info.NAME)) await replyTo(handshake, option, Reply.INFO, infoName(name));
+    const choice = chosen(handshake, offered, request.name);
+    const { negotiated } = choice;
+    const tell = (information: Uint8Array) => replyTo(handshake, option, Reply.INFO, information);
+    await tell(InfoExport.encode(negotiated));
+    if (request.wanted.has(Info.NAME)) await tell(infoString(Info.NAME, offered.name));
+    if (request.wanted.has(Info.DESCRIPTION) && offered.description) {
+      await tell(infoString(Info.DESCRIPTION, offered.description));
+    }
     if (request.wanted.has(Info.BLOCK_SIZE)) {
-      const blockSize: InfoBlockSize = negotiated.blockSize ?? {
-        minimum: 1,
-        preferred: 4096,
-        maximum: MAX_PAYLOAD,
-      };
-      await replyTo(handshake, option, Reply.INFO, InfoBlockSize.encode(blockSize));
+      await tell(InfoBlockSize.encode(negotiated.blockSize ?? DEFAULT_BLOCK_SIZE));
     }
     await replyTo(handshake, option, Reply.ACK);
-    return option === Option.GO ? "transmit" : "haggle";
+    return option === Option.GO ? choice : "haggle";
   };
 }
 
@@ -107,6 +111,8 @@ function checkBlockSize({ minimum, preferred, maximum }: InfoBlockSize): InfoBlo
 export interface ExportInformation extends Negotiated {
   /** The server's own name for the export. */
   name?: string;
+  /** The server's words for people about the export. */
+  description?: string;
 }
 
 /**
@@ -116,7 +122,7 @@ export interface ExportInformation extends Negotiated {
  * @throws ProtocolError when its answer makes no sense
  */
 export async function chooseGo(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
-  await sendOption(dialogue, Option.GO, encodeRequest(name, [Info.NAME, Info.BLOCK_SIZE]));
+  await sendOption(dialogue, Option.GO, encodeRequest(name, [Info.NAME, Info.DESCRIPTION, Info.BLOCK_SIZE]));
   const found: Partial<ExportInformation> = {};
   for (let replies = 0; replies < MAX_REPLIES; replies++) {
     const reply = await dialogue.read(receivedReply(Option.GO), "reply to GO");
@@ -148,6 +154,10 @@ function decodeInfo(data: Uint8Array): Partial<ExportInformation> {
     case Info.NAME: {
       const name = decodeName(data.subarray(2));
       return name === undefined ? {} : { name };
+    }
+    case Info.DESCRIPTION: {
+      const description = decodeName(data.subarray(2));
+      return description === undefined ? {} : { description };
     }
     default:
       return {};

@@ -1,6 +1,6 @@
 import { MAX_STRING } from "../constants.ts";
 
-/** An export name off the wire; undefined when it is too long or no UTF-8. */
+/** An export's name, or another string, off the wire; undefined when it is too long or no UTF-8. */
 export function decodeName(bytes: Uint8Array): string | undefined {
   if (bytes.byteLength > MAX_STRING) return undefined;
   try {
@@ -8,9 +8,4 @@ export function decodeName(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Whether a server whose export is called `name` offers what was asked for: that name, or the default "". */
-export function isOffered(asked: string, name: string): boolean {
-  return asked === "" || asked === name;
 }

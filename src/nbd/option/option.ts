@@ -1,26 +1,76 @@
+import type { Export } from "../../export/export.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
 import { concat } from "../../streams/payload.ts";
+import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
+import { transmissionFlags } from "../transmission-flags.ts";
 
 /** The longest option data that is read, in bytes; the longest legal name and 30,000 information requests fit. */
 const MAX_OPTION_DATA = 1 << 16;
 const SKIP = 1 << 16;
 
+/** An export as a server offers it. */
+export interface OfferedExport {
+  /** What clients ask for, up to 4,096 bytes of UTF-8. */
+  name: string;
+  /** Words for people, up to 4,096 bytes of UTF-8. */
+  description?: string;
+  target: Export;
+}
+
 /** The server's side of a handshake, as the options see it. */
 export interface ServerHandshake {
   readonly dialogue: Dialogue;
-  /** What the transmission phase will be like. */
-  readonly negotiated: Negotiated;
-  /** The export's own name; the name "" stands for it too. */
-  readonly name: string;
+  /** At least one. The first is the default one, which the name "" stands for too. */
+  readonly exports: readonly OfferedExport[];
   /** Whether the client asked to leave out the zeroes after the reply to EXPORT_NAME. */
   readonly noZeroes: boolean;
+  /** Whether the transport leads to one client only: nobody can connect a second time. */
+  readonly isSingle: boolean;
+  /** What the client has negotiated so far. */
+  headers: Negotiated["headers"];
+  /** The name, as the client wrote it, of the export for which it has selected `base:allocation`. */
+  allocationOf: string | undefined;
 }
 
-/** What an option leads to: the next option, the transmission phase, or the end of the session. */
-export type OptionOutcome = "haggle" | "transmit" | "abort";
+/** The export that a client has chosen, and what the transmission phase will be like. */
+export interface Chosen {
+  readonly target: Export;
+  readonly negotiated: Negotiated;
+}
+
+/** What an option leads to: the next option, the end of the session, or the transmission phase. */
+export type OptionOutcome = "haggle" | "abort" | Chosen;
+
+/** The id that `base:allocation` has here. */
+export const ALLOCATION_ID = 1;
+
+/** The export that a name stands for. */
+export function findExport(
+  { exports }: Pick<ServerHandshake, "exports">,
+  name: string | undefined,
+): OfferedExport | undefined {
+  return exports.find((offered) => offered.name === name) ?? (name === "" ? exports[0] : undefined);
+}
+
+/** What the transmission phase would be like if the client chose an export now, by this name. */
+export function chosen(
+  { headers, allocationOf, isSingle }: Pick<ServerHandshake, "headers" | "allocationOf" | "isSingle">,
+  { target }: OfferedExport,
+  name: string | undefined,
+): Chosen {
+  const settled = {
+    ...(headers && { headers }),
+    ...(allocationOf !== undefined && allocationOf === name && { allocation: ALLOCATION_ID }),
+  };
+  const { size, blockSize } = target;
+  const possible = transmissionFlags(target, settled);
+  // nbdcopy, for one, connects four times where it may, and fails where it cannot.
+  const flags = isSingle ? possible & ~TransmissionFlag.CAN_MULTI_CONN : possible;
+  return { target, negotiated: { size, flags, ...(blockSize && { blockSize }), ...settled } };
+}
 
 /** How the server answers one option. One option a file. */
 export type OptionHandler = (data: Uint8Array, handshake: ServerHandshake) => Promise<OptionOutcome>;

@@ -3,19 +3,29 @@ import type { Payload } from "../../streams/payload.ts";
 import { transform } from "../../streams/transform.ts";
 import { gather } from "../gather.ts";
 import { SimpleReply } from "../messages.ts";
-import type { NbdReply } from "../transmission.ts";
+import type { NbdReply, Negotiated } from "../transmission.ts";
+import { type Chunk, chunkEncoder } from "./reply-chunks.ts";
 
-/** The layer from replies to bytes (proto.md, "Simple reply message"). */
-export function replyEncoder(): Layer<NbdReply[], Payload> {
+/**
+ * The layer from replies to bytes: simple replies, or chunks of structured or extended ones, as was negotiated (proto.md,
+ * "Simple reply message", "Structured reply chunk message", "Extended reply chunk message").
+ */
+export function replyEncoder(
+  negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
+): Layer<NbdReply[], Payload> {
+  const chunksOf = negotiated.headers ? chunkEncoder(negotiated) : undefined;
+
+  function* chunks(replies: readonly NbdReply[]): Generator<Chunk> {
+    for (const reply of replies) yield* chunksOf!(reply);
+  }
+
   return transform<NbdReply[], Payload>({
     // What is asked for again has left: the room that the replies took can be given to others.
     lockstep: true,
     transform(replies, controller) {
-      gather(
-        replies,
-        (reply) => SimpleReply.encode(reply),
-        (chunk: Payload) => controller.enqueue(chunk),
-      );
+      const emit = (chunk: Payload) => controller.enqueue(chunk);
+      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit);
+      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit);
     },
   });
 }

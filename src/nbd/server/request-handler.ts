@@ -3,11 +3,15 @@ import type { Export } from "../../export/export.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
+import { blockStatus } from "../command/block-status.ts";
+import { cache } from "../command/cache.ts";
 import type { CommandHandler } from "../command/command.ts";
 import { flush } from "../command/flush.ts";
 import { read } from "../command/read.ts";
+import { trim } from "../command/trim.ts";
 import { unsupported } from "../command/unsupported.ts";
 import { write } from "../command/write.ts";
+import { writeZeroes } from "../command/write-zeroes.ts";
 import { Command, CommandFlag, TransmissionFlag } from "../constants.ts";
 import type { NbdReply, NbdRequest, Negotiated } from "../transmission.ts";
 
@@ -15,13 +19,22 @@ const commands = new Map<number, CommandHandler>([
   [Command.READ, read],
   [Command.WRITE, write],
   [Command.FLUSH, flush],
+  [Command.TRIM, trim],
+  [Command.CACHE, cache],
+  [Command.WRITE_ZEROES, writeZeroes],
+  [Command.BLOCK_STATUS, blockStatus],
 ]);
+
+/** What the extents that a BLOCK_STATUS finds may take, in bytes. */
+const EXTENTS_WEIGHT = 1 << 16;
 
 export interface RequestHandlerOptions {
   /** How many requests may be in flight. Default 128. */
   limit?: number;
   /** Room for the payloads of the requests in flight, in bytes. Default: 16 MiB that nobody shares. */
   room?: Room;
+  /** Called when the client has said NBD_CMD_DISC, which tells an orderly end from one without a word. */
+  onDisconnect?(): void;
 }
 
 /** Bytes of payload in flight where nobody shares a budget. */
@@ -39,31 +52,59 @@ export function ownRoom(): Room {
 export function requestHandler(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom() }: RequestHandlerOptions = {},
+  { limit = 128, room = ownRoom(), onDisconnect }: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
-  const fua = negotiated.flags & TransmissionFlag.SEND_FUA ? CommandFlag.FUA : 0;
+  const offered = commandFlags(negotiated.flags);
 
   async function answer(request: NbdRequest): Promise<NbdReply | undefined> {
     const { cookie, type, flags } = request;
-    if (type === Command.DISC) return undefined;
-    const command = commands.get(type) ?? unsupported;
-    const unknownFlags = flags & ~(command.flags | fua);
-    const refusal = command.refuse(request, target, negotiated) ?? (unknownFlags ? Errno.EINVAL : undefined);
-    if (refusal) return { cookie, error: refusal };
-    try {
-      const payload = await command.serve(request, target);
-      return payload ? { cookie, error: 0, payload } : { cookie, error: 0 };
-    } catch (error) {
-      return { cookie, error: error instanceof ExportError ? error.errno : Errno.EIO };
+    if (type === Command.DISC) {
+      onDisconnect?.();
+      return undefined;
     }
+    const reply: NbdReply = { cookie, error: 0 };
+    if (negotiated.headers) reply.offset = request.exactOffset ?? request.offset;
+    const command = commands.get(type) ?? unsupported;
+    const unknownFlags = flags & ~((command.flags | CommandFlag.FUA) & offered);
+    reply.error = refuse(request, command) ?? (unknownFlags ? Errno.EINVAL : 0);
+    if (reply.error) return reply;
+    try {
+      const content = await command.serve(request, target, negotiated);
+      return content ? Object.assign(reply, content) : reply;
+    } catch (error) {
+      return failed(reply, error);
+    }
+  }
+
+  function refuse(request: NbdRequest, command: CommandHandler): Errno | undefined {
+    return request.refused ?? command.refuse(request, target, negotiated);
   }
 
   /** What a request holds while it is in flight. One that will be refused holds nothing. */
   function weight(request: NbdRequest): number {
-    if (request.payload) return request.payload.byteLength;
-    if (request.type !== Command.READ) return 0;
-    return read.refuse(request, target, negotiated) ? 0 : request.length;
+    const { type, payload, length } = request;
+    if (payload) return payload.byteLength;
+    if (type === Command.BLOCK_STATUS)
+      return blockStatus.refuse(request, target, negotiated) ? 0 : EXTENTS_WEIGHT;
+    if (type !== Command.READ) return 0;
+    return refuse(request, read) ? 0 : length;
   }
 
   return concurrent(answer, { limit, room, weight, held: (request) => request.held ?? 0 });
+}
+
+/** Command flags that clients may use, whatever the command. */
+function commandFlags(flags: number): number {
+  let offered = CommandFlag.NO_HOLE | CommandFlag.REQ_ONE;
+  if (flags & TransmissionFlag.SEND_FUA) offered |= CommandFlag.FUA;
+  if (flags & TransmissionFlag.SEND_DF) offered |= CommandFlag.DF;
+  if (flags & TransmissionFlag.SEND_FAST_ZERO) offered |= CommandFlag.FAST_ZERO;
+  return offered;
+}
+
+/** A reply that tells what an export has thrown. */
+function failed(reply: NbdReply, error: unknown): NbdReply {
+  if (!(error instanceof ExportError)) return { ...reply, error: Errno.EIO };
+  const { errno, message, offset } = error;
+  return { ...reply, error: errno, message, ...(offset !== undefined && { errorOffset: offset }) };
 }

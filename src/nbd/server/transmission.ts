@@ -18,12 +18,14 @@ export interface TransmissionOptions extends RequestHandlerOptions {
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, limit, room = ownRoom() }: TransmissionOptions = {},
+  { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
   const parser = requestParser(negotiated, { room });
-  const handler = requestHandler(target, negotiated, { room, ...(limit !== undefined && { limit }) });
+  const handler = requestHandler(target, negotiated, { room, ...options });
   return {
     writable: parser.writable,
-    readable: parser.readable.pipeThrough(handler, signal && { signal }).pipeThrough(replyEncoder()),
+    readable: parser.readable
+      .pipeThrough(handler, signal && { signal })
+      .pipeThrough(replyEncoder(negotiated)),
   };
 }

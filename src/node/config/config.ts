@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { type ConfigFile, configFile, knownKeys } from "./schema.ts";
+import { type ConfigFile, configFile, type DeviceSettings, deviceSettings, knownKeys } from "./schema.ts";
 
 /** Where a configuration file is looked for, in this order, when none is named. */
 export const CONFIG_FILES = ["/etc/nbd-proxy/config.json", "./config.json"];
@@ -24,7 +24,7 @@ export interface Configuration {
   /** The file that it is from, for messages. */
   file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
-  target: { nbdDevice: string } | { listen: Address };
+  target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address };
   /** Seconds without an answer after which a request fails; 0: never. */
   timeout: number;
   /** The executable to run when the export is ready and when it goes. */
@@ -137,7 +137,8 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     );
   }
   let target: Configuration["target"];
-  if (device !== undefined) target = { nbdDevice: device };
+  if (device !== undefined)
+    target = { nbdDevice: device, settings: v.parse(deviceSettings, { ...source, ...entry }) };
   else {
     const address = parseAddress(entry.listen!);
     if (!address) {
@@ -181,9 +182,15 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
       .map((key) => `${at}: "${key}" has no meaning and is ignored`);
   return [
     ...odd(file, source, knownKeys.top),
-    ...Object.entries(source.configurations).flatMap(([name, entry]) =>
-      odd(place(file, ["configurations", name]), entry, knownKeys.configuration),
-    ),
+    ...Object.entries(source.configurations).flatMap(([name, entry]) => {
+      const here = place(file, ["configurations", name]);
+      const idle =
+        entry.listen === undefined ? [] : Object.keys(entry).filter((key) => key in deviceSettings.entries);
+      return [
+        ...odd(here, entry, knownKeys.configuration),
+        ...idle.map((key) => `${here}: "${key}" has no meaning with "listen" and is ignored`),
+      ];
+    }),
   ];
 }
 

@@ -9,10 +9,28 @@ const path = v.pipe(v.string("must be a path"), v.nonEmpty("must be a path"));
 /** For valibot, as for JavaScript, an array is an object too. */
 const isNoList = (input: unknown) => !Array.isArray(input);
 
+const whole = (least: number, most: number, unit: string) => {
+  const message = `must be a whole number of ${unit} from ${least} to ${most}`;
+  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
+};
+
+/** Keys that have a meaning for a kernel device only. What is absent has a default where it is used. */
+const device = {
+  "block-size": v.optional(v.picklist([512, 1024, 2048, 4096], "must be 512, 1024, 2048 or 4096")),
+  "read-ahead-kb": v.optional(whole(0, 1 << 20, "KiB")),
+  "max-request-kb": v.optional(whole(4, 1 << 15, "KiB")),
+  connections: v.optional(whole(1, 16, "sockets")),
+};
+
+/** How a kernel device is to be. */
+export const deviceSettings = v.object(device);
+export type DeviceSettings = v.InferOutput<typeof deviceSettings>;
+
 /** Keys that stand at the top and may be set again for each configuration. */
 const shared = {
   timeout: v.optional(timeout),
   "state-hook": v.optional(path),
+  ...device,
 };
 
 const configurationKeys = v.looseObject(

@@ -5,11 +5,10 @@ import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
 import { LinkError } from "../../nbd/error.ts";
-import { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
-import { PROCESS_BUDGET } from "../session/listen.ts";
+import { processBudget } from "../session/listen.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
@@ -39,6 +38,10 @@ export interface Gateway {
 /** The longest WebSocket message, in bytes: the longest payload and its header. */
 const MAX_MESSAGE = (1 << 25) + 64;
 
+/** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
+const REQUEST_TIME = 10_000;
+const REQUEST_LOOK = 2_000;
+
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
@@ -64,13 +67,18 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   }
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
-  const budget = new ByteBudget(PROCESS_BUDGET);
+  const budget = processBudget();
   const sessions = new Set<Promise<void>>();
   const exclusive = new Exclusive();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
-  const server = createServer((request, response) => {
+  const patience = {
+    headersTimeout: REQUEST_TIME,
+    requestTimeout: REQUEST_TIME,
+    connectionsCheckingInterval: REQUEST_LOOK,
+  };
+  const server = createServer(patience, (request, response) => {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return send(response, 403, `${fault}\n`);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);

@@ -9,16 +9,32 @@ import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
 import { claimSocketPath } from "./socket-path.ts";
 
-/** Bytes of payload in flight for all local clients of the process, and at most for one of them. */
-export const PROCESS_BUDGET = 1 << 26;
+/**
+ * Bytes of payload in flight for all local clients of the process; for those who hold nothing while others hold all of
+ * that; and at most for one of them.
+ */
+const PROCESS_BUDGET = 1 << 26;
+const RESERVE = 1 << 26;
 const CLIENT_SHARE = 1 << 22;
+/** Bytes in flight that every client may have, however many there are: a request of nbdcopy, of the kernel. */
+const ASSURED = 1 << 18;
+
+/** Milliseconds that a client is given to choose the export. */
+const HANDSHAKE_TIME = 30_000;
 
 /** Milliseconds that clients are given to take their last replies and hang up. */
 const GOODBYE_TIME = 200;
 
+/** What bounds the memory that local clients can take: one for each process. */
+export function processBudget(): ByteBudget {
+  return new ByteBudget(PROCESS_BUDGET, { reserve: RESERVE, assured: ASSURED });
+}
+
 export interface ListenOptions {
-  /** Bytes for all clients together; share one budget among all listeners of a process. */
+  /** Bytes for all clients together; share one budget among all listeners of a process. Default: `processBudget()`. */
   budget?: ByteBudget;
+  /** Milliseconds after which a client that has not chosen the export is hung up on. Default 30,000. */
+  handshakeTime?: number;
   /** The export's name. Clients may ask for it, or for "". */
   name?: string;
 }
@@ -64,7 +80,7 @@ export async function listenOn(
 
 /** A server that is not bound yet, and how to close it. */
 function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
-  const { budget = new ByteBudget(PROCESS_BUDGET), name = "" } = options;
+  const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "" } = options;
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
@@ -72,11 +88,14 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     clients.add(socket);
     const room = budget.share(CLIENT_SHARE);
+    const late = setTimeout(() => socket.destroy(), handshakeTime);
     socket.once("close", () => {
+      clearTimeout(late);
       clients.delete(socket);
       room.close();
     });
-    join(socketTransport(socket), nbdServer(target, { name, room, signal: ending.signal }))
+    const onTransmission = () => clearTimeout(late);
+    join(socketTransport(socket), nbdServer(target, { name, room, signal: ending.signal, onTransmission }))
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));

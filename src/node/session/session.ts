@@ -1,3 +1,4 @@
+import { type Statistics, statistics } from "../../export/filters/statistics.ts";
 import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
@@ -5,11 +6,18 @@ import type { ByteBudget } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import type { Configuration } from "../config/config.ts";
-import { type Attachment, attach, checkTarget } from "./attachment.ts";
+import { claimPlace } from "./claim-place.ts";
+import type { Attachment, Place } from "./place.ts";
 import { StateHook } from "./state-hook.ts";
+
+/** Seconds that a server is given for the handshake where its requests may take for ever. */
+const HANDSHAKE_TIME = 30;
 
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
+
+/** Milliseconds within which one of the last writes to a device has to get through, or the rest is given up. */
+const STALL_TIME = 10_000;
 
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
@@ -27,7 +35,8 @@ export interface SessionOptions {
  * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way.
  *
- * @throws ConfigError before the transport is touched, which is the caller's still
+ * @throws ConfigError before the transport is touched, which is the caller's still: as when the place where the export
+ *   is to be is not there, or in use
  * @throws StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
  */
 export async function session(
@@ -36,72 +45,124 @@ export async function session(
   options: SessionOptions,
 ): Promise<void> {
   const { signal } = options;
-  checkTarget(configuration);
-  let remote: RemoteExport;
+  const place = await claimPlace(configuration);
   try {
-    remote = await nbdClient(transport, { timeout: configuration.timeout, signal });
-  } catch (error) {
-    transport.close(error);
-    if (signal.aborted) return;
-    throw error;
+    const remote = await connect(transport, configuration.timeout, signal);
+    if (!remote) return;
+    try {
+      await use(remote, place, configuration, options);
+    } catch (error) {
+      // The other end is told why, where the transport has words; NBD has none.
+      transport.close(error);
+      throw error;
+    } finally {
+      await remote.close();
+    }
+  } finally {
+    place.release();
+  }
+}
+
+/** Does the handshake, which ends also where requests may take for ever; undefined when it was given up by the signal. */
+async function connect(
+  transport: Transport,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<RemoteExport | undefined> {
+  const late = timeout === 0 ? setTimeout(giveUp, HANDSHAKE_TIME * 1000) : undefined;
+  function giveUp() {
+    transport.close(new LinkError(`the server did not end the handshake within ${HANDSHAKE_TIME} s`));
   }
   try {
-    await use(remote, configuration, options);
+    return await nbdClient(transport, { timeout, signal });
   } catch (error) {
-    // The other end is told why, where the transport has words; NBD has none.
     transport.close(error);
+    if (signal.aborted) return undefined;
     throw error;
   } finally {
-    await remote.close();
+    clearTimeout(late);
   }
 }
 
 async function use(
   remote: RemoteExport,
+  place: Place,
   configuration: Configuration,
   { budget, log, signal }: SessionOptions,
 ) {
   if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
-  const link = watch(remote);
-  const attachment = await attach(remote, remote.name ?? "", configuration, budget);
+  const link = watch(remote.closed);
+  const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  const target = statistics(counts)(remote);
+  const attachment = await place.attach(target, { exportName: remote.name ?? "", budget, log, signal });
+  const attached = watch(attachment.ended);
   const hook = new StateHook(configuration.stateHook, configuration.name);
   try {
-    const started = hook.start();
-    started.catch(() => {});
-    const onAbort = () => hook.interrupt();
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
-    await Promise.race([started, link.gone]).finally(() => signal.removeEventListener("abort", onAbort));
     if (!link.isGone) {
+      const started = hook.start();
+      started.catch(() => {});
+      const onAbort = () => hook.interrupt();
+      signal.addEventListener("abort", onAbort);
+      if (signal.aborted) onAbort();
+      await Promise.race([started, link.gone, attached.gone]).finally(() =>
+        signal.removeEventListener("abort", onAbort),
+      );
+    }
+    if (!link.isGone && !attached.isGone) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
-      await either(link.gone, signal);
+      await either(Promise.race([link.gone, attached.gone]), signal);
     }
   } finally {
     if (link.isGone) {
+      // First, as there is little time, and starting a process takes some of it.
+      const detached = attachment.detach();
       hook.stopDetached();
-      await attachment.detach();
+      await detached;
     } else {
-      await leave(remote, attachment, hook, link, log);
+      const stopped = hook.stop().catch((error: Error) => log(error.message));
+      await Promise.race([stopped, link.gone]);
+      await leave(remote, attachment, { link, attached, counts });
     }
   }
   if (link.isGone) await remote.closed;
+  else if (attached.isGone) await attachment.ended;
 }
 
 /**
- * The orderly end: the hook runs while the device still answers, then the last requests of local clients are answered,
- * then everything written is made safe. When the link goes meanwhile there is nothing left to say to the other side.
+ * The orderly end, once the hook has run while the device still answered: what this machine still holds of it is
+ * written, the last requests of local clients are answered, then everything written is made safe. When the link goes
+ * meanwhile there is nothing left to say to the other side.
  */
 async function leave(
   remote: RemoteExport,
   attachment: Attachment,
-  hook: StateHook,
-  link: LinkWatch,
-  log: SessionOptions["log"],
+  { link, attached, counts }: { link: Watch; attached: Watch; counts: Statistics },
 ) {
-  const stopped = hook.stop().catch((error: Error) => log(error.message));
-  await Promise.race([stopped, link.gone]);
+  let lost: unknown;
+  if (attachment.flush && !attached.isGone) {
+    const flushed = unlessStalled(attachment.flush(), () => counts.writes);
+    await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
+      lost = new Error(`what was written last to ${attachment.where} is lost: ${error.message}`);
+    });
+  }
   await attachment.detach();
+  if (lost) throw lost;
   if (!link.isGone) await flushSoon(remote);
+}
+
+/** Waits for work that may take long, as long as it goes on: `progress` has to change. */
+async function unlessStalled(work: Promise<void>, progress: () => number): Promise<void> {
+  const { promise: stalled, reject } = deferred<never>();
+  let last = progress();
+  const timer = setInterval(() => {
+    if (progress() === last) reject(new Error(`nothing got through for ${STALL_TIME / 1000} s`));
+    last = progress();
+  }, STALL_TIME);
+  try {
+    await Promise.race([work, stalled]);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Whoever asked for the end must not wait for a server that hangs, nor be told that all was well. */
@@ -118,19 +179,20 @@ async function flushSoon(remote: RemoteExport): Promise<void> {
   }
 }
 
-interface LinkWatch {
-  /** Resolves when the link has ended, in whatever way. */
+interface Watch {
+  /** Resolves when what is watched has ended, in whatever way. */
   readonly gone: Promise<void>;
   readonly isGone: boolean;
 }
 
-function watch(remote: RemoteExport): LinkWatch {
+/** Watches for an end of life; without one it never comes. */
+function watch(end: Promise<void> = new Promise(() => {})): Watch {
   let isGone = false;
   const note = () => {
     isGone = true;
   };
   return {
-    gone: remote.closed.then(note, note),
+    gone: end.then(note, note),
     get isGone() {
       return isGone;
     },

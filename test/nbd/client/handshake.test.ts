@@ -11,12 +11,13 @@ import { Peer } from "../peer.ts";
 const tests = suite("client handshake");
 
 const greeting = (flags: string) => `4e42444d41474943 49484156454f5054 ${flags}`;
-const GO_EMPTY = "49484156454f5054 00000007 0000000a 00000000 0002 0001 0003";
+const GO_EMPTY = "49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003";
 const NAME_EMPTY = "49484156454f5054 00000001 00000000";
 const ABORT = "49484156454f5054 00000002 00000000";
 const reply = (kind: string, data = "", option = "00000007") =>
   `0003e889045565a9 ${option} ${kind} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
 const [ACK, INFO, UNSUP] = ["00000001", "00000003", "80000001"];
+const [STRUCTURED, EXTENDED] = ["00000008", "0000000b"];
 const EXPORT_INFO = reply(INFO, "0000 0000000000030201 0003");
 
 function begin(name = "") {
@@ -27,11 +28,20 @@ function begin(name = "") {
   return { peer: new Peer(server), outcome, result };
 }
 
-/** A client that has sent GO to a fixed-newstyle server. */
+/** Knows neither extended headers nor structured replies. */
+async function refuseHeaders(peer: Peer) {
+  await peer.expect(`49484156454f5054 ${EXTENDED} 00000000`);
+  await peer.say(reply(UNSUP, ascii("what?"), EXTENDED));
+  await peer.expect(`49484156454f5054 ${STRUCTURED} 00000000`);
+  await peer.say(reply(UNSUP, "", STRUCTURED));
+}
+
+/** A client that has sent GO to a fixed-newstyle server that knows neither extended headers nor structured replies. */
 async function asked(name = "") {
   const session = begin(name);
   await session.peer.say(greeting("0003"));
   await session.peer.expect("00000003");
+  await refuseHeaders(session.peer);
   if (name === "") await session.peer.expect(GO_EMPTY);
   return session;
 }
@@ -42,6 +52,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
     await peer.say(
       EXPORT_INFO +
         reply(INFO, `0001 ${ascii("disk")}`) +
+        reply(INFO, `0002 ${ascii("a disk")}`) +
         reply(INFO, "0003 00000200 00001000 00100000") +
         reply(INFO, "7777 0102") +
         reply(ACK) +
@@ -53,6 +64,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
       size: 0x30201,
       flags: 3,
       name: "disk",
+      description: "a disk",
       blockSize: { minimum: 512, preferred: 4096, maximum: 1 << 20 },
     });
     const reader = rest.readable.getReader();
@@ -64,7 +76,7 @@ for (const split of [1, 7, Number.POSITIVE_INFINITY]) {
 
 tests("another name is asked for in UTF-8", async () => {
   const { peer, result } = await asked("dísk");
-  await peer.expect("49484156454f5054 00000007 0000000f 00000005 64c3ad736b 0002 0001 0003");
+  await peer.expect("49484156454f5054 00000007 00000011 00000005 64c3ad736b 0003 0001 0002 0003");
   await peer.say(EXPORT_INFO + reply(ACK));
   assert.is((await result).size, 0x30201);
 });
@@ -89,7 +101,8 @@ for (const flags of ["0001", "0003"]) {
     const { peer, result } = begin("disk");
     await peer.say(greeting(flags));
     await peer.expect(`0000${flags}`);
-    await peer.expect("49484156454f5054 00000007 0000000e 00000004 6469736b 0002 0001 0003");
+    await refuseHeaders(peer);
+    await peer.expect("49484156454f5054 00000007 00000010 00000004 6469736b 0003 0001 0002 0003");
     await peer.say(reply(UNSUP, ascii("what?")));
     await peer.expect("49484156454f5054 00000001 00000004 6469736b");
     await peer.say(`0000000000000400 0007 ${flags === "0001" ? "00".repeat(124) : ""}`);
@@ -237,6 +250,127 @@ tests("a size of 2^53 by EXPORT_NAME is refused too", async () => {
   await peer.expect(`00000002 ${NAME_EMPTY}`);
   await peer.say("0020000000000000 0001");
   assert.instance(await failure(outcome), ProtocolError);
+});
+
+const SET_CONTEXT = "0000000a";
+const ASK_EXTENDED = `49484156454f5054 ${EXTENDED} 00000000`;
+const ASK_STRUCTURED = `49484156454f5054 ${STRUCTURED} 00000000`;
+const ASK_ALLOCATION = `49484156454f5054 ${SET_CONTEXT} 0000001b 00000000 00000001 0000000f ${ascii("base:allocation")}`;
+const SELECTED =
+  reply("00000004", `0000002a ${ascii("base:allocation")}`, SET_CONTEXT) + reply(ACK, "", SET_CONTEXT);
+
+/** A client that has been told that it may have these headers, and has asked for `base:allocation`. */
+async function withHeaders(headers: "structured" | "extended", name = "") {
+  const session = begin(name);
+  const { peer } = session;
+  await peer.say(greeting("0003"));
+  await peer.expect(`00000003 ${ASK_EXTENDED}`);
+  await peer.say(reply(headers === "extended" ? ACK : UNSUP, "", EXTENDED));
+  if (headers === "structured") {
+    await peer.expect(ASK_STRUCTURED);
+    await peer.say(reply(ACK, "", STRUCTURED));
+  }
+  if (name === "") await peer.expect(ASK_ALLOCATION);
+  return session;
+}
+
+for (const headers of ["structured", "extended"] as const) {
+  tests(`${headers} headers and base:allocation, with the id that the server gives it`, async () => {
+    const { peer, result } = await withHeaders(headers);
+    await peer.say(SELECTED);
+    await peer.expect(GO_EMPTY);
+    await peer.say(EXPORT_INFO + reply(ACK));
+    assert.equal(await result, { size: 0x30201, flags: 3, headers, allocation: 42 });
+  });
+
+  for (const [what, answer] of [
+    ["no context", reply(ACK, "", SET_CONTEXT)],
+    ["UNSUP", reply(UNSUP, "", SET_CONTEXT)],
+    [
+      "a context, then an error",
+      reply("00000004", `0000002a ${ascii("base:allocation")}`, SET_CONTEXT) +
+        reply("80000009", "", SET_CONTEXT),
+    ],
+  ] as const) {
+    tests(`${headers} headers, and ${what} to SET_META_CONTEXT`, async () => {
+      const { peer, result } = await withHeaders(headers);
+      await peer.say(answer);
+      await peer.expect(GO_EMPTY);
+      await peer.say(EXPORT_INFO + reply(ACK));
+      assert.equal(await result, { size: 0x30201, flags: 3, headers });
+    });
+  }
+}
+
+tests("the context is asked for of the export that is", async () => {
+  const { peer } = await withHeaders("structured", "dísk");
+  await peer.expect(
+    `49484156454f5054 ${SET_CONTEXT} 00000020 00000005 64c3ad736b 00000001 0000000f ${ascii("base:allocation")}`,
+  );
+});
+
+tests("structured replies, but no GO: EXPORT_NAME, and it is no first-generation server", async () => {
+  const { peer, result } = await withHeaders("structured");
+  await peer.say(SELECTED);
+  await peer.expect(GO_EMPTY);
+  await peer.say(reply(UNSUP));
+  await peer.expect(NAME_EMPTY);
+  await peer.say("0000000000030201 0083");
+  assert.equal(await result, { size: 0x30201, flags: 0x83, headers: "structured", allocation: 42 });
+});
+
+tests("extended headers, but no GO: there is no way to go on", async () => {
+  const { peer, outcome } = await withHeaders("extended");
+  await peer.say(SELECTED);
+  await peer.expect(GO_EMPTY);
+  await peer.say(reply(UNSUP));
+  const error = await failure(outcome);
+  assert.instance(error, ProtocolError);
+  assert.is(error.message, "the server has extended headers, but does not know GO");
+});
+
+for (const [what, answer, message] of [
+  [
+    "another context",
+    reply("00000004", `00000001 ${ascii("base:other")}`, SET_CONTEXT),
+    /contexts that it was not asked for/,
+  ],
+  [
+    "the context twice",
+    SELECTED.slice(0, SELECTED.length - reply(ACK, "", SET_CONTEXT).length).repeat(2),
+    /contexts that it was not asked for/,
+  ],
+  [
+    "half a context",
+    reply("00000004", "0000", SET_CONTEXT),
+    /answered SET_META_CONTEXT with META_CONTEXT of 2 bytes/,
+  ],
+  ["information", reply(INFO, "0000", SET_CONTEXT), /answered SET_META_CONTEXT with INFO of 2 bytes/],
+  ["a reply to GO", reply(ACK), /answered option GO where SET_META_CONTEXT was asked/],
+] as const) {
+  tests(`${what} in answer to SET_META_CONTEXT: ProtocolError`, async () => {
+    const { peer, outcome } = await withHeaders("structured");
+    await peer.say(answer);
+    const error = await failure(outcome);
+    assert.instance(error, ProtocolError);
+    assert.match(error.message, message);
+  });
+}
+
+tests("an answer to EXTENDED_HEADERS that is neither ACK nor an error: ProtocolError", async () => {
+  const { peer, outcome } = begin();
+  await peer.say(greeting("0003"));
+  await peer.expect(`00000003 ${ASK_EXTENDED}`);
+  await peer.say(reply(INFO, "", EXTENDED));
+  const error = await failure(outcome);
+  assert.instance(error, ProtocolError);
+  assert.is(error.message, "the server answered EXTENDED_HEADERS with reply type 3");
+});
+
+tests("a description that is no UTF-8, as a name, is none", async () => {
+  const { peer, result } = await asked();
+  await peer.say(EXPORT_INFO + reply(INFO, "0002 ff") + reply(INFO, "0001 ff") + reply(ACK));
+  assert.equal(await result, { size: 0x30201, flags: 3 });
 });
 
 tests("replies without an end are cut off", async () => {

@@ -7,7 +7,7 @@ import { Request } from "../../../src/nbd/messages.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { bytesOf, concat } from "../../../src/streams/payload.ts";
-import { failure, hex, isPending, sequence, settled } from "../../bytes.ts";
+import { ascii, failure, hex, isPending, sequence, settled } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
 
@@ -24,6 +24,16 @@ const [READ, WRITE, DISC, FLUSH] = [0, 1, 2, 3] as const;
 const [READ_ONLY, NO_FLUSH, NO_FUA, FULL] = [0x3, 0x1, 0x5, 0xd];
 const SIZE = 1 << 30;
 
+/** Takes what the client says to the greeting, up to GO; knows neither extended headers nor structured replies. */
+async function expectGo(peer: Peer) {
+  await peer.expect("00000003");
+  for (const option of ["0000000b", "00000008"]) {
+    await peer.expect(`49484156454f5054 ${option} 00000000`);
+    await peer.say(`0003e889045565a9 ${option} 80000001 00000000`);
+  }
+  await peer.expect("49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003");
+}
+
 /** A client attached to a server that the test plays. */
 async function attached(flags: number, options: NbdClientOptions = {}, blockSize = "") {
   const [client, server] = transportPair();
@@ -31,7 +41,7 @@ async function attached(flags: number, options: NbdClientOptions = {}, blockSize
   const opened = nbdClient(client, options);
   opened.catch(() => {});
   await peer.say(GREETING);
-  await peer.expect("00000003 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003");
+  await expectGo(peer);
   await peer.say(optionReply("00000003", `0000 ${number(SIZE, 16)} ${number(flags, 4)}`));
   if (blockSize) await peer.say(optionReply("00000003", `0003 ${blockSize}`));
   await peer.say(optionReply("00000001"));
@@ -138,7 +148,11 @@ tests("a server's maximum and minimum block sizes are kept", async () => {
       [3072, 1024],
     ],
   );
-  assert.is(remote.blockSize?.minimum, 512);
+  assert.equal(
+    remote.blockSize,
+    { minimum: 1, preferred: 4096, maximum: 1 << 25 },
+    "what is not aligned is padded",
+  );
 });
 
 tests("the window: 256 KiB a request, never more than 4 MiB outstanding", async () => {
@@ -400,7 +414,7 @@ tests("a handshake that is refused, given up, or has no answer closes the transp
   const peer = new Peer(server);
   const refused = failure(nbdClient(client));
   await peer.say(GREETING);
-  await peer.expect("00000003 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003");
+  await expectGo(peer);
   await peer.say(optionReply("80000006"));
   await peer.expect("49484156454f5054 00000002 00000000");
   const error = await within(1000, "the client", refused);
@@ -429,6 +443,258 @@ tests("a handshake that is refused, given up, or has no answer closes the transp
   const early = await failure(nbdClient(third, { signal: AbortSignal.abort(reason), timeout: 60 }));
   assert.is(early, reason);
   assert.is(await within(1000, "the transport", failure(third.closed)), reason);
+});
+
+const [TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS] = [4, 5, 6, 7] as const;
+/** Everything: FLUSH, FUA, TRIM, WRITE_ZEROES, DF, CACHE, FAST_ZERO. */
+const ALL = 0xced;
+
+/** A client of a server with extended headers, or structured replies, and base:allocation, whose id is 42. */
+async function chunked(headers: "structured" | "extended", flags: number, blockSize = "") {
+  const [client, server] = transportPair();
+  const peer = new Peer(server);
+  const opened = nbdClient(client);
+  opened.catch(() => {});
+  const ask = async (option: string, answer: string, data = "") => {
+    await peer.expect(`49484156454f5054 ${option} ${number(hex(data).byteLength, 8)} ${data}`);
+    await peer.say(`0003e889045565a9 ${option} ${answer} 00000000`);
+  };
+  await peer.say(GREETING);
+  await peer.expect("00000003");
+  await ask("0000000b", headers === "extended" ? "00000001" : "80000001");
+  if (headers === "structured") await ask("00000008", "00000001");
+  await peer.say(`0003e889045565a9 0000000a 00000004 00000013 0000002a ${ascii("base:allocation")}`);
+  await ask("0000000a", "00000001", `00000000 00000001 0000000f ${ascii("base:allocation")}`);
+  await peer.expect("49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003");
+  await peer.say(optionReply("00000003", `0000 ${number(2 ** 48, 16)} ${number(flags, 4)}`));
+  if (blockSize) await peer.say(optionReply("00000003", `0003 ${blockSize}`));
+  await peer.say(optionReply("00000001"));
+  return { remote: await within(1000, "the handshake", opened), peer };
+}
+
+const extendedRequest = (type: number, cookie: number, offset: number, length: number, flags = 0) =>
+  `21e41c71 ${number(flags, 4)} ${number(type, 4)} ${number(cookie, 16)} ${number(offset, 16)} ${number(length, 16)}`;
+const structuredReply = (type: string, cookie: number, payload = "") =>
+  `668e33ef 0001 ${type} ${number(cookie, 16)} ${number(hex(payload).byteLength, 8)} ${payload}`;
+const extendedReply = (type: string, cookie: number, offset: number, payload = "") =>
+  `6e8a278c 0001 ${type} ${number(cookie, 16)} ${number(offset, 16)} ${number(hex(payload).byteLength, 16)} ${payload}`;
+
+tests("the export can do what the server's flags say", async () => {
+  const can = ({ remote }: Awaited<ReturnType<typeof attached>>) =>
+    (["write", "flush", "trim", "writeZeroes", "cache", "extents"] as const).filter((name) => remote[name]);
+  assert.equal(can(await attached(READ_ONLY)), []);
+  assert.equal(can(await attached(NO_FLUSH)), ["write"]);
+  assert.equal(can(await attached(0x21)), ["write", "trim"]);
+  assert.equal(can(await attached(0x41)), ["write", "writeZeroes"]);
+  assert.equal(can(await attached(0x401)), ["write", "cache"]);
+  assert.equal(can(await attached(ALL)), ["write", "flush", "trim", "writeZeroes", "cache"]);
+  assert.equal(can(await attached(ALL | 2)), ["flush", "cache"], "read-only is read-only");
+  const { remote } = await chunked("structured", READ_ONLY);
+  assert.type(remote.extents, "function");
+});
+
+tests("TRIM, WRITE_ZEROES and CACHE as such, with their flags", async () => {
+  const { remote, peer } = await attached(ALL);
+  const none = { fua: false };
+  const all = [
+    remote.trim!(1, 2, none),
+    remote.trim!(3, 4, { fua: true }),
+    remote.writeZeroes!(5, 6),
+    remote.writeZeroes!(7, 8, { fua: true, noHole: true, fast: true }),
+    remote.cache!(9, 10),
+  ];
+  await peer.expect(
+    request(TRIM, 0, 1, 2) +
+      request(TRIM, 1, 3, 4, 1) +
+      request(WRITE_ZEROES, 2, 5, 6) +
+      request(WRITE_ZEROES, 3, 7, 8, 0b10011) +
+      request(CACHE, 4, 9, 10),
+  );
+  await peer.say([0, 1, 2, 3, 4].map((cookie) => reply(cookie)).join(""));
+  await within(1000, "all", Promise.all(all));
+});
+
+tests("what has no length needs no server", async () => {
+  const { remote, peer } = await attached(ALL);
+  await remote.trim!(5, 0);
+  await remote.writeZeroes!(5, 0);
+  await remote.cache!(5, 0);
+  await peer.expectSilence();
+});
+
+tests("FUA of TRIM and WRITE_ZEROES where the server has none is a flush behind", async () => {
+  for (const [type, start] of [
+    [TRIM, "trim"],
+    [WRITE_ZEROES, "writeZeroes"],
+  ] as const) {
+    const { remote, peer } = await attached(ALL & ~8);
+    const done = remote[start]!(0, 1, { fua: true });
+    await peer.expect(request(type, 0, 0, 1));
+    await peer.expectSilence();
+    await peer.say(reply(0));
+    await peer.expect(request(FLUSH, 1));
+    await peer.say(reply(1));
+    await within(1000, start, done);
+  }
+});
+
+tests("fast zeroes where the server does not know them: ENOTSUP, and nothing is sent", async () => {
+  const { remote, peer } = await attached(0x41);
+  await isErrno(remote.writeZeroes!(0, 1, { fast: true }), Errno.ENOTSUP);
+  await peer.expectSilence();
+});
+
+tests(
+  "TRIM and WRITE_ZEROES know no payload limit: with 32 bits they are split, with 64 they are not",
+  async () => {
+    const compact = await chunked("structured", ALL, "00000200 00001000 00010000");
+    const trimmed = compact.remote.trim!(0, 2 ** 33);
+    const length = 0xffff0000;
+    await compact.peer.expect(
+      request(TRIM, 0, 0, length) + request(TRIM, 1, length, length) + request(TRIM, 2, 2 * length, 0x20000),
+    );
+    await compact.peer.say([0, 1, 2].map((cookie) => structuredReply("0000", cookie)).join(""));
+    await within(1000, "the trim", trimmed);
+
+    const { remote, peer } = await chunked("extended", ALL, "00000200 00001000 00010000");
+    const zeroed = remote.writeZeroes!(512, 2 ** 40, { noHole: true });
+    await peer.expect(extendedRequest(WRITE_ZEROES, 0, 512, 2 ** 40, 2));
+    await peer.say(extendedReply("0000", 0, 512));
+    await within(1000, "the zeroes", zeroed);
+  },
+);
+
+tests("extended: requests and replies, byte by byte", async () => {
+  const { remote, peer } = await chunked("extended", ALL);
+  const read = remote.read(0x123456789a, 4);
+  const written = remote.write!(8, hex("aabbcc"), { fua: true });
+  const flushed = remote.flush!();
+  const known = remote.extents!(16, 2 ** 40);
+  await peer.expect(
+    `${extendedRequest(READ, 0, 0x123456789a, 4)} ${extendedRequest(WRITE, 1, 8, 3, 0x21)} aabbcc
+     ${extendedRequest(FLUSH, 2, 0, 0)} ${extendedRequest(BLOCK_STATUS, 3, 16, 2 ** 40)}`,
+  );
+  await peer.say(
+    extendedReply(
+      "0006",
+      3,
+      16,
+      `0000002a 00000002 ${number(2 ** 39, 16)} ${number(3, 16)} ${number(2 ** 41, 16)} ${number(0, 16)}`,
+    ) +
+      extendedReply("0000", 2, 0) +
+      extendedReply("8001", 1, 8, `0000001c 0004 ${ascii("full")}`) +
+      extendedReply("0001", 0, 0x123456789a, `${number(0x123456789a, 16)} 01020304`),
+    5,
+  );
+  assert.equal(await within(1000, "the read", read), hex("01020304"));
+  assert.is(
+    (await isErrno(written, Errno.ENOSPC)).message,
+    'the server answered ENOSPC to WRITE of 3 bytes at 8, "full"',
+  );
+  await within(1000, "the flush", flushed);
+  assert.equal(await within(1000, "the extents", known), [
+    { length: 2 ** 39, hole: true, zero: true },
+    { length: 2 ** 39, hole: false, zero: false },
+  ]);
+});
+
+tests("structured: a read of several chunks, and an error's place", async () => {
+  const { remote, peer } = await chunked("structured", ALL);
+  const read = remote.read(100, 8);
+  const bad = remote.read(200, 8);
+  await peer.expect(request(READ, 0, 100, 8) + request(READ, 1, 200, 8));
+  await peer.say(
+    structuredReply("0002", 0, `${number(100, 16)} 00000004`).replace("0001", "0000") +
+      structuredReply("8002", 1, `00000005 0000 ${number(203, 16)}`) +
+      structuredReply("0001", 0, `${number(104, 16)} 01020304`),
+  );
+  assert.equal(await within(1000, "the read", read), hex("0000000001020304"));
+  assert.is((await isErrno(bad, Errno.EIO)).offset, 203);
+});
+
+tests("words of the server about an error are made fit for a line", async () => {
+  const { remote, peer } = await chunked("structured", ALL);
+  const read = remote.read(0, 1);
+  await taken(peer);
+  await peer.say(structuredReply("8001", 0, `00000005 0205 1b0d0a0761 ${"62".repeat(512)}`));
+  const { message } = await isErrno(read, Errno.EIO);
+  assert.is(message, `the server answered EIO to READ of 1 bytes at 0, "a${"b".repeat(199)}"`);
+});
+
+tests("a quick question about extents is not asked over the link", async () => {
+  const { remote, peer } = await chunked("structured", ALL);
+  assert.equal(await remote.extents!(5, 2 ** 40, { quick: true }), [
+    { length: 2 ** 40, hole: false, zero: false },
+  ]);
+  await peer.expectSilence();
+});
+
+tests("extents are asked about in whole blocks, as many as a request can tell", async () => {
+  const { remote, peer } = await chunked("structured", 3, "00000200 00001000 00010000");
+  const known = remote.extents!(600, 2 ** 40);
+  await peer.expect(request(BLOCK_STATUS, 0, 512, 0xffff0000));
+  await peer.say(
+    structuredReply("0005", 0, "0000002a 00000200 00000003 00000200 00000000 00000400 00000003"),
+  );
+  assert.equal(await within(1000, "the extents", known), [
+    { length: 424, hole: true, zero: true },
+    { length: 512, hole: false, zero: false },
+    { length: 1024, hole: true, zero: true },
+  ]);
+  const few = remote.extents!(600, 10);
+  await peer.expect(request(BLOCK_STATUS, 1, 512, 512));
+  await peer.say(structuredReply("0005", 1, "0000002a 00000002 00000003"));
+  assert.equal(
+    await within(1000, "the extents", few),
+    [{ length: 10, hole: false, zero: false }],
+    "less than the block that was asked about says nothing of what is in it",
+  );
+});
+
+tests("what is not aligned is padded where it is read or cached; a write is left to the server", async () => {
+  const { remote, peer } = await attached(ALL, {}, "00000200 00001000 00010000");
+  assert.equal(remote.blockSize, { minimum: 512, preferred: 4096, maximum: 1 << 25 });
+  const read = remote.read(1000, 30);
+  await peer.expect(request(READ, 0, 512, 1024));
+  await peer.say(concat([hex(reply(0)), sequence(1024, 512)]));
+  assert.equal(await within(1000, "the read", read), sequence(30, 1000));
+  const atTheEnd = remote.read(SIZE - 1, 1);
+  await peer.expect(request(READ, 1, SIZE - 512, 512));
+  await peer.say(concat([hex(reply(1)), sequence(512)]));
+  assert.equal(await within(1000, "the read", atTheEnd), sequence(1, 511));
+  remote.cache!(1000, 30).catch(() => {});
+  await peer.expect(request(CACHE, 2, 512, 1024));
+  remote.write!(1000, hex("aa")).catch(() => {});
+  await peer.expect(`${request(WRITE, 3, 1000, 1)} aa`);
+});
+
+tests("a long read that is not aligned is split into what is", async () => {
+  const { remote, peer } = await attached(READ_ONLY, {}, "00001000 00001000 00010000");
+  const read = remote.read(1, 1 << 17);
+  const requests = [await taken(peer), await taken(peer), await taken(peer)];
+  assert.equal(
+    requests.map(({ offset, length }) => [offset, length]),
+    [
+      [0, 1 << 16],
+      [1 << 16, 1 << 16],
+      [1 << 17, 4096],
+    ],
+  );
+  for (const { cookie, offset, length } of requests) {
+    await peer.say(concat([hex(reply(cookie)), sequence(length, offset)]));
+  }
+  assert.equal(await within(5000, "the read", read), sequence(1 << 17, 1));
+});
+
+tests("a flush after the link has gone fails, whatever was confirmed before", async () => {
+  const { remote, peer } = await attached(FULL);
+  const written = remote.write!(0, hex("aa"));
+  await taken(peer);
+  await peer.say(reply(0));
+  await within(1000, "the write", written);
+  await peer.hangUp();
+  await within(1000, "closed", remote.closed);
+  await isErrno(remote.flush!(), Errno.EIO);
 });
 
 tests.run();

@@ -41,7 +41,7 @@ async function transmitting(target: Export, options: NbdServerOptions = {}) {
   const session = begin(target, options);
   await session.peer.expect(GREETING);
   await session.peer.say(`00000003 ${GO}`);
-  await session.peer.expect(INFORMED(target.write ? "000d" : "0003"));
+  await session.peer.expect(INFORMED(target.write ? "096d" : "0103"));
   return session;
 }
 
@@ -66,7 +66,7 @@ for (const split of [1, 5, 28, Number.POSITIVE_INFINITY]) {
     const { peer, over } = begin(memoryExport(bytes));
     await peer.expect(GREETING);
     await peer.say(`00000003 ${GO} ${request(READ!, 1, 3, 5)}`, split);
-    await peer.expect(`${INFORMED("000d")} ${reply(1)} ${toHex(sequence(SIZE).slice(3, 8))}`);
+    await peer.expect(`${INFORMED("096d")} ${reply(1)} ${toHex(sequence(SIZE).slice(3, 8))}`);
     await peer.say(`${request(WRITE!, 2, 4, 2)} aabb`, split);
     await peer.expect(reply(2));
     await peer.say(request(READ!, 3, 3, 4) + request(DISC!, 4), split);
@@ -217,7 +217,7 @@ tests("onTransmission is told what was negotiated", async () => {
   const told: unknown[] = [];
   await transmitting(readOnly(), { onTransmission: (negotiated) => told.push(negotiated) });
   await settled();
-  assert.equal(told, [{ size: SIZE, flags: 3 }]);
+  assert.equal(told, [{ size: SIZE, flags: 0x103 }]);
 });
 
 tests(

@@ -1,11 +1,11 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
-import type { Export } from "../../../src/export/export.ts";
+import type { Export, Extent } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { transmissionFlags } from "../../../src/nbd/server/handshake.ts";
 import { requestHandler } from "../../../src/nbd/server/request-handler.ts";
-import type { NbdReply, NbdRequest } from "../../../src/nbd/transmission.ts";
+import type { NbdReply, NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
+import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { ByteBudget } from "../../../src/streams/budget.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
 import type { Payload } from "../../../src/streams/payload.ts";
@@ -19,10 +19,20 @@ const SIZE = 4096;
 const readOnly = () => memoryExport(sequence(SIZE), { readOnly: true });
 const readWrite = () => memoryExport(sequence(SIZE));
 
-function handle(requests: NbdRequest[], target: Export, total = 1 << 20) {
+type Settled = Pick<Negotiated, "headers" | "allocation">;
+
+/** What can be written to, and nothing else. */
+const plain = (): Export => {
+  const { size, read, write, close } = readWrite();
+  return { size, read, write: write!, close };
+};
+const caching = (): Export => ({ ...readOnly(), cache: async () => {} });
+
+function handle(requests: NbdRequest[], target: Export, total = 1 << 20, settled: Settled = {}) {
   const budget = new ByteBudget(total);
-  const { blockSize } = target;
-  const negotiated = { size: target.size, flags: transmissionFlags(target), ...(blockSize && { blockSize }) };
+  const { blockSize, size } = target;
+  const flags = transmissionFlags(target, settled);
+  const negotiated = { size, flags, ...(blockSize && { blockSize }), ...settled };
   const layer = requestHandler(target, negotiated, { room: budget.share(total) });
   return collect(source([requests]).pipeThrough(layer)).then((replies) => {
     assert.is(budget.used, 0, "all room is given back");
@@ -42,8 +52,8 @@ const writing = (offset: number, payload: Uint8Array, fields: Partial<NbdRequest
   make({ type: WRITE!, offset, length: payload.byteLength, payload, ...fields });
 
 /** The one reply to one request. */
-async function answer(fields: Partial<NbdRequest>, target: Export): Promise<NbdReply> {
-  const replies = await handle([make(fields)], target);
+async function answer(fields: Partial<NbdRequest>, target: Export, settled: Settled = {}): Promise<NbdReply> {
+  const replies = await handle([make(fields)], target, 1 << 20, settled);
   assert.is(replies.length, 1);
   assert.is(replies[0]!.cookie, 7n);
   return replies[0]!;
@@ -84,8 +94,18 @@ for (const [what, fields, target, error] of [
   ],
   ["TRIM of a read-only export", { type: TRIM, length: 1 }, readOnly, Errno.EPERM],
   ["WRITE_ZEROES to a read-only export", { type: WRITE_ZEROES, length: 1 }, readOnly, Errno.EPERM],
-  ["TRIM, which is not offered", { type: TRIM, length: 1 }, readWrite, Errno.EINVAL],
-  ["WRITE_ZEROES, which is not offered", { type: WRITE_ZEROES, length: 1 }, readWrite, Errno.EINVAL],
+  ["TRIM", { type: TRIM, length: SIZE, flags: 1 }, readWrite, 0],
+  ["TRIM, which is not offered", { type: TRIM, length: 1 }, plain, Errno.EINVAL],
+  ["TRIM over the end", { type: TRIM, offset: 1, length: SIZE }, readWrite, Errno.EINVAL],
+  ["TRIM with an unknown flag", { type: TRIM, length: 1, flags: 2 }, readWrite, Errno.EINVAL],
+  ["WRITE_ZEROES", { type: WRITE_ZEROES, length: SIZE, flags: 0b10011 }, readWrite, 0],
+  ["WRITE_ZEROES where zeroes are written", { type: WRITE_ZEROES, length: SIZE, flags: 2 }, plain, 0],
+  ["a fast one there", { type: WRITE_ZEROES, length: 1, flags: 0x10 }, plain, Errno.EINVAL],
+  ["WRITE_ZEROES over the end", { type: WRITE_ZEROES, offset: 1, length: SIZE }, readWrite, Errno.ENOSPC],
+  ["WRITE_ZEROES with an unknown flag", { type: WRITE_ZEROES, length: 1, flags: 4 }, readWrite, Errno.EINVAL],
+  ["CACHE, where it is offered", { type: CACHE, length: SIZE }, caching, 0],
+  ["CACHE over the end", { type: CACHE, offset: 1, length: SIZE }, caching, Errno.EINVAL],
+  ["CACHE with a flag", { type: CACHE, length: 1, flags: 2 }, caching, Errno.EINVAL],
   ["CACHE", { type: CACHE, length: 1 }, readOnly, Errno.EINVAL],
   ["BLOCK_STATUS", { type: BLOCK_STATUS, length: 1 }, readOnly, Errno.EINVAL],
   ["an unknown command", { type: 0xffff, length: 0xffffffff, offset: far }, readWrite, Errno.EINVAL],
@@ -106,7 +126,13 @@ tests("a length of 0 succeeds without the export", async () => {
     ...readWrite(),
     read: () => assert.unreachable(),
     write: () => assert.unreachable(),
+    trim: () => assert.unreachable(),
+    writeZeroes: () => assert.unreachable(),
+    cache: () => assert.unreachable(),
   } as never;
+  for (const type of [TRIM!, WRITE_ZEROES!, CACHE!]) {
+    assert.equal(await answer({ type, offset: SIZE }, never), { cookie: 7n, error: 0 });
+  }
   assert.equal(await answer({ offset: SIZE }, never), { cookie: 7n, error: 0 });
   assert.equal(await answer(writing(SIZE, new Uint8Array(0)), never), { cookie: 7n, error: 0 });
 });
@@ -169,7 +195,9 @@ tests(
   async () => {
     for (const payload of [sequence(3), sequence(5), new Blob([sequence(3)])] as Payload[]) {
       const target: Export = { ...readOnly(), read: async () => payload };
-      assert.equal(await answer({ length: 4 }, target), { cookie: 7n, error: Errno.EIO });
+      const { message, ...reply } = await answer({ length: 4 }, target);
+      assert.equal(reply, { cookie: 7n, error: Errno.EIO });
+      assert.match(message!, /^reading 4 bytes at 0 gave [35]$/);
     }
   },
 );
@@ -191,6 +219,234 @@ tests("FUA is passed on", async () => {
     [0, hex("aa"), { fua: false }],
     [1, hex("bb"), { fua: true }],
   ]);
+});
+
+tests("TRIM, WRITE_ZEROES and CACHE are passed on with their flags, however long they are", async () => {
+  const calls: unknown[][] = [];
+  const note =
+    (name: string) =>
+    async (...args: unknown[]) =>
+      void calls.push([name, ...args]);
+  const size = Number.MAX_SAFE_INTEGER;
+  const target: Export = {
+    ...readWrite(),
+    size,
+    trim: note("trim"),
+    writeZeroes: note("writeZeroes"),
+    cache: note("cache"),
+    blockSize: { minimum: 1, preferred: 4096, maximum: 4096 },
+  };
+  const requests = [
+    make({ type: TRIM!, length: 0xffffffff }),
+    make({ type: TRIM!, offset: 1, length: size - 1, flags: 1 }),
+    make({ type: WRITE_ZEROES!, length: 0xffffffff }),
+    make({ type: WRITE_ZEROES!, offset: 1, length: size - 1, flags: 0b10011 }),
+    make({ type: CACHE!, offset: 2, length: 2 ** 40 }),
+  ];
+  for (const { error } of await handle(requests, target)) assert.is(error, 0);
+  const none = { fua: false, noHole: false, fast: false };
+  assert.equal(calls, [
+    ["trim", 0, 0xffffffff, { fua: false }],
+    ["trim", 1, size - 1, { fua: true }],
+    ["writeZeroes", 0, 0xffffffff, none],
+    ["writeZeroes", 1, size - 1, { fua: true, noHole: true, fast: true }],
+    ["cache", 2, 2 ** 40],
+  ]);
+});
+
+tests(
+  "WRITE_ZEROES where the export has none: zeroes are written in pieces, then flushed for FUA",
+  async () => {
+    const size = 700_000;
+    const bytes = sequence(size);
+    const calls: string[] = [];
+    const { read, write, close } = memoryExport(bytes);
+    const target: Export = {
+      size,
+      read,
+      close,
+      async write(offset, data, options) {
+        calls.push(`write ${offset} ${data.byteLength} ${options?.fua ?? false}`);
+        await write!(offset, data);
+      },
+      flush: async () => void calls.push("flush"),
+    };
+    const reply = await answer({ type: WRITE_ZEROES!, offset: 3, length: 600_000, flags: 1 }, target);
+    assert.equal(reply, { cookie: 7n, error: 0 });
+    assert.equal(calls, [
+      "write 3 262144 false",
+      "write 262147 262144 false",
+      "write 524291 75712 false",
+      "flush",
+    ]);
+    const expected = sequence(size);
+    expected.fill(0, 3, 600_003);
+    assert.equal(bytes, expected);
+  },
+);
+
+const structured: Settled = { headers: "structured", allocation: 1 };
+const data = (length: number): Extent => ({ length, hole: false, zero: false });
+const hole = (length: number): Extent => ({ length, hole: true, zero: true });
+
+/** An export with these extents, which notes what it is asked. */
+function sparse(extents: Extent[], asked: unknown[][] = [], size = 1 << 16): Export {
+  return {
+    ...memoryExport(sequence(size), { readOnly: true }),
+    async extents(...args) {
+      asked.push(["extents", ...args]);
+      return extents;
+    },
+    async read(offset, length) {
+      asked.push(["read", offset, length]);
+      return sequence(length, offset);
+    },
+  };
+}
+
+tests(
+  "BLOCK_STATUS tells the extents: as many as were asked about, neighbours of one state as one",
+  async () => {
+    const asked: unknown[][] = [];
+    const target = sparse(
+      [data(10), data(20), hole(30), hole(5), { length: 7, hole: true, zero: false }],
+      asked,
+    );
+    const request = { type: BLOCK_STATUS!, offset: 100, length: 70 };
+    assert.equal(await answer(request, target, structured), {
+      cookie: 7n,
+      error: 0,
+      offset: 100,
+      extents: [data(30), hole(35), { length: 5, hole: true, zero: false }],
+    });
+    assert.equal(asked, [["extents", 100, 70]]);
+    const one = await answer({ ...request, flags: 8 }, target, structured);
+    assert.equal(one.extents, [data(30)]);
+  },
+);
+
+tests("BLOCK_STATUS of an export that knows nothing: all is data", async () => {
+  const request = { type: BLOCK_STATUS!, offset: 1, length: SIZE - 1 };
+  assert.equal((await answer(request, readOnly(), structured)).extents, [data(SIZE - 1)]);
+  assert.equal((await answer(request, sparse([], [], SIZE), structured)).extents, [data(SIZE - 1)]);
+});
+
+tests("BLOCK_STATUS keeps to the minimum block size: a block of two states is data", async () => {
+  const blockSize = { minimum: 512, preferred: 512, maximum: 4096 };
+  const of = async (extents: Extent[], length: number) =>
+    (await answer({ type: BLOCK_STATUS!, length }, { ...sparse(extents), blockSize }, structured)).extents;
+  assert.equal(await of([hole(512), data(1000), hole(1048)], 2560), [hole(512), data(1024), hole(1024)]);
+  assert.equal(await of([hole(700), data(10), hole(314)], 1024), [hole(512), data(512)]);
+  assert.equal(await of([hole(100), hole(100), data(100)], 1024), [data(512)]);
+  assert.equal(await of([hole(600), hole(424)], 1024), [hole(512), data(512)], "each by itself");
+  assert.equal(await of([hole(1024), data(1)], 4096), [hole(1024), data(512)], "no more than is known");
+  assert.equal(await of([hole(5000)], 1024), [hole(1024)]);
+});
+
+tests("BLOCK_STATUS tells 1,024 extents at a time", async () => {
+  const extents = Array.from({ length: 3000 }, (_, i) => (i % 2 ? data(1) : hole(2)));
+  const reply = await answer({ type: BLOCK_STATUS!, length: 4500 }, sparse(extents), structured);
+  assert.equal(reply.extents, extents.slice(0, 1024));
+});
+
+for (const [what, fields, settled, error] of [
+  ["without structured replies", {}, {}, Errno.EINVAL],
+  ["without a context", {}, { headers: "structured" }, Errno.EINVAL],
+  ["of nothing", { length: 0 }, structured, Errno.EINVAL],
+  ["over the end", { offset: 1, length: SIZE }, structured, Errno.EINVAL],
+  ["with an unknown flag", { flags: 2 }, structured, Errno.EINVAL],
+  ["of the context", { contexts: [1] }, { headers: "extended", allocation: 1 }, 0],
+  ["of no context", { contexts: [] }, { headers: "extended", allocation: 1 }, 0],
+  ["of another context", { contexts: [2] }, { headers: "extended", allocation: 1 }, Errno.EINVAL],
+  ["of a context twice", { contexts: [1, 1] }, { headers: "extended", allocation: 1 }, Errno.EINVAL],
+] as [string, Partial<NbdRequest>, Settled, number][]) {
+  tests(`BLOCK_STATUS ${what}: ${error}`, async () => {
+    const reply = await answer({ type: BLOCK_STATUS!, length: 512, ...fields }, readOnly(), settled);
+    assert.is(reply.error, error);
+    assert.is(reply.extents !== undefined, error === 0 && fields.contexts?.length !== 0);
+  });
+}
+
+const K = 1 << 14;
+for (const [what, extents, pieces, reads] of [
+  ["a hole", [hole(1 << 16)], [1 << 16], []],
+  ["a hole, and more that is not asked for", [hole(1 << 20)], [1 << 16], []],
+  ["a hole at the start", [hole(K), data(3 * K)], [K, [K, 3 * K]], [[K, 3 * K]]],
+  ["a hole at the end", [data(3 * K), hole(K)], [[0, 3 * K], K], [[0, 3 * K]]],
+  ["a hole in the middle", [data(K), hole(2 * K), data(K)], [[0, K], 2 * K, [3 * K, K]], [[0, 4 * K]]],
+  ["data in the middle", [hole(K), data(2 * K), hole(K)], [K, [K, 2 * K], K], [[K, 2 * K]]],
+  [
+    "two holes side by side",
+    [hole(K / 2), { length: K / 2, hole: false, zero: true }, data(3 * K)],
+    [K, [K, 3 * K]],
+    [[K, 3 * K]],
+  ],
+  ["a hole that is not worth it", [hole(K - 1), data(3 * K + 1)], undefined, [[0, 4 * K]]],
+  ["allocated, not zero", [{ length: 4 * K, hole: true, zero: false }], undefined, [[0, 4 * K]]],
+  ["nothing known", [], undefined, [[0, 4 * K]]],
+] as [string, Extent[], (number | [number, number])[] | undefined, [number, number][]][]) {
+  tests(`a structured READ of ${what}`, async () => {
+    const asked: unknown[][] = [];
+    const reply = await answer({ length: 4 * K }, sparse(extents, asked), structured);
+    assert.equal(asked[0], ["extents", 0, 4 * K, { quick: true }]);
+    assert.equal(
+      asked.slice(1),
+      reads.map(([offset, length]) => ["read", offset, length]),
+    );
+    if (!pieces) assert.equal(reply, { cookie: 7n, error: 0, offset: 0, payload: sequence(4 * K) });
+    else {
+      const expected = pieces.map((piece) =>
+        typeof piece === "number" ? piece : sequence(piece[1], piece[0]),
+      );
+      assert.equal(reply, { cookie: 7n, error: 0, offset: 0, pieces: expected });
+    }
+  });
+}
+
+tests("a READ with DF, and one with simple replies, is of one piece and asks for no extents", async () => {
+  for (const [flags, settled] of [
+    [4, structured],
+    [0, {}],
+  ] as const) {
+    const asked: unknown[][] = [];
+    const reply = await answer({ length: K, flags }, sparse([hole(K)], asked), settled);
+    assert.equal(reply.payload, sequence(K));
+    assert.equal(asked, [["read", 0, K]]);
+  }
+});
+
+tests("a Blob is cut at its holes, and extents that can't be told are no failure of a READ", async () => {
+  const blob = new Blob([sequence(3 * K)]);
+  const cut: Export = { ...sparse([data(K), hole(K), data(K)]), read: async () => blob };
+  const { pieces } = await answer({ length: 3 * K }, cut, structured);
+  assert.equal(
+    pieces!.map((piece) => (typeof piece === "number" ? piece : piece instanceof Blob && piece.size)),
+    [K, K, K],
+  );
+  const failing: Export = { ...sparse([]), extents: () => Promise.reject(new Error("no")) };
+  assert.equal((await answer({ length: 3 }, failing, structured)).payload, sequence(3));
+});
+
+tests("an error has the words, and the place, of what the export threw", async () => {
+  const error = new ExportError(Errno.EIO, "a bad sector", { offset: 512 });
+  const target: Export = { ...readOnly(), read: () => Promise.reject(error) };
+  assert.equal(await answer({ length: SIZE }, target, { headers: "structured" }), {
+    cookie: 7n,
+    error: Errno.EIO,
+    offset: 0,
+    message: "a bad sector",
+    errorOffset: 512,
+  });
+});
+
+tests("the offset that is told again is the request's to the bit", async () => {
+  const exactOffset = 2n ** 64n - 1n;
+  const request = { offset: Number(exactOffset), exactOffset, length: 1 };
+  assert.equal(await answer(request, readOnly(), { headers: "extended" }), {
+    cookie: 7n,
+    error: Errno.EINVAL,
+    offset: exactOffset,
+  });
 });
 
 tests("NBD_CMD_DISC gets no reply", async () => {

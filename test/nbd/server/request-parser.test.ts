@@ -147,4 +147,88 @@ tests("an end inside a request or its payload is an error", async () => {
   }
 });
 
+/** An extended request, in hex. */
+const extended = (type: number, flags: number, length: string, offset = "0000000000000200") =>
+  hex(`21e41c71 ${u16(flags)} ${u16(type)} 0000000000000005 ${offset} ${length}`);
+const u16 = (n: number) => n.toString(16).padStart(4, "0");
+const PAYLOAD = 1 << 5;
+const parsedExtended = async (chunks: Uint8Array[], negotiated: Parameters<typeof requestParser>[0] = {}) =>
+  (await collect(source(chunks).pipeThrough(requestParser({ ...negotiated, headers: "extended" })))).flat();
+const head = { flags: 0, cookie: 5n, offset: 0x200 };
+
+for (const size of [1, 3, 31, 32, 33, 1000]) {
+  tests(`extended requests in chunks of ${size}`, async () => {
+    const wire = concat([
+      extended(0, 0, "0000000000000010"),
+      extended(4, 1, "0001000000000000"),
+      extended(1, PAYLOAD | 1, "0000000000000003"),
+      hex("aabbcc"),
+      extended(1, 0, "0000000000000001"),
+      hex("dd"),
+      extended(7, PAYLOAD | 8, "0000000000000010"),
+      hex("0000000100000000 00000001 80000000"),
+      extended(2, 0, "0000000000000000", "0000000000000000"),
+      hex("ff"),
+    ]);
+    assert.equal(await parsedExtended(cut(wire, size)), [
+      { ...head, type: 0, length: 16 },
+      { ...head, type: 4, flags: 1, length: 2 ** 48 },
+      { ...head, type: 1, flags: 1, length: 3, payload: hex("aabbcc") },
+      { ...head, type: 1, length: 1, payload: hex("dd") },
+      { ...head, type: 7, flags: 8, length: 2 ** 32, contexts: [1, 0x80000000] },
+      { ...head, type: 2, length: 0, offset: 0 },
+    ]);
+  });
+}
+
+tests("a payload that a command has no use for is skipped, and refused", async () => {
+  for (const [type, length] of [
+    [0, 5],
+    [3, 5],
+    [4, 70_000],
+    [7, 7], // no room for the length
+    [7, 11], // half an id
+    [7, 8 + 4100], // more ids than are looked at
+  ] as const) {
+    const wire = concat([
+      extended(type, PAYLOAD, length.toString(16).padStart(16, "0")),
+      sequence(length),
+      extended(3, 0, "0000000000000000"),
+    ]);
+    assert.equal(await parsedExtended([wire]), [
+      { ...head, type, length, refused: Errno.EINVAL },
+      { ...head, type: 3, length: 0 },
+    ]);
+  }
+});
+
+tests("an extended WRITE that is too long, or to a read-only export, is skipped, and refused", async () => {
+  const wire = concat([extended(1, PAYLOAD, "0000000000000201"), sequence(513)]);
+  const blockSize = { minimum: 1, preferred: 512, maximum: 512 };
+  const write = { ...head, type: 1, length: 513 };
+  assert.equal(await parsedExtended([wire], { blockSize }), [{ ...write, refused: Errno.EINVAL }]);
+  assert.equal(await parsedExtended([wire], { flags: 3 }), [{ ...write, refused: Errno.EPERM }]);
+});
+
+tests("a payload that no server takes breaks the protocol, before a byte of it", async () => {
+  for (const [type, length] of [
+    [1, "0000000002000001"],
+    [7, "8000000000000000"],
+  ] as const) {
+    const error = await failure(parsedExtended([extended(type, PAYLOAD, length)]));
+    assert.instance(error, ProtocolError);
+    assert.match(error.message, /^the client announced a (WRITE|BLOCK_STATUS) with \d+ bytes of payload$/);
+  }
+});
+
+tests("an offset beyond 2^53 is kept to the bit", async () => {
+  const [request] = await parsedExtended([extended(0, 0, "0000000000000001", "fffffffffffffffe")]);
+  assert.is(request!.exactOffset, 0xfffffffffffffffen);
+  assert.ok(request!.offset > Number.MAX_SAFE_INTEGER);
+});
+
+tests("a compact request where extended ones were negotiated breaks the protocol", async () => {
+  assert.instance(await failure(parsedExtended([concat([READ, READ])])), ProtocolError);
+});
+
 tests.run();

@@ -21,10 +21,12 @@ tests("what is right is read, and the top's keys are filled in", () => {
     timeout: 7,
     "state-hook": "/top",
     "allowed-hosts": ["bmc.example"],
+    "block-size": 2048,
+    connections: 4,
     configurations: {
       a: { listen, metadata: { description: "first" } },
       b: { listen: "tcp:[::1]:10809", timeout: 0, "state-hook": "/own", default: true },
-      "0": { "nbd-device": "/dev/nbd0", default: false },
+      "0": { "nbd-device": "/dev/nbd0", default: false, connections: 2 },
     },
   });
   assert.equal(config.configurations.get("a"), {
@@ -38,7 +40,10 @@ tests("what is right is read, and the top's keys are filled in", () => {
   assert.equal(config.configurations.get("b")!.target, { listen: { host: "::1", port: 10809 } });
   assert.is(config.configurations.get("b")!.timeout, 0);
   assert.is(config.configurations.get("b")!.stateHook, "/own");
-  assert.equal(config.configurations.get("0")!.target, { nbdDevice: "/dev/nbd0" });
+  assert.equal(config.configurations.get("0")!.target, {
+    nbdDevice: "/dev/nbd0",
+    settings: { "block-size": 2048, connections: 2 },
+  });
   assert.is(chooseConfiguration(config).name, "b");
   assert.is(chooseConfiguration(config, "0").name, "0");
   assert.equal(config.allowedHosts, ["bmc.example"]);
@@ -52,6 +57,13 @@ tests("what is not said has the contract's defaults", () => {
     { timeout, stateHook, metadata },
     { timeout: 30, stateHook: "/etc/nbd-proxy/state", metadata: null },
   );
+});
+
+tests("a device's key where there is none is warned of", () => {
+  const { warnings } = parse({ configurations: { a: { listen, "read-ahead-kb": 1 } } });
+  assert.equal(warnings, [
+    'config.json: configuration "a": "read-ahead-kb" has no meaning with "listen" and is ignored',
+  ]);
 });
 
 tests("a byte order mark is no error", () => {

@@ -1,8 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Described, Describer } from "../../src/nbd/describe.ts";
-import { concat } from "../../src/streams/payload.ts";
-import { parseConversation } from "../../src/transport/conversation.ts";
+import { type Described, Describer } from "../../../src/nbd/describe/describer.ts";
+import { concat } from "../../../src/streams/payload.ts";
+import { parseConversation } from "../../../src/transport/conversation.ts";
 
 const tests = suite("describe");
 
@@ -109,10 +109,10 @@ tests("GO with what it asks for, and block sizes", () => {
 
 tests("from what is not understood on, bytes are passed on as they are", () => {
   const describer = greeted();
-  const structured = message("S 668e33ef 0001 0001 00*16 aa");
-  const passed = describer.push(structured);
-  assert.is(passed[0]!.comment, "not understood: a server message with the magic 0x668e33ef");
-  assert.equal(concat(passed.map(({ bytes }) => bytes)), structured.bytes);
+  const strange = message("S 668e33ee 0001 0001 00*16 aa");
+  const passed = describer.push(strange);
+  assert.is(passed[0]!.comment, "not understood: a server message with the magic 0x668e33ee");
+  assert.equal(concat(passed.map(({ bytes }) => bytes)), strange.bytes);
   assert.equal(describer.push(message("S 0102")), [{ from: "server", bytes: Uint8Array.of(1, 2) }]);
   // The other side is still understood.
   assert.is(describer.push(message("C 49484156454f5054 00000002 00000000"))[0]!.comment, "ABORT");

@@ -1,0 +1,296 @@
+import { deferred } from "../../streams/deferred.ts";
+import { bytesOf } from "../../streams/payload.ts";
+import { Errno, ExportError } from "../error.ts";
+import type { Export, Filter, ReadOptions } from "../export.ts";
+import { forward } from "./forward.ts";
+import { type Piece, Pieces } from "./pieces.ts";
+
+export interface CacheOptions {
+  /** Bytes that are kept in memory, those on their way included. */
+  budget: number;
+}
+
+interface CachedPiece extends Piece {
+  /** The bytes once they are there; rejects when they could not be had. */
+  readonly arrival: Promise<Uint8Array>;
+  /** False when a change, or the need for room, has taken it out: nobody who comes from now on may be given it. */
+  isKept: boolean;
+  /** Gives up what nobody waits for. */
+  readonly giveUp?: AbortController;
+}
+
+/** What is asked for begins and ends on multiples of this many bytes, or of the export's minimum if that is more. */
+const SECTOR = 512;
+
+/** What a piece costs besides its bytes, so that very many very small ones are bounded too. */
+const PIECE_WEIGHT = 256;
+
+/** A read longer than this part of the budget goes past the cache: it would push out all else. */
+const LARGEST_PART = 4;
+
+/**
+ * Keeps what was read, up to a budget, the least recently used going first. Reads at the same time share what is on
+ * its way: no byte is asked for twice. `cache` brings a range in that nobody waits for; it resolves when that is
+ * there, or when there was no room, and rejects when it failed, which fails no read.
+ *
+ * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
+ * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
+ */
+export function cache({ budget }: CacheOptions): Filter {
+  return (next) => {
+    const kept = new Cache(next, budget);
+    const cached: Export = {
+      ...forward(next),
+      read: (offset, length, options) => kept.read(offset, length, options),
+      cache: (offset, length) => kept.bring(offset, offset + length),
+      close: () => kept.close(),
+    };
+    if (next.write) {
+      cached.write = (offset, data, options) =>
+        kept.change(offset, offset + data.byteLength, () => next.write!(offset, data, options));
+    }
+    if (next.trim) {
+      cached.trim = (offset, length, options) =>
+        kept.change(offset, offset + length, () => next.trim!(offset, length, options));
+    }
+    if (next.writeZeroes) {
+      cached.writeZeroes = (offset, length, options) =>
+        kept.change(offset, offset + length, () => next.writeZeroes!(offset, length, options));
+    }
+    return cached;
+  };
+}
+
+class Cache {
+  readonly #next: Export;
+  readonly #budget: number;
+  readonly #grain: number;
+  readonly #longest: number;
+  readonly #pieces = new Pieces<CachedPiece>();
+  /** The pieces that are there, the least recently used first. */
+  readonly #recency = new Set<CachedPiece>();
+  readonly #onTheirWay = new Set<CachedPiece>();
+  #used = 0;
+  #isClosed = false;
+
+  constructor(next: Export, budget: number) {
+    this.#next = next;
+    this.#budget = budget;
+    this.#grain = Math.max(SECTOR, next.blockSize?.minimum ?? 1);
+    const longest = next.blockSize?.maximum ?? Number.POSITIVE_INFINITY;
+    this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
+  }
+
+  async read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Uint8Array> {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw closedError();
+    if (length === 0) return new Uint8Array(0);
+    const end = offset + length;
+    if (length > this.#budget / LARGEST_PART) {
+      return bytesOf(await this.#next.read(offset, length, signal && { signal }));
+    }
+    const pieces = this.#cover(offset, end);
+    const [first] = pieces;
+    if (pieces.length === 1 && first!.piece.bytes) {
+      return first!.piece.bytes.slice(offset - first!.piece.start, end - first!.piece.start);
+    }
+    const result = new Uint8Array(length);
+    const copy = (bytes: Uint8Array, start: number) => {
+      const from = Math.max(offset, start);
+      const to = Math.min(end, start + bytes.byteLength);
+      result.set(bytes.subarray(from - start, to - start), from - offset);
+    };
+    const waiting: Promise<void>[] = [];
+    for (const { piece, isOwn } of pieces) {
+      // At once: it may be gone, or changed, by the time that the others are there.
+      if (piece.bytes) copy(piece.bytes, piece.start);
+      else
+        waiting.push(this.#await(piece, isOwn, offset, end, signal).then(([bytes, at]) => copy(bytes, at)));
+    }
+    await unlessAborted(Promise.all(waiting), signal);
+    return result;
+  }
+
+  /** The bytes of a piece that is on its way, and where they begin. What others asked for in vain is asked for again. */
+  async #await(
+    { start, end, arrival }: CachedPiece,
+    isOwn: boolean,
+    from: number,
+    to: number,
+    signal: AbortSignal | undefined,
+  ): Promise<[Uint8Array, number]> {
+    try {
+      return [await arrival, start];
+    } catch (error) {
+      if (isOwn || this.#isClosed) throw error;
+      const first = Math.max(from, start);
+      const again = await this.#next.read(first, Math.min(to, end) - first, signal && { signal });
+      return [await bytesOf(again), first];
+    }
+  }
+
+  async bring(start: number, end: number): Promise<void> {
+    if (this.#isClosed) throw closedError();
+    const most = Math.min(end, start + this.#budget / LARGEST_PART);
+    const arrivals: Promise<unknown>[] = [];
+    for (const [from, to] of this.#gaps(start, most)) {
+      if (!this.#makeRoom(weight(from, to))) break;
+      arrivals.push(this.#ask(from, to, new AbortController()).arrival);
+    }
+    await Promise.all(arrivals);
+  }
+
+  async change(start: number, end: number, run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } finally {
+      this.#takeOut(start, end);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const { giveUp } of this.#onTheirWay) giveUp?.abort(closedError());
+    await Promise.allSettled([...this.#onTheirWay].map(({ arrival }) => arrival));
+    this.#pieces.clear();
+    this.#recency.clear();
+    await this.#next.close();
+  }
+
+  /** The pieces of a range; what is in none is asked for. */
+  #cover(start: number, end: number): { piece: CachedPiece; isOwn: boolean }[] {
+    // What is there already counts as just used, or it would be the first to make room for the rest.
+    const there = this.#pieces.within(start, end);
+    for (const piece of there) {
+      if (this.#recency.delete(piece)) this.#recency.add(piece);
+    }
+    const covering = there.map((piece) => ({ piece, isOwn: false }));
+    for (const [from, to] of this.#gaps(start, end)) {
+      this.#makeRoom(weight(from, to));
+      covering.push({ piece: this.#ask(from, to), isOwn: true });
+    }
+    return covering;
+  }
+
+  /** What of a range is in no piece, in ranges that the next export takes. */
+  #gaps(start: number, end: number): [number, number][] {
+    const gaps: [number, number][] = [];
+    const { size } = this.#next;
+    let at = start - (start % this.#grain);
+    const last = Math.min(size, Math.ceil(end / this.#grain) * this.#grain);
+    const until = (limit: number) => {
+      for (; at < limit; at = Math.min(limit, at + this.#longest)) {
+        gaps.push([at, Math.min(limit, at + this.#longest)]);
+      }
+    };
+    for (const piece of this.#pieces.within(at, last)) {
+      until(piece.start);
+      at = piece.end;
+    }
+    until(last);
+    return gaps;
+  }
+
+  #ask(start: number, end: number, giveUp?: AbortController): CachedPiece {
+    const { promise, resolve, reject } = deferred<Uint8Array>();
+    const piece: CachedPiece = { start, end, arrival: promise, isKept: true, ...(giveUp && { giveUp }) };
+    this.#used += weight(start, end);
+    this.#onTheirWay.add(piece);
+    // Where even taking all else out makes no room, it goes to those who wait, and is not kept.
+    if (this.#used > this.#budget) piece.isKept = false;
+    else this.#pieces.add(piece);
+    this.#fetch(piece).then(resolve, reject);
+    return piece;
+  }
+
+  async #fetch(piece: CachedPiece): Promise<Uint8Array> {
+    const { start, end, giveUp } = piece;
+    try {
+      const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
+      const bytes = whole(await bytesOf(payload));
+      if (bytes.byteLength !== end - start) {
+        throw new ExportError(Errno.EIO, `reading ${end - start} bytes at ${start} gave ${bytes.byteLength}`);
+      }
+      if (piece.isKept) {
+        piece.bytes = bytes;
+        this.#recency.add(piece);
+      } else this.#used -= weight(start, end);
+      return bytes;
+    } catch (error) {
+      this.#used -= weight(start, end);
+      if (piece.isKept) this.#pieces.remove(piece);
+      piece.isKept = false;
+      throw error;
+    } finally {
+      this.#onTheirWay.delete(piece);
+    }
+  }
+
+  /** Takes out the least recently used pieces until there is room; false where that is not enough. */
+  #makeRoom(needed: number): boolean {
+    for (const piece of this.#recency) {
+      if (this.#used + needed <= this.#budget) return true;
+      this.#drop(piece);
+    }
+    return this.#used + needed <= this.#budget;
+  }
+
+  #drop(piece: CachedPiece) {
+    this.#pieces.remove(piece);
+    piece.isKept = false;
+    if (this.#recency.delete(piece)) this.#used -= weight(piece.start, piece.end);
+  }
+
+  /** Takes a range out. What is left of a piece stays, in memory of its own. */
+  #takeOut(start: number, end: number) {
+    const from = start - (start % this.#grain);
+    const to = Math.ceil(end / this.#grain) * this.#grain;
+    for (const piece of this.#pieces.within(from, to)) {
+      this.#drop(piece);
+      if (!piece.bytes) continue;
+      this.#keepPart(piece, piece.start, from);
+      this.#keepPart(piece, to, piece.end);
+    }
+  }
+
+  #keepPart({ start, bytes }: CachedPiece, from: number, to: number) {
+    if (from >= to) return;
+    const part = bytes!.slice(from - start, to - start);
+    const piece: CachedPiece = {
+      start: from,
+      end: to,
+      bytes: part,
+      arrival: Promise.resolve(part),
+      isKept: true,
+    };
+    this.#used += weight(from, to);
+    this.#pieces.add(piece);
+    this.#recency.add(piece);
+  }
+}
+
+function weight(start: number, end: number): number {
+  return end - start + PIECE_WEIGHT;
+}
+
+/** Bytes that hold no more memory than they have: what comes off a link may be a small part of a large message. */
+function whole(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength <= bytes.byteLength + SECTOR ? bytes : bytes.slice();
+}
+
+function closedError(): ExportError {
+  return new ExportError(Errno.ESHUTDOWN, "the export was closed");
+}
+
+/** A promise that a signal gives up; what it brings is kept all the same. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  const aborted = deferred<never>();
+  const giveUp = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", giveUp);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}

@@ -1,0 +1,45 @@
+/** A range of an export's bytes that is in memory, or on its way there. */
+export interface Piece {
+  readonly start: number;
+  readonly end: number;
+  /** Absent while it is on its way. */
+  bytes?: Uint8Array;
+}
+
+/** Pieces that do not overlap, in the order of their offsets. */
+export class Pieces<P extends Piece> {
+  readonly #sorted: P[] = [];
+
+  /** The pieces that have bytes in a range, in order. */
+  within(start: number, end: number): P[] {
+    const from = this.#after(start);
+    let to = from;
+    while (to < this.#sorted.length && this.#sorted[to]!.start < end) to++;
+    return this.#sorted.slice(from, to);
+  }
+
+  /** Adds a piece where there was none. */
+  add(piece: P): void {
+    this.#sorted.splice(this.#after(piece.start), 0, piece);
+  }
+
+  remove(piece: P): void {
+    this.#sorted.splice(this.#after(piece.start), 1);
+  }
+
+  clear(): void {
+    this.#sorted.length = 0;
+  }
+
+  /** The index of the first piece that ends after an offset. */
+  #after(offset: number): number {
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#sorted[middle]!.end > offset) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}

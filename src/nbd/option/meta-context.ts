@@ -1,0 +1,139 @@
+import type { Dialogue } from "../../streams/negotiate.ts";
+import { concat } from "../../streams/payload.ts";
+import { BASE_ALLOCATION, MAX_STRING, nameOf, Option, Reply } from "../constants.ts";
+import { ProtocolError } from "../error.ts";
+import { struct, u32 } from "../struct.ts";
+import { decodeName } from "./name.ts";
+import {
+  ALLOCATION_ID,
+  findExport,
+  type OptionHandler,
+  refuse,
+  replyTo,
+  type ServerHandshake,
+  sendOption,
+} from "./option.ts";
+import { isError, receivedReply } from "./option-reply.ts";
+
+/** NBD_REP_META_CONTEXT begins with it; the context's name follows. */
+export const MetaContext = struct("NBD_REP_META_CONTEXT", (field) => ({ id: field(u32) }));
+
+/** The namespace of `base:allocation`, as a query for all that is in it. */
+const BASE = "base:";
+
+/** The data of LIST_META_CONTEXT and SET_META_CONTEXT. Undefined when its lengths contradict. */
+export function decodeContextRequest(
+  data: Uint8Array,
+): { name: string | undefined; queries: (string | undefined)[] } | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let at = 0;
+  let isSound = true;
+  function number(): number {
+    isSound &&= at + 4 <= data.byteLength;
+    const value = isSound ? view.getUint32(at) : 0;
+    at += 4;
+    return value;
+  }
+  function text(): Uint8Array {
+    const length = number();
+    isSound &&= length <= data.byteLength - at;
+    at += length;
+    return isSound ? data.subarray(at - length, at) : new Uint8Array(0);
+  }
+
+  const name = decodeName(text());
+  const queries: (string | undefined)[] = [];
+  // Each query takes 4 bytes at least, so a count that lies ends soon.
+  for (let left = number(); left > 0 && isSound; left--) queries.push(decodeName(text()));
+  return isSound && at === data.byteLength ? { name, queries } : undefined;
+}
+
+function encodeContextRequest(name: string, query: string): Uint8Array {
+  const [nameBytes, queryBytes] = [new TextEncoder().encode(name), new TextEncoder().encode(query)];
+  const number = (value: number) => {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, value);
+    return bytes;
+  };
+  return concat([
+    number(nameBytes.byteLength),
+    nameBytes,
+    number(1),
+    number(queryBytes.byteLength),
+    queryBytes,
+  ]);
+}
+
+/** What both options have in common: refuses what is wrong, answers with the one context where it `matches`. */
+async function answer(
+  option: number,
+  data: Uint8Array,
+  handshake: ServerHandshake,
+  { id, matches }: { id: number; matches: (queries: readonly (string | undefined)[]) => boolean },
+): Promise<string | undefined> {
+  const request = decodeContextRequest(data);
+  if (!handshake.headers) {
+    await refuse(handshake, option, Reply.ERR_INVALID, "structured replies must be negotiated first");
+    return undefined;
+  }
+  if (!request || request.queries.some((query) => !query?.includes(":"))) {
+    await refuse(handshake, option, Reply.ERR_INVALID, "the option's lengths or queries make no sense");
+    return undefined;
+  }
+  if (!findExport(handshake, request.name)) {
+    await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
+    return undefined;
+  }
+  const found = matches(request.queries);
+  if (found) {
+    const context = concat([MetaContext.encode({ id }), new TextEncoder().encode(BASE_ALLOCATION)]);
+    await replyTo(handshake, option, Reply.META_CONTEXT, context);
+  }
+  await replyTo(handshake, option, Reply.ACK);
+  return found ? request.name : undefined;
+}
+
+/** NBD_OPT_LIST_META_CONTEXT: without a query all there is, which is `base:allocation`. Changes nothing. */
+export const listMetaContext: OptionHandler = async (data, handshake) => {
+  await answer(Option.LIST_META_CONTEXT, data, handshake, {
+    id: 0,
+    matches: (queries) => queries.length === 0 || queries.includes(BASE_ALLOCATION) || queries.includes(BASE),
+  });
+  return "haggle";
+};
+
+/** NBD_OPT_SET_META_CONTEXT. Whatever it says, what was selected before is no longer. */
+export const setMetaContext: OptionHandler = async (data, handshake) => {
+  handshake.allocationOf = undefined;
+  handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake, {
+    id: ALLOCATION_ID,
+    matches: (queries) => queries.includes(BASE_ALLOCATION),
+  });
+  return "haggle";
+};
+
+/**
+ * The client's side: selects `base:allocation` for the export called `name`.
+ * @returns its id, or undefined when the server does not have it
+ * @throws ProtocolError when its answer makes no sense
+ */
+export async function selectAllocation(dialogue: Dialogue, name: string): Promise<number | undefined> {
+  const option = Option.SET_META_CONTEXT;
+  await sendOption(dialogue, option, encodeContextRequest(name, BASE_ALLOCATION));
+  let id: number | undefined;
+  for (;;) {
+    const { type, data } = await dialogue.read(receivedReply(option), "reply to SET_META_CONTEXT");
+    if (isError(type)) return undefined;
+    if (type === Reply.ACK) return id;
+    if (type !== Reply.META_CONTEXT || data.byteLength < MetaContext.size) {
+      throw new ProtocolError(
+        `the server answered SET_META_CONTEXT with ${nameOf(Reply, type)} of ${data.byteLength} bytes`,
+      );
+    }
+    const context = decodeName(data.subarray(MetaContext.size, MetaContext.size + MAX_STRING));
+    if (context !== BASE_ALLOCATION || id !== undefined) {
+      throw new ProtocolError("the server selected metadata contexts that it was not asked for");
+    }
+    ({ id } = MetaContext.decode(data));
+  }
+}

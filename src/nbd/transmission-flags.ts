@@ -1,0 +1,23 @@
+import type { Export } from "../export/export.ts";
+import { TransmissionFlag } from "./constants.ts";
+import type { Negotiated } from "./transmission.ts";
+
+/** What a client may do with an export, from what the export can do and what replies it understands. */
+export function transmissionFlags(
+  target: Export,
+  { headers, allocation }: Pick<Negotiated, "headers" | "allocation"> = {},
+): number {
+  const { write, flush, trim, writeZeroes, cache } = target;
+  // A flush covers what any client wrote, as all share the export.
+  let flags: number = TransmissionFlag.HAS_FLAGS | TransmissionFlag.CAN_MULTI_CONN;
+  if (flush) flags |= TransmissionFlag.SEND_FLUSH;
+  if (cache) flags |= TransmissionFlag.SEND_CACHE;
+  if (headers) flags |= TransmissionFlag.SEND_DF;
+  if (headers === "extended" && allocation !== undefined) flags |= TransmissionFlag.BLOCK_STATUS_PAYLOAD;
+  if (!write) return flags | TransmissionFlag.READ_ONLY;
+  // Without a flush nothing could be promised of the data that a FUA write has to bring to stable storage.
+  if (flush) flags |= TransmissionFlag.SEND_FUA;
+  if (trim) flags |= TransmissionFlag.SEND_TRIM;
+  if (writeZeroes) flags |= TransmissionFlag.SEND_FAST_ZERO;
+  return flags | TransmissionFlag.SEND_WRITE_ZEROES;
+}

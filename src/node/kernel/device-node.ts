@@ -1,0 +1,70 @@
+import { execFile } from "node:child_process";
+import { readlink, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { promisify } from "node:util";
+
+/** The major number of nbd devices (Documentation/admin-guide/devices.txt of the kernel). */
+const NBD_MAJOR = 43;
+
+/** Milliseconds within which the nodes of a module that was loaded appear. */
+const NODE_TIME = 1000;
+const INTERVAL = 20;
+
+/**
+ * Finds the nbd device that a path stands for, and loads the kernel's module where it is missing. The device is
+ * looked at, not opened.
+ *
+ * @returns N of /dev/nbdN
+ * @throws Error when there is none, in words
+ */
+export async function deviceIndex(path: string): Promise<number> {
+  const node = (await statOf(path)) ?? (await statAfterModprobe(path));
+  if (!node.isBlockDevice()) throw new Error(`${path} is no block device`);
+  const [major, minor] = [(node.rdev >> 8) & 0xfff, (node.rdev & 0xff) | ((node.rdev >> 12) & 0xfff00)];
+  if (major !== NBD_MAJOR)
+    throw new Error(`${path} is no nbd device but one of another kind, with major number ${major}`);
+  const name = basename(await readlink(`/sys/dev/block/${major}:${minor}`).catch(() => ""));
+  const index = /^nbd(\d+)$/.exec(name)?.[1];
+  if (index !== undefined) return Number(index);
+  if (name !== "") throw new Error(`${path} is a partition, ${name}; name the whole device`);
+  throw new Error(
+    `${path} has no device in the kernel behind it; is the module nbd loaded with a larger nbds_max?`,
+  );
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function statAfterModprobe(path: string) {
+  const fault = await modprobe();
+  if (fault !== undefined)
+    throw new Error(`there is no ${path}, and loading the module nbd failed: ${fault}`);
+  for (let waited = 0; waited < NODE_TIME; waited += INTERVAL) {
+    const node = await statOf(path);
+    if (node) return node;
+    await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+  }
+  throw new Error(
+    `there is no ${path}, although the module nbd is loaded; nbds_max says how many devices it has`,
+  );
+}
+
+/** Loads the module; gives the reason when that failed. */
+async function modprobe(): Promise<string | undefined> {
+  try {
+    await promisify(execFile)("modprobe", ["nbd"], {
+      env: { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` },
+    });
+    return undefined;
+  } catch (error) {
+    const { code, stderr, message } = error as { code?: string | number; stderr?: string; message: string };
+    if (code === "ENOENT") return "there is no program modprobe";
+    return stderr?.trim().split("\n")[0] || message;
+  }
+}

@@ -1,0 +1,223 @@
+import { open } from "node:fs/promises";
+import type { Export } from "../../export/export.ts";
+import { TransmissionFlag } from "../../nbd/constants.ts";
+import { transmission } from "../../nbd/server/transmission.ts";
+import { transmissionFlags } from "../../nbd/transmission-flags.ts";
+import type { Room } from "../../streams/budget.ts";
+import { Ended } from "../../streams/ended.ts";
+import { join } from "../../streams/join.ts";
+import { before } from "../before.ts";
+import { type FamilySocket, openFamily } from "./generic-netlink.ts";
+import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
+import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
+import { changeQueue, type QueueSettings } from "./queue-settings.ts";
+import { DeviceSysfs } from "./sysfs.ts";
+import type { SystemCallError } from "./system-calls.ts";
+
+export interface KernelDeviceOptions {
+  /** The path of the device, /dev/nbdN. */
+  path: string;
+  /** N. */
+  index: number;
+  /** What the device is marked with, for whoever finds it later. */
+  identifier: string;
+  /** Logical block size in bytes: 512, 1024, 2048 or 4096. Raised to what the export demands. Default 512. */
+  blockSize?: number;
+  /** Seconds after which the kernel itself gives a request up, the device with it; 0: never. */
+  timeout: number;
+  /** How many sockets the kernel uses, one for each of its hardware queues. Default 1. */
+  connections?: number;
+  queue?: QueueSettings;
+  /** Room for the payloads of the requests in flight. */
+  room?: Room;
+  /** No longer waits for the partitions. */
+  signal?: AbortSignal;
+}
+
+/** An export that is a block device of this machine. */
+export interface KernelDevice {
+  /** Bytes that the device has: whole blocks. */
+  readonly size: number;
+  /**
+   * Resolves when somebody has detached it, by `detach()` or past this process. Rejects when the kernel has given it
+   * up. It is safe to ignore.
+   */
+  readonly ended: Promise<void>;
+  /**
+   * Writes what this machine still holds of the device to the export, and flushes that.
+   * @throws the error of open(2) or fsync(2): something is lost
+   */
+  flush(): Promise<void>;
+  /** Takes the device away; who still uses it is told EIO. The queue's settings are as before. */
+  detach(): Promise<void>;
+}
+
+/** What the kernel's driver knows of the transmission flags. */
+const KERNEL_FLAGS =
+  TransmissionFlag.HAS_FLAGS |
+  TransmissionFlag.READ_ONLY |
+  TransmissionFlag.SEND_FLUSH |
+  TransmissionFlag.SEND_FUA |
+  TransmissionFlag.ROTATIONAL |
+  TransmissionFlag.SEND_TRIM |
+  TransmissionFlag.SEND_WRITE_ZEROES |
+  TransmissionFlag.CAN_MULTI_CONN;
+
+/** The largest logical block that the kernel has: a page of memory. */
+const LARGEST_BLOCK = 4096;
+
+/** Seconds that the kernel waits longer than the export's own timeout: it is the net under a process that was killed. */
+const NET = 5;
+
+/** Milliseconds that somebody who has the device open, as udev for a moment, is waited for. */
+const BUSY_TIME = 2000;
+/** Milliseconds that the kernel is given to say NBD_CMD_DISC, which waits behind what it is sending. */
+const DISCONNECT_TIME = 400;
+/** Milliseconds within which a device that nobody has open is free again. */
+const RELEASE_TIME = 200;
+const INTERVAL = 20;
+
+/**
+ * Attaches an export to the kernel's nbd driver, by generic netlink (linux/nbd-netlink.h): once this resolves it is
+ * a block device with its partitions.
+ *
+ * No call here waits for the kernel on the event loop, since the kernel may wait for what this process answers.
+ *
+ * @throws Error in words when the kernel refuses
+ */
+export async function kernelDevice(target: Export, options: KernelDeviceOptions): Promise<KernelDevice> {
+  const { index, path, timeout, connections = 1, room, signal } = options;
+  const blockSize = blockSizeFor(target, options.blockSize);
+  const size = target.size - (target.size % blockSize);
+  if (size === 0)
+    throw new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`);
+  const flags = transmissionFlags(target) & KERNEL_FLAGS;
+
+  const kernel = await openFamily(nbdFamily);
+  const sockets: KernelSocket[] = [];
+  const closeAll = () => {
+    for (const socket of sockets) socket.close(new Ended());
+  };
+  try {
+    while (sockets.length < connections) sockets.push(await kernelSocket());
+    await connect(kernel, {
+      index,
+      sizeBytes: size,
+      blockSizeBytes: blockSize,
+      serverFlags: flags,
+      ...(timeout > 0 && { timeout: Math.ceil(timeout) + NET }),
+      deadConnTimeout: 0,
+      backendIdentifier: options.identifier,
+      sockets: sockets.map(({ kernelEnd }) => ({ fd: kernelEnd })),
+    });
+  } catch (error) {
+    closeAll();
+    kernel.close();
+    throw error;
+  }
+  for (const socket of sockets) socket.handOver();
+  let isDetached = false;
+  const onDisconnect = () => {
+    isDetached = true;
+  };
+  const serving = sockets.map((socket) =>
+    join(socket, transmission(target, { size, flags }, { onDisconnect, ...(room && { room }) })),
+  );
+  // Once it has said NBD_CMD_DISC the kernel takes no replies any more, which is no failure of ours.
+  const ended = Promise.allSettled(serving).then(() => {
+    if (!isDetached) throw new Error(`the kernel has given ${path} up; its log, dmesg, says why`);
+  });
+  ended.catch(() => {});
+  const sysfs = new DeviceSysfs(index);
+  let restoreQueue = async () => {};
+
+  const device: KernelDevice = {
+    size,
+    ended,
+    async flush() {
+      if (!target.write) return;
+      const handle = await open(path, "r+");
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    },
+    async detach() {
+      isDetached = true;
+      // The kernel sends NBD_CMD_DISC from within this call, and waits where the socket is full.
+      const disconnected = kernel.request(NbdNetlinkCommand.DISCONNECT, { index }).catch(() => {});
+      await before(DISCONNECT_TIME, Promise.allSettled(serving));
+      closeAll();
+      if (await before(DISCONNECT_TIME, disconnected)) kernel.close();
+      for (let waited = 0; waited < RELEASE_TIME && (await sysfs.isAttached()); waited += INTERVAL) {
+        await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+      }
+      await restoreQueue();
+      // Finds none, and the kernel forgets those that were there.
+      await before(RELEASE_TIME, scanPartitions(path));
+    },
+  };
+  try {
+    restoreQueue = await changeQueue(sysfs, options.queue ?? {});
+    await Promise.race([scanPartitions(path), aborted(signal), Promise.allSettled(serving)]);
+  } catch (error) {
+    await device.detach();
+    throw error;
+  }
+  return device;
+}
+
+function blockSizeFor({ blockSize: demanded }: Export, wanted = 512): number {
+  const minimum = demanded?.minimum ?? 1;
+  if (minimum > LARGEST_BLOCK) {
+    throw new Error(
+      `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
+    );
+  }
+  return Math.max(wanted, minimum);
+}
+
+type Connection = NonNullable<Parameters<FamilySocket<typeof nbdFamily.attributes>["request"]>[1]>;
+
+/** Has the kernel attach the device, and waits a while for somebody who only looks at it. */
+async function connect(kernel: FamilySocket<typeof nbdFamily.attributes>, connection: Connection) {
+  for (let waited = 0; ; waited += INTERVAL) {
+    try {
+      await kernel.request(NbdNetlinkCommand.CONNECT, connection);
+      return;
+    } catch (error) {
+      const { code } = error as SystemCallError;
+      if (code !== "EBUSY" || waited >= BUSY_TIME) throw inWords(error as Error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+  }
+}
+
+function inWords(error: Error): Error {
+  const words: Readonly<Record<string, string>> = {
+    EBUSY: "it is in use: somebody has it open",
+    EPERM: "permission denied: only root may attach a device",
+    ENOENT: "the kernel has no such device",
+  };
+  return new Error(words[(error as SystemCallError).code] ?? error.message, { cause: error });
+}
+
+/**
+ * The kernel looks for partitions when a device is opened for the first time. Where udev is, it does so too. The
+ * reads come to this very process, so opening must be left to a thread.
+ */
+async function scanPartitions(path: string): Promise<void> {
+  try {
+    await (await open(path, "r")).close();
+  } catch {
+    // Its users will see for themselves.
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,59 @@
+import { Socket } from "node:net";
+import type { Transport } from "../../streams/duplex.ts";
+import { socketTransport } from "../socket.ts";
+import {
+  AF_UNIX,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  type SystemCalls,
+  systemCalls,
+} from "./system-calls.ts";
+
+/** A whole request or reply of the usual size fits, so that neither side waits for the other in its middle. */
+const SEND_BUFFER = 1 << 20;
+
+/** A transport to the kernel's nbd driver, which speaks NBD's transmission phase on it. */
+export interface KernelSocket extends Transport {
+  /** The descriptor of the kernel's end, for NBD_CMD_CONNECT. */
+  readonly kernelEnd: number;
+  /** Closes the kernel's end here; the kernel keeps it open for itself once it has it. */
+  handOver(): void;
+}
+
+/**
+ * Makes a connected pair of sockets, of which the kernel is to be given one end.
+ * @throws Error where the package koffi is absent; SystemCallError when there are no descriptors left
+ */
+export async function kernelSocket(): Promise<KernelSocket> {
+  const calls = await systemCalls();
+  const [ours, kernelEnd] = calls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  for (const fd of [ours, kernelEnd]) enlarge(calls, fd);
+  const socket = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
+  const transport = socketTransport(socket);
+  let isOpen = true;
+  function handOver() {
+    if (isOpen) calls.close(kernelEnd);
+    isOpen = false;
+  }
+  return {
+    ...transport,
+    kernelEnd,
+    handOver,
+    close(reason) {
+      handOver();
+      transport.close(reason);
+    },
+  };
+}
+
+function enlarge(calls: SystemCalls, fd: number) {
+  try {
+    calls.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER);
+  } catch {
+    // Beyond net.core.wmem_max only with CAP_NET_ADMIN.
+    calls.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+  }
+}

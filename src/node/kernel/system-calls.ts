@@ -1,0 +1,97 @@
+import { getSystemErrorName } from "node:util";
+import { loadKoffi } from "../koffi.ts";
+
+/** A system call failed. `code` is the name of the errno, as Node has it in its own errors. */
+export class SystemCallError extends Error {
+  override name = "SystemCallError";
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    const code = getSystemErrorName(-errno);
+    super(`${call} failed: ${code}`);
+    this.code = code;
+  }
+}
+
+/** The numbers of Linux that are needed here (socket(2), netlink(7), unix(7), socket(7), recv(2)). */
+export const AF_UNIX = 1;
+export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
+export const SOCK_RAW = 3;
+export const SOCK_CLOEXEC = 0o2000000;
+export const NETLINK_GENERIC = 16;
+export const SOL_SOCKET = 1;
+export const SO_SNDBUF = 7;
+export const SO_SNDBUFFORCE = 32;
+const MSG_DONTWAIT = 0x40;
+
+/** The system calls that Node lacks. Each throws SystemCallError when it fails. */
+export interface SystemCalls {
+  socket(domain: number, type: number, protocol: number): number;
+  /** The two ends of a connection. */
+  socketpair(domain: number, type: number, protocol: number): [number, number];
+  /** Sets an option that is an int. */
+  setsockopt(fd: number, level: number, name: number, value: number): void;
+  /** Sends a message, in a thread of its own: the kernel may work on it for a while, or for ever. */
+  send(fd: number, message: Uint8Array): Promise<void>;
+  /** Receives the next message that is there already, of at most `size` bytes. */
+  receive(fd: number, size: number): Uint8Array;
+  close(fd: number): void;
+}
+
+let loaded: Promise<SystemCalls> | undefined;
+
+/**
+ * Loads the system calls, once.
+ * @throws Error where the package koffi is absent
+ */
+export function systemCalls(): Promise<SystemCalls> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<SystemCalls> {
+  const koffi = await loadKoffi();
+  // The symbols of the process itself, whatever C library it is linked with.
+  const library = koffi.load(null);
+  const socket = library.func("int socket(int domain, int type, int protocol)");
+  const socketpair = library.func("int socketpair(int domain, int type, int protocol, _Out_ int *ends)");
+  const setsockopt = library.func(
+    "int setsockopt(int fd, int level, int name, const int *value, uint32_t size)",
+  );
+  const send = library.func("intptr_t send(int fd, const void *data, size_t size, int flags)");
+  const recv = library.func("intptr_t recv(int fd, void *data, size_t size, int flags)");
+  const close = library.func("int close(int fd)");
+
+  function checked(call: string, result: number): number {
+    if (result < 0) throw new SystemCallError(call, koffi.errno());
+    return result;
+  }
+
+  return {
+    socket: (domain, type, protocol) => checked("socket", socket(domain, type, protocol)),
+    socketpair(domain, type, protocol) {
+      const ends: [number, number] = [-1, -1];
+      checked("socketpair", socketpair(domain, type, protocol, ends));
+      return ends;
+    },
+    setsockopt: (fd, level, name, value) => {
+      checked("setsockopt", setsockopt(fd, level, name, [value], 4));
+    },
+    send: (fd, message) =>
+      new Promise((resolve, reject) => {
+        send.async(fd, message, message.byteLength, 0, (error: Error | null, result: number) => {
+          if (error) reject(error);
+          else if (result < 0) reject(new SystemCallError("send", koffi.errno()));
+          else resolve();
+        });
+      }),
+    receive(fd, size) {
+      const data = new Uint8Array(size);
+      return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));
+    },
+    close: (fd) => {
+      checked("close", close(fd));
+    },
+  };
+}
