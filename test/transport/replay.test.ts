@@ -15,21 +15,29 @@ const tests = suite("replay");
 const image = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
 const chunkSizes = [1, 2, 3, 7, 28, 4096, undefined];
 
-/** A whole session: GO, one READ of 16 bytes at 2, DISC. */
+/** A whole session: what both sides can do, GO, one READ of 16 bytes at 2, DISC. */
 const text = `
 S 4e42444d41474943 49484156454f5054 0003
 C 00000003
-# GO "" wants NAME, BLOCK_SIZE
-C 49484156454f5054 00000007 0000000a 00000000 0002 0001 0003
-S 0003e889045565a9 00000007 00000003 0000000c 0000 00000000000003e8 0003
+# EXTENDED_HEADERS
+C 49484156454f5054 0000000b 00000000
+S 0003e889045565a9 0000000b 00000001 00000000
+# SET_META_CONTEXT "" wants base:allocation
+C 49484156454f5054 0000000a 0000001b 00000000 00000001 0000000f 626173653a616c6c6f636174696f6e
+S 0003e889045565a9 0000000a 00000004 00000013 00000001 626173653a616c6c6f636174696f6e
+S 0003e889045565a9 0000000a 00000001 00000000
+# GO "" wants NAME, DESCRIPTION, BLOCK_SIZE
+C 49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003
+S 0003e889045565a9 00000007 00000003 0000000c 0000 00000000000003e8 1183
 S 0003e889045565a9 00000007 00000003 00000002 0001
 S 0003e889045565a9 00000007 00000003 0000000e 0003 00000001 00001000 02000000
 S 0003e889045565a9 00000007 00000001 00000000
 # READ 16 bytes at 2
-C 25609513 0000 0000 00*8 0000000000000002 00000010
-S 67446698 00000000 00*8
+C 21e41c71 0000 0000 00*8 0000000000000002 0000000000000010
+S 6e8a278c 0001 0001 00*8 0000000000000002 0000000000000018
+S 0000000000000002
 S 02030405060708090a0b0c0d0e0f1011
-C 25609513 0000 0002 00*8 00*8 00000000
+C 21e41c71 0000 0002 00*8 00*8 00*8
 `;
 const conversation = parseConversation(text);
 const target = () => memoryExport(image.slice(), { readOnly: true });
@@ -114,16 +122,16 @@ tests("every changed byte of the server is reported, at its offset", async () =>
 
 tests("a changed byte of the client is reported, at its offset and with its line", async () => {
   // The first byte of the READ request's offset.
-  const offset = 4 + 26 + 16;
+  const offset = 4 + 16 + 43 + 28 + 16;
   const server = replay(changed("client", offset), { as: "server" });
   const remote = await nbdClient(server);
   const reading = failure(remote.read(2, 16));
   const error = await difference(server.done);
   assert.is(error.offset, offset);
-  assert.is(error.line, 11);
+  assert.is(error.line, 18);
   assert.is(error.expected, 0xff);
   assert.is(error.actual, 0x00);
-  assert.is(error.message, "the client's byte 46 is 0x00, 0xff was recorded (line 11 of the recording)");
+  assert.is(error.message, "the client's byte 107 is 0x00, 0xff was recorded (line 18 of the recording)");
   assert.is(await failure(server.closed), error);
   await reading;
 });
@@ -141,8 +149,8 @@ tests("a side that says less is an error", async () => {
 tests("a side that says more is an error", async () => {
   // The recording ends before the last byte of the data that is read.
   const shorter = conversation.slice(0, -2).concat([
-    { from: "server", bytes: conversation.at(-2)!.bytes.slice(0, -1), line: 13 },
-    { from: "client", bytes: conversation.at(-1)!.bytes, line: 14 },
+    { from: "server", bytes: conversation.at(-2)!.bytes.slice(0, -1), line: 21 },
+    { from: "client", bytes: conversation.at(-1)!.bytes, line: 22 },
   ]);
   const error = await difference(replayLayer(nbdServer(target()), shorter, { as: "client" }));
   assert.is(error.offset, said("server").byteLength - 1);
@@ -224,11 +232,11 @@ tests("an answer never comes before its question", async () => {
 });
 
 tests("a single layer takes a side of a recording as its input", async () => {
-  const requests = conversation.slice(7).filter(({ from }) => from === "client");
+  const requests = conversation.slice(-5).filter(({ from }) => from === "client");
   const parsed: number[] = [];
   const played = replay(requests, { as: "client", chunkSize: 1 });
   await played.readable
-    .pipeThrough(requestParser({}))
+    .pipeThrough(requestParser({ headers: "extended" }))
     .pipeTo(
       new WritableStream({ write: (messages) => void parsed.push(...messages.map(({ type }) => type)) }),
     );
