@@ -1,6 +1,10 @@
 import { Socket } from "node:net";
+import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import { socketTransport } from "../socket.ts";
+import type { Payload } from "../../streams/payload.ts";
+import { WritableStream } from "../../streams/runtime.ts";
+import { destroy, readableOf, writableOf } from "../node-stream.ts";
+import { isGone } from "../system-error.ts";
 import {
   AF_UNIX,
   SO_SNDBUF,
@@ -31,22 +35,42 @@ export async function kernelSocket(): Promise<KernelSocket> {
   const calls = await systemCalls();
   const [ours, kernelEnd] = calls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   for (const fd of [ours, kernelEnd]) enlarge(calls, fd);
-  const socket = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
-  const transport = socketTransport(socket);
+  // Two, as one would be gone when a reply comes too late, and with it the NBD_CMD_DISC that is still to be read.
+  const incoming = new Socket({ fd: ours, readable: true, writable: false });
+  const outgoing = new Socket({ fd: calls.duplicate(ours), readable: false, writable: true });
+  const closed = deferred();
+  incoming.once("close", () => closed.resolve());
   let isOpen = true;
   function handOver() {
     if (isOpen) calls.close(kernelEnd);
     isOpen = false;
   }
   return {
-    ...transport,
+    readable: readableOf(incoming),
+    writable: untilShutDown(writableOf(outgoing)),
+    closed: closed.promise,
     kernelEnd,
     handOver,
     close(reason) {
       handOver();
-      transport.close(reason);
+      destroy(outgoing, reason);
+      destroy(incoming, reason);
     },
   };
+}
+
+/** Lets go of what comes when the kernel has shut the socket down: why it did is said on the other half. */
+function untilShutDown(writable: WritableStream<Payload>): WritableStream<Payload> {
+  const writer = writable.getWriter();
+  writer.closed.catch(() => {});
+  const unlessShutDown = (error: unknown) => {
+    if (!isGone(error)) throw error;
+  };
+  return new WritableStream<Payload>({
+    write: (chunk) => writer.write(chunk).catch(unlessShutDown),
+    close: () => writer.close().catch(unlessShutDown),
+    abort: (reason) => writer.abort(reason),
+  });
 }
 
 function enlarge(calls: SystemCalls, fd: number) {

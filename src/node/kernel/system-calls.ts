@@ -24,6 +24,7 @@ export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_SNDBUFFORCE = 32;
 const MSG_DONTWAIT = 0x40;
+const F_DUPFD_CLOEXEC = 1030;
 
 /** The system calls that Node lacks. Each throws SystemCallError when it fails. */
 export interface SystemCalls {
@@ -36,6 +37,8 @@ export interface SystemCalls {
   send(fd: number, message: Uint8Array): Promise<void>;
   /** Receives the next message that is there already, of at most `size` bytes. */
   receive(fd: number, size: number): Uint8Array;
+  /** Another descriptor of the same file, which programs that are run do not get either. */
+  duplicate(fd: number): number;
   close(fd: number): void;
 }
 
@@ -61,6 +64,7 @@ async function load(): Promise<SystemCalls> {
   );
   const send = library.func("intptr_t send(int fd, const void *data, size_t size, int flags)");
   const recv = library.func("intptr_t recv(int fd, void *data, size_t size, int flags)");
+  const fcntl = library.func("int fcntl(int fd, int command, ...)");
   const close = library.func("int close(int fd)");
 
   function checked(call: string, result: number): number {
@@ -90,6 +94,7 @@ async function load(): Promise<SystemCalls> {
       const data = new Uint8Array(size);
       return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));
     },
+    duplicate: (fd) => checked("fcntl", fcntl(fd, F_DUPFD_CLOEXEC, "int", 0)),
     close: (fd) => {
       checked("close", close(fd));
     },
