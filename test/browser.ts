@@ -2,7 +2,8 @@
 import { type Browser, chromium, type Page } from "playwright-core";
 import { until } from "./harness.ts";
 
-const switches = [
+/** What keeps it from asking other machines for anything, and lets root run it. */
+export const chromiumSwitches = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -14,7 +15,7 @@ const switches = [
 
 /** Starts Debian's Chromium without a window. */
 export function openChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: switches });
+  return chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: chromiumSwitches });
 }
 
 /** Ends a browser as the kernel's out-of-memory killer would: all of its processes at once, without a word. */
@@ -40,9 +41,10 @@ export function stateOf(page: Page): Promise<string> {
 }
 
 /** Serves with one click, and waits until the other machine has the disk. */
-export async function serve(page: Page): Promise<void> {
+export async function serve(page: Page, milliseconds?: number): Promise<void> {
   await page.click("#serve");
-  await until("the page says that it serves", async () => (await stateOf(page)).startsWith("Serving"));
+  const serves = async () => (await stateOf(page)).startsWith("Serving");
+  await until("the page says that it serves", serves, milliseconds);
 }
 
 /** Stops by a click, and waits until the page says that it has ended. */

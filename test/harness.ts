@@ -157,6 +157,7 @@ const packages: Readonly<Record<string, string>> = {
   sfdisk: "fdisk",
   socat: "socat",
   taskset: "util-linux",
+  unshare: "util-linux",
   websocketd: "websocketd",
 };
 

@@ -1,12 +1,14 @@
-/** Runs in User-Mode Linux: see machine.ts. Needs 4 GiB of memory, and patience: Chromium takes 20 s to start there. */
-
+/** Runs in User-Mode Linux with Chromium beside it: see beside-chromium.ts. */
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import type { Browser } from "playwright-core";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, openPage, serve, stop } from "../../browser.ts";
+import { serve, stop } from "../../browser.ts";
 import { program, Sandbox, suite, until, within } from "../../harness.ts";
 import { startWebsocketd } from "../../websocketd.ts";
 import { pattern, sha256 } from "../link.ts";
+import { NETWORK } from "./beside-chromium.ts";
 import { assertQuietKernel, deviceState, free, hookCalls, writeHook } from "./guest.ts";
 
 interface Context {
@@ -15,21 +17,32 @@ interface Context {
   config: string;
 }
 
-/** Chromium gets no more than a megabyte a second through there. */
-const SIZE = 1 << 20;
+const SIZE = 32 << 20;
 
-/** Started once, as that takes long. */
 let browser: Browser;
+
+/** The ports of servers here that Chromium reaches. */
+const relayed = new Set<string>();
 
 const tests = suite<Context>("Chromium and a kernel device");
 
 tests.before(async () => {
-  browser = await openChromium();
+  execFileSync("ip", ["address", "add", `${NETWORK.machine}/24`, "dev", "vec0"]);
+  execFileSync("ip", ["link", "set", "vec0", "up"]);
+  const { chromium: host, devTools } = NETWORK;
+  await until(
+    "Chromium is there",
+    async () => {
+      browser = await chromium.connectOverCDP(`http://${host}:${devTools}`).catch(() => undefined!);
+      return browser !== undefined;
+    },
+    60_000,
+  );
 });
 tests.after(() => browser?.close());
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
-  context.image = context.sandbox.path("disk.img");
+  context.image = outside("disk.img");
   writeFileSync(context.image, pattern(SIZE));
   context.config = context.sandbox.path("config.json");
   writeHook(context.sandbox);
@@ -44,6 +57,34 @@ tests.before.each((context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
+/** A file on the machine that Chromium runs on. */
+const outside = (name: string) => join(process.env.OUTSIDE!, name);
+
+/** Opens a page of a server of this machine, and chooses a file that is Chromium's own there. */
+async function openPage(sandbox: Sandbox, url: string, file: string): Promise<Page> {
+  const { port } = new URL(url);
+  if (!relayed.has(port)) {
+    relayed.add(port);
+    sandbox.start("socat", [`TCP-LISTEN:${port},bind=${NETWORK.machine},fork`, `TCP:127.0.0.1:${port}`]);
+  }
+  const page = await browser.contexts()[0]!.newPage();
+  await until(
+    "the page is there",
+    () =>
+      page.goto(url).then(
+        () => true,
+        () => false,
+      ),
+    60_000,
+  );
+  // Playwright would take the file from here and send its bytes.
+  const session = await page.context().newCDPSession(page);
+  const { root } = await session.send("DOM.getDocument");
+  const { nodeId } = await session.send("DOM.querySelector", { nodeId: root.nodeId, selector: "#file" });
+  await session.send("DOM.setFileInputFiles", { nodeId, files: [file] });
+  return page;
+}
+
 async function assertSame(sandbox: Sandbox, device: string, image: string) {
   const copy = sandbox.path("copy");
   await sandbox.run("dd", [`if=${device}`, `of=${copy}`, "bs=256k"]);
@@ -53,8 +94,8 @@ async function assertSame(sandbox: Sandbox, device: string, image: string) {
 tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, image, config }) => {
   const command = [program("nbd-proxy"), "--config", config, "0"];
   const websocketd = await startWebsocketd(sandbox, command);
-  const page = await openPage(browser, websocketd.page, image);
-  await serve(page);
+  const page = await openPage(sandbox, websocketd.page, image);
+  await serve(page, 60_000);
   await until("the hook has run", () => hookCalls(sandbox).length === 1, 60_000);
   assert.is(deviceState().size, SIZE);
   await assertSame(sandbox, "/dev/nbd0", image);
@@ -68,22 +109,22 @@ tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, ima
 tests(
   "two pages ▸ nbd-gateway ▸ /dev/nbd0 and /dev/nbd1 at the same time",
   async ({ sandbox, image, config }) => {
-    const other = sandbox.path("other.img");
+    const other = outside("other.img");
     writeFileSync(other, pattern(SIZE / 2, 2));
     const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
     await until("the gateway listens", () => gateway.stdout.includes("\n"), 60_000);
     const url = gateway.stdout.trim();
-    const first = await openPage(browser, url, image);
+    const first = await openPage(sandbox, url, image);
     await first.selectOption("#configuration", "0");
-    await serve(first);
-    const second = await openPage(browser, url, other);
+    await serve(first, 60_000);
+    const second = await openPage(sandbox, url, other);
     await second.selectOption("#configuration", "second");
-    await serve(second);
+    await serve(second, 60_000);
     await until("both are attached", () => hookCalls(sandbox).length === 2, 60_000);
     await Promise.all([assertSame(sandbox, "/dev/nbd0", image), sandbox.run("cmp", ["/dev/nbd1", other])]);
 
     // A tab that asks for a device in use is told so, and the one that has it is not disturbed.
-    const third = await openPage(browser, url, other);
+    const third = await openPage(sandbox, url, other);
     await third.selectOption("#configuration", "0");
     await third.click("#serve");
     await until(

@@ -1,11 +1,17 @@
 /** Runs in User-Mode Linux: see machine.ts. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
+import { WebSocket } from "ws";
+import { memoryExport } from "../../../src/export/memory.ts";
+import { serve } from "../../../src/serve.ts";
+import { webSocket } from "../../../src/transport/websocket.ts";
 import { program, Sandbox, suite, until, within } from "../../harness.ts";
 import { attached, connectWires, pattern, startGateway, startProxy } from "../link.ts";
 import { assertQuietKernel, deviceState, free, onDevice, queueSettings } from "./guest.ts";
 
 const CYCLES = 50;
+const SIZE = 1 << 20;
+const CONTENT = pattern(SIZE);
 /** The first cycles load what is loaded once. */
 const WARM = 10;
 
@@ -14,7 +20,7 @@ const tests = suite<{ sandbox: Sandbox; image: string }>("attaching again and ag
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
   context.image = context.sandbox.path("disk.img");
-  writeFileSync(context.image, pattern(1 << 20));
+  writeFileSync(context.image, CONTENT);
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
@@ -29,9 +35,18 @@ function held(pid: number) {
   };
 }
 
+/** Serves from within this process, since a program takes seconds to start here. */
+function serveHere(url: string) {
+  const socket = new WebSocket(url, { perMessageDeflate: false });
+  const end = new AbortController();
+  const target = memoryExport(CONTENT, { readOnly: true });
+  const ended = serve(webSocket(socket), target, { name: "disk.img", signal: end.signal }).catch(() => {});
+  return { ended, end: () => end.abort(), vanish: () => socket.terminate() };
+}
+
 tests(
   `${CYCLES} sessions of one gateway leave nothing in it, and nothing on the machine`,
-  async ({ sandbox, image }) => {
+  async ({ sandbox }) => {
     const queue = queueSettings();
     const sockets = () => readFileSync("/proc/net/unix", "utf8").split("\n").length;
     const gateway = await startGateway(sandbox, onDevice());
@@ -42,12 +57,13 @@ tests(
         before = held(gateway.pid);
         socketsBefore = sockets();
       }
-      const server = sandbox.start(program("nbd-serve"), [image, gateway.url]);
+      const server = serveHere(gateway.url);
       await until("it is attached", () => gateway.stderr.split(" on /dev/nbd0").length === cycle + 2, 60_000);
-      assert.is(deviceState().size, 1 << 20);
-      server.kill(cycle % 2 === 0 ? "SIGTERM" : "SIGKILL");
+      assert.is(deviceState().size, SIZE);
+      if (cycle % 2 === 0) server.end();
+      else server.vanish();
       await until("it has ended", () => gateway.stderr.split("local: ended").length === cycle + 2, 60_000);
-      await server.exit;
+      await server.ended;
       await free();
     }
     const after = held(gateway.pid);

@@ -23,7 +23,7 @@ export interface Machine {
 export interface MachineOptions {
   /** Memory in MiB. */
   memory?: number;
-  /** Words for the environment of what runs. */
+  /** Words for the environment of what runs. OUTSIDE is there already: a folder of this machine's. */
   env?: Record<string, string>;
 }
 
@@ -44,6 +44,7 @@ export async function runInMachine(
   const environment = {
     NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? "",
     CI: process.env.CI ?? "",
+    OUTSIDE: sandbox.folder,
     ...env,
   };
   const exports = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'`);
