@@ -7,7 +7,7 @@ import { Socket } from "node:net";
 process.on("SIGUSR2", () => {
   const pairs = process
     ._getActiveHandles()
-    .filter((handle) => handle instanceof Socket && handle.writable && !handle.remoteAddress)
+    .filter((handle) => handle instanceof Socket && handle.readable && !handle.writable)
     .map(({ _handle: { fd }, bytesRead }) => [fd, bytesRead])
     .filter(([fd]) => fd > 2);
   process.stderr.write(`kernel sockets ${JSON.stringify(Object.fromEntries(pairs))}\n`);
