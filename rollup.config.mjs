@@ -27,8 +27,14 @@ const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$|koffi$)/;
  * (busybox has no -S). V8 lets buffers that nobody uses any more lie until their size is twice that of its young
  * generation: with 2 MiB instead of 16, 15 MB less memory for nbd-gateway and 20 MB for nbd-serve, at the same speed.
  */
-const launcher = `#!/bin/sh
-":" //; exec node --max-semi-space-size=2 "$0" "$@"`;
+const launcher = (environment = "") => `#!/bin/sh
+":" //; ${environment}exec node --max-semi-space-size=2 "$0" "$@"`;
+
+/**
+ * Each kernel device may hold two of Node's threads while its remote is slow (open(2) and fsync(2) of the device wait for
+ * it), and there are four unless one says otherwise.
+ */
+const THREADS = `UV_THREADPOOL_SIZE=\${UV_THREADPOOL_SIZE:-32} `;
 
 export default [
   {
@@ -50,7 +56,10 @@ export default [
       dir: "dist",
       format: "es",
       chunkFileNames: "node/chunks/[name]-[hash].js",
-      banner: (chunk) => (chunk.name.startsWith("bin/") ? launcher : ""),
+      banner: (chunk) => {
+        if (!chunk.name.startsWith("bin/")) return "";
+        return launcher(chunk.name === "bin/nbd-gateway" ? THREADS : "");
+      },
     },
   },
   {

@@ -129,6 +129,7 @@ export class Sandbox {
 
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
+  blkdiscard: "util-linux",
   busybox: "busybox-static",
   chromium: "chromium",
   dd: "coreutils",
@@ -154,6 +155,7 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-nbd": "qemu-utils",
   "qemu-system-x86_64": "qemu-system-x86",
   script: "bsdutils",
+  setpriv: "util-linux",
   sfdisk: "fdisk",
   socat: "socat",
   taskset: "util-linux",

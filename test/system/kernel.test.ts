@@ -12,6 +12,7 @@ const tests = suite("the kernel device, in User-Mode Linux");
 const PROGRAMS = [
   "linux.uml",
   "modprobe",
+  "blkdiscard",
   "chromium",
   "dd",
   "debugfs",
@@ -21,6 +22,7 @@ const PROGRAMS = [
   "mkfs.ext4",
   "nbd-client",
   "nbdkit",
+  "setpriv",
   "sfdisk",
   "socat",
   "unshare",

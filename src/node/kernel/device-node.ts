@@ -23,13 +23,20 @@ export async function deviceIndex(path: string): Promise<number> {
   const [major, minor] = [(node.rdev >> 8) & 0xfff, (node.rdev & 0xff) | ((node.rdev >> 12) & 0xfff00)];
   if (major !== NBD_MAJOR)
     throw new Error(`${path} is no nbd device but one of another kind, with major number ${major}`);
-  const name = basename(await readlink(`/sys/dev/block/${major}:${minor}`).catch(() => ""));
+  let name = await nameOf(major, minor);
+  // Where nodes are made by hand they are there without the module.
+  if (name === "" && (await modprobe()) === undefined) name = await nameOf(major, minor);
   const index = /^nbd(\d+)$/.exec(name)?.[1];
   if (index !== undefined) return Number(index);
   if (name !== "") throw new Error(`${path} is a partition, ${name}; name the whole device`);
   throw new Error(
     `${path} has no device in the kernel behind it; is the module nbd loaded with a larger nbds_max?`,
   );
+}
+
+/** What the kernel calls the device, "" where it has none with these numbers. */
+async function nameOf(major: number, minor: number): Promise<string> {
+  return basename(await readlink(`/sys/dev/block/${major}:${minor}`).catch(() => ""));
 }
 
 async function statOf(path: string) {

@@ -7,6 +7,8 @@ import type { Room } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
+import { untilAborted } from "../until-aborted.ts";
+import { flushDevice } from "./flush-device.ts";
 import { type FamilySocket, openFamily } from "./generic-netlink.ts";
 import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
 import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
@@ -30,7 +32,7 @@ export interface KernelDeviceOptions {
   queue?: QueueSettings;
   /** Room for the payloads of the requests in flight. */
   room?: Room;
-  /** No longer waits for the partitions. */
+  /** No longer waits for those who have the device open, nor for the partitions. */
   signal?: AbortSignal;
 }
 
@@ -44,8 +46,9 @@ export interface KernelDevice {
    */
   readonly ended: Promise<void>;
   /**
-   * Writes what this machine still holds of the device to the export, and flushes that.
-   * @throws the error of open(2) or fsync(2): something is lost
+   * Writes what this machine still holds of the device to the export, file systems that are mounted included, and
+   * flushes that.
+   * @throws the error of a system call: something is lost
    */
   flush(): Promise<void>;
   /** Takes the device away; who still uses it is told EIO. The queue's settings are as before. */
@@ -71,6 +74,8 @@ const NET = 5;
 
 /** Milliseconds that somebody who has the device open, as udev for a moment, is waited for. */
 const BUSY_TIME = 2000;
+/** Each time that it is in use the kernel logs a line. */
+const BUSY_INTERVAL = 200;
 /** Milliseconds that the kernel is given to say NBD_CMD_DISC, which waits behind what it is sending. */
 const DISCONNECT_TIME = 400;
 /** Milliseconds within which a device that nobody has open is free again. */
@@ -86,7 +91,7 @@ const INTERVAL = 20;
  * @throws Error in words when the kernel refuses
  */
 export async function kernelDevice(target: Export, options: KernelDeviceOptions): Promise<KernelDevice> {
-  const { index, path, timeout, connections = 1, room, signal } = options;
+  const { index, path, identifier, timeout, connections = 1, room, signal } = options;
   const blockSize = blockSizeFor(target, options.blockSize);
   const size = target.size - (target.size % blockSize);
   if (size === 0)
@@ -100,16 +105,17 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   };
   try {
     while (sockets.length < connections) sockets.push(await kernelSocket());
-    await connect(kernel, {
+    const connection = {
       index,
       sizeBytes: size,
       blockSizeBytes: blockSize,
       serverFlags: flags,
       ...(timeout > 0 && { timeout: Math.ceil(timeout) + NET }),
       deadConnTimeout: 0,
-      backendIdentifier: options.identifier,
+      backendIdentifier: identifier,
       sockets: sockets.map(({ kernelEnd }) => ({ fd: kernelEnd })),
-    });
+    };
+    await connect(kernel, connection, signal);
   } catch (error) {
     closeAll();
     kernel.close();
@@ -129,38 +135,42 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   });
   ended.catch(() => {});
   const sysfs = new DeviceSysfs(index);
-  let restoreQueue = async () => {};
+  const queue = changeQueue(sysfs, { ...options.queue, connections });
+  queue.catch(() => {});
 
   const device: KernelDevice = {
     size,
     ended,
     async flush() {
-      if (!target.write) return;
-      const handle = await open(path, "r+");
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      if (target.write) await flushDevice(path, sysfs);
     },
     async detach() {
       isDetached = true;
+      if (await isSomebodyElses(sysfs, identifier)) {
+        closeAll();
+        kernel.close();
+        return;
+      }
       // The kernel sends NBD_CMD_DISC from within this call, and waits where the socket is full.
       const disconnected = kernel.request(NbdNetlinkCommand.DISCONNECT, { index }).catch(() => {});
       await before(DISCONNECT_TIME, Promise.allSettled(serving));
       closeAll();
-      if (await before(DISCONNECT_TIME, disconnected)) kernel.close();
+      const closed = disconnected.finally(() => kernel.close());
+      await before(DISCONNECT_TIME, closed);
       for (let waited = 0; waited < RELEASE_TIME && (await sysfs.isAttached()); waited += INTERVAL) {
         await new Promise((resolve) => setTimeout(resolve, INTERVAL));
       }
-      await restoreQueue();
+      await before(
+        RELEASE_TIME,
+        queue.then((restore) => restore()),
+      );
       // Finds none, and the kernel forgets those that were there.
       await before(RELEASE_TIME, scanPartitions(path));
     },
   };
   try {
-    restoreQueue = await changeQueue(sysfs, options.queue ?? {});
-    await Promise.race([scanPartitions(path), aborted(signal), Promise.allSettled(serving)]);
+    const scanned = queue.then(() => scanPartitions(path));
+    await untilAborted(Promise.race([scanned, Promise.allSettled(serving)]), signal);
   } catch (error) {
     await device.detach();
     throw error;
@@ -181,17 +191,27 @@ function blockSizeFor({ blockSize: demanded }: Export, wanted = 512): number {
 type Connection = NonNullable<Parameters<FamilySocket<typeof nbdFamily.attributes>["request"]>[1]>;
 
 /** Has the kernel attach the device, and waits a while for somebody who only looks at it. */
-async function connect(kernel: FamilySocket<typeof nbdFamily.attributes>, connection: Connection) {
-  for (let waited = 0; ; waited += INTERVAL) {
+async function connect(
+  kernel: FamilySocket<typeof nbdFamily.attributes>,
+  connection: Connection,
+  signal: AbortSignal | undefined,
+) {
+  for (let waited = 0; ; waited += BUSY_INTERVAL) {
     try {
       await kernel.request(NbdNetlinkCommand.CONNECT, connection);
       return;
     } catch (error) {
       const { code } = error as SystemCallError;
-      if (code !== "EBUSY" || waited >= BUSY_TIME) throw inWords(error as Error);
+      if (code !== "EBUSY" || waited >= BUSY_TIME || signal?.aborted) throw inWords(error as Error);
     }
-    await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+    await new Promise((resolve) => setTimeout(resolve, BUSY_INTERVAL));
   }
+}
+
+/** Whether the device was detached past this process, and somebody has attached another one in its place. */
+async function isSomebodyElses(sysfs: DeviceSysfs, identifier: string): Promise<boolean> {
+  const pid = await sysfs.pid();
+  return pid !== undefined && (pid !== process.pid || (await sysfs.backend()) !== identifier);
 }
 
 function inWords(error: Error): Error {
@@ -213,11 +233,4 @@ async function scanPartitions(path: string): Promise<void> {
   } catch {
     // Its users will see for themselves.
   }
-}
-
-function aborted(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) resolve();
-    signal?.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -34,10 +34,18 @@ export interface KernelSocket extends Transport {
 export async function kernelSocket(): Promise<KernelSocket> {
   const calls = await systemCalls();
   const [ours, kernelEnd] = calls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  for (const fd of [ours, kernelEnd]) enlarge(calls, fd);
-  // Two, as one would be gone when a reply comes too late, and with it the NBD_CMD_DISC that is still to be read.
-  const incoming = new Socket({ fd: ours, readable: true, writable: false });
-  const outgoing = new Socket({ fd: calls.duplicate(ours), readable: false, writable: true });
+  let incoming: Socket;
+  let outgoing: Socket;
+  try {
+    for (const fd of [ours, kernelEnd]) enlarge(calls, fd);
+    // Two, as one would be gone when a reply comes too late, and with it the NBD_CMD_DISC that is still to be read.
+    outgoing = new Socket({ fd: calls.duplicate(ours), readable: false, writable: true });
+    incoming = new Socket({ fd: ours, readable: true, writable: false });
+  } catch (error) {
+    for (const fd of [ours, kernelEnd]) calls.close(fd);
+    throw error;
+  }
+  closeWhenCrashing(incoming, outgoing);
   const closed = deferred();
   incoming.once("close", () => closed.resolve());
   let isOpen = true;
@@ -57,6 +65,30 @@ export async function kernelSocket(): Promise<KernelSocket> {
       destroy(incoming, reason);
     },
   };
+}
+
+/** What closes the sockets that are open. */
+const open = new Set<() => void>();
+
+const closeAll = () => {
+  for (const close of open) close();
+};
+
+/**
+ * Node waits for its threads when it ends by an error that nobody caught, and these may wait for the kernel, which waits
+ * for us.
+ */
+function closeWhenCrashing(incoming: Socket, outgoing: Socket) {
+  const close = () => {
+    incoming.destroy();
+    outgoing.destroy();
+  };
+  if (open.size === 0) process.on("uncaughtExceptionMonitor", closeAll);
+  open.add(close);
+  incoming.once("close", () => {
+    open.delete(close);
+    if (open.size === 0) process.off("uncaughtExceptionMonitor", closeAll);
+  });
 }
 
 /** Lets go of what comes when the kernel has shut the socket down: why it did is said on the other half. */

@@ -8,6 +8,11 @@ export interface QueueSettings {
   readAheadKb?: number;
 }
 
+export interface ChangeQueueOptions extends QueueSettings {
+  /** How many queues the kernel has for the device, each with requests of its own. */
+  connections: number;
+}
+
 /** The kernel's own 128 KiB make a long way of a link that is far. */
 const MAX_REQUEST_KB = 512;
 const READ_AHEAD_KB = 1024;
@@ -22,13 +27,13 @@ const MOST_REQUESTS = 128;
 
 /**
  * Changes the settings of a device's queue, which outlive what is attached.
- * @returns what puts them back as they were
+ * @returns what puts them back as they were; it comes late where the queue is busy, as the kernel waits for that
  */
 export async function changeQueue(
   sysfs: DeviceSysfs,
-  { maxRequestKb = MAX_REQUEST_KB, readAheadKb = READ_AHEAD_KB }: QueueSettings,
+  { maxRequestKb = MAX_REQUEST_KB, readAheadKb = READ_AHEAD_KB, connections }: ChangeQueueOptions,
 ): Promise<() => Promise<void>> {
-  const requests = Math.floor(OUTSTANDING_KB / maxRequestKb);
+  const requests = Math.floor(OUTSTANDING_KB / maxRequestKb / connections);
   const wanted: [QueueSetting, number][] = [
     ["max_sectors_kb", maxRequestKb],
     ["read_ahead_kb", readAheadKb],

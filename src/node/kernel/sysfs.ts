@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 
 /** Settings of a block device's queue, in KiB or requests (Documentation/ABI/stable/sysfs-block of the kernel). */
 export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests";
@@ -6,10 +6,12 @@ export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests";
 /** What the kernel says of an nbd device in /sys/block. */
 export class DeviceSysfs {
   readonly #folder: string;
+  readonly #name: string;
 
   /** @param index N of /dev/nbdN */
   constructor(index: number) {
-    this.#folder = `/sys/block/nbd${index}`;
+    this.#name = `nbd${index}`;
+    this.#folder = `/sys/block/${this.#name}`;
   }
 
   /** Bytes, 0 when nothing is attached. */
@@ -35,6 +37,12 @@ export class DeviceSysfs {
   /** What the process that attached it called itself, where it did. */
   async backend(): Promise<string | undefined> {
     return this.#read("backend");
+  }
+
+  /** The names of its partitions, as nbd0p1. */
+  async partitions(): Promise<string[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    return names.filter((name) => name.startsWith(`${this.#name}p`));
   }
 
   async setting(name: QueueSetting): Promise<number> {

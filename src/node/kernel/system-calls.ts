@@ -1,4 +1,5 @@
 import { getSystemErrorName } from "node:util";
+import type { KoffiFunc } from "koffi";
 import { loadKoffi } from "../koffi.ts";
 
 /** A system call failed. `code` is the name of the errno, as Node has it in its own errors. */
@@ -25,6 +26,8 @@ export const SO_SNDBUF = 7;
 export const SO_SNDBUFFORCE = 32;
 const MSG_DONTWAIT = 0x40;
 const F_DUPFD_CLOEXEC = 1030;
+/** linux/fs.h */
+const BLKFLSBUF = 0x1261;
 
 /** The system calls that Node lacks. Each throws SystemCallError when it fails. */
 export interface SystemCalls {
@@ -37,6 +40,8 @@ export interface SystemCalls {
   send(fd: number, message: Uint8Array): Promise<void>;
   /** Receives the next message that is there already, of at most `size` bytes. */
   receive(fd: number, size: number): Uint8Array;
+  /** Writes what is held of a block device, a mounted file system included, in a thread of its own. */
+  flushBuffers(fd: number): Promise<void>;
   /** Another descriptor of the same file, which programs that are run do not get either. */
   duplicate(fd: number): number;
   close(fd: number): void;
@@ -65,11 +70,28 @@ async function load(): Promise<SystemCalls> {
   const send = library.func("intptr_t send(int fd, const void *data, size_t size, int flags)");
   const recv = library.func("intptr_t recv(int fd, void *data, size_t size, int flags)");
   const fcntl = library.func("int fcntl(int fd, int command, ...)");
+  const ioctl = library.func("int ioctl(int fd, unsigned long request, uintptr_t argument)");
   const close = library.func("int close(int fd)");
 
   function checked(call: string, result: number): number {
     if (result < 0) throw new SystemCallError(call, koffi.errno());
     return result;
+  }
+
+  async function inThread(
+    call: string,
+    f: KoffiFunc<(...args: never[]) => number>,
+    args: readonly unknown[],
+  ): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      f.async(...(args as never[]), (error: Error | null, result: number) => {
+        if (error) reject(error);
+        else if (result < 0) reject(new SystemCallError(call, koffi.errno()));
+        else resolve();
+      });
+    });
+    // koffi keeps no reference to a buffer that a thread works on.
+    void args;
   }
 
   return {
@@ -82,14 +104,8 @@ async function load(): Promise<SystemCalls> {
     setsockopt: (fd, level, name, value) => {
       checked("setsockopt", setsockopt(fd, level, name, [value], 4));
     },
-    send: (fd, message) =>
-      new Promise((resolve, reject) => {
-        send.async(fd, message, message.byteLength, 0, (error: Error | null, result: number) => {
-          if (error) reject(error);
-          else if (result < 0) reject(new SystemCallError("send", koffi.errno()));
-          else resolve();
-        });
-      }),
+    send: (fd, message) => inThread("send", send, [fd, message, message.byteLength, 0]),
+    flushBuffers: (fd) => inThread("ioctl", ioctl, [fd, BLKFLSBUF, 0]),
     receive(fd, size) {
       const data = new Uint8Array(size);
       return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));

@@ -6,6 +6,7 @@ import type { ByteBudget } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import type { Configuration } from "../config/config.ts";
+import { untilAborted } from "../until-aborted.ts";
 import { claimPlace } from "./claim-place.ts";
 import type { Attachment, Place } from "./place.ts";
 import { StateHook } from "./state-hook.ts";
@@ -16,8 +17,8 @@ const HANDSHAKE_TIME = 30;
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
 
-/** Milliseconds within which one of the last writes to a device has to get through, or the rest is given up. */
-const STALL_TIME = 10_000;
+/** Seconds within which one of the last writes to a device has to get through where requests may take for ever. */
+const STALL_TIME = 30;
 
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
@@ -94,23 +95,27 @@ async function use(
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
   const target = statistics(counts)(remote);
-  const attachment = await place.attach(target, { exportName: remote.name ?? "", budget, log, signal });
+  const exportName = remote.name ?? "";
+  const attachment = await whileLinked(link, signal, (hurry) =>
+    place.attach(target, { exportName, budget, log, signal: hurry }),
+  );
   const attached = watch(attachment.ended);
   const hook = new StateHook(configuration.stateHook, configuration.name);
+  let started = Promise.resolve();
+  const isWanted = () => !link.isGone && !attached.isGone && !signal.aborted;
   try {
-    if (!link.isGone) {
-      const started = hook.start();
+    if (isWanted()) {
+      started = hook.start();
       started.catch(() => {});
       const onAbort = () => hook.interrupt();
       signal.addEventListener("abort", onAbort);
-      if (signal.aborted) onAbort();
       await Promise.race([started, link.gone, attached.gone]).finally(() =>
         signal.removeEventListener("abort", onAbort),
       );
     }
-    if (!link.isGone && !attached.isGone) {
+    if (isWanted()) {
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
-      await either(Promise.race([link.gone, attached.gone]), signal);
+      await untilAborted(Promise.race([link.gone, attached.gone]), signal);
     }
   } finally {
     if (link.isGone) {
@@ -119,9 +124,14 @@ async function use(
       hook.stopDetached();
       await detached;
     } else {
-      const stopped = hook.stop().catch((error: Error) => log(error.message));
+      // What it was to do has no place any more, and `stop` must not run beside it.
+      if (attached.isGone) hook.interrupt(0);
+      const stopped = started
+        .catch(() => {})
+        .then(() => hook.stop())
+        .catch((error: Error) => log(error.message));
       await Promise.race([stopped, link.gone]);
-      await leave(remote, attachment, { link, attached, counts });
+      await leave(remote, attachment, { link, attached, counts, timeout: configuration.timeout });
     }
   }
   if (link.isGone) await remote.closed;
@@ -136,11 +146,11 @@ async function use(
 async function leave(
   remote: RemoteExport,
   attachment: Attachment,
-  { link, attached, counts }: { link: Watch; attached: Watch; counts: Statistics },
+  { link, attached, counts, timeout }: { link: Watch; attached: Watch; counts: Statistics; timeout: number },
 ) {
   let lost: unknown;
   if (attachment.flush && !attached.isGone) {
-    const flushed = unlessStalled(attachment.flush(), () => counts.writes);
+    const flushed = unlessStalled(attachment.flush(), () => counts.writes, timeout || STALL_TIME);
     await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
       lost = new Error(`what was written last to ${attachment.where} is lost: ${error.message}`);
     });
@@ -150,14 +160,14 @@ async function leave(
   if (!link.isGone) await flushSoon(remote);
 }
 
-/** Waits for work that may take long, as long as it goes on: `progress` has to change. */
-async function unlessStalled(work: Promise<void>, progress: () => number): Promise<void> {
+/** Waits for work that may take long, as long as it goes on: `progress` has to change within so many seconds. */
+async function unlessStalled(work: Promise<void>, progress: () => number, seconds: number): Promise<void> {
   const { promise: stalled, reject } = deferred<never>();
   let last = progress();
   const timer = setInterval(() => {
-    if (progress() === last) reject(new Error(`nothing got through for ${STALL_TIME / 1000} s`));
+    if (progress() === last) reject(new Error(`nothing got through for ${seconds} s`));
     last = progress();
-  }, STALL_TIME);
+  }, seconds * 1000);
   try {
     await Promise.race([work, stalled]);
   } finally {
@@ -185,6 +195,24 @@ interface Watch {
   readonly isGone: boolean;
 }
 
+/** Works with a signal that is aborted also when the link is gone. */
+async function whileLinked<T>(
+  link: Watch,
+  signal: AbortSignal,
+  work: (hurry: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const hurry = new AbortController();
+  const abort = () => hurry.abort();
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  link.gone.then(abort);
+  try {
+    return await work(hurry.signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** Watches for an end of life; without one it never comes. */
 function watch(end: Promise<void> = new Promise(() => {})): Watch {
   let isGone = false;
@@ -197,14 +225,4 @@ function watch(end: Promise<void> = new Promise(() => {})): Watch {
       return isGone;
     },
   };
-}
-
-/** Waits until the promise resolves or the signal is aborted. It leaves no listener on a signal that outlives it. */
-async function either(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const aborted = deferred();
-  const onAbort = () => aborted.resolve();
-  signal.addEventListener("abort", onAbort);
-  await Promise.race([promise, aborted.promise]);
-  signal.removeEventListener("abort", onAbort);
 }

@@ -4,6 +4,8 @@ import { access, stat } from "node:fs/promises";
 
 /** Milliseconds that the hook is given once somebody waits for the end of the session. */
 const HOOK_TIME = 10_000;
+/** Milliseconds that one has to end after SIGTERM. */
+const KILL_TIME = 1000;
 
 /** The state hook failed. */
 export class StateHookError extends Error {
@@ -102,12 +104,16 @@ export class StateHook {
 /** Ends a process that still runs after so many milliseconds. */
 function endIn(milliseconds: number, child: ChildProcess): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  if (milliseconds === 0) {
+  const terminate = () => {
     child.kill("SIGTERM");
-    return;
-  }
-  const timer = setTimeout(() => child.kill("SIGTERM"), milliseconds);
+    timer = setTimeout(() => child.kill("SIGKILL"), KILL_TIME);
+    // Nobody waits for the start of a session that is lost.
+    if (milliseconds === 0) timer.unref();
+  };
+  let timer: NodeJS.Timeout | undefined;
   child.once("exit", () => clearTimeout(timer));
+  if (milliseconds === 0) terminate();
+  else timer = setTimeout(terminate, milliseconds);
 }
 
 /** The hook itself was there a moment ago. */

@@ -5,13 +5,15 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, within } from "../../harness.ts";
-import { attached, connectWires, pattern, sha256, startProxy, throughGateway } from "../link.ts";
+import { attached, connectWires, pattern, sha256, startProxy, throughGateway, writeConfig } from "../link.ts";
 import {
   assertQuietKernel,
   deviceState,
@@ -128,6 +130,76 @@ tests(
   },
 );
 
+tests(
+  "a file system that is still mounted at the end: what was written is in the file",
+  async ({ sandbox, image }) => {
+    writeFileSync(image, "");
+    truncateSync(image, 32 << 20);
+    await sandbox.run("mkfs.ext4", ["-q", image]);
+    const { gateway } = await throughGateway(sandbox, image, { writable: true, keys: onDevice() });
+    const mountpoint = sandbox.path("mnt");
+    mkdirSync(mountpoint);
+    await sandbox.run("mount", ["/dev/nbd0", mountpoint]);
+    const bytes = pattern(6_000_000);
+    writeFileSync(`${mountpoint}/unsynced`, bytes);
+    gateway.kill("SIGTERM");
+    assert.is(await within(20_000, "the end", gateway.exit), 0, gateway.stderr);
+    await sandbox.run("umount", [mountpoint]);
+    await free();
+    // As after a power cut: the journal is replayed.
+    const checked = sandbox.start("e2fsck", ["-fy", image]);
+    assert.ok(Number(await checked.exit) <= 1, checked.stdout);
+    const copy = sandbox.path("copy");
+    await sandbox.run("debugfs", ["-R", `dump /unsynced ${copy}`, image]);
+    assert.ok(readFileSync(copy).equals(bytes));
+    assertQuietKernel();
+  },
+);
+
+const discardable = () => Number(readFileSync("/sys/block/nbd0/queue/discard_max_bytes", "utf8"));
+
+tests("what is discarded, or zeroed, is a hole of the file", async ({ sandbox, image }) => {
+  writeFileSync(image, pattern(8 << 20));
+  const before = statSync(image).blocks;
+  const { gateway } = await throughGateway(sandbox, image, { writable: true, keys: onDevice() });
+  assert.ok(discardable() > 0);
+  await sandbox.run("blkdiscard", ["--offset", "1048576", "--length", "2097152", "/dev/nbd0"]);
+  await sandbox.run("blkdiscard", ["--zeroout", "--offset", "4194304", "--length", "2097152", "/dev/nbd0"]);
+  await endInOrder(gateway);
+  const after = readFileSync(image);
+  assert.ok(after.subarray(4 << 20, 6 << 20).every((byte) => byte === 0));
+  assert.ok(after.subarray(6 << 20).equals(pattern(8 << 20).subarray(6 << 20)));
+  assert.ok(statSync(image).blocks <= before - (3 << 20) / 512, `${before}, then ${statSync(image).blocks}`);
+});
+
+tests("a remote that can't be written to has nothing to discard", async ({ sandbox, image }) => {
+  writeFileSync(image, pattern(1 << 20));
+  const { gateway } = await throughGateway(sandbox, image, { keys: onDevice() });
+  assert.is(discardable(), 0);
+  const write = sandbox.start("dd", ["if=/dev/zero", "of=/dev/nbd0", "bs=4k", "count=1"]);
+  assert.is(await write.exit, 1);
+  await endInOrder(gateway);
+});
+
+tests("fsync(2) and O_SYNC reach the remote as FLUSH or FUA", async ({ sandbox, image }) => {
+  writeFileSync(image, pattern(1 << 20));
+  const log = sandbox.path("log");
+  const proxy = startProxy(sandbox, onDevice());
+  const flags = ["-s", "--filter=log", "file", image, `logfile=${log}`];
+  const nbdkit = sandbox.start("nbdkit", flags, { wire: true });
+  connectWires(proxy, nbdkit);
+  await attached(proxy);
+  const writing = ["if=/dev/zero", "of=/dev/nbd0", "bs=4k", "count=1", "oflag=direct"];
+  const said = () => readFileSync(log, "utf8").match(/ Flush |fua=1/g)?.length ?? 0;
+  const before = said();
+  await sandbox.run("dd", [...writing, "conv=fsync"]);
+  const synced = said();
+  assert.ok(synced > before, readFileSync(log, "utf8"));
+  await sandbox.run("dd", [...writing, "oflag=sync"]);
+  assert.ok(said() > synced, readFileSync(log, "utf8"));
+  await endInOrder(proxy);
+});
+
 tests("the partitions of an image are there when the hook `start` runs", async ({ sandbox, image }) => {
   writeFileSync(image, "");
   truncateSync(image, 16 << 20);
@@ -216,5 +288,23 @@ for (const [access, flags, blockSize] of demanding) {
     await endInOrder(proxy);
   });
 }
+
+// The last one, as the module has other options afterwards.
+tests("the kernel's module is loaded where it is missing", async ({ sandbox, image }) => {
+  writeFileSync(image, pattern(1 << 20));
+  const folder = sandbox.path("programs");
+  mkdirSync(folder);
+  const modprobe = `${folder}/modprobe`;
+  writeFileSync(modprobe, '#!/bin/sh\nexec /sbin/modprobe --dirname /run/modules "$@"\n', { mode: 0o755 });
+  await sandbox.run(modprobe, ["-r", "nbd"]);
+  assert.not.ok(existsSync("/sys/block/nbd0"));
+  const args = ["--config", writeConfig(sandbox, onDevice())];
+  const env = { PATH: `${folder}:${dirname(process.execPath)}:${process.env.PATH}` };
+  const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true, env });
+  connectWires(proxy, sandbox.start(program("nbd-serve"), [image, "-"], { wire: true }));
+  await attached(proxy);
+  assert.is(deviceState().size, 1 << 20);
+  await endInOrder(proxy);
+});
 
 tests.run();

@@ -1,10 +1,18 @@
 /** Runs in User-Mode Linux: see machine.ts. */
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, until, within } from "../../harness.ts";
 import { startWebsocketd } from "../../websocketd.ts";
 import { attached, connectWires, pattern, sha256, startProxy, throughGateway, writeConfig } from "../link.ts";
-import { assertQuietKernel, deviceState, free, hookCalls, onDevice, writeHook } from "./guest.ts";
+import {
+  assertQuietKernel,
+  deviceState,
+  free,
+  hookCalls,
+  onDevice,
+  queueSettings,
+  writeHook,
+} from "./guest.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -72,7 +80,9 @@ tests(
     writeFileSync(image, pattern(30_000_128));
     const { proxy } = await session(sandbox, image);
     const copy = sandbox.path("copy");
-    const dd = sandbox.start("dd", ["if=/dev/nbd0", `of=${copy}`, "bs=64k"]);
+    const dd = sandbox.start("dd", ["if=/dev/nbd0", `of=${copy}`, "bs=64k", "iflag=direct"]);
+    await until("dd has begun", () => existsSync(copy) && statSync(copy).size > 0);
+    dd.kill("SIGSTOP");
     const config = writeConfig(sandbox, onDevice());
     const second = sandbox.start(program("nbd-proxy"), ["--config", config], { wire: true });
     let said = 0;
@@ -85,6 +95,8 @@ tests(
       `nbd-proxy: ${config}: configuration "local": "nbd-device": /dev/nbd0 is in use by another session, of process ${proxy.pid}\n`,
     );
     assert.is(said, 0);
+    assert.ok(statSync(copy).size < statSync(image).size, "dd is in the middle of it");
+    dd.kill("SIGCONT");
     assert.is(await within(120_000, "the end of dd", dd.exit), 0);
     assert.is(await sha256(copy), await sha256(image));
     assert.equal(hookCalls(sandbox), ["start local"]);
@@ -133,6 +145,7 @@ tests("a device that somebody has open is refused", async ({ sandbox, image }) =
 });
 
 tests("under websocketd, the WebSocket is killed while the device is read", async ({ sandbox, image }) => {
+  const settings = queueSettings();
   const config = writeConfig(sandbox, onDevice());
   const websocketd = await startWebsocketd(sandbox, [program("nbd-proxy"), "--config", config]);
   const origin = websocketd.page.replace(/\/$/, "");
@@ -143,7 +156,9 @@ tests("under websocketd, the WebSocket is killed while the device is read", asyn
   server.kill("SIGKILL");
   await assertFails(dd, 2000);
   await until("the hook has said stop", () => hookCalls(sandbox)[1] === "stop local");
+  // websocketd gives the proxy 850 ms; what it kills leaves the device attached.
   await free();
+  await until("the queue is as before", () => JSON.stringify(queueSettings()) === JSON.stringify(settings));
   const again = serve();
   await until("it is attached again", () => hookCalls(sandbox).length === 3, 60_000);
   assert.is(deviceState().size, 8 * 2 ** 30);
@@ -223,9 +238,72 @@ tests(
     next.proxy.kill("SIGTERM");
     assert.is(await within(10_000, "its end", next.proxy.exit), 0, next.proxy.stderr);
     await free();
+    assert.equal(hookCalls(sandbox), ["start local", "start local", "stop local"]);
     assertQuietKernel();
   },
 );
+
+tests("a fault of the proxy's own: EIO at once, and no hang", async ({ sandbox, image }) => {
+  const fault = sandbox.path("fault.mjs");
+  writeFileSync(fault, 'process.on("SIGUSR2", () => { throw new Error("a fault of its own"); });');
+  const env = { NODE_OPTIONS: `--import ${fault}` };
+  const { gateway, server } = await throughGateway(sandbox, image, {
+    keys: onDevice(0, { timeout: 0 }),
+    env,
+  });
+  server.kill("SIGSTOP"); // so that something is outstanding
+  const dd = sandbox.start("dd", ["if=/dev/nbd0", "of=/dev/null", "bs=64k", "iflag=direct", "skip=100000"]);
+  await until(
+    "dd waits",
+    () => readFileSync("/sys/block/nbd0/inflight", "utf8").trim().split(/\s+/)[0] !== "0",
+  );
+  gateway.kill("SIGUSR2");
+  await assertFails(dd, 2000);
+  assert.is(await within(10_000, "its end", gateway.exit), 1);
+  assert.match(gateway.stderr, "a fault of its own");
+  await assertOver(sandbox, image, ["start local"]);
+});
+
+tests("what is attached while the hook runs `stop` is somebody else's", async ({ sandbox, image }) => {
+  const socket = sandbox.path("nbdkit.sock");
+  sandbox.start("nbdkit", ["-f", "-r", "-U", socket, "memory", "1M"]);
+  const attach = `until nbd-client -unix ${socket} /dev/nbd0; do sleep 0.1; done`;
+  writeHook(sandbox, `[ "$1" = start ] || { ${attach}; } > /dev/null 2>&1`);
+  const { proxy } = await session(sandbox, image);
+  await sandbox.run("nbd-client", ["-d", "/dev/nbd0"]);
+  assert.is(await within(30_000, "its end", proxy.exit), 0, proxy.stderr);
+  assert.equal(hookCalls(sandbox), ["start local", "stop local"]);
+  assert.is(deviceState().size, 1 << 20);
+  await sandbox.run("dd", ["if=/dev/nbd0", "of=/dev/null", "bs=64k", "iflag=direct"]);
+  await sandbox.run("nbd-client", ["-d", "/dev/nbd0"]);
+  await free();
+});
+
+tests("nbd-client -d while the hook runs `start`: it is ended before `stop`", async ({ sandbox, image }) => {
+  const calls = sandbox.path("calls");
+  writeHook(sandbox, `[ "$1" = stop ] || { echo begin >> ${calls}; exec sleep 1000; }`);
+  const proxy = startProxy(sandbox, onDevice());
+  connectWires(proxy, sandbox.start(SERVE, [image, "-"], { wire: true }));
+  await until("the hook runs", () => hookCalls(sandbox).length === 1, 60_000);
+  await sandbox.run("nbd-client", ["-d", "/dev/nbd0"]);
+  assert.is(await within(20_000, "its end", proxy.exit), 0, proxy.stderr);
+  assert.equal(hookCalls(sandbox), ["begin", "stop local"]);
+  await free();
+});
+
+tests("without permission: one line, and nothing is touched", async ({ sandbox }) => {
+  const config = writeConfig(sandbox, onDevice());
+  chmodSync(sandbox.folder, 0o755);
+  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const proxy = sandbox.start("setpriv", [...nobody, program("nbd-proxy"), "--config", config], {
+    wire: true,
+  });
+  assert.is(await within(60_000, "its end", proxy.exit), 1);
+  assert.is(
+    proxy.stderr,
+    `nbd-proxy: ${config}: configuration "local": "nbd-device": permission denied: only root may attach a device\n`,
+  );
+});
 
 tests("what another configuration's killed session has left is not touched", async ({ sandbox, image }) => {
   const { proxy } = await session(sandbox, image);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as assert from "uvu/assert";
 import { type Running, root, Sandbox, suite, until, within } from "../../harness.ts";
-import { pattern, sha256, throughGateway } from "../link.ts";
+import { type Entry, pattern, sha256, throughGateway } from "../link.ts";
 import { assertQuietKernel, free, hookCalls, onDevice, writeHook } from "./guest.ts";
 
 const PROCESSORS = [0, 1] as const;
@@ -53,10 +53,10 @@ async function makeKernelWorkers(sandbox: Sandbox) {
 const counting = pathToFileURL(join(root, "test/system/kernel/kernel-sockets.mjs"));
 
 /** FILE ▸ nbd-serve ▸ nbd-gateway ▸ two sockets ▸ /dev/nbd0. The gateway can tell what comes in on each. */
-const twoSockets = (sandbox: Sandbox, image: string) =>
+const twoSockets = (sandbox: Sandbox, image: string, keys: Entry = {}) =>
   throughGateway(sandbox, image, {
     writable: true,
-    keys: onDevice(0, { connections: PROCESSORS.length, "state-hook": sandbox.path("state") }),
+    keys: onDevice(0, { ...keys, connections: PROCESSORS.length, "state-hook": sandbox.path("state") }),
     env: { NODE_OPTIONS: `--import ${counting}` },
   });
 
@@ -79,6 +79,9 @@ async function receivedDuring(
   const after = await received(gateway);
   return new Map([...after].map(([socket, bytes]) => [socket, bytes - before.get(socket)!]));
 }
+
+/** The kernel has no timer of its own then: who reads is told by the gateway, or never. */
+const BY_OURSELVES: Entry = { timeout: 0 };
 
 /** Bytes of a request that carries no data. */
 const REQUEST = 28;
@@ -194,7 +197,7 @@ tests("a link that is killed ends the reads on both processors, and the next att
   const { sandbox, image } = context;
   writeFileSync(image, "");
   truncateSync(image, 64 * 1024 * MiB);
-  const { gateway, server } = await twoSockets(sandbox, image);
+  const { gateway, server } = await twoSockets(sandbox, image, BY_OURSELVES);
   const readers = await startReading(sandbox, gateway);
   server.kill("SIGKILL");
   await assertFails(readers);
@@ -209,7 +212,7 @@ tests("a link that is killed ends the reads on both processors, and the next att
 tests("SIGTERM ends the reads on both processors", async ({ sandbox, image }) => {
   writeFileSync(image, "");
   truncateSync(image, 64 * 1024 * MiB);
-  const { gateway, server } = await twoSockets(sandbox, image);
+  const { gateway, server } = await twoSockets(sandbox, image, BY_OURSELVES);
   const readers = await startReading(sandbox, gateway);
   gateway.kill();
   await assertFails(readers);
