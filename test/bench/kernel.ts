@@ -23,7 +23,7 @@ const [peer] = rows;
 for (const { name, sequential, random1, random32 } of rows) {
   const beside = (value: number, other: number) => `${value.toFixed(0)} (${(value / other).toFixed(2)})`;
   console.log(
-    `${name}: ${beside(sequential, peer!.sequential)} MB/s in requests of 1 MiB; ` +
+    `${name}: ${beside(sequential, peer!.sequential)} MB/s in reads of 1 MiB; ` +
       `${beside(random1, peer!.random1)} and ${beside(random32, peer!.random32)} random reads of 4 KiB a second at depth 1 and 32`,
   );
 }

@@ -8,7 +8,7 @@ import { startWebsocketd } from "../websocketd.ts";
 const SIZE = 128 << 20;
 
 interface Figures {
-  /** MB/s of direct reads of 1 MiB, one after the other. */
+  /** MB/s of direct reads of 1 MiB, two at a time, in requests as long as each way has them by itself. */
   sequential: number;
   /** Direct reads of 4 KiB a second, one at a time. */
   random1: number;
@@ -46,7 +46,7 @@ async function measure(sandbox: Sandbox): Promise<Figures> {
   return { sequential: sequential.bw_bytes / 1e6, random1: one.iops, random32: many.iops };
 }
 
-const attachedBy = () => until("the device is there", () => deviceState().size === SIZE, 120_000);
+const attached = () => until("the device is there", () => deviceState().size === SIZE, 120_000);
 
 /** Each way to the device; gives what ends it. */
 const ways: Record<string, (sandbox: Sandbox, image: string) => Promise<Running>> = {
@@ -92,7 +92,7 @@ for (const [name, start] of Object.entries(ways)) {
   const image = sandbox.path("disk.img");
   writeFileSync(image, pattern(SIZE));
   const running = await start(sandbox, image);
-  await attachedBy();
+  await attached();
   console.log(JSON.stringify({ name, ...(await measure(sandbox)) }));
   await sandbox.run("nbd-client", ["-d", "/dev/nbd0"]);
   await free();
