@@ -158,19 +158,25 @@ tests(
 
 const discardable = () => Number(readFileSync("/sys/block/nbd0/queue/discard_max_bytes", "utf8"));
 
-tests("what is discarded, or zeroed, is a hole of the file", async ({ sandbox, image }) => {
-  writeFileSync(image, pattern(8 << 20));
-  const before = statSync(image).blocks;
-  const { gateway } = await throughGateway(sandbox, image, { writable: true, keys: onDevice() });
-  assert.ok(discardable() > 0);
-  await sandbox.run("blkdiscard", ["--offset", "1048576", "--length", "2097152", "/dev/nbd0"]);
-  await sandbox.run("blkdiscard", ["--zeroout", "--offset", "4194304", "--length", "2097152", "/dev/nbd0"]);
-  await endInOrder(gateway);
-  const after = readFileSync(image);
-  assert.ok(after.subarray(4 << 20, 6 << 20).every((byte) => byte === 0));
-  assert.ok(after.subarray(6 << 20).equals(pattern(8 << 20).subarray(6 << 20)));
-  assert.ok(statSync(image).blocks <= before - (3 << 20) / 512, `${before}, then ${statSync(image).blocks}`);
-});
+tests(
+  "what is discarded is a hole of the file, what is zeroed reads as zeroes",
+  async ({ sandbox, image }) => {
+    writeFileSync(image, pattern(8 << 20));
+    const before = statSync(image).blocks;
+    const { gateway } = await throughGateway(sandbox, image, { writable: true, keys: onDevice() });
+    assert.ok(discardable() > 0);
+    await sandbox.run("blkdiscard", ["--offset", "1048576", "--length", "2097152", "/dev/nbd0"]);
+    await sandbox.run("blkdiscard", ["--zeroout", "--offset", "4194304", "--length", "2097152", "/dev/nbd0"]);
+    await endInOrder(gateway);
+    const after = readFileSync(image);
+    assert.ok(after.subarray(4 << 20, 6 << 20).every((byte) => byte === 0));
+    assert.ok(after.subarray(6 << 20).equals(pattern(8 << 20).subarray(6 << 20)));
+    assert.ok(
+      statSync(image).blocks <= before - (2 << 20) / 512,
+      `${before}, then ${statSync(image).blocks}`,
+    );
+  },
+);
 
 tests("a remote that can't be written to has nothing to discard", async ({ sandbox, image }) => {
   writeFileSync(image, pattern(1 << 20));
