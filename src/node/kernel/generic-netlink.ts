@@ -83,6 +83,8 @@ export interface FamilySocket<A extends Attributes> {
    * @throws SystemCallError with the errno that it answered
    */
   request(command: number, values: AttributeValues<A>): Promise<AttributeValues<A>[]>;
+  /** Has the kernel carry out a command at once, on the event loop, whatever comes of it. */
+  post(command: number, values: AttributeValues<A>): void;
   close(): void;
 }
 
@@ -95,24 +97,31 @@ export async function openFamily<A extends Attributes>(family: Family<A>): Promi
   const fd = calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
   let sequence = 0;
 
-  async function request<R extends Attributes>(
+  function encode<R extends Attributes>(
     type: number,
     command: number,
     { version, attributes }: Omit<Family<R>, "name">,
     values: AttributeValues<R>,
-  ): Promise<AttributeValues<R>[]> {
+  ): Uint8Array {
     sequence++;
     const payload = encodeAttributes(attributes, values);
     const length = NetlinkMessage.size + GenericMessage.size + payload.byteLength;
     const flags = NLM_F_REQUEST | NLM_F_ACK;
-    await calls.send(
-      fd,
-      concat([
-        NetlinkMessage.encode({ length, type, flags, sequence, port: 0 }),
-        GenericMessage.encode({ command, version, reserved: 0 }),
-        payload,
-      ]),
-    );
+    return concat([
+      NetlinkMessage.encode({ length, type, flags, sequence, port: 0 }),
+      GenericMessage.encode({ command, version, reserved: 0 }),
+      payload,
+    ]);
+  }
+
+  async function request<R extends Attributes>(
+    type: number,
+    command: number,
+    kind: Omit<Family<R>, "name">,
+    values: AttributeValues<R>,
+  ): Promise<AttributeValues<R>[]> {
+    await calls.send(fd, encode(type, command, kind, values));
+    const { attributes } = kind;
     const answers: AttributeValues<R>[] = [];
     // The kernel has answered by the time that it lets the sender go on, so nothing has to be waited for.
     for (;;) {
@@ -135,6 +144,7 @@ export async function openFamily<A extends Attributes>(family: Family<A>): Promi
     const id = answer!.id!;
     return {
       request: (command, values) => request(id, command, family, values),
+      post: (command, values) => calls.sendNow(fd, encode(id, command, family, values)),
       close: () => calls.close(fd),
     };
   } catch (error) {

@@ -8,6 +8,7 @@ import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { whenCrashing } from "./crash.ts";
 import { flushDevice } from "./flush-device.ts";
 import { type FamilySocket, openFamily } from "./generic-netlink.ts";
 import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
@@ -122,6 +123,10 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     throw error;
   }
   for (const socket of sockets) socket.handOver();
+  const calm = whenCrashing(() => {
+    closeAll();
+    kernel.post(NbdNetlinkCommand.DISCONNECT, { index });
+  });
   let isDetached = false;
   const onDisconnect = () => {
     isDetached = true;
@@ -146,6 +151,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     },
     async detach() {
       isDetached = true;
+      calm();
       if (await isSomebodyElses(sysfs, identifier)) {
         closeAll();
         kernel.close();

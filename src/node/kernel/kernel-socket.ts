@@ -45,7 +45,6 @@ export async function kernelSocket(): Promise<KernelSocket> {
     for (const fd of [ours, kernelEnd]) calls.close(fd);
     throw error;
   }
-  closeWhenCrashing(incoming, outgoing);
   const closed = deferred();
   incoming.once("close", () => closed.resolve());
   let isOpen = true;
@@ -65,30 +64,6 @@ export async function kernelSocket(): Promise<KernelSocket> {
       destroy(incoming, reason);
     },
   };
-}
-
-/** What closes the sockets that are open. */
-const open = new Set<() => void>();
-
-const closeAll = () => {
-  for (const close of open) close();
-};
-
-/**
- * Node waits for its threads when it ends by an error that nobody caught, and these may wait for the kernel, which waits
- * for us.
- */
-function closeWhenCrashing(incoming: Socket, outgoing: Socket) {
-  const close = () => {
-    incoming.destroy();
-    outgoing.destroy();
-  };
-  if (open.size === 0) process.on("uncaughtExceptionMonitor", closeAll);
-  open.add(close);
-  incoming.once("close", () => {
-    open.delete(close);
-    if (open.size === 0) process.off("uncaughtExceptionMonitor", closeAll);
-  });
 }
 
 /** Lets go of what comes when the kernel has shut the socket down: why it did is said on the other half. */

@@ -38,6 +38,8 @@ export interface SystemCalls {
   setsockopt(fd: number, level: number, name: number, value: number): void;
   /** Sends a message, in a thread of its own: the kernel may work on it for a while, or for ever. */
   send(fd: number, message: Uint8Array): Promise<void>;
+  /** Sends a message, and returns when the kernel has worked on it. */
+  sendNow(fd: number, message: Uint8Array): void;
   /** Receives the next message that is there already, of at most `size` bytes. */
   receive(fd: number, size: number): Uint8Array;
   /** Writes what is held of a block device, a mounted file system included, in a thread of its own. */
@@ -105,6 +107,9 @@ async function load(): Promise<SystemCalls> {
       checked("setsockopt", setsockopt(fd, level, name, [value], 4));
     },
     send: (fd, message) => inThread("send", send, [fd, message, message.byteLength, 0]),
+    sendNow: (fd, message) => {
+      checked("send", send(fd, message, message.byteLength, 0));
+    },
     flushBuffers: (fd) => inThread("ioctl", ioctl, [fd, BLKFLSBUF, 0]),
     receive(fd, size) {
       const data = new Uint8Array(size);

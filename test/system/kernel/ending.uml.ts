@@ -248,7 +248,7 @@ tests("a fault of the proxy's own: EIO at once, and no hang", async ({ sandbox, 
   writeFileSync(fault, 'process.on("SIGUSR2", () => { throw new Error("a fault of its own"); });');
   const env = { NODE_OPTIONS: `--import ${fault}` };
   const { gateway, server } = await throughGateway(sandbox, image, {
-    keys: onDevice(0, { timeout: 0 }),
+    keys: onDevice(0, { timeout: TIMEOUT }),
     env,
   });
   server.kill("SIGSTOP"); // so that something is outstanding

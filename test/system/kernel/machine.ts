@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { type Running, root, Sandbox } from "../../harness.ts";
 
 /** Minutes after which a machine that has not ended is switched off. */
-const MINUTES = 8;
+const MINUTES = 15;
 
 /** How a kernel is booted. */
 export interface Machine {
