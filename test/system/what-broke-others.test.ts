@@ -32,10 +32,12 @@ function answerTo(url: string, words: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const answer = new Promise<string>((resolve) => {
     let text = "";
-    const socket = connect(Number(port), hostname, () => socket.write(words, "latin1"));
+    const socket = connect(Number(port), hostname, () => socket.write(words));
     socket.setEncoding("latin1");
     socket.on("data", (chunk) => {
       text += chunk;
+      // A WebSocket stays open; its answer has no body.
+      if (text.startsWith("HTTP/1.1 101") && text.includes("\r\n\r\n")) socket.destroy();
     });
     socket.on("error", () => {});
     socket.on("close", () => resolve(text));
@@ -111,12 +113,11 @@ tests(
     for (const [origin, status] of [
       [`http://${host}`, "101 Switching Protocols"],
       ["https://evil.example", "403 Forbidden"],
-      [`https://${host}`, "403 Forbidden"],
+      ["http://127.0.0.1:1", "403 Forbidden"],
       ["null", "403 Forbidden"],
     ] as const) {
       const words = `GET / HTTP/1.1\r\nHost: ${host}\r\nOrigin: ${origin}\r\n${upgrade}\r\n\r\n`;
-      // Closed at once: an upgrade that is let in gets its answer before.
-      const answer = await answerTo(url, `${words}${status.startsWith("101") ? "\x88\x80\0\0\0\0" : ""}`);
+      const answer = await answerTo(url, words);
       assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status}`), origin);
     }
   },
