@@ -2,7 +2,7 @@
  * Runs the tests with coverage and ends with one line, "N passed, N failed, N skipped". With CI=true a skipped
  * test is a failure. `npm test -- PATTERN` runs the test files whose path matches, without coverage thresholds.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 
 /** A test that hangs must not hold up CI for ever. */
 const MINUTES = 40;
@@ -12,6 +12,9 @@ const thresholds = ["--check-coverage", "--lines", "90", "--branches", "85", "--
 const coverage = pattern ? ["--reporter", "none"] : ["--reporter", "text", ...thresholds];
 const files = pattern ? `^(?=.*(?:${pattern})).*\\.test\\.ts$` : "\\.test\\.ts$";
 const uvu = ["--import", "tsx", "node_modules/uvu/bin.js", "test", files];
+
+/** The protocol has thresholds of its own, over the same figures. */
+const protocol = ["--include", "src/nbd/**", "--check-coverage", "--lines", "98", "--branches", "95"];
 
 /** What talks to the kernel runs in machines of its own, from the build: there is nothing to count here. */
 const counted = ["--include", "src/**/*.ts", "--exclude", "src/node/kernel/**"];
@@ -52,8 +55,16 @@ function kill(signal) {
 
 function finish(status) {
   clearTimeout(deadline);
+  if (!pattern && !fault && status === 0 && !isProtocolCovered())
+    fault = "they cover too little of the protocol";
   if (fault) process.stdout.write(`\nThe tests failed: ${fault}\n`);
   process.exit(summarize() && status === 0 && !fault ? 0 : 1);
+}
+
+/** Whether enough of the protocol is covered; c8 says what lacks. */
+function isProtocolCovered() {
+  const report = ["report", ...protocol, "--reporter", "text-summary"];
+  return spawnSync("node_modules/.bin/c8", report, { stdio: "inherit" }).status === 0;
 }
 
 /** Says how many tests did what, and returns whether that is fine. */

@@ -1,10 +1,18 @@
 const EMPTY = new Uint8Array(0);
 
 /**
+ * A chunk up to this many bytes is small, and where more than a few wait, small ones are gathered: an array takes some
+ * hundred bytes itself, so what comes a byte at a time would take a hundred times its length.
+ */
+const SMALL = 1 << 10;
+const FEW = 8;
+const GATHERED = 1 << 14;
+
+/**
  * Bytes that came in chunks and are taken in other lengths.
  *
  * A chunk belongs to the queue once pushed. `take(n)` gives a view into the chunk where the bytes lie within
- * one, and copies only where they span several.
+ * one, and copies only where they span several; small chunks that have to wait are copied together.
  */
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
@@ -12,6 +20,9 @@ export class ByteQueue {
   #first = 0;
   #offset = 0;
   #length = 0;
+  /** Where small chunks are gathered, and how many bytes of it are used; the last chunk is a view of it. */
+  #gathered = EMPTY;
+  #used = 0;
 
   /** How many bytes can be taken. */
   get length(): number {
@@ -20,8 +31,21 @@ export class ByteQueue {
 
   push(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return;
-    this.#chunks.push(chunk);
     this.#length += chunk.byteLength;
+    if (chunk.byteLength <= SMALL && this.#chunks.length - this.#first > FEW) this.#gather(chunk);
+    else this.#chunks.push(chunk);
+  }
+
+  #gather(chunk: Uint8Array): void {
+    const isLast = this.#chunks.at(-1)!.buffer === this.#gathered.buffer;
+    if (!isLast || this.#used + chunk.byteLength > GATHERED) {
+      this.#gathered = new Uint8Array(GATHERED);
+      this.#used = 0;
+      this.#chunks.push(EMPTY);
+    }
+    this.#gathered.set(chunk, this.#used);
+    this.#used += chunk.byteLength;
+    this.#chunks[this.#chunks.length - 1] = this.#gathered.subarray(0, this.#used);
   }
 
   /**

@@ -1,8 +1,8 @@
 /** What the fuzzer begins with: the parts of the fixtures that a target is given, and the protocol's numbers. */
 import { memoryExport } from "../../src/export/memory.ts";
-import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
+import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
 import * as constants from "../../src/nbd/constants.ts";
-import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
+import { transmission } from "../../src/nbd/server/transmission.ts";
 import { join } from "../../src/streams/join.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { concat } from "../../src/streams/payload.ts";
@@ -10,8 +10,8 @@ import type { Conversation, Message, Side } from "../../src/transport/conversati
 import { record } from "../../src/transport/record.ts";
 import { useRemote } from "../nbd/hostile.ts";
 import { readFixtures } from "../nbd/recordings.ts";
-import { writeInput } from "./input.ts";
-import { script } from "./targets/replies.ts";
+import { VARIANTS, type Variant, writeInput } from "./input.ts";
+import { information, script } from "./targets/replies.ts";
 
 /** Longer ones say nothing new to a fuzzer, and take its time. */
 const LONGEST = 4096;
@@ -36,24 +36,27 @@ export async function seedsOf({ from, part }: Target): Promise<Uint8Array[]> {
   const conversations = readFixtures("clients")
     .concat(readFixtures("servers"))
     .map((fixture) => fixture.conversation);
-  conversations.push(await scripted());
+  conversations.push(...(await Promise.all(VARIANTS.map(scripted))));
   const parts = conversations.map((conversation) => said(from, part(conversation)));
   return parts.flatMap((all) => {
     const bytes = all.subarray(0, LONGEST);
     if (bytes.byteLength === 0) return [];
-    return [writeInput(bytes, 0), writeInput(bytes, 1), writeInput(bytes, 0, 1), writeInput(bytes, 1, 7)];
+    return VARIANTS.map((variant) => writeInput(bytes, variant, variant === 0 ? 0 : variant * 7));
   });
 }
 
-/** Our own client that goes through the fuzzer's script at our own server. */
-async function scripted(): Promise<Conversation> {
+/** Our own client that goes through the fuzzer's script at our own server, with what a variant of it has negotiated. */
+async function scripted(variant: Variant): Promise<Conversation> {
   const conversation: Conversation = [];
   const [client, server] = transportPair();
-  const serving = join(server, nbdServer(memoryExport(new Uint8Array(1 << 14))));
+  const negotiated = information[variant];
+  const readOnly = (negotiated.flags & constants.TransmissionFlag.READ_ONLY) !== 0;
+  const target = { ...memoryExport(new Uint8Array(1 << 14), { readOnly }), cache: async () => {} };
+  const serving = join(server, transmission(target, negotiated));
   const recorded = record(client, "client", (message) => {
     conversation.push({ ...message, bytes: message.bytes.slice() });
   });
-  await useRemote(await nbdClient(recorded), script);
+  await useRemote(new RemoteExport(negotiated, recorded, recorded, 0), script);
   await serving;
   return conversation;
 }

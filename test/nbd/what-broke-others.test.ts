@@ -1,23 +1,32 @@
 /**
  * What has broken other implementations of NBD, each once for the server and once for the client where it applies to
- * both. Options and commands that are not spoken yet are answered so that the session goes on.
+ * both. What broke the programs around them, their sockets and their web servers, is in test/system/what-broke-others.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../src/export/error.ts";
-import type { Export } from "../../src/export/export.ts";
+import type { BlockSize, Export } from "../../src/export/export.ts";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
-import type { RemoteExport } from "../../src/nbd/client/remote-export.ts";
+import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
 import { Command, Info, Option, Reply } from "../../src/nbd/constants.ts";
 import { LinkError, ProtocolError, RefusedError } from "../../src/nbd/error.ts";
-import { ClientFlags, OptionReply, OptionRequest, Request, SimpleReply } from "../../src/nbd/messages.ts";
+import {
+  ClientFlags,
+  ExtendedRequest,
+  OptionReply,
+  OptionRequest,
+  Request,
+  SimpleReply,
+} from "../../src/nbd/messages.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
+import type { Negotiated } from "../../src/nbd/transmission.ts";
+import { Ended } from "../../src/streams/ended.ts";
 import { join } from "../../src/streams/join.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../src/streams/parse.ts";
 import { concat } from "../../src/streams/payload.ts";
-import { failure, hex, sequence, settled, toHex } from "../bytes.ts";
+import { collectBytes, cut, failure, hex, sequence, settled, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 import { serveBytes } from "./hostile.ts";
 import { Peer } from "./peer.ts";
@@ -393,7 +402,121 @@ for (const [offset, length] of [
     },
   );
 }
-// With a context chosen: the extents of such a request cover it and no more, on both sides; to be tried here.
+/** An export of 5 GiB of which all is a hole, told in one extent that reaches as far as the export does. */
+const hollow = (blockSize?: BlockSize): Export => ({
+  ...memoryExport(none, { readOnly: true }),
+  size: 5 * GIB,
+  extents: async (offset) => [{ length: 5 * GIB - offset, hole: true, zero: true }],
+  ...(blockSize && { blockSize }),
+});
+const selectAllocation = option(
+  Option.SET_META_CONTEXT,
+  concat([hex("00000000 00000001 0000000f"), text("base:allocation")]),
+);
+const blocks = { minimum: 512, preferred: 4096, maximum: 1 << 25 };
+
+for (const [offset, length, target] of [
+  [0, 0xffffffff, hollow()],
+  [5 * GIB - 0xffffffff, 0xffffffff, hollow()],
+  [2 * GIB, 0x80000001, hollow()],
+  [0, 0xfffffe00, hollow(blocks)],
+  [GIB + 512, 0xfffffe00, hollow(blocks)],
+] as const) {
+  const minimum = target.blockSize?.minimum ?? 1;
+  status(
+    `server: ${length} bytes at ${offset}, in blocks of ${minimum}: what is told covers them and no more`,
+    async () => {
+      const ask = request(Command.BLOCK_STATUS, 1, offset, length);
+      const words = [flags, option(Option.STRUCTURED_REPLY), selectAllocation, go, ask, disc];
+      const { rest, error } = await say(words, target);
+      assert.is(error, undefined);
+      assert.is(
+        toHex(rest),
+        toHex(hex(`668e33ef 0001 0005 ${hexOf(1, 16)} 0000000c 00000001 ${hexOf(length, 8)} 00000003`)),
+      );
+    },
+  );
+}
+
+for (const [offset, length] of [
+  [0, 0xffffffff],
+  [0, 4 * GIB],
+  [GIB - 1, 4 * GIB + 1],
+  [0, 5 * GIB],
+] as const) {
+  status(`server: ${length} bytes at ${offset}, with extended headers: told in 64 bits`, async () => {
+    const ask = ExtendedRequest.encode({ flags: 0, type: Command.BLOCK_STATUS, cookie: 1n, offset, length });
+    const end = ExtendedRequest.encode({ flags: 0, type: Command.DISC, cookie: 0n, offset: 0, length: 0 });
+    const words = [flags, option(Option.EXTENDED_HEADERS), selectAllocation, go, ask, end];
+    const { rest, error } = await say(words, hollow());
+    assert.is(error, undefined);
+    const header = `6e8a278c 0001 0006 ${hexOf(1, 16)} ${hexOf(offset, 16)} ${hexOf(24, 16)}`;
+    assert.is(toHex(rest), toHex(hex(`${header} 00000001 00000001 ${hexOf(length, 16)} ${hexOf(3, 16)}`)));
+  });
+}
+
+/** A client that has a read-only export of 5 GiB whose replies have headers of a kind, with `base:allocation`. */
+function reading(headers: NonNullable<Negotiated["headers"]>, blockSize?: BlockSize) {
+  const [client, server] = transportPair();
+  const announced = { size: 5 * GIB, flags: 0x83, headers, allocation: 1, ...(blockSize && { blockSize }) };
+  const remote = new RemoteExport(announced, client, client, 0);
+  return { peer: new Peer(server), remote };
+}
+
+const structured = (type: number, cookie: bigint, payload: string, length = hex(payload).byteLength) =>
+  hex(
+    `668e33ef 0001 ${hexOf(type, 4)} ${cookie.toString(16).padStart(16, "0")} ${hexOf(length, 8)} ${payload}`,
+  );
+
+for (const [what, descriptors] of [
+  ["as long as was asked", "LENGTH 00000003"],
+  ["4 GiB - 1, which is longer", "ffffffff 00000003"],
+  ["a block, and then 4 GiB - 1", "00000200 00000003 ffffffff 00000003"],
+] as const) {
+  status(`client: nearly 4 GiB, not aligned: asked in 32 bits, and told ${what}`, async () => {
+    const { peer, remote } = reading("structured", blocks);
+    const extents = remote.extents!(1, 0xffffffff);
+    const { type, cookie, offset, length } = await asked(peer);
+    assert.is(type, Command.BLOCK_STATUS);
+    assert.is(offset, 0);
+    assert.is(length, 0xffff0000);
+    await peer.say(structured(5, cookie, `00000001 ${descriptors.replace("LENGTH", hexOf(length, 8))}`));
+    const told = await within(5000, "the extents", extents);
+    // From where it was asked to where the answer ended.
+    assert.is(
+      told.reduce((sum, extent) => sum + extent.length, 0),
+      length - 1,
+    );
+    assert.ok(told.every(({ hole, zero }) => hole && zero));
+  });
+}
+
+status("client: extents whose sum goes beyond 4 GiB and on are a ProtocolError", async () => {
+  const { peer, remote } = reading("structured");
+  const extents = failure(remote.extents!(0, 0xffffffff));
+  const { cookie } = await asked(peer);
+  await peer.say(structured(5, cookie, "00000001 ffffffff 00000003 ffffffff 00000000"));
+  assert.is(((await within(5000, "the extents", extents)) as ExportError).errno, Errno.EIO);
+  assert.instance(await failure(remote.closed), ProtocolError);
+});
+
+for (const length of ["0000000100000000", "0000000140000000", "ffffffffffffffff"]) {
+  status(`client: with extended headers, 5 GiB are asked about at once, and 0x${length} told`, async () => {
+    const { peer, remote } = reading("extended");
+    const extents = remote.extents!(0, 5 * GIB);
+    const asking = ExtendedRequest.decode(await peer.take(ExtendedRequest.size));
+    assert.is(asking.length, 5 * GIB);
+    const payload = `00000001 00000001 ${length} 0000000000000003`;
+    await peer.say(`6e8a278c 0001 0006 ${hexOf(0, 16)} ${hexOf(0, 16)} ${hexOf(24, 16)} ${payload}`);
+    const [extent, ...more] = await within(5000, "the extents", extents);
+    assert.equal(more, []);
+    assert.equal(extent, {
+      length: Math.min(Number(BigInt(`0x${length}`)), 5 * GIB),
+      hole: true,
+      zero: true,
+    });
+  });
+}
 
 status.run();
 
@@ -443,7 +566,30 @@ for (const [type, error] of [
     },
   );
 }
-// The 64-bit status flags of extended headers: to be tried here.
+for (const [bits, isFine] of [
+  ["00000000ffffffff", true],
+  ["0000000100000003", false],
+  ["8000000000000000", false],
+  ["ffffffffffffffff", false],
+] as const) {
+  sizes(
+    `client: a status of 64 bits, 0x${bits}, ${isFine ? "is understood" : "is a ProtocolError"}`,
+    async () => {
+      const { peer, remote } = reading("extended");
+      const extents = remote.extents!(0, 4096);
+      extents.catch(() => {});
+      await peer.take(ExtendedRequest.size);
+      const payload = `00000001 00000001 0000000000001000 ${bits}`;
+      await peer.say(`6e8a278c 0001 0006 ${hexOf(0, 16)} ${hexOf(0, 16)} ${hexOf(24, 16)} ${payload}`);
+      if (isFine) {
+        assert.equal(await within(5000, "the extents", extents), [{ length: 4096, hole: true, zero: true }]);
+        return;
+      }
+      assert.is(((await within(5000, "the extents", failure(extents))) as ExportError).errno, Errno.EIO);
+      assert.instance(await failure(remote.closed), ProtocolError);
+    },
+  );
+}
 
 sizes.run();
 
@@ -546,6 +692,78 @@ allocation("server: 10,000 READs whose replies nobody takes: few are begun", asy
   );
 });
 
+for (const length of [0xffffffff, 0x80000000, 0x7fffffff, (1 << 24) + 1]) {
+  allocation(`client: chunks of ${length} bytes, of every type, are not waited for`, async () => {
+    for (const type of [0, 1, 2, 5, 0x8001, 0x8002, 9]) {
+      const { peer, remote } = reading("structured");
+      const read = failure(remote.read(0, 512));
+      const { cookie } = await asked(peer);
+      await peer.say(structured(type, cookie, "", length));
+      assert.is(((await within(5000, "the read", read)) as ExportError).errno, Errno.EIO);
+      assert.instance(await failure(remote.closed), ProtocolError);
+    }
+  });
+}
+
+for (const length of ["ffffffffffffffff", "8000000000000000", "0000000100000008"]) {
+  allocation(`client: chunks of 0x${length} bytes, of every type, are not waited for`, async () => {
+    for (const type of [0, 1, 2, 6, 0x8001, 0x8002, 9]) {
+      const { peer, remote } = reading("extended");
+      const read = failure(remote.read(0, 512));
+      await peer.take(ExtendedRequest.size);
+      await peer.say(`6e8a278c 0001 ${hexOf(type, 4)} ${hexOf(0, 16)} ${hexOf(0, 16)} ${length}`);
+      assert.is(((await within(5000, "the read", read)) as ExportError).errno, Errno.EIO);
+      assert.instance(await failure(remote.closed), ProtocolError);
+    }
+  });
+}
+
+/** How many bytes are copied from array to array while something is done. */
+async function copied(work: () => Promise<void>): Promise<number> {
+  const { set } = Uint8Array.prototype;
+  let bytes = 0;
+  Uint8Array.prototype.set = function (this: Uint8Array, from: ArrayLike<number>, at?: number) {
+    bytes += from.length;
+    set.call(this, from, at);
+  };
+  try {
+    await work();
+  } finally {
+    Uint8Array.prototype.set = set;
+  }
+  return bytes;
+}
+
+/** The pieces in which data comes, and how many bytes it has in all. */
+const PIECE = 64;
+const PIECES = 4096 * PIECE;
+
+allocation("server: a WRITE in thousands of pieces is not copied for each of them", async () => {
+  const image = new Uint8Array(PIECES);
+  const payload = sequence(PIECES);
+  const words = [concat([flags, go]), ...cut(request(Command.WRITE, 1, 0, PIECES, payload), PIECE), disc];
+  const bytes = await copied(async () => {
+    const { error } = await serveBytes(nbdServer(memoryExport(image)), words);
+    assert.is(error, undefined);
+  });
+  assert.is(Buffer.compare(image, payload), 0);
+  // Gathered, put together, and into the image.
+  assert.ok(bytes < 4 * PIECES, `${bytes} bytes were copied`);
+});
+
+allocation("client: the reply to a READ in thousands of pieces is not copied for each of them", async () => {
+  const { peer, remote } = await attached();
+  const read = remote.read(0, PIECES);
+  const { cookie, length } = await asked(peer);
+  assert.is(length, PIECES);
+  const reply = simple(cookie, 0, sequence(length));
+  const bytes = await copied(async () => {
+    await peer.say(reply, PIECE);
+    assert.is(Buffer.compare((await within(20_000, "the read", read)) as Uint8Array, sequence(length)), 0);
+  });
+  assert.ok(bytes < 4 * PIECES, `${bytes} bytes were copied`);
+});
+
 allocation.run();
 
 const cookies = suite("kernel nbd: replies with unknown and repeated cookies");
@@ -615,6 +833,33 @@ farewell(
     assert.instance(error.cause, LinkError);
   },
 );
-// The server's side is the listener's: test/node/listen.test.ts and test/system/hostile.test.ts.
+
+for (const [when, words] of [
+  ["before its flags", none],
+  ["in the handshake", flags],
+  ["in the middle of an option", concat([flags, go.subarray(0, 12)])],
+  ["in the transmission phase", concat([flags, go])],
+  ["in the middle of a request", concat([flags, go, request(Command.READ, 1).subarray(0, 20)])],
+  ["in the middle of a WRITE", concat([flags, go, request(Command.WRITE, 1, 0, 4096, sequence(100))])],
+] as const) {
+  farewell(`server: a client that stays, silent, ${when}: the end that is asked for comes`, async () => {
+    const ending = new AbortController();
+    const [client, server] = transportPair();
+    const served = nbdServer(memoryExport(sequence(SIZE)), { signal: ending.signal });
+    const over = join(server, served).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // It takes in what it is told, and that is all that it does.
+    collectBytes(client.readable).catch(() => {});
+    const writer = client.writable.getWriter();
+    writer.closed.catch(() => {});
+    writer.write(words.slice()).catch(() => {});
+    await settled();
+    ending.abort(new Ended("the server ends"));
+    const error = await within(5000, "the end", over);
+    assert.ok(error === undefined || error instanceof Ended, String(error));
+  });
+}
 
 farewell.run();

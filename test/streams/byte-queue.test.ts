@@ -29,6 +29,41 @@ for (const chunkSize of [1, 2, 3, 7, 64, 100]) {
   }
 }
 
+tests("bytes that come one at a time and have to wait are held in few arrays, in their order", () => {
+  const queue = new ByteQueue();
+  const length = 100_000;
+  for (let at = 0; at < length; at++) queue.push(sequence(at, 1));
+  assert.is(queue.length, length);
+  assert.equal(queue.take(5), sequence(0, 5));
+  let arrays = 0;
+  let at = 5;
+  for (let chunk = queue.takeChunk(); chunk; chunk = queue.takeChunk()) {
+    assert.equal(chunk, sequence(at, chunk.byteLength));
+    at += chunk.byteLength;
+    arrays++;
+  }
+  assert.is(at, length);
+  assert.ok(arrays < 20, `${arrays} arrays`);
+});
+
+tests("what is gathered stays as it was when more comes behind it, small or large", () => {
+  const queue = new ByteQueue();
+  let [pushed, taken] = [0, 0];
+  for (const size of [...Array<number>(30).fill(3), 5000, ...Array<number>(30).fill(1000), 1, 1, 2000]) {
+    queue.push(sequence(pushed, size));
+    pushed += size;
+    const length = Math.min(2, queue.length);
+    const some = queue.take(length);
+    const before = some.slice();
+    queue.push(sequence(pushed, 1));
+    pushed++;
+    assert.equal(some, before);
+    assert.equal(some, sequence(taken, length));
+    taken += length;
+  }
+  assert.equal(queue.take(queue.length), sequence(taken, pushed - taken));
+});
+
 tests("taking more than is there throws and takes nothing", () => {
   const queue = new ByteQueue();
   queue.push(sequence(0, 4));

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { needing, program, Sandbox, suite, within } from "../harness.ts";
 import { pattern, sha256 } from "./link.ts";
+import { expectCan, mapOf, READING, WRITING } from "./nbdinfo.ts";
 
 const SIZE = 1_000_003;
 
@@ -30,6 +31,25 @@ needing(tests, ["nbdinfo", "nbdcopy"])("nbdinfo [ nbd-serve FILE - ]", async ({ 
   const copy = sandbox.path("copy.img");
   await sandbox.run("nbdcopy", [...captive, copy]);
   assert.is(await sha256(copy), await sha256(image));
+});
+
+needing(tests, ["nbdinfo"])("nbdinfo --can, for each capability", async ({ sandbox, image }) => {
+  const captive = (...args: string[]) => ["--", "[", process.execPath, serve, ...args, image, "-", "]"];
+  await expectCan(sandbox, () => captive(), READING);
+  await expectCan(sandbox, () => captive("--writable"), WRITING);
+});
+
+needing(tests, ["nbdinfo"])("nbdinfo --json, --list --json and --map", async ({ sandbox, image }) => {
+  const captive = ["[", process.execPath, serve, image, "-", "]"];
+  for (const list of [[], ["--list"]]) {
+    const { protocol, exports } = JSON.parse(await sandbox.run("nbdinfo", ["--json", ...list, ...captive]));
+    assert.is(protocol, "newstyle-fixed");
+    assert.is(exports.length, 1);
+    assert.is(exports[0]["export-name"], "disk.img");
+    assert.is(exports[0]["export-size"], SIZE);
+    assert.equal(exports[0].contexts, ["base:allocation"]);
+  }
+  assert.equal(await mapOf(sandbox, () => captive), [[0, SIZE, 0]]);
 });
 
 needing(tests, ["nbdcopy"])("nbdcopy FILE [ nbd-serve --writable FILE - ]", async ({ sandbox, image }) => {

@@ -6,6 +6,7 @@ import { openChromium, openPage } from "../browser.ts";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 import { startWebsocketd, type Websocketd } from "../websocketd.ts";
+import { expectCan, mapOf, READING } from "./nbdinfo.ts";
 
 /*
  * The server, in Chromium and in nbd-serve, behind a relay that has none of our code: what stock clients say
@@ -93,6 +94,21 @@ for (const [name, connect] of Object.entries({ chromium, "nbd-serve": nbdServe }
   peers(`${name}: nbdinfo --list`, async () => {
     const { exports } = JSON.parse(await client("nbdinfo", "--list", "--no-content", "--json", "URI"));
     assert.ok(exports.some((found: Record<string, unknown>) => found["export-name"] === "image.img"));
+  });
+
+  peers(`${name}: nbdinfo --map`, async () => {
+    const map = await mapOf(sandbox, async () => [`nbd+unix:///?socket=${await begin(connect)}`]);
+    assert.equal(map, [[0, SIZE, 0]]);
+  });
+
+  peers(`${name}: nbdinfo --can, for each capability`, async () => {
+    const session = async () => [`nbd+unix:///?socket=${await begin(connect)}`];
+    // There is nobody to connect a second time to.
+    await expectCan(
+      sandbox,
+      session,
+      READING.filter((capability) => capability !== "multi-conn"),
+    );
   });
 
   peers(`${name}: nbd-client -l`, async () => {

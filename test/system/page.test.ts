@@ -6,6 +6,7 @@ import { openChromium, openPage, serve, stop } from "../browser.ts";
 import { needing, program, type Running, root, Sandbox, suite, until, within } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 import { startWebsocketd } from "../websocketd.ts";
+import { expectCan, mapOf, READING } from "./nbdinfo.ts";
 
 const tests = suite("the page in Chromium");
 
@@ -88,7 +89,7 @@ async function withGateway(gateway: Running) {
   await page.close();
 }
 
-needing(tests, ["chromium", "nbdcopy", "websocketd"])(
+needing(tests, ["chromium", "nbdcopy", "nbdinfo", "websocketd"])(
   "websocketd with nbd-proxy and the page as static files",
   async () => {
     const { config, socket } = await configuration();
@@ -98,6 +99,7 @@ needing(tests, ["chromium", "nbdcopy", "websocketd"])(
     assert.not(await page.isVisible("#configuration"));
     await serve(page);
     assert.is(await copy(socket), digest);
+    await expectInformation([`nbd+unix:///?socket=${socket}`]);
     await stop(page);
     await until("the socket file is gone", () => !existsSync(socket));
     await page.close();
@@ -105,6 +107,19 @@ needing(tests, ["chromium", "nbdcopy", "websocketd"])(
     await relay.exit;
   },
 );
+
+/** What nbdinfo tells of the browser's server, through the proxy. */
+async function expectInformation(where: readonly string[]) {
+  for (const list of [[], ["--list"]]) {
+    const { protocol, exports } = JSON.parse(await sandbox.run("nbdinfo", ["--json", ...list, ...where]));
+    assert.is(protocol, "newstyle-fixed");
+    assert.is(exports.length, 1);
+    assert.is(exports[0]["export-name"], "image.iso");
+    assert.is(exports[0]["export-size"], SIZE);
+  }
+  assert.equal(await mapOf(sandbox, () => where), [[0, SIZE, 0]]);
+  await expectCan(sandbox, () => where, READING);
+}
 
 needing(tests, ["nbdcopy", "websocketd"])("nbd-serve with --origin through websocketd", async () => {
   const { config, socket } = await configuration();

@@ -202,6 +202,18 @@ needing(tests, ["nbd-server", "nbdcopy"])("nbd-server", async ({ sandbox, image 
   await expectWhole(sandbox, await proxyTo(sandbox, server, { host: "127.0.0.1", port }), image);
 });
 
+needing(tests, ["nbd-server", "nbdcopy"])("nbd-server, to write", async ({ sandbox, image }) => {
+  const port = await freePort();
+  const server = sandbox.start("nbd-server", [`127.0.0.1:${port}`, image, "-d", "-C", "/dev/null"]);
+  const proxy = await proxyTo(sandbox, server, { host: "127.0.0.1", port });
+  await attached(proxy);
+  const other = sandbox.path("other.img");
+  writeFileSync(other, pattern(SIZE, 2));
+  await sandbox.run("nbdcopy", [other, attachedAt(sandbox).uri]);
+  assert.is(await sha256(image), await sha256(other));
+  await expectWhole(sandbox, proxy, other);
+});
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -88,7 +88,8 @@ export function* optionReply(magic: Uint8Array, session: Session): Parser<Meanin
 
 /** One NBD_REP_INFO. */
 function information(data: Uint8Array): string {
-  const type = data.byteLength < 2 ? -1 : data[0]! * 256 + data[1]!;
+  if (data.byteLength < 2) return "without a type";
+  const type = data[0]! * 256 + data[1]!;
   if (type === Info.EXPORT && data.byteLength === InfoExport.size) {
     const { size, flags } = InfoExport.decode(data);
     return `EXPORT, ${size} bytes, ${flagNames(TransmissionFlag, flags)}`;

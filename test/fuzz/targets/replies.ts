@@ -2,7 +2,7 @@ import { RemoteExport } from "../../../src/nbd/client/remote-export.ts";
 import { Command, CommandFlag, TransmissionFlag } from "../../../src/nbd/constants.ts";
 import type { ExportInformation } from "../../../src/nbd/option/go.ts";
 import { type Operation, talkTo, useRemote } from "../../nbd/hostile.ts";
-import { readInput } from "../input.ts";
+import { readInput, type Variant } from "../input.ts";
 
 /** What the client asks for; every command once more than a server needs to answer twice. */
 export const script: readonly Operation[] = [
@@ -18,11 +18,17 @@ export const script: readonly Operation[] = [
 ];
 
 const every = Object.values(TransmissionFlag).reduce((all, flag) => all | flag, 0);
+const able = { size: 1 << 14, flags: every & ~TransmissionFlag.READ_ONLY };
 
-/** What the server has announced: an export that can do everything, or a first-generation server's. */
-export const information: readonly [ExportInformation, ExportInformation] = [
-  { size: 1 << 14, flags: every & ~TransmissionFlag.READ_ONLY },
+/**
+ * What the server has announced: an export that can do everything, with each kind of replies, or a first-generation
+ * server's.
+ */
+export const information: Readonly<Record<Variant, ExportInformation>> = [
+  able,
   { size: 1 << 14, flags: TransmissionFlag.HAS_FLAGS | TransmissionFlag.READ_ONLY, exportNameOnly: true },
+  { ...able, headers: "structured", allocation: 1 },
+  { ...able, headers: "extended", allocation: 1 },
 ];
 
 /** The server's bytes of the transmission phase, to a client that goes through the script. */

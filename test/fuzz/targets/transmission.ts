@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Export, Extent } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { requestParser } from "../../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../../src/nbd/server/transmission.ts";
@@ -7,19 +8,36 @@ import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { concat } from "../../../src/streams/payload.ts";
 import { collect, source } from "../../bytes.ts";
 import { ending, judge, serveBytes } from "../../nbd/hostile.ts";
-import { readInput } from "../input.ts";
+import { readInput, type Variant } from "../input.ts";
 
-/** The client's bytes of the transmission phase: to a read-only export, or to a writable one with block sizes. */
+const blockSize = { minimum: 512, preferred: 4096, maximum: 8192 };
+const extents = async (_offset: number, length: number): Promise<Extent[]> => [
+  { length: length >> 1, hole: true, zero: true },
+  { length: length - (length >> 1), hole: false, zero: false },
+];
+
+/** What is served, and how: read-only; writable with block sizes; writable with each kind of replies. */
+const setups: Readonly<Record<Variant, (image: Uint8Array) => [Export, Partial<Negotiated>]>> = [
+  (image) => [memoryExport(image, { readOnly: true }), {}],
+  (image) => [{ ...memoryExport(image), blockSize }, { blockSize }],
+  (image) => [
+    { ...memoryExport(image), extents },
+    { headers: "structured", allocation: 1 },
+  ],
+  (image) => [
+    { ...memoryExport(image), extents },
+    { headers: "extended", allocation: 1 },
+  ],
+];
+
+/** The client's bytes of the transmission phase. */
 export async function fuzz(input: Uint8Array): Promise<void> {
   const { variant, chunks } = readInput(input);
-  const image = new Uint8Array(1 << 14);
-  const blockSize = { minimum: 512, preferred: 4096, maximum: 8192 };
-  const target =
-    variant === 0 ? memoryExport(image, { readOnly: true }) : { ...memoryExport(image), blockSize };
+  const [target, settled] = setups[variant](new Uint8Array(1 << 14));
   const negotiated: Negotiated = {
     size: target.size,
-    flags: transmissionFlags(target),
-    ...(variant === 1 && { blockSize }),
+    flags: transmissionFlags(target, settled),
+    ...settled,
   };
   await serveBytes(transmission(target, negotiated), chunks);
   const [split, whole] = [await parsed(negotiated, chunks), await parsed(negotiated, [concat(chunks)])];

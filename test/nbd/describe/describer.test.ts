@@ -3,58 +3,9 @@ import * as assert from "uvu/assert";
 import { type Described, Describer } from "../../../src/nbd/describe/describer.ts";
 import { concat } from "../../../src/streams/payload.ts";
 import { parseConversation } from "../../../src/transport/conversation.ts";
+import * as sessions from "./sessions.ts";
 
 const tests = suite("describe");
-
-/** Each message with the comment that is to be made about it. */
-const session = `
-# greeting, FIXED_NEWSTYLE NO_ZEROES
-S 4e42444d41474943 49484156454f5054 0003
-# client flags, FIXED_NEWSTYLE
-C 00000001
-# STRUCTURED_REPLY
-C 49484156454f5054 00000008 00000000
-# reply to STRUCTURED_REPLY: ERR_UNSUP, "no"
-S 0003e889045565a9 00000008 80000001 00000002 6e6f
-# LIST
-C 49484156454f5054 00000003 00000000
-# reply to LIST: SERVER "a\\nb"
-S 0003e889045565a9 00000003 00000002 00000007 00000003 610a62
-# reply to LIST: ACK
-S 0003e889045565a9 00000003 00000001 00000000
-# SET_META_CONTEXT, 3 bytes of data
-C 49484156454f5054 0000000a 00000003 010203
-# reply to SET_META_CONTEXT: ERR_INVALID
-S 0003e889045565a9 0000000a 80000003 00000000
-# INFO "disk" wants nothing more
-C 49484156454f5054 00000006 0000000a 00000004 6469736b 0000
-# reply to INFO: INFO EXPORT, 1000 bytes, HAS_FLAGS READ_ONLY
-S 0003e889045565a9 00000006 00000003 0000000c 0000 00000000000003e8 0003
-# reply to INFO: ACK
-S 0003e889045565a9 00000006 00000001 00000000
-# EXPORT_NAME "disk"
-C 49484156454f5054 00000001 00000004 6469736b
-# reply to EXPORT_NAME: 1000 bytes, HAS_FLAGS SEND_FLUSH SEND_FUA
-S 00000000000003e8 000d 00*124
-# READ 3 bytes at 16, cookie 0x1
-C 25609513 0000 0000 0000000000000001 0000000000000010 00000003
-# WRITE 2 bytes at 0, cookie 0x2, flags FUA
-C 25609513 0001 0001 0000000000000002 0000000000000000 00000002
-# (data)
-C ffff
-# FLUSH, cookie 0x3
-C 25609513 0000 0003 0000000000000003 0000000000000000 00000000
-# reply to WRITE, cookie 0x2
-S 67446698 00000000 0000000000000002
-# reply to READ, cookie 0x1: 3 bytes
-S 67446698 00000000 0000000000000001
-# (data)
-S 010203
-# reply to FLUSH, cookie 0x3: EIO
-S 67446698 00000005 0000000000000003
-# DISC, cookie 0x0
-C 25609513 0000 0002 0000000000000000 0000000000000000 00000000
-`;
 
 /** Messages with the parts of their data joined, "(data)" as its comment. */
 function joined(described: readonly Described[]): Described[] {
@@ -68,30 +19,29 @@ function joined(described: readonly Described[]): Described[] {
   return messages;
 }
 
-const expected = parseConversation(session).map(({ from, bytes, comment }) => ({
-  from,
-  bytes,
-  comment: comment ?? "",
-}));
+const messagesOf = (session: string) =>
+  parseConversation(session).map(({ from, bytes, comment }) => ({ from, bytes, comment: comment ?? "" }));
 
-for (const chunkSize of [1, 3, 28, 1000]) {
-  tests(`every message of a session, in chunks of ${chunkSize}`, () => {
-    const describer = new Describer();
-    const described: Described[] = [];
-    for (const { from, bytes } of expected) {
-      for (let at = 0; at < bytes.byteLength; at += chunkSize) {
-        described.push(...describer.push({ from, bytes: bytes.subarray(at, at + chunkSize) }));
+for (const [name, session] of Object.entries(sessions)) {
+  const expected = messagesOf(session);
+  for (const chunkSize of [1, 3, 28, 1000]) {
+    tests(`every message of a session with ${name} messages, in chunks of ${chunkSize}`, () => {
+      const describer = new Describer();
+      const described: Described[] = [];
+      for (const { from, bytes } of expected) {
+        for (let at = 0; at < bytes.byteLength; at += chunkSize) {
+          described.push(...describer.push({ from, bytes: bytes.subarray(at, at + chunkSize) }));
+        }
       }
-    }
-    assert.equal(describer.end(), []);
-    assert.equal(joined(described), expected);
-  });
+      assert.equal(describer.end(), []);
+      assert.equal(joined(described), expected);
+    });
+  }
 }
 
 const greeted = () => {
   const describer = new Describer();
-  describer.push(expected[0]!);
-  describer.push(expected[1]!);
+  for (const said of messagesOf(sessions.simple).slice(0, 2)) describer.push(said);
   return describer;
 };
 const message = (text: string) => parseConversation(text)[0]!;

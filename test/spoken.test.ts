@@ -1,0 +1,72 @@
+/** README's table "What is spoken" claims what is so: each recording is there and has the words, and so is each test. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { root } from "./harness.ts";
+import { readFixtures } from "./nbd/recordings.ts";
+
+const tests = suite("what is spoken");
+
+const section = readFileSync(join(root, "README.md"), "utf8")
+  .split("\n## ")
+  .find((text) => text.startsWith("What is spoken"))!;
+const cellsOf = (line: string) => line.split("|").slice(1, -1);
+const marked = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map(([, word]) => word!);
+const rows = section
+  .split("\n")
+  .filter((line) => line.startsWith("|"))
+  .slice(2)
+  .map((line) => cellsOf(line).map(marked));
+
+/** What the comments of each recording say. */
+const comments = new Map(
+  (["clients", "servers"] as const).flatMap((folder) =>
+    readFixtures(folder).map(({ name, conversation }) => [
+      `${folder}/${name}`,
+      conversation.flatMap(({ comment }) => comment ?? []),
+    ]),
+  ),
+);
+
+const says = (fixture: string, word: string) =>
+  comments.get(fixture)!.some((comment) => new RegExp(`(^|[^A-Z_])${word}($|[^A-Z_])`).test(comment));
+
+for (const [words = [], clients = [], servers = [], files = []] of rows) {
+  tests(`${words.join(", ")}: the recordings have it, and the tests are there`, () => {
+    const fixtures = [
+      ...clients.map((name) => `clients/${name}`),
+      ...servers.map((name) => `servers/${name}`),
+    ];
+    assert.ok(words.length > 0 && fixtures.length > 0);
+    for (const fixture of fixtures) {
+      assert.ok(comments.has(fixture), `${fixture} is no recording`);
+      assert.ok(
+        words.some((word) => says(fixture, word)),
+        `${fixture} has none of it`,
+      );
+    }
+    for (const word of words) {
+      assert.ok(
+        fixtures.some((fixture) => says(fixture, word)),
+        `${word} is in none of them`,
+      );
+    }
+    for (const file of files) assert.ok(existsSync(join(root, "test/system", `${file}.test.ts`)), file);
+  });
+}
+
+tests("every recording is in the table", () => {
+  const named = new Set(
+    rows.flatMap(([, clients = [], servers = []]) => [
+      ...clients.map((name) => `clients/${name}`),
+      ...servers.map((name) => `servers/${name}`),
+    ]),
+  );
+  assert.equal(
+    [...comments.keys()].filter((name) => !named.has(name)),
+    [],
+  );
+});
+
+tests.run();
