@@ -1,6 +1,6 @@
 import { chromiumSwitches } from "../../browser.ts";
 import type { Machine } from "./machine.ts";
-import { linuxCommand, userModeLinux } from "./user-mode-linux.ts";
+import { contained, linuxCommand, userModeLinux } from "./user-mode-linux.ts";
 
 /** The network between a machine and the Chromium beside it, which has nothing else in it. */
 export const NETWORK = {
@@ -35,10 +35,9 @@ ip address add ${NETWORK.chromium}/24 dev tap0
 ip link set tap0 up
 socat TCP-LISTEN:${NETWORK.devTools},bind=${NETWORK.chromium},fork TCP:127.0.0.1:${NETWORK.devTools} &
 ${chromium.join(" ")} &
-${linux.join(" ")} vec0:transport=tap,ifname=tap0,depth=128,gro=1
+${linux} vec0:transport=tap,ifname=tap0,depth=128,gro=1
+exit $?
 `;
-    // Whatever the script has started ends with it, and so does the network.
-    const own = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    return sandbox.start("unshare", [...own, "sh", "-c", script]);
+    return sandbox.start(...contained(script, "--net"));
   },
 };
