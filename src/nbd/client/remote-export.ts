@@ -84,6 +84,8 @@ export class RemoteExport implements Export {
   #batch: NbdRequest[] = [];
   #cookie = 0n;
   #over: { cause: unknown } | undefined;
+  /** The server has said that it goes. */
+  #shutdown: LinkError | undefined;
 
   /**
    * @param rest the link from the first byte after the handshake
@@ -115,7 +117,9 @@ export class RemoteExport implements Export {
     const isWritable = !(flags & TransmissionFlag.READ_ONLY);
     if (blockSize) {
       // A write is not padded: that would be a read and a write, between which others may write to the same block.
-      this.blockSize = { ...blockSize, minimum: isWritable ? minimum : 1, maximum: MAX_PAYLOAD };
+      // Whatever the server says, what is told on must be what the specification allows.
+      const preferred = Math.min(Math.max(512, minimum, blockSize.preferred), MAX_PAYLOAD);
+      this.blockSize = { minimum: isWritable ? minimum : 1, preferred, maximum: MAX_PAYLOAD };
     }
     if (isWritable) {
       this.write = this.#write;
@@ -245,10 +249,14 @@ export class RemoteExport implements Export {
   }
 
   /** Ends the link in order: waits for what is outstanding, sends NBD_CMD_DISC, waits for the server's end. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#disconnect(new LinkError("the export was closed"));
+  }
+
+  async #disconnect(cause: LinkError): Promise<void> {
     const impatience = setTimeout(() => this.#transport.close(), DISCONNECT_TIME);
     if (!this.#over) {
-      this.#over = { cause: new LinkError("the export was closed") };
+      this.#over = { cause };
       await this.#outstanding.idle();
       this.#post({ type: Command.DISC, flags: 0, cookie: 0n, offset: 0, length: 0 });
       this.#flushBatch();
@@ -321,8 +329,15 @@ export class RemoteExport implements Export {
   #settle(replies: NbdReply[]) {
     for (const reply of replies) {
       this.#outstanding.settle(reply);
-      if (reply.error === Errno.ESHUTDOWN) throw new LinkError("the server is shutting down");
+      if (reply.error === Errno.ESHUTDOWN) this.#shutDown();
     }
+  }
+
+  /** A server that says so is to be left in order (proto.md, "Error values"): what else it answers still counts. */
+  #shutDown() {
+    if (this.#over) return;
+    this.#shutdown = new LinkError("the server is shutting down");
+    void this.#disconnect(this.#shutdown);
   }
 
   #failToSend(error: unknown) {
@@ -334,6 +349,10 @@ export class RemoteExport implements Export {
     const { count } = this.#outstanding;
     if (count > 0) {
       this.#fail(new LinkError(`the server ended the connection with ${count} requests unanswered`));
+      return;
+    }
+    if (this.#shutdown) {
+      this.#fail(this.#shutdown);
       return;
     }
     this.#over ??= { cause: new LinkError("the server ended the connection") };

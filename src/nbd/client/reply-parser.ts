@@ -36,11 +36,21 @@ export function replyParsers(
 ): () => Parser<NbdReply> {
   if (!headers) return () => simpleReply(requestOf);
   const partial = new Map<bigint, PartialReply>();
+  // A request stays outstanding until its reply has come out of this layer.
+  const answered = new WeakSet<NbdRequest>();
+
+  function unanswered(cookie: bigint): NbdRequest {
+    const request = outstanding(cookie, requestOf);
+    if (!answered.has(request)) return request;
+    throw new ProtocolError(
+      `the server went on after the end of its answer, cookie 0x${cookie.toString(16)}`,
+    );
+  }
 
   /** Takes one chunk; gives the reply when it was the last one. */
   function* chunk(header: StructuredReply | ExtendedReply): Parser<NbdReply | undefined> {
     const { cookie } = header;
-    const request = outstanding(cookie, requestOf);
+    const request = unanswered(cookie);
     if ("offset" in header && header.offset !== BigInt(request.offset)) {
       throw new ProtocolError(`the server answered another offset than ${request.offset}, which was asked`);
     }
@@ -51,7 +61,20 @@ export function replyParsers(
       return undefined;
     }
     partial.delete(cookie);
+    answered.add(request);
     return reply.complete();
+  }
+
+  /** A simple reply where structured ones were negotiated: it must carry no data, and have no chunks before it. */
+  function simple(bytes: Uint8Array): NbdReply {
+    const { cookie, error } = SimpleReply.decode(bytes);
+    const request = unanswered(cookie);
+    const needsChunks = request.type === Command.READ || request.type === Command.BLOCK_STATUS;
+    if (partial.has(cookie) || (error === 0 && needsChunks)) {
+      throw new ProtocolError("the server sent a simple reply where a structured one is needed");
+    }
+    answered.add(request);
+    return { cookie, error };
   }
 
   function* structured(): Parser<NbdReply> {
@@ -59,7 +82,7 @@ export function replyParsers(
       // A simple reply is shorter by four bytes; whatever comes, that many will.
       const start = yield SimpleReply.size;
       const magic = new DataView(start.buffer, start.byteOffset).getUint32(0);
-      if (magic === NBD_SIMPLE_REPLY_MAGIC) return simpleAmongStructured(start, requestOf, partial);
+      if (magic === NBD_SIMPLE_REPLY_MAGIC) return simple(start);
       const bytes = new Uint8Array(StructuredReply.size);
       bytes.set(start);
       // A wrong magic is not waited on for more.
@@ -78,21 +101,6 @@ export function replyParsers(
   }
 
   return headers === "extended" ? extended : structured;
-}
-
-/** A simple reply where structured ones were negotiated: it must carry no data, and have no chunks before it. */
-function simpleAmongStructured(
-  bytes: Uint8Array,
-  requestOf: RequestOf,
-  partial: ReadonlyMap<bigint, PartialReply>,
-): NbdReply {
-  const { cookie, error } = SimpleReply.decode(bytes);
-  const { type } = outstanding(cookie, requestOf);
-  const needsChunks = type === Command.READ || type === Command.BLOCK_STATUS;
-  if (partial.has(cookie) || (error === 0 && needsChunks)) {
-    throw new ProtocolError("the server sent a simple reply where a structured one is needed");
-  }
-  return { cookie, error };
 }
 
 function outstanding(cookie: bigint, requestOf: RequestOf): NbdRequest {

@@ -72,7 +72,7 @@ export function requestHandler(
       const content = await command.serve(request, target, negotiated);
       return content ? Object.assign(reply, content) : reply;
     } catch (error) {
-      return failed(reply, error);
+      return failed(reply, request, error);
     }
   }
 
@@ -102,9 +102,10 @@ function commandFlags(flags: number): number {
   return offered;
 }
 
-/** A reply that tells what an export has thrown. */
-function failed(reply: NbdReply, error: unknown): NbdReply {
+/** A reply that tells what an export has thrown; where, if that is in what was asked (proto.md, "NBD_REPLY_TYPE_ERROR_OFFSET"). */
+function failed(reply: NbdReply, { offset: from, length }: NbdRequest, error: unknown): NbdReply {
   if (!(error instanceof ExportError)) return { ...reply, error: Errno.EIO };
   const { errno, message, offset } = error;
-  return { ...reply, error: errno, message, ...(offset !== undefined && { errorOffset: offset }) };
+  const isWithin = offset !== undefined && offset >= from && offset < from + length;
+  return { ...reply, error: errno, message, ...(isWithin && { errorOffset: offset }) };
 }

@@ -246,17 +246,41 @@ tests("errors of the server are passed on; one that NBD does not define counts a
   assert.ok(await isPending(remote.closed));
 });
 
-tests("ESHUTDOWN: the request has its error, the others EIO, and the link is over", async () => {
+tests("ESHUTDOWN: what else is answered counts, then the client leaves in order", async () => {
+  const { remote, peer, server } = await attached(FULL);
+  const [first, second] = [remote.read(0, 1), remote.read(1, 1)];
+  await taken(peer);
+  await peer.say(reply(0, Errno.ESHUTDOWN));
+  await isErrno(first, Errno.ESHUTDOWN);
+  await isErrno(remote.read(0, 1), Errno.EIO);
+  await peer.say(`${reply(1)} aa`);
+  assert.equal(await second, new Uint8Array([0xaa]));
+  await peer.expect(request(READ, 1, 1, 1) + request(DISC, 0));
+  server.close();
+  const error = await within(1000, "closed", failure(remote.closed));
+  assert.instance(error, LinkError);
+  assert.is(error.message, "the server is shutting down");
+});
+
+tests("ESHUTDOWN of a server that does not go: the link is over all the same", async () => {
   const { remote, peer } = await attached(FULL);
   const [first, second] = [remote.read(0, 1), remote.read(1, 1)];
   await taken(peer);
   await peer.say(reply(0, Errno.ESHUTDOWN));
   await isErrno(first, Errno.ESHUTDOWN);
   await isErrno(second, Errno.EIO);
-  const error = await within(1000, "closed", failure(remote.closed));
-  assert.instance(error, LinkError);
-  assert.is(error.message, "the server is shutting down");
-  await isErrno(remote.read(0, 1), Errno.EIO);
+  assert.instance(await within(5000, "closed", failure(remote.closed)), LinkError);
+});
+
+tests("block sizes that the specification does not allow are not told on", async () => {
+  for (const [sizes, preferred] of [
+    ["00000001 00000001 02000000", 512],
+    ["00000001 80000000 ffffffff", 1 << 25],
+  ] as const) {
+    const { remote } = await attached(FULL, {}, sizes);
+    assert.equal(remote.blockSize, { minimum: 1, preferred, maximum: 1 << 25 });
+    remote.close();
+  }
 });
 
 for (const [what, bytes, type, message] of [

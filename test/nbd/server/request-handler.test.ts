@@ -439,6 +439,16 @@ tests("an error has the words, and the place, of what the export threw", async (
   });
 });
 
+tests("a place that is not in what was asked for is not told", async () => {
+  for (const offset of [511, 520]) {
+    const error = new ExportError(Errno.EIO, "a bad sector", { offset });
+    const target: Export = { ...readOnly(), read: () => Promise.reject(error) };
+    const reply = await answer({ offset: 512, length: 8 }, target, { headers: "structured" });
+    assert.is(reply.errorOffset, undefined, `${offset}`);
+    assert.is(reply.error, Errno.EIO);
+  }
+});
+
 tests("the offset that is told again is the request's to the bit", async () => {
   const exactOffset = 2n ** 64n - 1n;
   const request = { offset: Number(exactOffset), exactOffset, length: 1 };
