@@ -32,8 +32,8 @@ const PROGRAMS = [
 /** The machine of a script that needs another than the others. */
 const machines: Readonly<Record<string, Machine>> = { "browser.uml.ts": besideChromium };
 
-/** Those that have deadlines, and the machine for themselves. */
-const ALONE = new Set(["ending.uml.ts"]);
+/** Those that have deadlines, as websocketd sets one, and the machine for themselves. */
+const ALONE = new Set(["browser.uml.ts", "ending.uml.ts"]);
 
 /** Begins with all of them, as many at a time as there are processors; gives each one's outcome. */
 function runAll(scripts: readonly string[]): Map<string, Promise<Outcome>> {

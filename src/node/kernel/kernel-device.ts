@@ -135,7 +135,9 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     join(socket, transmission(target, { size, flags }, { onDisconnect, ...(room && { room }) })),
   );
   // Once it has said NBD_CMD_DISC the kernel takes no replies any more, which is no failure of ours.
+  let isServing = true;
   const ended = Promise.allSettled(serving).then(() => {
+    isServing = false;
     if (!isDetached) throw new Error(`the kernel has given ${path} up; its log, dmesg, says why`);
   });
   ended.catch(() => {});
@@ -152,7 +154,8 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     async detach() {
       isDetached = true;
       calm();
-      if (await isSomebodyElses(sysfs, identifier)) {
+      // As long as the sockets live it is ours. There may be little time, so nothing is asked that is known.
+      if (!isServing && (await isSomebodyElses(sysfs, identifier))) {
         closeAll();
         kernel.close();
         return;
