@@ -75,7 +75,7 @@ async function openPage(sandbox: Sandbox, url: string, file: string): Promise<Pa
         () => true,
         () => false,
       ),
-    60_000,
+    180_000,
   );
   // Playwright would take the file from here and send its bytes.
   const session = await page.context().newCDPSession(page);
