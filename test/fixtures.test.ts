@@ -9,6 +9,7 @@ import { parseConversation } from "../src/transport/conversation.ts";
 import { replay, replayLayer } from "../src/transport/replay.ts";
 import { ReplayError } from "../src/transport/replay-error.ts";
 import { type FixtureKind, fixtureBytes, fixtureExport, fixtureImage } from "./fixtures/image.ts";
+import { remotes } from "./fixtures/remotes.ts";
 import { root, within } from "./harness.ts";
 
 const tests = suite("fixtures");
@@ -49,6 +50,7 @@ tests("there are recordings of the peers that matter", () => {
   assert.equal(names(clients), [
     "libnbd-commands",
     "libnbd-refusals",
+    "libnbd-starttls",
     "nbd-client-attach",
     "nbd-client-export-name",
     "nbd-client-list",
@@ -67,8 +69,12 @@ tests("there are recordings of the peers that matter", () => {
   assert.equal(names(servers), [
     "first-generation-server",
     "nbd-server",
+    "nbdkit-errors",
+    "nbdkit-refusal",
+    "nbdkit-writable",
     "nbdkit",
     "qemu-10-nbd",
+    "qemu-nbd-writable",
     "qemu-nbd",
   ]);
 });
@@ -83,7 +89,19 @@ for (const { name, conversation } of clients) {
   }
 }
 
+for (const { name, use } of remotes) {
+  const conversation = servers.find((server) => server.name === name)!.conversation;
+  for (const chunkSize of chunkSizes) {
+    tests(`the client does with ${name} what it did, in chunks of ${chunkSize}`, async () => {
+      const played = replay(conversation, { as: "server", chunkSize });
+      await within(5000, "it", use(played));
+      await played.done;
+    });
+  }
+}
+
 for (const { name, conversation } of servers) {
+  if (remotes.some((remote) => remote.name === name)) continue;
   for (const chunkSize of chunkSizes) {
     tests(`the client reads from ${name} as recorded, in chunks of ${chunkSize}`, async () => {
       const played = replay(conversation, { as: "server", chunkSize });

@@ -34,23 +34,23 @@ const says = (fixture: string, word: string) =>
 
 for (const [words = [], clients = [], servers = [], files = []] of rows) {
   tests(`${words.join(", ")}: the recordings have it, and the tests are there`, () => {
-    const fixtures = [
-      ...clients.map((name) => `clients/${name}`),
-      ...servers.map((name) => `servers/${name}`),
-    ];
-    assert.ok(words.length > 0 && fixtures.length > 0);
-    for (const fixture of fixtures) {
-      assert.ok(comments.has(fixture), `${fixture} is no recording`);
-      assert.ok(
-        words.some((word) => says(fixture, word)),
-        `${fixture} has none of it`,
-      );
-    }
-    for (const word of words) {
-      assert.ok(
-        fixtures.some((fixture) => says(fixture, word)),
-        `${word} is in none of them`,
-      );
+    assert.ok(words.length > 0 && clients.length + servers.length > 0);
+    for (const [folder, names] of Object.entries({ clients, servers })) {
+      const fixtures = names.map((name) => `${folder}/${name}`);
+      for (const fixture of fixtures) {
+        assert.ok(comments.has(fixture), `${fixture} is no recording`);
+        assert.ok(
+          words.some((word) => says(fixture, word)),
+          `${fixture} has none of it`,
+        );
+      }
+      if (fixtures.length === 0) continue;
+      for (const word of words) {
+        assert.ok(
+          fixtures.some((fixture) => says(fixture, word)),
+          `${word} is in none of ${fixtures.join(", ")}`,
+        );
+      }
     }
     for (const file of files) assert.ok(existsSync(join(root, "test/system", `${file}.test.ts`)), file);
   });

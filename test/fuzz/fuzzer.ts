@@ -52,8 +52,7 @@ async function fuzzIn(folder: string, name: string, seconds: number): Promise<Re
   const [command, ...args] = [...nodeCommand(), jazzer];
   const corpus = join(folder, "corpus");
   mkdirSync(corpus);
-  for (const [i, seed] of (await seedsOf(targets[name]!)).entries())
-    writeFileSync(join(corpus, `seed-${i}`), seed);
+  for (const [i, seed] of (await seedsOf(name)).entries()) writeFileSync(join(corpus, `seed-${i}`), seed);
   writeFileSync(join(folder, "dictionary"), dictionary());
   const bundle = join(folder, "target.cjs");
   await build({

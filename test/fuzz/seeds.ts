@@ -32,12 +32,17 @@ export const targets: Readonly<Record<string, Target>> = {
 };
 
 /** The inputs to begin with, for one target. */
-export async function seedsOf({ from, part }: Target): Promise<Uint8Array[]> {
+export async function seedsOf(name: string): Promise<Uint8Array[]> {
+  const { from, part } = targets[name]!;
   const conversations = readFixtures("clients")
     .concat(readFixtures("servers"))
     .map((fixture) => fixture.conversation);
   conversations.push(...(await Promise.all(VARIANTS.map(scripted))));
-  const parts = conversations.map((conversation) => said(from, part(conversation)));
+  const hostile = readFixtures("hostile").filter((fixture) => fixture.name.startsWith(`${name}-`));
+  const parts = [
+    ...conversations.map((conversation) => said(from, part(conversation))),
+    ...hostile.map(({ conversation }) => concat(conversation.map(({ bytes }) => bytes))),
+  ];
   return parts.flatMap((all) => {
     const bytes = all.subarray(0, LONGEST);
     if (bytes.byteLength === 0) return [];

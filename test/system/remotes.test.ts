@@ -89,7 +89,7 @@ async function expectWhole(sandbox: Sandbox, proxy: Running, image: string) {
   await sandbox.run("nbdcopy", ["--requests=64", "--request-size=1048576", attachedAt(sandbox).uri, copy]);
   assert.is(await sha256(copy), await sha256(image));
   proxy.kill();
-  assert.is(await within(2000, "nbd-proxy", proxy.exit), 0);
+  assert.is(await within(10_000, "nbd-proxy", proxy.exit), 0);
 }
 
 /**
