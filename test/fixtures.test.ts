@@ -4,11 +4,10 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nbdClient } from "../src/nbd/client/nbd-client.ts";
 import { type Described, Describer } from "../src/nbd/describe/describer.ts";
-import { nbdServer } from "../src/nbd/server/nbd-server.ts";
 import { parseConversation } from "../src/transport/conversation.ts";
 import { replay, replayLayer } from "../src/transport/replay.ts";
 import { ReplayError } from "../src/transport/replay-error.ts";
-import { type FixtureKind, fixtureBytes, fixtureExport, fixtureImage } from "./fixtures/image.ts";
+import { type FixtureKind, fixtureBytes, fixtureImage, fixtureServer } from "./fixtures/image.ts";
 import { remotes } from "./fixtures/remotes.ts";
 import { root, within } from "./harness.ts";
 
@@ -36,19 +35,22 @@ const kinds: Readonly<Record<string, FixtureKind>> = {
   "qemu-img-map": "sparse",
   "nbdcopy-write": "writable",
   "libnbd-commands": "writable",
+  "libnbd-exports": "several",
   "libnbd-refusals": "writable",
 };
 
 function target(name: string) {
   const kind = kinds[name] ?? "image";
   const image = fixtureBytes(kind);
-  return { image, server: nbdServer(fixtureExport(kind, image), { name: "disk.img" }) };
+  return { image, server: fixtureServer(kind, image) };
 }
 
 tests("there are recordings of the peers that matter", () => {
   const names = (of: { name: string }[]) => of.map(({ name }) => name);
   assert.equal(names(clients), [
     "libnbd-commands",
+    "libnbd-contexts",
+    "libnbd-exports",
     "libnbd-refusals",
     "libnbd-starttls",
     "nbd-client-attach",
@@ -70,10 +72,12 @@ tests("there are recordings of the peers that matter", () => {
     "first-generation-server",
     "nbd-server",
     "nbdkit-errors",
+    "nbdkit-list",
     "nbdkit-refusal",
     "nbdkit-writable",
     "nbdkit",
     "qemu-10-nbd",
+    "qemu-nbd-inquiry",
     "qemu-nbd-writable",
     "qemu-nbd",
   ]);

@@ -1,4 +1,5 @@
 export { clientHandshake } from "./client/handshake.ts";
+export { type ExportInquiry, type InquiryOptions, inquireExport, listExports } from "./client/inquiry.ts";
 export { type NbdClientOptions, nbdClient } from "./client/nbd-client.ts";
 export type { RemoteExport } from "./client/remote-export.ts";
 export { type ReplyOptions, type RequestOf, replyParser, replyParsers } from "./client/reply-parser.ts";
@@ -8,6 +9,7 @@ export { type Described, Describer } from "./describe/describer.ts";
 export { LinkError, ProtocolError, RefusedError } from "./error.ts";
 export * from "./messages.ts";
 export type { ExportInformation } from "./option/go.ts";
+export type { ExportName } from "./option/list.ts";
 export type { Chosen, OfferedExport } from "./option/option.ts";
 export { serverHandshake } from "./server/handshake.ts";
 export { type NbdServerOptions, nbdServer } from "./server/nbd-server.ts";

@@ -1,11 +1,11 @@
 import type { Dialogue } from "../../streams/negotiate.ts";
-import { HandshakeFlag, NBD_CLISERV_MAGIC, NBD_OPTS_MAGIC } from "../constants.ts";
+import { HandshakeFlag, NBD_CLISERV_MAGIC, NBD_OPTS_MAGIC, Option } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
 import { ClientFlags, Greeting } from "../messages.ts";
 import { sendAbort } from "../option/abort.ts";
 import { chooseExportName } from "../option/export-name.ts";
 import { askForExtendedHeaders } from "../option/extended-headers.ts";
-import { chooseGo, type ExportInformation } from "../option/go.ts";
+import { askFor, type ExportInformation } from "../option/go.ts";
 import { selectAllocation } from "../option/meta-context.ts";
 import { askForStructuredReplies } from "../option/structured-reply.ts";
 import type { Negotiated } from "../transmission.ts";
@@ -20,16 +20,7 @@ import type { Negotiated } from "../transmission.ts";
  * @throws ProtocolError, UnexpectedEndError
  */
 export async function clientHandshake(dialogue: Dialogue, name: string): Promise<ExportInformation> {
-  const greeting = await dialogue.read(Greeting.parser(), "greeting of an NBD server");
-  if (greeting.style === NBD_CLISERV_MAGIC) {
-    throw new ProtocolError("the server speaks the oldstyle handshake, which went out of use in 2012");
-  }
-  if (greeting.style !== NBD_OPTS_MAGIC) {
-    throw new ProtocolError(`the greeting has the unknown magic 0x${greeting.style.toString(16)}`);
-  }
-  const flags = greeting.flags & (HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES);
-  await dialogue.write(ClientFlags.encode({ flags }));
-
+  const flags = await greet(dialogue);
   const noZeroes = (flags & HandshakeFlag.NO_ZEROES) !== 0;
   const information =
     flags & HandshakeFlag.FIXED_NEWSTYLE
@@ -39,6 +30,24 @@ export async function clientHandshake(dialogue: Dialogue, name: string): Promise
     throw new ProtocolError("the server announced an export of more than 2^53 bytes");
   }
   return information;
+}
+
+/**
+ * Takes the server's greeting and answers it.
+ * @returns the handshake flags that both know
+ * @throws ProtocolError when it is the greeting of no NBD server, or of one that speaks the oldstyle handshake
+ */
+export async function greet(dialogue: Dialogue): Promise<number> {
+  const greeting = await dialogue.read(Greeting.parser(), "greeting of an NBD server");
+  if (greeting.style === NBD_CLISERV_MAGIC) {
+    throw new ProtocolError("the server speaks the oldstyle handshake, which went out of use in 2012");
+  }
+  if (greeting.style !== NBD_OPTS_MAGIC) {
+    throw new ProtocolError(`the greeting has the unknown magic 0x${greeting.style.toString(16)}`);
+  }
+  const flags = greeting.flags & (HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES);
+  await dialogue.write(ClientFlags.encode({ flags }));
+  return flags;
 }
 
 async function haggle(dialogue: Dialogue, name: string, noZeroes: boolean): Promise<ExportInformation> {
@@ -59,7 +68,7 @@ async function haggle(dialogue: Dialogue, name: string, noZeroes: boolean): Prom
 
 async function goOrAbort(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
   try {
-    return await chooseGo(dialogue, name);
+    return await askFor(dialogue, Option.GO, name);
   } catch (error) {
     // A client must not leave without a word (proto.md, "Termination of the session during option haggling").
     if (error instanceof RefusedError) await sendAbort(dialogue).catch(() => {});

@@ -1,6 +1,6 @@
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { concat } from "../../streams/payload.ts";
-import { Info, MAX_PAYLOAD, Option, Reply } from "../constants.ts";
+import { Info, MAX_PAYLOAD, nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { byteCount, magic, type StructValue, struct, u16, u32 } from "../struct.ts";
 import type { Negotiated } from "../transmission.ts";
@@ -116,29 +116,34 @@ export interface ExportInformation extends Negotiated {
 }
 
 /**
- * The client's side: asks for the export called `name` and goes on to the transmission phase.
+ * The client's side: asks about the export called `name`, and with GO goes on to the transmission phase.
  * @returns undefined when the server does not know this option
  * @throws RefusedError when it refuses the export
  * @throws ProtocolError when its answer makes no sense
  */
-export async function chooseGo(dialogue: Dialogue, name: string): Promise<ExportInformation | undefined> {
-  await sendOption(dialogue, Option.GO, encodeRequest(name, [Info.NAME, Info.DESCRIPTION, Info.BLOCK_SIZE]));
+export async function askFor(
+  dialogue: Dialogue,
+  option: typeof Option.INFO | typeof Option.GO,
+  name: string,
+): Promise<ExportInformation | undefined> {
+  const what = nameOf(Option, option);
+  await sendOption(dialogue, option, encodeRequest(name, [Info.NAME, Info.DESCRIPTION, Info.BLOCK_SIZE]));
   const found: Partial<ExportInformation> = {};
   for (let replies = 0; replies < MAX_REPLIES; replies++) {
-    const reply = await dialogue.read(receivedReply(Option.GO), "reply to GO");
+    const reply = await dialogue.read(receivedReply(option), `reply to ${what}`);
     if (reply.type === Reply.ERR_UNSUP) return undefined;
     if (isError(reply.type)) throw refusal(`the export "${name}"`, reply);
     if (reply.type === Reply.ACK) {
       const { size, flags } = found;
       if (size === undefined || flags === undefined) {
-        throw new ProtocolError("the server accepted GO without telling the export's size");
+        throw new ProtocolError(`the server accepted ${what} without telling the export's size`);
       }
       return { ...found, size, flags };
     }
     if (reply.type === Reply.INFO) Object.assign(found, decodeInfo(reply.data));
-    else throw new ProtocolError(`the server answered GO with reply type ${reply.type}`);
+    else throw new ProtocolError(`the server answered ${what} with reply type ${reply.type}`);
   }
-  throw new ProtocolError("the server's reply to GO has no end");
+  throw new ProtocolError(`the server's reply to ${what} has no end`);
 }
 
 /** One NBD_REP_INFO. A type that is not known is ignored, as the specification asks. */

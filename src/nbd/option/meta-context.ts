@@ -48,20 +48,18 @@ export function decodeContextRequest(
   return isSound && at === data.byteLength ? { name, queries } : undefined;
 }
 
-function encodeContextRequest(name: string, query: string): Uint8Array {
-  const [nameBytes, queryBytes] = [new TextEncoder().encode(name), new TextEncoder().encode(query)];
+function encodeContextRequest(name: string, queries: readonly string[]): Uint8Array {
+  const text = new TextEncoder();
   const number = (value: number) => {
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setUint32(0, value);
     return bytes;
   };
-  return concat([
-    number(nameBytes.byteLength),
-    nameBytes,
-    number(1),
-    number(queryBytes.byteLength),
-    queryBytes,
-  ]);
+  const counted = (words: string) => {
+    const bytes = text.encode(words);
+    return [number(bytes.byteLength), bytes];
+  };
+  return concat([...counted(name), number(queries.length), ...queries.flatMap(counted)]);
 }
 
 /** What both options have in common: refuses what is wrong, answers with the one context where it `matches`. */
@@ -112,28 +110,65 @@ export const setMetaContext: OptionHandler = async (data, handshake) => {
   return "haggle";
 };
 
+/** A metadata context that a server has. */
+interface Context {
+  id: number;
+  name: string;
+}
+
+/** How many contexts are taken from a server. */
+const MAX_CONTEXTS = 1 << 10;
+
 /**
- * The client's side: selects `base:allocation` for the export called `name`.
+ * The client's side of both options.
+ * @returns undefined when the server refuses
+ * @throws ProtocolError when its answer makes no sense, or has no end
+ */
+async function ask(
+  dialogue: Dialogue,
+  option: typeof Option.LIST_META_CONTEXT | typeof Option.SET_META_CONTEXT,
+  name: string,
+  queries: readonly string[],
+): Promise<Context[] | undefined> {
+  const what = nameOf(Option, option);
+  await sendOption(dialogue, option, encodeContextRequest(name, queries));
+  const contexts: Context[] = [];
+  for (;;) {
+    const { type, data } = await dialogue.read(receivedReply(option), `reply to ${what}`);
+    if (isError(type)) return undefined;
+    if (type === Reply.ACK) return contexts;
+    if (type !== Reply.META_CONTEXT || data.byteLength < MetaContext.size) {
+      throw new ProtocolError(
+        `the server answered ${what} with ${nameOf(Reply, type)} of ${data.byteLength} bytes`,
+      );
+    }
+    const context = decodeName(data.subarray(MetaContext.size, MetaContext.size + MAX_STRING));
+    if (context === undefined || contexts.length === MAX_CONTEXTS) {
+      throw new ProtocolError(`the server answered ${what} with contexts that have no name, or no end`);
+    }
+    contexts.push({ ...MetaContext.decode(data), name: context });
+  }
+}
+
+/**
+ * The client's side of LIST_META_CONTEXT: the names of all contexts that the server has for the export called `name`;
+ * none where it refuses.
+ * @throws ProtocolError when its answer makes no sense
+ */
+export async function askForContexts(dialogue: Dialogue, name: string): Promise<string[]> {
+  const contexts = (await ask(dialogue, Option.LIST_META_CONTEXT, name, [])) ?? [];
+  return contexts.map((context) => context.name);
+}
+
+/**
+ * The client's side of SET_META_CONTEXT: selects `base:allocation` for the export called `name`.
  * @returns its id, or undefined when the server does not have it
  * @throws ProtocolError when its answer makes no sense
  */
 export async function selectAllocation(dialogue: Dialogue, name: string): Promise<number | undefined> {
-  const option = Option.SET_META_CONTEXT;
-  await sendOption(dialogue, option, encodeContextRequest(name, BASE_ALLOCATION));
-  let id: number | undefined;
-  for (;;) {
-    const { type, data } = await dialogue.read(receivedReply(option), "reply to SET_META_CONTEXT");
-    if (isError(type)) return undefined;
-    if (type === Reply.ACK) return id;
-    if (type !== Reply.META_CONTEXT || data.byteLength < MetaContext.size) {
-      throw new ProtocolError(
-        `the server answered SET_META_CONTEXT with ${nameOf(Reply, type)} of ${data.byteLength} bytes`,
-      );
-    }
-    const context = decodeName(data.subarray(MetaContext.size, MetaContext.size + MAX_STRING));
-    if (context !== BASE_ALLOCATION || id !== undefined) {
-      throw new ProtocolError("the server selected metadata contexts that it was not asked for");
-    }
-    ({ id } = MetaContext.decode(data));
+  const contexts = (await ask(dialogue, Option.SET_META_CONTEXT, name, [BASE_ALLOCATION])) ?? [];
+  if (contexts.length > 1 || contexts.some((context) => context.name !== BASE_ALLOCATION)) {
+    throw new ProtocolError("the server selected metadata contexts that it was not asked for");
   }
+  return contexts[0]?.id;
 }
