@@ -10,8 +10,9 @@ import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { concat } from "../../src/streams/payload.ts";
 import { sequence } from "../bytes.ts";
 import { fixtureImage } from "../fixtures/image.ts";
+import { remotes } from "../fixtures/remotes.ts";
 import { clientMessages, cutBy, cuts, damages, NAME, SIZE } from "./generate.ts";
-import { askServer, serveBytes } from "./hostile.ts";
+import { askServer, serveBytes, talkTo } from "./hostile.ts";
 import { readFixtures, requestsOf, turnsOf } from "./recordings.ts";
 
 const tests = suite("damage");
@@ -50,18 +51,21 @@ for (const { name, conversation } of readFixtures("clients")) {
 for (const { name, conversation } of readFixtures("servers")) {
   tests(`${name}: the client survives damage at every byte`, async () => {
     const turns = turnsOf(conversation, "server");
-    const script = requestsOf(conversation);
+    const inquiry = remotes.find((remote) => remote.name === name)?.ask;
+    const ask = (messages: Uint8Array[]) =>
+      inquiry
+        ? talkTo(messages, (transport) => inquiry(transport).then(() => undefined))
+        : askServer(messages, requestsOf(conversation));
     const ends = new Map<string, number>();
     for (const [i, turn] of turns.entries()) {
       for (let at = 0; at < turn.byteLength; at++) {
         if (!isTried(at, turn)) continue;
         for (const [damage, inflict] of Object.entries(damages)) {
           const rest = damage === "the end" ? [] : turns.slice(i + 1);
-          const { error } = await askServer([...turns.slice(0, i), inflict(turn, at), ...rest], script).catch(
-            (defect: Error) => {
-              throw new Error(`byte ${at} of the server's turn ${i} ${damage}: ${defect.message}`);
-            },
-          );
+          const damaged = [...turns.slice(0, i), inflict(turn, at), ...rest];
+          const { error } = await ask(damaged).catch((defect: Error) => {
+            throw new Error(`byte ${at} of the server's turn ${i} ${damage}: ${defect.message}`);
+          });
           const end = error?.name ?? "in order";
           ends.set(end, (ends.get(end) ?? 0) + 1);
         }

@@ -7,15 +7,18 @@ import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { concat } from "../../src/streams/payload.ts";
 import { sequence, toHex } from "../bytes.ts";
 import { fixtureImage } from "../fixtures/image.ts";
+import { remotes } from "../fixtures/remotes.ts";
 import { clientMessages, cutBy, cuts, NAME, SIZE } from "./generate.ts";
-import { askServer, serveBytes } from "./hostile.ts";
+import { askServer, serveBytes, talkTo } from "./hostile.ts";
 import { readFixtures, requestsOf, turnsOf } from "./recordings.ts";
 
 const tests = suite("any split");
 
 /** All that our server says, and what its disk is afterwards. One request at a time, so that the order is fixed. */
 async function answers(chunks: Iterable<Uint8Array>, image: Uint8Array) {
-  const server = nbdServer(memoryExport(image), { name: NAME, limit: 1 });
+  const target = memoryExport(image);
+  const exports = [NAME, "damaged.img"].map((name) => ({ name, target }));
+  const server = nbdServer(exports, { limit: 1 });
   const { said, error } = await serveBytes(server, chunks);
   return { said: toHex(said), error: error?.message, image: toHex(image) };
 }
@@ -51,17 +54,18 @@ for (const { name, conversation } of readFixtures("clients")) {
 for (const { name, conversation } of readFixtures("servers")) {
   tests(`property: the client understands ${name} in the same way`, async () => {
     const turns = turnsOf(conversation, "server");
-    const script = requestsOf(conversation);
-    const whole = await askServer(turns, script);
+    const use = remotes.find((remote) => remote.name === name)?.use;
+    const ask = (messages: Uint8Array[]) =>
+      use
+        ? talkTo(messages, (transport) => use(transport).then(() => undefined))
+        : askServer(messages, requestsOf(conversation));
+    const whole = await ask(turns);
     assert.is(whole.error, undefined, "the conversation is valid");
     const wire = concat(conversation.filter(({ from }) => from === "client").map(({ bytes }) => bytes));
     assert.is(toHex(whole.said), toHex(wire), "the client says what was recorded");
     await fc.assert(
       fc.asyncProperty(cuts, async (sizes) => {
-        const { said, error } = await askServer(
-          turns.flatMap((turn) => cutBy(turn, sizes)),
-          script,
-        );
+        const { said, error } = await ask(turns.flatMap((turn) => cutBy(turn, sizes)));
         assert.is(error, undefined);
         assert.is(toHex(said), toHex(wire));
       }),
