@@ -64,7 +64,10 @@ export interface BlockSize {
 export interface Export {
   /** Bytes, at most 2^53 - 1; fixed as long as the export is open. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset` on. The payload is the caller's. */
+  /**
+   * Exactly `length` bytes from `offset` on. The payload is the caller's to keep and not to write to: others may have been
+   * given the same bytes.
+   */
   read(offset: number, length: number, options?: ReadOptions): Promise<Payload>;
   /** Writes all of `data` at `offset`. The data is lent until the promise settles. Absent: read-only. */
   write?(offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;

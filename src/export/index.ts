@@ -12,10 +12,11 @@ export type {
   WriteZeroesOptions,
 } from "./export.ts";
 export { type CacheOptions, cache } from "./filters/cache.ts";
-export { type FastOptions, fast, type Window } from "./filters/fast.ts";
+export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
 export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
 export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
 export { type Statistics, statistics } from "./filters/statistics.ts";
 export { memoryExport } from "./memory.ts";
+export type { RequestWindow } from "./request-window.ts";
 export { type WritableExport, writeZeroesPiecewise } from "./zeroes.ts";

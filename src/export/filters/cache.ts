@@ -92,7 +92,7 @@ class Cache {
     const pieces = this.#cover(offset, end);
     const [first] = pieces;
     if (pieces.length === 1 && first!.piece.bytes) {
-      return first!.piece.bytes.slice(offset - first!.piece.start, end - first!.piece.start);
+      return first!.piece.bytes.subarray(offset - first!.piece.start, end - first!.piece.start);
     }
     const result = new Uint8Array(length);
     const copy = (bytes: Uint8Array, start: number) => {
@@ -151,10 +151,12 @@ class Cache {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { giveUp } of this.#onTheirWay) giveUp?.abort(closedError());
+    // At once: what is on its way may never arrive unless the next export gives it up.
+    const closed = this.#next.close();
     await Promise.allSettled([...this.#onTheirWay].map(({ arrival }) => arrival));
     this.#pieces.clear();
     this.#recency.clear();
-    await this.#next.close();
+    await closed;
   }
 
   /** The pieces of a range; what is in none is asked for. */

@@ -1,19 +1,12 @@
 import type { Filter } from "../export.ts";
+import type { RequestWindow } from "../request-window.ts";
 import { cache } from "./cache.ts";
 import { Pace, paced } from "./pace.ts";
 import { readAhead } from "./read-ahead.ts";
 
-/** What may be asked of the next export, in bytes. */
-export interface Window {
-  /** At a time. */
-  readonly request: number;
-  /** In all. */
-  readonly outstanding: number;
-}
-
 export interface FastOptions {
   /** What the next export can take. Read-ahead leaves room in it for a request that is needed now. */
-  window: Window;
+  window: RequestWindow;
   /** Bytes of memory. Default 24 MiB: half of it in flight are 100 ms at 1 Gbit/s. */
   budget?: number;
   /** Milliseconds of a clock that never goes back. */

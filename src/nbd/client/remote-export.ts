@@ -9,6 +9,7 @@ import type {
   WriteOptions,
   WriteZeroesOptions,
 } from "../../export/export.ts";
+import type { RequestWindow } from "../../export/request-window.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
@@ -23,16 +24,10 @@ import { Outstanding } from "./outstanding.ts";
 import { replyParser } from "./reply-parser.ts";
 import { requestEncoder } from "./request-encoder.ts";
 
-/** What is asked of a server at a time, and in all, in bytes of payload. */
-interface Window {
-  request: number;
-  outstanding: number;
-}
-
-const WINDOW: Window = { request: 1 << 18, outstanding: 1 << 22 };
+const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
-const FIRST_GENERATION_WINDOW: Window = { request: 1 << 17, outstanding: 1 << 19 };
+const FIRST_GENERATION_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 1 << 19 };
 
 /**
  * The longest TRIM, WRITE_ZEROES, CACHE and BLOCK_STATUS where a request's length has 32 bits: what fits, in multiples of
@@ -64,6 +59,8 @@ export class RemoteExport implements Export {
   readonly extents?: NonNullable<Export["extents"]>;
   /** What the server asks for, but for what is done here: long requests are split, and unaligned reads padded. */
   readonly blockSize?: BlockSize;
+  /** What the server is asked for at most; longer requests are split, and more of them wait. */
+  readonly window: RequestWindow;
   /**
    * Resolves when the link has ended in order: between two replies with nothing outstanding, or by `close()`.
    * Rejects with LinkError, ProtocolError or the transport's error in every other case. It is safe to ignore.
@@ -107,6 +104,7 @@ export class RemoteExport implements Export {
     this.#transport = transport;
 
     const window = exportNameOnly ? FIRST_GENERATION_WINDOW : WINDOW;
+    this.window = window;
     this.#room = new ByteBudget(window.outstanding).share(window.outstanding);
     const minimum = blockSize?.minimum ?? 1;
     const longest = Math.min(window.request, blockSize?.maximum ?? MAX_PAYLOAD);

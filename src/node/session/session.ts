@@ -1,3 +1,5 @@
+import type { Export } from "../../export/export.ts";
+import { fast } from "../../export/filters/fast.ts";
 import { type Statistics, statistics } from "../../export/filters/statistics.ts";
 import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
@@ -19,6 +21,9 @@ const FLUSH_TIME = 1000;
 
 /** Seconds within which one of the last writes to a device has to get through where requests may take for ever. */
 const STALL_TIME = 30;
+
+/** Bytes that are kept of what was read, and read ahead, for all local clients of a session. */
+const CACHE = 16 << 20;
 
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
@@ -50,14 +55,15 @@ export async function session(
   try {
     const remote = await connect(transport, configuration.timeout, signal);
     if (!remote) return;
+    const near = fast({ window: remote.window, budget: CACHE })(remote);
     try {
-      await use(remote, place, configuration, options);
+      await use(remote, near, place, configuration, options);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
       transport.close(error);
       throw error;
     } finally {
-      await remote.close();
+      await near.close();
     }
   } finally {
     place.release();
@@ -87,6 +93,7 @@ async function connect(
 
 async function use(
   remote: RemoteExport,
+  near: Export,
   place: Place,
   configuration: Configuration,
   { budget, log, signal }: SessionOptions,
@@ -94,7 +101,7 @@ async function use(
   if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
-  const target = statistics(counts)(remote);
+  const target = statistics(counts)(near);
   const exportName = remote.name ?? "";
   const attachment = await whileLinked(link, signal, (hurry) =>
     place.attach(target, { exportName, budget, log, signal: hurry }),
