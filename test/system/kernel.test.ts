@@ -1,7 +1,5 @@
 /** The kernel device, on a real kernel: each script under kernel/ is a suite that runs in a machine of its own. */
-import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { deferred } from "../../src/streams/deferred.ts";
 import { needing, suite } from "../harness.ts";
 import { besideChromium } from "./kernel/beside-chromium.ts";
 import { assertPassed, type Machine, machineScripts, type Outcome, runInMachine } from "./kernel/machine.ts";
@@ -35,31 +33,26 @@ const machines: Readonly<Record<string, Machine>> = { "browser.uml.ts": besideCh
 /** Those that have deadlines, as websocketd sets one, and the machine for themselves. */
 const ALONE = new Set(["browser.uml.ts", "ending.uml.ts"]);
 
-/** Begins with all of them, as many at a time as there are processors; gives each one's outcome. */
-function runAll(scripts: readonly string[]): Map<string, Promise<Outcome>> {
-  const outcomes = new Map(scripts.map((script) => [script, deferred<Outcome>()]));
-  const all = [...outcomes];
-  const isAlone = ([script]: (typeof all)[number]) => ALONE.has(basename(script));
-  const waiting = all.filter((entry) => !isAlone(entry));
-  const run = ([script, { resolve, reject }]: (typeof all)[number]) =>
-    runInMachine(machines[basename(script)] ?? userModeLinux, script).then(resolve, reject);
-  const lane = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) await run(next);
-  };
-  const begin = async () => {
-    for (const entry of all.filter(isAlone)) await run(entry);
-    for (let i = 0; i < availableParallelism(); i++) lane();
-  };
-  begin();
-  return new Map([...outcomes].map(([script, { promise }]) => [script, promise]));
+const isAlone = (script: string) => ALONE.has(basename(script));
+const outcomes = new Map<string, Promise<Outcome>>();
+
+/** Runs scripts one after the other. */
+async function runInTurn(scripts: readonly string[]) {
+  for (const script of scripts) {
+    const outcome = runInMachine(machines[basename(script)] ?? userModeLinux, script);
+    outcomes.set(script, outcome);
+    await outcome.catch(() => {});
+  }
 }
 
 const test = needing(tests, PROGRAMS);
 const scripts = machineScripts("uml");
-let outcomes = new Map<string, Promise<Outcome>>();
 if (test === tests) {
-  tests.before(() => {
-    outcomes = runAll(scripts);
+  // Beside the test files that come before this one, which use one processor for the most part.
+  const others = runInTurn(scripts.filter((script) => !isAlone(script)));
+  tests.before(async () => {
+    await others;
+    await runInTurn(scripts.filter(isAlone));
   });
 }
 
