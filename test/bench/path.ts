@@ -12,12 +12,18 @@ export interface Path {
   serve: Running;
 }
 
-/** Makes an image of random bytes and starts both programs around it. */
-export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Path> {
+/** A file of random bytes. */
+export function makeImage(sandbox: Sandbox, mebibytes: number): string {
   const image = sandbox.path("image");
   const file = openSync(image, "w");
   for (let i = 0; i < mebibytes; i++) writeSync(file, randomBytes(MIB));
   closeSync(file);
+  return image;
+}
+
+/** Makes an image and starts both programs around it. */
+export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Path> {
+  const image = makeImage(sandbox, mebibytes);
   const socket = sandbox.path("nbd.sock");
   const config = sandbox.path("config.json");
   writeFileSync(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } }));
