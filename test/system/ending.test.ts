@@ -86,7 +86,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const { proxy, waiting } = await hesitantRemote(context);
     const client = await RawClient.open(proxy.socket);
     client.read(1, 0, 4096);
-    await until("the read has arrived", () => waiting.length === 1);
+    await until("the read has arrived", () => waiting.length > 0);
     proxy.kill(signal);
     assert.is(await within(SOON, "nbd-proxy", proxy.exit), 1);
     await within(SOON, "the local client", client.end());
@@ -98,7 +98,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const { proxy, waiting } = await hesitantRemote(context, {}, { readOnly: true });
     const client = await RawClient.open(proxy.socket);
     client.read(1, 0, 4096);
-    await until("the read has arrived", () => waiting.length === 1);
+    await until("the read has arrived", () => waiting.length > 0);
     proxy.kill(signal);
     assert.is(await within(SOON, "nbd-proxy", proxy.exit), 0);
     await within(SOON, "the local client", client.end());
@@ -185,8 +185,8 @@ tests("a remote that vanishes while idle", async (context) => {
 tests("a remote that vanishes under I/O", async (context) => {
   const { proxy, waiting, vanish } = await hesitantRemote(context);
   const clients = [await RawClient.open(proxy.socket), await RawClient.open(proxy.socket)];
-  for (const [i, client] of clients.entries()) client.read(i, 0, 4096);
-  await until("the reads have arrived", () => waiting.length === 2);
+  for (const [i, client] of clients.entries()) client.read(i, i << 19, 4096);
+  await until("the reads have arrived", () => waiting.length >= 2);
   vanish();
   assert.is(await within(SOON, "nbd-proxy", proxy.exit), 1);
   for (const client of clients) {
@@ -306,7 +306,7 @@ tests("a remote that stops answering", async (context) => {
   const { proxy, waiting } = await hesitantRemote(context, { timeout: 1 });
   const client = await RawClient.open(proxy.socket);
   client.read(7, 8192, 4096);
-  await until("the read has arrived", () => waiting.length === 1);
+  await until("the read has arrived", () => waiting.length > 0);
   assert.equal(await within(1000 + SOON, "the error", client.reply(4096)), {
     cookie: 7,
     error: 5,
@@ -327,7 +327,7 @@ tests("timeout 0: a request may take as long as it takes", async (context) => {
   const { proxy, waiting, answer } = await hesitantRemote(context, { timeout: 0 });
   const client = await RawClient.open(proxy.socket);
   client.read(7, 8192, 4096);
-  await until("the read has arrived", () => waiting.length === 1);
+  await until("the read has arrived", () => waiting.length > 0);
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.is(proxy.process.exitCode, null);
   answer();
@@ -339,18 +339,14 @@ tests("timeout 0: a request may take as long as it takes", async (context) => {
 tests("a local client that vanishes in mid-read disturbs no other", async (context) => {
   const { proxy, waiting, answer } = await hesitantRemote(context);
   const [leaves, stays] = [await RawClient.open(proxy.socket), await RawClient.open(proxy.socket)];
-  for (let i = 0; i < 16; i++) leaves.read(i, 0, 1 << 17);
+  for (let i = 0; i < 16; i++) leaves.read(i, i << 16, 1 << 16);
   stays.read(1, 512, 512);
-  await until("the reads have arrived", () => waiting.length >= 17);
+  await until("the reads have arrived", () => waiting.length >= 16);
   leaves.close();
   answer();
+  // It was asked for once, for both of them.
   assert.equal((await within(SOON, "the other client", stays.reply(512))).data, pattern(1024).subarray(512));
   stays.read(2, 0, 512);
-  await until("the next read has arrived", () => {
-    const arrived = waiting.length > 0;
-    answer();
-    return arrived;
-  });
   assert.equal((await within(SOON, "the other client", stays.reply(512))).data, pattern(512));
   assert.is(proxy.process.exitCode, null);
 });

@@ -12,7 +12,6 @@ commands = {
     "pwrite": lambda: h.pwrite(b"x" * 512, 0),
     "trim": lambda: h.trim(512, 0),
     "zero": lambda: h.zero(512, 0),
-    "cache": lambda: h.cache(512, 0),
     "extents": lambda: h.block_status(512, 0, lambda *_: 0),
     "flush": lambda: h.flush(),
 }

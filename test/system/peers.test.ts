@@ -29,7 +29,7 @@ const expected = {
   "export-size": SIZE,
   is_read_only: true,
   is_rotational: false,
-  can_cache: false,
+  can_cache: true,
   can_df: true,
   can_multi_conn: true,
   can_fast_zero: false,

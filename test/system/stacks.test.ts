@@ -166,7 +166,8 @@ for (const errno of ["EPERM", "EIO", "ENOMEM", "EINVAL", "ENOSPC"]) {
       const filter = ["--filter=error", "file", image, `error=${errno}`, "error-rate=100%"];
       const { uri } = await overNbdkit(sandbox, filter);
       const script = join(root, "test/system/errno-of-remote.py");
-      const commands = ["pread", "pwrite", "trim", "zero", "cache", "extents", "pread"];
+      // Not of CACHE, which asks the proxy to read ahead.
+      const commands = ["pread", "pwrite", "trim", "zero", "extents", "pread"];
       await sandbox.run("/usr/bin/python3", [script, uri, errno, ...commands]);
     },
   );
