@@ -12,12 +12,10 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { program, root, Sandbox, until } from "../harness.ts";
 import { forkRelay, type Relay } from "../relay.ts";
+import { RATE, ROUND_TRIPS } from "./far-link.ts";
 import { makeImage } from "./path.ts";
 import { drawPlot } from "./plot.ts";
 
-const ROUND_TRIPS = [0, 10, 20, 50, 100];
-/** 100 Mbit/s, in bytes a second. */
-const RATE = 12_500_000;
 const READ = 128 << 10;
 const BLOCK = 4096;
 const seconds = Number(process.argv[2] ?? 8);

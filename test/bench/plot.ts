@@ -22,7 +22,7 @@ export function drawPlot({ title, x, y, lines }: Plot): string {
     animation: false,
     backgroundColor: "#ffffff",
     title: { text: title, left: "center", textStyle: { fontSize: 16 } },
-    legend: { bottom: 0, textStyle: { fontSize: 14 } },
+    legend: { bottom: 0, itemGap: 40, textStyle: { fontSize: 14 } },
     grid: { left: 64, right: 32, top: 48, bottom: 88 },
     xAxis: { ...axis, name: x, nameGap: 30 },
     yAxis: { ...axis, name: y, nameGap: 40, min: 0 },
