@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { program, root, Sandbox, until } from "../harness.ts";
 import { forkRelay, type Relay } from "../relay.ts";
 import { deviceState, free, onDevice } from "../system/kernel/guest.ts";
-import { pattern, startGateway, writeConfig } from "../system/link.ts";
+import { pattern, startGateway } from "../system/link.ts";
 import { RATE, ROUND_TRIPS } from "./far-link.ts";
 
 const SIZE = 48 << 20;
@@ -14,8 +14,8 @@ type Way = (sandbox: Sandbox, image: string, link: { roundTrip: number; rate: nu
 /** Each way to the device, over a link; gives the link. */
 const ways: Record<string, Way> = {
   async ours(sandbox, image, link) {
-    const { gateway, url } = await startGateway(sandbox, writeConfig(sandbox, onDevice()));
-    const relay = await forkRelay({ listen: 0, to: Number(url.port), ...link });
+    const gateway = await startGateway(sandbox, onDevice());
+    const relay = await forkRelay({ listen: 0, to: Number(new URL(gateway.url).port), ...link });
     sandbox.start(program("nbd-serve"), [image, `ws://127.0.0.1:${relay.place}/`]);
     await until("the device is there", () => gateway.stderr.includes("bytes"), 120_000);
     return relay;
