@@ -120,33 +120,30 @@ interface Context {
 const MAX_CONTEXTS = 1 << 10;
 
 /**
- * The client's side of both options.
- * @returns undefined when the server refuses
+ * The client's side of both options: the contexts, as the server tells them; none when it refuses.
  * @throws ProtocolError when its answer makes no sense, or has no end
  */
-async function ask(
+async function* ask(
   dialogue: Dialogue,
   option: typeof Option.LIST_META_CONTEXT | typeof Option.SET_META_CONTEXT,
   name: string,
   queries: readonly string[],
-): Promise<Context[] | undefined> {
+): AsyncGenerator<Context, void> {
   const what = nameOf(Option, option);
   await sendOption(dialogue, option, encodeContextRequest(name, queries));
-  const contexts: Context[] = [];
-  for (;;) {
+  for (let count = 0; ; count++) {
     const { type, data } = await dialogue.read(receivedReply(option), `reply to ${what}`);
-    if (isError(type)) return undefined;
-    if (type === Reply.ACK) return contexts;
+    if (isError(type) || type === Reply.ACK) return;
     if (type !== Reply.META_CONTEXT || data.byteLength < MetaContext.size) {
       throw new ProtocolError(
         `the server answered ${what} with ${nameOf(Reply, type)} of ${data.byteLength} bytes`,
       );
     }
     const context = decodeName(data.subarray(MetaContext.size, MetaContext.size + MAX_STRING));
-    if (context === undefined || contexts.length === MAX_CONTEXTS) {
+    if (context === undefined || count === MAX_CONTEXTS) {
       throw new ProtocolError(`the server answered ${what} with contexts that have no name, or no end`);
     }
-    contexts.push({ ...MetaContext.decode(data), name: context });
+    yield { ...MetaContext.decode(data), name: context };
   }
 }
 
@@ -156,8 +153,9 @@ async function ask(
  * @throws ProtocolError when its answer makes no sense
  */
 export async function askForContexts(dialogue: Dialogue, name: string): Promise<string[]> {
-  const contexts = (await ask(dialogue, Option.LIST_META_CONTEXT, name, [])) ?? [];
-  return contexts.map((context) => context.name);
+  const names: string[] = [];
+  for await (const context of ask(dialogue, Option.LIST_META_CONTEXT, name, [])) names.push(context.name);
+  return names;
 }
 
 /**
@@ -166,9 +164,12 @@ export async function askForContexts(dialogue: Dialogue, name: string): Promise<
  * @throws ProtocolError when its answer makes no sense
  */
 export async function selectAllocation(dialogue: Dialogue, name: string): Promise<number | undefined> {
-  const contexts = (await ask(dialogue, Option.SET_META_CONTEXT, name, [BASE_ALLOCATION])) ?? [];
-  if (contexts.length > 1 || contexts.some((context) => context.name !== BASE_ALLOCATION)) {
-    throw new ProtocolError("the server selected metadata contexts that it was not asked for");
+  let id: number | undefined;
+  for await (const context of ask(dialogue, Option.SET_META_CONTEXT, name, [BASE_ALLOCATION])) {
+    if (id !== undefined || context.name !== BASE_ALLOCATION) {
+      throw new ProtocolError("the server selected metadata contexts that it was not asked for");
+    }
+    id = context.id;
   }
-  return contexts[0]?.id;
+  return id;
 }
