@@ -1,7 +1,7 @@
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { concat } from "../../streams/payload.ts";
 import { BASE_ALLOCATION, MAX_STRING, nameOf, Option, Reply } from "../constants.ts";
-import { ProtocolError } from "../error.ts";
+import { ProtocolError, RefusedError } from "../error.ts";
 import { struct, u32 } from "../struct.ts";
 import { decodeName } from "./name.ts";
 import {
@@ -13,7 +13,7 @@ import {
   type ServerHandshake,
   sendOption,
 } from "./option.ts";
-import { isError, receivedReply } from "./option-reply.ts";
+import { isError, receivedReply, refusal } from "./option-reply.ts";
 
 /** NBD_REP_META_CONTEXT begins with it; the context's name follows. */
 export const MetaContext = struct("NBD_REP_META_CONTEXT", (field) => ({ id: field(u32) }));
@@ -120,7 +120,8 @@ interface Context {
 const MAX_CONTEXTS = 1 << 10;
 
 /**
- * The client's side of both options: the contexts, as the server tells them; none when it refuses.
+ * The client's side of both options: the contexts, as the server tells them.
+ * @throws RefusedError when it has none to tell, also after some
  * @throws ProtocolError when its answer makes no sense, or has no end
  */
 async function* ask(
@@ -132,8 +133,10 @@ async function* ask(
   const what = nameOf(Option, option);
   await sendOption(dialogue, option, encodeContextRequest(name, queries));
   for (let count = 0; ; count++) {
-    const { type, data } = await dialogue.read(receivedReply(option), `reply to ${what}`);
-    if (isError(type) || type === Reply.ACK) return;
+    const reply = await dialogue.read(receivedReply(option), `reply to ${what}`);
+    const { type, data } = reply;
+    if (isError(type)) throw refusal(`the metadata contexts of "${name}"`, reply);
+    if (type === Reply.ACK) return;
     if (type !== Reply.META_CONTEXT || data.byteLength < MetaContext.size) {
       throw new ProtocolError(
         `the server answered ${what} with ${nameOf(Reply, type)} of ${data.byteLength} bytes`,
@@ -154,8 +157,13 @@ async function* ask(
  */
 export async function askForContexts(dialogue: Dialogue, name: string): Promise<string[]> {
   const names: string[] = [];
-  for await (const context of ask(dialogue, Option.LIST_META_CONTEXT, name, [])) names.push(context.name);
-  return names;
+  try {
+    for await (const context of ask(dialogue, Option.LIST_META_CONTEXT, name, [])) names.push(context.name);
+    return names;
+  } catch (error) {
+    if (error instanceof RefusedError) return [];
+    throw error;
+  }
 }
 
 /**
@@ -165,11 +173,16 @@ export async function askForContexts(dialogue: Dialogue, name: string): Promise<
  */
 export async function selectAllocation(dialogue: Dialogue, name: string): Promise<number | undefined> {
   let id: number | undefined;
-  for await (const context of ask(dialogue, Option.SET_META_CONTEXT, name, [BASE_ALLOCATION])) {
-    if (id !== undefined || context.name !== BASE_ALLOCATION) {
-      throw new ProtocolError("the server selected metadata contexts that it was not asked for");
+  try {
+    for await (const context of ask(dialogue, Option.SET_META_CONTEXT, name, [BASE_ALLOCATION])) {
+      if (id !== undefined || context.name !== BASE_ALLOCATION) {
+        throw new ProtocolError("the server selected metadata contexts that it was not asked for");
+      }
+      id = context.id;
     }
-    id = context.id;
+    return id;
+  } catch (error) {
+    if (error instanceof RefusedError) return undefined;
+    throw error;
   }
-  return id;
 }
