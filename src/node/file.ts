@@ -4,6 +4,7 @@ import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
 import { writeZeroesPiecewise } from "../export/zeroes.ts";
 import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
+import { pageCache } from "./page-cache.ts";
 
 export interface FileExportOptions {
   /** Whether the export can be written to. The handle must have been opened so. Default false. */
@@ -16,8 +17,8 @@ export interface FileExportOptions {
  * A flush is fdatasync(2), and FUA is a flush behind what it goes with. After a flush has failed all do, as the system
  * forgets what it could not write. Reading beyond the end of a file that has become shorter fails with EIO.
  *
- * With the package koffi it knows the file's holes, and makes holes where the file system can. Without it nothing but
- * that is missing.
+ * With the package koffi it knows the file's holes, makes holes where the file system can, and reads what is in memory
+ * without a thread. Without it nothing but that is missing.
  */
 export async function fileExport(
   handle: FileHandle,
@@ -25,12 +26,17 @@ export async function fileExport(
 ): Promise<Export> {
   const size = await sizeOf(handle);
   const ranges = await fileRanges(handle).catch(() => undefined);
+  const cached = await pageCache(handle).catch(() => undefined);
   const readable: Export = {
     size,
     async read(offset, length, { signal } = {}) {
       // All of it is read or the read fails, so it needs no zeroes.
       const buffer = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-      for (let at = 0; at < length; ) {
+      signal?.throwIfAborted();
+      // A thread of the pool costs more than the read: a third of the time at 4 KiB, a tenth at 256 KiB.
+      const atOnce = Math.max(0, cached?.read(buffer, offset) ?? 0);
+      if (atOnce === length) return buffer;
+      for (let at = atOnce; at < length; ) {
         signal?.throwIfAborted();
         const { bytesRead } = await handle
           .read(buffer, at, length - at, offset + at)

@@ -63,6 +63,18 @@ export function concurrent<In, Out>(
     for (const weight of weights) release(weight);
   }
 
+  let isDelivering = false;
+
+  /** Delivers once all that is settled by now has come: one chunk, and one message on the wire, instead of two. */
+  function deliverSoon() {
+    if (isDelivering) return;
+    isDelivering = true;
+    queueMicrotask(() => {
+      isDelivering = false;
+      deliver();
+    });
+  }
+
   /** Hands on what is ready, if somebody wants it. */
   function deliver() {
     if (failure) return;
@@ -89,7 +101,7 @@ export function concurrent<In, Out>(
       running--;
       if (result === undefined || failure) release(itemWeight);
       else ready.push({ result, weight: itemWeight });
-      deliver();
+      deliverSoon();
     } catch (error) {
       running--;
       release(itemWeight);

@@ -83,7 +83,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   let wake: (() => void) | undefined;
   let impatience: ReturnType<typeof setTimeout> | undefined;
 
-  socket.binaryType = "arraybuffer";
+  // What `ws` has is a Buffer. As an ArrayBuffer a message that came with others would be copied once more.
+  socket.binaryType = socket.pause ? "nodebuffer" : "arraybuffer";
   if (socket.readyState === OPEN) opened.resolve();
 
   const incoming = push<Uint8Array>(
@@ -133,11 +134,12 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   on("message", ({ data }) => {
     wake?.();
     if (over) return;
-    if (!(data instanceof ArrayBuffer)) {
+    const bytes = bytesIn(data);
+    if (!bytes) {
       const hint = "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
       return close(new WebSocketError(hint));
     }
-    if (incoming.push(new Uint8Array(data))) return;
+    if (incoming.push(bytes)) return;
     if (socket.pause) socket.pause();
     else if (incoming.queued > receiveLimit) {
       close(new WebSocketError(`${incoming.queued} bytes came in faster than they were read`));
@@ -199,6 +201,13 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   });
 
   return { readable: incoming.readable, writable, closed: closed.promise, close };
+}
+
+/** The bytes of a message; undefined where it is text. */
+function bytesIn(data: unknown): Uint8Array | undefined {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (data instanceof Uint8Array) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return undefined;
 }
 
 function lostError(): WebSocketError {

@@ -97,6 +97,24 @@ tests("reads and writes that the system cuts short go on where they stopped", as
   assert.equal(calls.at(-1), ["close"]);
 });
 
+tests("what the system has in memory is read without a thread", async () => {
+  const handle = await open(await image("cached", 10_000));
+  let reads = 0;
+  const counted = new Proxy(handle, {
+    get(target, name) {
+      if (name === "read") reads++;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const target = await fileExport(counted);
+  assert.equal(await target.read(1000, 5000), sequence(5000, 1000));
+  assert.is(reads, 0);
+  await target.close();
+  // The number of its descriptor may be another file's by now.
+  assert.is(await errnoOf(target.read(0, 512)), Errno.EIO);
+});
+
 tests("a write without FUA does not sync", async () => {
   const { handle, calls } = fake({ write: (_at, length) => ({ bytesWritten: length }) });
   await (await fileExport(handle, { writable: true })).write!(0, sequence(6));

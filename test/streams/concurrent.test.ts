@@ -42,6 +42,16 @@ tests("what became ready before the consumer asked is one array", async () => {
   assert.equal((await readable.getReader().read()).value, ["#2", "#3", "#1"]);
 });
 
+tests("what became ready in one turn is one array, also where the consumer waits for it", async () => {
+  const { work, finish } = manual();
+  const { readable, writable } = concurrent(work, { limit: 10 });
+  await writable.getWriter().write([1, 2, 3]);
+  const read = readable.getReader().read();
+  await settled();
+  for (const item of [2, 3, 1]) finish(item);
+  assert.equal((await read).value, ["#2", "#3", "#1"]);
+});
+
 tests("an array is closed at chunkWeight, with one result at least", async () => {
   const layer = concurrent(async (n: number) => n, { limit: 10, weight: (n) => n, chunkWeight: 10 });
   const writer = layer.writable.getWriter();
@@ -125,8 +135,8 @@ tests("room is held from the start of an item until the consumer asks for more",
   assert.equal([...jobs.keys()], [60, 40, 30]);
   assert.is(budget.used, 70);
   finish(40);
-  finish(30);
   await next;
+  finish(30);
   const last = reader.read();
   await settled();
   reader.read().catch(() => {});

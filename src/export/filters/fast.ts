@@ -1,6 +1,7 @@
 import type { Filter } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
 import { cache } from "./cache.ts";
+import { forward } from "./forward.ts";
 import { Pace, paced } from "./pace.ts";
 import { readAhead } from "./read-ahead.ts";
 
@@ -13,11 +14,38 @@ export interface FastOptions {
   now?: () => number;
 }
 
-/** Makes an export that is far away fast: read-ahead over a cache over the measurement of the link. */
+/** A reader with so many reads in flight keeps a near link busy itself, as one with this many bytes does any link. */
+const DEEP = 4;
+const LONG = 1 << 16;
+
+/**
+ * Makes an export that is far away fast: read-ahead over a cache over the measurement of the link.
+ *
+ * A reader who keeps the link busy itself gains nothing by either, and goes past them: without that a near link lost a third
+ * of its reads a second to the account of what is kept, and each byte of a copy was copied once more, and kept.
+ */
 export function fast({ window, budget = 24 << 20, now = () => performance.now() }: FastOptions): Filter {
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
     const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, now });
-    return ahead(cache({ budget })(paced(pace)(next)));
+    const near = paced(pace)(next);
+    const far = ahead(cache({ budget })(near));
+    /** What readers wait for, by whichever way. */
+    let reads = 0;
+    let bytes = 0;
+    return {
+      ...forward(far),
+      async read(offset, length, options) {
+        const isBusy = (length >= LONG && bytes >= pace.target) || (reads >= DEEP && pace.isNear);
+        reads++;
+        bytes += length;
+        try {
+          return await (isBusy ? near : far).read(offset, length, options);
+        } finally {
+          reads--;
+          bytes -= length;
+        }
+      },
+    };
   };
 }

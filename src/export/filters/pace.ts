@@ -50,6 +50,9 @@ const EPOCH = 1000;
 /** Milliseconds' worth of bytes in flight at least: on short ways it is the programs that take their time. */
 const SHORT_WAY = 40;
 
+/** A way this short, in milliseconds, is no reason to keep anything: there and back costs less than keeping account. */
+const NEAR = 2;
+
 /** Milliseconds after which a measured rate, or a round trip that was not seen again, is no longer believed. */
 const MEMORY = 10_000;
 
@@ -90,6 +93,11 @@ export class Pace {
   /** Bytes in flight now. */
   get outstanding(): number {
     return this.#outstanding;
+  }
+
+  /** Whether the other end is so near that a reader with several reads in flight waits for nothing but the programs. */
+  get isNear(): boolean {
+    return this.#roundTrip < NEAR;
   }
 
   /** Bytes that should be in flight. Whoever reads ahead stays below; those who need the bytes now need not. */

@@ -12,6 +12,8 @@ const MAX_WORDS = 200;
 interface Entry {
   request: NbdRequest | undefined;
   answer: Deferred<ReplyContent> | undefined;
+  /** What it holds of the room on the link. */
+  readonly weight: number;
 }
 
 export interface OutstandingOptions {
@@ -19,6 +21,8 @@ export interface OutstandingOptions {
   timeout: number;
   /** Called once when a request was lost. */
   onTimeout(error: LinkError): void;
+  /** Called with the weight of each request that is outstanding no more. */
+  release(weight: number): void;
 }
 
 /**
@@ -50,10 +54,10 @@ export class Outstanding {
   }
 
   /** Takes note of a request that is about to be sent. The promise gives what the reply carries. */
-  add(request: NbdRequest): Promise<ReplyContent> {
+  add(request: NbdRequest, weight: number): Promise<ReplyContent> {
     if (this.#entries.size === 0) this.#oldestSince = performance.now();
     const answer = deferred<ReplyContent>();
-    this.#entries.set(request.cookie, { request, answer });
+    this.#entries.set(request.cookie, { request, answer, weight });
     this.#watch();
     return answer.promise;
   }
@@ -78,6 +82,7 @@ export class Outstanding {
     // until its next full collection: with the answers it was 40 MB of payload that nobody wanted any more.
     entry.request = undefined;
     entry.answer = undefined;
+    this.#options.release(entry.weight);
     if (error === 0) {
       answer.resolve(reply);
       return;
@@ -97,8 +102,10 @@ export class Outstanding {
     this.#rest();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const { answer } of entries)
+    for (const { answer, weight } of entries) {
+      this.#options.release(weight);
       answer?.reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+    }
   }
 
   #rest() {

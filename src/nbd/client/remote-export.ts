@@ -128,7 +128,11 @@ export class RemoteExport implements Export {
     if (flags & TransmissionFlag.SEND_CACHE) this.cache = this.#cache;
     if (allocation !== undefined) this.extents = this.#extents;
 
-    this.#outstanding = new Outstanding({ timeout, onTimeout: (error) => this.#fail(error) });
+    this.#outstanding = new Outstanding({
+      timeout,
+      onTimeout: (error) => this.#fail(error),
+      release: (weight) => this.#room.release(weight),
+    });
     const encoder = requestEncoder(information);
     this.#requests = encoder.writable.getWriter();
     this.#requests.closed.catch(() => {});
@@ -142,10 +146,12 @@ export class RemoteExport implements Export {
       );
   }
 
-  async read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
+  read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
     // A READ of 0 bytes is left open by the specification, so none is sent.
-    if (length === 0) return new Uint8Array(0);
-    return unlessAborted(this.#read(offset, length, signal), signal);
+    if (length === 0) return Promise.resolve(new Uint8Array(0));
+    const isWhole = this.#minimum === 1 && length <= this.#longest;
+    const reading = isWhole ? this.#readPiece(offset, length, signal) : this.#read(offset, length, signal);
+    return signal ? unlessAborted(reading, signal) : reading;
   }
 
   /** Reads what is asked for, and what the minimum block size makes of it. */
@@ -163,8 +169,8 @@ export class RemoteExport implements Export {
     return result;
   }
 
-  async #readPiece(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
-    return (await this.#send(Command.READ, 0, offset, length, { signal })).payload!;
+  #readPiece(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
+    return this.#send(Command.READ, 0, offset, length, { signal }).then(payloadOf);
   }
 
   /** The smallest range of whole blocks around another, as far as the export goes. What lies beyond it is left to the server. */
@@ -287,28 +293,42 @@ export class RemoteExport implements Export {
     for (const line of lines) if (line.status === "rejected") throw line.reason;
   }
 
-  async #send(
+  /**
+   * Sends a request once there is room for it. No async function, nor those that a READ passes through: a promise for
+   * each of them was a good part of what a short request costs.
+   */
+  #send(
     type: number,
     flags: number,
     offset: number,
     length: number,
     { signal, payload }: { signal?: AbortSignal | undefined; payload?: Uint8Array } = {},
   ): Promise<ReplyContent> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     const carries = type === Command.READ || type === Command.WRITE;
     const weight = carries ? Math.max(length, REQUEST_WEIGHT) : REQUEST_WEIGHT;
-    signal?.throwIfAborted();
-    await this.#room.acquire(weight);
-    try {
-      signal?.throwIfAborted();
-      if (this.#over) throw new ExportError(Errno.EIO, "the link to the server is gone", this.#over);
-      const request: NbdRequest = { type, flags, cookie: this.#cookie++, offset, length };
-      if (payload) request.payload = payload;
-      const answer = this.#outstanding.add(request);
-      this.#post(request);
-      return await answer;
-    } finally {
+    const request: NbdRequest = { type, flags, cookie: 0n, offset, length };
+    if (payload) request.payload = payload;
+    const wait = this.#room.acquire(weight);
+    return wait
+      ? wait.then(() => this.#sendNow(request, weight, signal))
+      : this.#sendNow(request, weight, signal);
+  }
+
+  /** Sends a request that room has been taken for. */
+  #sendNow(request: NbdRequest, weight: number, signal: AbortSignal | undefined): Promise<ReplyContent> {
+    if (signal?.aborted || this.#over) {
       this.#room.release(weight);
+      return Promise.reject(
+        signal?.aborted
+          ? signal.reason
+          : new ExportError(Errno.EIO, "the link to the server is gone", this.#over),
+      );
     }
+    request.cookie = this.#cookie++;
+    const answer = this.#outstanding.add(request, weight);
+    this.#post(request);
+    return answer;
   }
 
   /** Sends a request together with the others of this turn of the event loop. */
@@ -365,6 +385,8 @@ export class RemoteExport implements Export {
     this.#transport.close(cause);
   }
 }
+
+const payloadOf = ({ payload }: ReplyContent): Payload => payload!;
 
 /** The part of the extents that begins `skip` bytes into them, `length` bytes at most. */
 function within(extents: readonly Extent[], skip: number, length: number): Extent[] {

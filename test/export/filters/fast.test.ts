@@ -224,6 +224,26 @@ tests("a failed read-ahead fails no read, and is not tried again and again", asy
   assert.ok(reads <= 3 * (MIB / 4096), `${reads} reads`);
 });
 
+for (const [roundTrip, isPassedBy] of [
+  [1, true],
+  [50, false],
+] as const) {
+  tests(
+    `${roundTrip} ms: a reader with eight reads in flight ${isPassedBy ? "goes past" : "uses"} what is kept`,
+    async () => {
+      const { clock, traffic, target } = far(large(64 * MIB), { roundTrip });
+      const offsets = Array.from({ length: 8 }, (_, i) => i * 4 * MIB);
+      const readAll = () => clock.run(Promise.all(offsets.map((offset) => target.read(offset, 4096))));
+      await readAll();
+      const before = traffic.asked.length;
+      await readAll();
+      const again = traffic.asked.slice(before).filter(([offset]) => offsets.includes(offset));
+      // The first four of them are not many yet.
+      assert.is(again.length, isPassedBy ? 4 : 0);
+    },
+  );
+}
+
 tests("close() ends what is on its way, and nothing is asked for afterwards", async () => {
   let isClosed = false;
   const { clock, traffic, target } = far(
