@@ -240,7 +240,7 @@ async function randoms(path: Path, sandbox: Sandbox) {
   await randomImage(image, RANDOM_MIB * MIB);
   const rates: Record<"cold" | "warm" | "plain", number[]> = { cold: [], warm: [], plain: [] };
   for (let round = 0; round < ROUNDS; round++) {
-    await path.with(image, oursWithCache(RANDOM_MIB * MIB * 1.1), async () => {
+    await path.with(image, oursWithCache(RANDOM_MIB * MIB), async () => {
       rates.cold.push(await fio(path.uri, { number_ios: COLD_READS }));
       await run("nbdcopy", [path.uri, "null:"]);
       rates.warm.push(await fio(path.uri, { runtime: WARM_SECONDS }));
