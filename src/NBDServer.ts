@@ -42,6 +42,10 @@ export interface NBDServerConstructor {
 
 const CACHE = 1 << 24;
 
+/** How many windows the cache has room for, at least. */
+const WINDOWS = 16;
+const LONGEST_WINDOW = 1 << 20;
+
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
  * generation know: `NBDServer(endpoint, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
@@ -108,7 +112,9 @@ class PageServer implements NBDServer {
   /** The file, with what is kept of it in memory. */
   #disk(): Export {
     const file = blobExport(this.file);
-    return this.#cache === 0 ? file : windows()(cache({ budget: this.#cache })(file));
+    if (this.#cache === 0) return file;
+    const longest = Math.min(LONGEST_WINDOW, 2 ** Math.floor(Math.log2(this.#cache / WINDOWS)));
+    return windows({ longest })(cache({ budget: this.#cache })(file));
   }
 
   #finish(state: "ended" | "failed", line: string) {

@@ -163,6 +163,16 @@ tests("what is kept is not read again; without a cache all is, and no more than 
   assert.equal(direct.slices[0], [0, 4096]);
 });
 
+tests("a cache that is smaller than a read is no harm", async () => {
+  for (const cache of [1, 1000, 1 << 16]) {
+    const { file, slices } = countedFile(sequence(1 << 18));
+    await served(file, { cache }, async (remote) => {
+      assert.equal(await bytesOf(await remote.read(0, 1 << 18)), sequence(1 << 18));
+    });
+    assert.equal(slices, [[0, 1 << 18]], `${cache} bytes`);
+  }
+});
+
 tests("small reads that are asked for together are answered in few messages", async () => {
   await served(new Blob([sequence(1 << 18)]), {}, async (remote, messages) => {
     await remote.read(0, 1 << 17);

@@ -4,7 +4,7 @@ import { forward } from "./forward.ts";
 export interface WindowsOptions {
   /** Bytes of the window around a read in a new place, a power of two. Default 64 KiB. */
   shortest?: number;
-  /** Bytes of the longest window, a power of two. Default 1 MiB. */
+  /** Bytes of the longest window, a power of two; longer reads are passed on as they are. Default 1 MiB. */
   longest?: number;
 }
 
@@ -70,6 +70,9 @@ class Windows {
     run.length += length;
     run.position = Math.max(run.position, end);
     if (end <= run.ahead) return;
+    run.ahead = end;
+    // It is a window by itself; one around it could be more than the cache takes, and would be read in vain.
+    if (length >= this.#longest) return;
     const size = Math.min(this.#longest, Math.max(this.#shortest, powerOfTwo(run.length)));
     run.ahead = Math.min(this.#next.size, Math.ceil(end / size) * size);
     const from = offset - (offset % this.#shortest);

@@ -152,6 +152,15 @@ tests("a file that has become shorter is EIO where it is no more, not where it s
   assert.is(((await failure(Promise.resolve(target.read(40 * KIB, 4096)))) as ExportError).errno, Errno.EIO);
 });
 
+tests("a read as long as a window is passed on as it is", async () => {
+  const file = counted(64 * MIB);
+  for (const length of [MIB, 3 * MIB, 8 * MIB]) {
+    const reads = file.asked.length;
+    await file.target.read(16 * MIB + length, length);
+    assert.equal(file.asked.slice(reads), [[16 * MIB + length, length]]);
+  }
+});
+
 tests("without memory below it there are no windows; its own is not at the other side's command", () => {
   const memory = memoryExport(sequence(10));
   assert.is(windows()(memory), memory);
