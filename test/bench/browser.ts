@@ -161,17 +161,25 @@ async function startSink() {
   return { rate, close: () => http.close() };
 }
 
-/** The memory of the page's process beyond what it had before it served, at most, in MiB; Chromium only. */
-async function rendererMemory(page: Page): Promise<{ pid: number; before: number } | undefined> {
-  try {
-    const session = await page.browser().target().createCDPSession();
+/** Looks at the memory of a page while it works: its heap, buffers included, and its process. Chromium only. */
+async function watchMemory(page: Page): Promise<() => Promise<string>> {
+  if (!(await page.browser().version()).includes("Chrome")) return async () => "memory not measured";
+  const session = await page.browser().target().createCDPSession();
+  const renderers = async () => {
     const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-    const pids = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
-    const busiest = pids.reduce((a, b) => (memory(a, "VmRSS") > memory(b, "VmRSS") ? a : b));
-    return { pid: busiest, before: memory(busiest, "VmRSS") };
-  } catch {
-    return undefined;
-  }
+    return processInfo.filter(({ type }) => type === "renderer");
+  };
+  const before = new Map((await renderers()).map(({ id, cpuTime }) => [id, cpuTime]));
+  await page.evaluate(`
+    var peak = 0;
+    setInterval(() => { peak = Math.max(peak, performance.memory.usedJSHeapSize); }, 50);
+  `);
+  return async () => {
+    const worked = ({ id, cpuTime }: { id: number; cpuTime: number }) => cpuTime - (before.get(id) ?? 0);
+    const renderer = (await renderers()).reduce((a, b) => (worked(a) > worked(b) ? a : b));
+    const peak = (await page.evaluate("peak")) as number;
+    return `the page's heap at most ${(peak / MIB).toFixed(0)} MiB, its process ${memory(renderer.id, "VmHWM")} MiB`;
+  };
 }
 
 async function copies(browser: Browser, path: Path, sandbox: Sandbox, mebibytes: number) {
@@ -188,15 +196,9 @@ async function copies(browser: Browser, path: Path, sandbox: Sandbox, mebibytes:
   const nbdcopy = async () => bytes / (await seconds(() => run("nbdcopy", [path.uri, "null:"])));
   for (let round = 0; round < ROUNDS; round++) {
     await path.with(image, ours, async (page) => {
-      const renderer = await rendererMemory(page);
+      const told = await watchMemory(page);
       rates.ours.push(await nbdcopy());
-      if (!renderer) return;
-      const { JSHeapUsedSize = 0 } = await page.metrics();
-      const peak = memory(renderer.pid, "VmHWM");
-      console.log(
-        `page's process ${renderer.before} MiB before, at most ${peak} MiB; its heap ${(JSHeapUsedSize / MIB).toFixed(0)} MiB; ` +
-          `gateway at most ${path.memory("VmHWM")} MiB`,
-      );
+      console.log(`${await told()}, gateway ${path.memory("VmHWM")} MiB`);
     });
     rates.bare.push(await sink.rate(browser, image, "bytes"));
     rates.blob.push(await sink.rate(browser, image, "blob"));
