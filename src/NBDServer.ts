@@ -1,6 +1,4 @@
 import { blobExport } from "./export/blob.ts";
-import type { Export } from "./export/export.ts";
-import { cache } from "./export/filters/cache.ts";
 import { statistics } from "./export/filters/statistics.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
@@ -41,10 +39,6 @@ export interface NBDServerConstructor {
 }
 
 const CACHE = 1 << 24;
-
-/** How many windows the cache has room for, at least. */
-const WINDOWS = 16;
-const LONGEST_WINDOW = 1 << 20;
 
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
@@ -96,7 +90,7 @@ class PageServer implements NBDServer {
     this.#become("connecting", `connecting to ${this.endpoint}`);
     const socket = new WebSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
-    const disk = this.#disk();
+    const disk = windows({ budget: this.#cache })(blobExport(this.file));
     try {
       await serve(webSocket(socket), statistics(this.counts)(disk), {
         name: this.file instanceof File ? this.file.name : "",
@@ -107,14 +101,6 @@ class PageServer implements NBDServer {
       // Not waited for: it takes as long as a read of the file that nobody needs any more.
       void disk.close();
     }
-  }
-
-  /** The file, with what is kept of it in memory. */
-  #disk(): Export {
-    const file = blobExport(this.file);
-    if (this.#cache === 0) return file;
-    const longest = Math.min(LONGEST_WINDOW, 2 ** Math.floor(Math.log2(this.#cache / WINDOWS)));
-    return windows({ longest })(cache({ budget: this.#cache })(file));
   }
 
   #finish(state: "ended" | "failed", line: string) {

@@ -1,11 +1,10 @@
 import type { Export, Filter } from "../export.ts";
+import { cache } from "./cache.ts";
 import { forward } from "./forward.ts";
 
 export interface WindowsOptions {
-  /** Bytes of the window around a read in a new place, a power of two. Default 64 KiB. */
-  shortest?: number;
-  /** Bytes of the longest window, a power of two; longer reads are passed on as they are. Default 1 MiB. */
-  longest?: number;
+  /** Bytes of memory. */
+  budget: number;
 }
 
 /** Somebody who reads on from where they were. */
@@ -16,49 +15,64 @@ interface Run {
   ahead: number;
   /** Bytes that were read so far, each from where the one before ended. */
   length: number;
+  /** When it read last, and when a window was brought in for it, in reads of all. */
+  readAt: number;
+  broughtAt: number;
 }
 
 /** How many readers are told apart. */
 const RUNS = 32;
 
+/** The window around a read in a new place, in bytes: a read of so much of a File takes hardly longer than one of 4 KiB. */
 const SHORTEST = 1 << 16;
-const LONGEST = 1 << 20;
+
+/** The same where all of the export can be kept: then nothing is read in vain, and it is soon all there. */
+const SHORTEST_OF_ALL = 1 << 18;
+
+/** The longest window; larger ones bring little more. */
+const LONGEST = 1 << 22;
+
+/** How many of the longest windows there is room for, at least. */
+const MOST = 8;
 
 /**
- * Has aligned windows of the next export brought in by its `cache`, and answers reads out of them: for an export whose
- * reads cost much however short they are, as those of a browser's File do.
+ * Reads aligned windows of the next export into memory, and answers out of them: for an export whose reads cost much
+ * however short they are, as those of a browser's File do.
  *
  * The window around a read in a new place is short. It grows for whoever reads on, to no more than what they have read
  * so far: of a sequential reader who stops, no more is read in vain than that, and of a random one the short window.
- *
- * An export without `cache` is left as it is. What is made of one with it has none: its memory is for windows.
  */
-export function windows(options: WindowsOptions = {}): Filter {
+export function windows({ budget }: WindowsOptions): Filter {
   return (next) => {
-    if (!next.cache) return next;
-    const wanted = new Windows(next, options);
-    const { cache: _, ...passedOn } = forward(next);
+    if (budget < MOST) return next;
+    const kept = cache({ budget })(next);
+    const wanted = new Windows(kept, budget);
+    // Without `cache`: it is not for the other side to say what this memory is used for.
+    const { cache: _, ...passedOn } = forward(kept);
     return {
       ...passedOn,
-      read(offset, length, readOptions) {
+      read(offset, length, options) {
         wanted.around(offset, length);
-        return next.read(offset, length, readOptions);
+        return kept.read(offset, length, options);
       },
     };
   };
 }
 
 class Windows {
-  readonly #next: Export;
+  readonly #kept: Export;
+  readonly #budget: number;
   readonly #shortest: number;
   readonly #longest: number;
   /** The most recently used last. */
   readonly #runs = new Set<Run>();
+  #reads = 0;
 
-  constructor(next: Export, { shortest = SHORTEST, longest = LONGEST }: WindowsOptions) {
-    this.#next = next;
-    this.#longest = longest;
-    this.#shortest = Math.min(shortest, longest);
+  constructor(kept: Export, budget: number) {
+    this.#kept = kept;
+    this.#budget = budget;
+    this.#longest = Math.min(LONGEST, powerOfTwo(budget / MOST));
+    this.#shortest = Math.min(this.#longest, kept.size <= budget ? SHORTEST_OF_ALL : SHORTEST);
   }
 
   /** Brings in the window that a read lies in, unless that has been done for the reads before it. */
@@ -67,17 +81,27 @@ class Windows {
     const run = this.#runAt(offset) ?? this.#begin(offset);
     this.#runs.delete(run);
     this.#runs.add(run);
+    run.readAt = ++this.#reads;
     run.length += length;
     run.position = Math.max(run.position, end);
     if (end <= run.ahead) return;
     run.ahead = end;
     // It is a window by itself; one around it could be more than the cache takes, and would be read in vain.
     if (length >= this.#longest) return;
-    const size = Math.min(this.#longest, Math.max(this.#shortest, powerOfTwo(run.length)));
-    run.ahead = Math.min(this.#next.size, Math.ceil(end / size) * size);
+    const size = this.#sizeFor(run);
+    run.ahead = Math.min(this.#kept.size, Math.ceil(end / size) * size);
+    run.broughtAt = this.#reads;
     const from = offset - (offset % this.#shortest);
     // Whoever needs what cannot be had asks for it, and is told.
-    this.#next.cache!(from, run.ahead - from).catch(() => {});
+    this.#kept.cache!(from, run.ahead - from).catch(() => {});
+  }
+
+  /** The length of a reader's next window: all who read beside it need room for theirs. */
+  #sizeFor({ length, broughtAt }: Run): number {
+    let others = 0;
+    for (const run of this.#runs) if (run.readAt > broughtAt && run.length > this.#shortest) others++;
+    const share = powerOfTwo(this.#budget / 2 / Math.max(1, others));
+    return Math.max(this.#shortest, Math.min(this.#longest, share, powerOfTwo(length)));
   }
 
   /** The reader who is expected at an offset, or somewhere in what was brought in for them. */
@@ -93,10 +117,10 @@ class Windows {
       const [oldest] = this.#runs;
       this.#runs.delete(oldest!);
     }
-    return { position: offset, ahead: offset, length: 0 };
+    return { position: offset, ahead: offset, length: 0, readAt: this.#reads, broughtAt: this.#reads };
   }
 }
 
 function powerOfTwo(value: number): number {
-  return 2 ** Math.floor(Math.log2(value));
+  return 2 ** Math.floor(Math.log2(Math.max(1, value)));
 }
