@@ -1,3 +1,4 @@
+import { bytesOf } from "../../streams/payload.ts";
 import type { Export, Filter } from "../export.ts";
 import { cache } from "./cache.ts";
 import { forward } from "./forward.ts";
@@ -18,6 +19,9 @@ interface Run {
   /** When it read last, and when a window was brought in for it, in reads of all. */
   readAt: number;
   broughtAt: number;
+  /** Where the window begins that is on its way, and when it is there or has failed. */
+  from: number;
+  arrival?: Promise<void> | undefined;
 }
 
 /** How many readers are told apart. */
@@ -32,8 +36,11 @@ const SHORTEST_OF_ALL = 1 << 18;
 /** The longest window; larger ones bring little more. */
 const LONGEST = 1 << 22;
 
-/** How many of the longest windows there is room for, at least. */
-const MOST = 8;
+/** How many of the longest windows there is room for, at least: a cache takes no longer pieces. */
+const MOST = 4;
+
+/** A read holds the window that its bytes lie in until they have left; a shorter part of it than this goes as a copy. */
+const PART = 16;
 
 /**
  * Reads aligned windows of the next export into memory, and answers out of them: for an export whose reads cost much
@@ -51,9 +58,11 @@ export function windows({ budget }: WindowsOptions): Filter {
     const { cache: _, ...passedOn } = forward(kept);
     return {
       ...passedOn,
-      read(offset, length, options) {
-        wanted.around(offset, length);
-        return kept.read(offset, length, options);
+      async read(offset, length, options) {
+        // Once it is there its bytes are handed on as they are, where those who wait for them are given copies.
+        await wanted.around(offset, length);
+        const bytes = await bytesOf(await kept.read(offset, length, options));
+        return bytes.buffer.byteLength > PART * length ? bytes.slice() : bytes;
       },
     };
   };
@@ -75,8 +84,11 @@ class Windows {
     this.#shortest = Math.min(this.#longest, kept.size <= budget ? SHORTEST_OF_ALL : SHORTEST);
   }
 
-  /** Brings in the window that a read lies in, unless that has been done for the reads before it. */
-  around(offset: number, length: number): void {
+  /**
+   * Brings in the window that a read lies in, unless that has been done for the reads before it. What it returns resolves
+   * when the window is there or has failed, whoever needed it first.
+   */
+  around(offset: number, length: number): Promise<void> | undefined {
     const end = offset + length;
     const run = this.#runAt(offset) ?? this.#begin(offset);
     this.#runs.delete(run);
@@ -84,16 +96,23 @@ class Windows {
     run.readAt = ++this.#reads;
     run.length += length;
     run.position = Math.max(run.position, end);
-    if (end <= run.ahead) return;
+    const { ahead } = run;
+    if (end <= ahead) return end > run.from ? run.arrival : undefined;
     run.ahead = end;
     // It is a window by itself; one around it could be more than the cache takes, and would be read in vain.
-    if (length >= this.#longest) return;
+    if (length >= this.#longest) return undefined;
     const size = this.#sizeFor(run);
     run.ahead = Math.min(this.#kept.size, Math.ceil(end / size) * size);
     run.broughtAt = this.#reads;
-    const from = offset - (offset % this.#shortest);
-    // Whoever needs what cannot be had asks for it, and is told.
-    this.#kept.cache!(from, run.ahead - from).catch(() => {});
+    run.from = Math.max(ahead, offset - (offset % this.#shortest));
+    const arrival: Promise<void> = this.#kept.cache!(run.from, run.ahead - run.from)
+      // Whoever needs what cannot be had asks for it, and is told.
+      .catch(() => {})
+      .then(() => {
+        if (run.arrival === arrival) run.arrival = undefined;
+      });
+    run.arrival = arrival;
+    return arrival;
   }
 
   /** The length of a reader's next window: all who read beside it need room for theirs. */
@@ -117,7 +136,15 @@ class Windows {
       const [oldest] = this.#runs;
       this.#runs.delete(oldest!);
     }
-    return { position: offset, ahead: offset, length: 0, readAt: this.#reads, broughtAt: this.#reads };
+    const start = offset - (offset % this.#shortest);
+    return {
+      position: offset,
+      ahead: start,
+      length: 0,
+      readAt: this.#reads,
+      broughtAt: this.#reads,
+      from: start,
+    };
   }
 }
 
