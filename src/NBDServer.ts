@@ -2,6 +2,7 @@ import { blobExport } from "./export/blob.ts";
 import { statistics } from "./export/filters/statistics.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
+import { ByteBudget } from "./streams/budget.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. */
@@ -39,6 +40,9 @@ export interface NBDServerConstructor {
 }
 
 const CACHE = 1 << 24;
+
+/** Bytes in flight: what our proxies ask for at a time. Each may hold as much as 16 bytes of a window that is not kept any more. */
+const IN_FLIGHT = 1 << 22;
 
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
@@ -95,6 +99,7 @@ class PageServer implements NBDServer {
       await serve(webSocket(socket), statistics(this.counts)(disk), {
         name: this.file instanceof File ? this.file.name : "",
         signal,
+        room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {
