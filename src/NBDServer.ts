@@ -1,6 +1,8 @@
 import { blobExport } from "./export/blob.ts";
 import { statistics } from "./export/filters/statistics.ts";
+import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
+import { ByteBudget } from "./streams/budget.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. */
@@ -23,21 +25,35 @@ export interface NBDServer {
   stop(): void;
 }
 
+export interface PageServerOptions {
+  /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
+  cache?: number;
+}
+
 export interface NBDServerConstructor {
   /**
    * @param endpoint a ws:// or wss:// URL
    * @param file what to serve, read-only
    */
-  new (endpoint: string, file: Blob): NBDServer;
-  (endpoint: string, file: Blob): NBDServer;
+  new (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
+  (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
 }
+
+const CACHE = 1 << 24;
+
+/** Bytes in flight: what our proxies ask for at a time. Each may hold as much as 16 bytes of a window that is not kept any more. */
+const IN_FLIGHT = 1 << 22;
 
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
  * generation know: `NBDServer(endpoint, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
  */
-export const NBDServer = function NBDServer(endpoint: string, file: Blob): NBDServer {
-  return new PageServer(endpoint, file);
+export const NBDServer = function NBDServer(
+  endpoint: string,
+  file: Blob,
+  options?: PageServerOptions,
+): NBDServer {
+  return new PageServer(endpoint, file, options);
 } as unknown as NBDServerConstructor;
 
 class PageServer implements NBDServer {
@@ -46,12 +62,15 @@ class PageServer implements NBDServer {
   onstate: NBDServer["onstate"];
   readonly endpoint: string;
   readonly file: Blob;
+  readonly #cache: number;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob) {
+  constructor(endpoint: string, file: Blob, { cache = CACHE }: PageServerOptions = {}) {
+    if (!(cache >= 0)) throw new RangeError(`a cache of ${cache} bytes is none`);
     this.endpoint = endpoint;
     this.file = file;
+    this.#cache = cache;
   }
 
   get state(): NBDServerState {
@@ -75,12 +94,18 @@ class PageServer implements NBDServer {
     this.#become("connecting", `connecting to ${this.endpoint}`);
     const socket = new WebSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
-    const served = statistics(this.counts)(blobExport(this.file));
-    await serve(webSocket(socket), served, {
-      name: this.file instanceof File ? this.file.name : "",
-      signal,
-      onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
-    });
+    const disk = windows({ budget: this.#cache })(blobExport(this.file));
+    try {
+      await serve(webSocket(socket), statistics(this.counts)(disk), {
+        name: this.file instanceof File ? this.file.name : "",
+        signal,
+        room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
+        onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
+      });
+    } finally {
+      // Not waited for: it takes as long as a read of the file that nobody needs any more.
+      void disk.close();
+    }
   }
 
   #finish(state: "ended" | "failed", line: string) {

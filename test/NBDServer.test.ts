@@ -4,6 +4,11 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
 import { NBDServer } from "../src/NBDServer.ts";
+import { nbdClient } from "../src/nbd/client/nbd-client.ts";
+import type { RemoteExport } from "../src/nbd/client/remote-export.ts";
+import { bytesOf } from "../src/streams/payload.ts";
+import { webSocket } from "../src/transport/websocket.ts";
+import { sequence } from "./bytes.ts";
 import { until, within } from "./harness.ts";
 
 const tests = suite("NBDServer");
@@ -92,6 +97,95 @@ tests("stop() from within onstate, before anything was sent", async () => {
   server.start();
   await until("the end", () => states.at(-1) === "ended");
   relay.end();
+});
+
+/** A file of which each read counts. */
+function countedFile(content: Uint8Array<ArrayBuffer>) {
+  const file = new Blob([content]);
+  const slices: [number, number][] = [];
+  const slice = file.slice.bind(file);
+  file.slice = (from = 0, to = file.size) => {
+    slices.push([from, to]);
+    return slice(from, to);
+  };
+  return { file, slices };
+}
+
+/** Serves a file to one client; counts the messages in which the answers come. */
+async function served(
+  file: Blob,
+  options: { cache?: number },
+  use: (remote: RemoteExport, messages: () => number) => Promise<void>,
+) {
+  const relay = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
+  await once(relay, "listening");
+  const connection = once(relay, "connection");
+  const server = new NBDServer(`ws://127.0.0.1:${(relay.address() as AddressInfo).port}/`, file, options);
+  server.start();
+  const [socket] = (await connection) as [WebSocket];
+  let messages = 0;
+  socket.on("message", () => {
+    messages++;
+  });
+  const remote = await nbdClient(webSocket(socket));
+  await use(remote, () => messages);
+  await remote.close();
+  await until("the server's end", () => server.state === "ended");
+  relay.close();
+}
+
+tests("a sequential reader of 16 MiB has the file read once, in few pieces", async () => {
+  const { file, slices } = countedFile(sequence(1 << 24));
+  await served(file, {}, async (remote) => {
+    for (let at = 0; at < file.size; at += 1 << 16) {
+      assert.equal(await bytesOf(await remote.read(at, 1 << 16)), sequence(1 << 16, at));
+    }
+  });
+  assert.is(
+    slices.reduce((sum, [from, to]) => sum + to - from, 0),
+    file.size,
+  );
+  assert.ok(slices.length <= 24, `${slices.length} reads of the file`);
+});
+
+tests("what is kept is not read again; without a cache all is, and no more than asked for", async () => {
+  const twice = async (remote: RemoteExport) => {
+    for (let i = 0; i < 2; i++) {
+      for (let at = 0; at < 1 << 16; at += 4096) await remote.read(at, 4096);
+    }
+  };
+  const kept = countedFile(sequence(1 << 16));
+  await served(kept.file, {}, twice);
+  assert.equal(kept.slices, [[0, 1 << 16]]);
+  const direct = countedFile(sequence(1 << 16));
+  await served(direct.file, { cache: 0 }, twice);
+  assert.is(direct.slices.length, 32);
+  assert.equal(direct.slices[0], [0, 4096]);
+});
+
+tests("a cache that is smaller than a read is no harm", async () => {
+  for (const cache of [1, 1000, 1 << 16]) {
+    const { file, slices } = countedFile(sequence(1 << 18));
+    await served(file, { cache }, async (remote) => {
+      assert.equal(await bytesOf(await remote.read(0, 1 << 18)), sequence(1 << 18));
+    });
+    assert.equal(slices, [[0, 1 << 18]], `${cache} bytes`);
+  }
+});
+
+tests("small reads that are asked for together are answered in few messages", async () => {
+  await served(new Blob([sequence(1 << 18)]), {}, async (remote, messages) => {
+    await remote.read(0, 1 << 17);
+    const before = messages();
+    const reads = Array.from({ length: 16 }, (_, i) => remote.read(i * 8192, 4096));
+    await Promise.all(reads);
+    assert.ok(messages() - before <= 3, `${messages() - before} messages`);
+  });
+});
+
+tests("a cache of less than nothing is refused", () => {
+  assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: -1 }), /a cache of -1 bytes/);
+  assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: Number.NaN }), RangeError);
 });
 
 tests.run();

@@ -1,0 +1,30 @@
+/**
+ * No protocol at all: reads a File in pieces, several at a time, and sends them over a WebSocket in order, each as a
+ * message. This is the limit of what a page can do.
+ *
+ * @param url a ws:// URL
+ * @param file what to send
+ * @param kind "bytes" reads each piece into the page's memory; "blob" leaves that to the browser
+ */
+globalThis.sendBare = async (url, file, kind) => {
+  const PIECE = 1 << 22;
+  const AT_ONCE = 4;
+  const socket = new WebSocket(url);
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve;
+    socket.onerror = reject;
+  });
+  const ahead = [];
+  let read = 0;
+  const next = () => {
+    const slice = file.slice(read, read + PIECE);
+    read += PIECE;
+    ahead.push(kind === "blob" ? slice : slice.arrayBuffer());
+  };
+  while (read < file.size || ahead.length > 0) {
+    while (ahead.length < AT_ONCE && read < file.size) next();
+    socket.send(await ahead.shift());
+    while (socket.bufferedAmount > AT_ONCE * PIECE) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  socket.close();
+};
