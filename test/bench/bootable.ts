@@ -7,6 +7,8 @@ import type { Sandbox } from "../harness.ts";
 
 export interface Bootable {
   name: string;
+  /** What it has, for people. */
+  what: string;
   iso: string;
   /** The first line of user space. */
   line: RegExp;
@@ -31,14 +33,24 @@ export function busyboxCd(sandbox: Sandbox): Bootable {
     cwd: folder,
   });
   const kernel = join(linux, `boot/vmlinuz-${version}`);
-  return { name: "busybox", iso: bootableCd(sandbox, "busybox", kernel, initrd), line: /this is user space/ };
+  return {
+    name: "busybox",
+    what: "GRUB, Debian's kernel and an initramfs of busybox, by grub-mkrescue",
+    iso: bootableCd(sandbox, "busybox", kernel, initrd),
+    line: /this is user space/,
+  };
 }
 
 /** Debian's installer, as .ci/unpack-installer leaves it. */
 export function installerCd(sandbox: Sandbox): Bootable {
   const folder = unpacked("installer-amd64");
   const iso = bootableCd(sandbox, "installer", join(folder, "linux"), join(folder, "initrd.gz"));
-  return { name: "installer", iso, line: /syslogd/ };
+  return {
+    name: "installer",
+    what: "GRUB, and kernel and initrd of Debian 12's installer, by grub-mkrescue",
+    iso,
+    line: /syslogd/,
+  };
 }
 
 function unpacked(name: string): string {
