@@ -9,6 +9,7 @@ export const TRACES = {
   "boot-ide-cd": 18_778_112,
   "boot-scsi-cd": 18_778_112,
   "boot-virtio-disk": 18_778_112,
+  "boot-installer-ide-cd": 58_533_888,
 } as const;
 
 export type TraceName = keyof typeof TRACES;

@@ -113,7 +113,7 @@ for (const [name, size] of Object.entries(TRACES) as [TraceName, number][]) {
     }
     await clock.run(boot());
     assert.ok(waited < 80 * 50, `${waited} ms`);
-    assert.ok(traffic.requests < 300, `${traffic.requests} requests`);
+    assert.ok(traffic.requests < 150 + bytes / (64 * KIB), `${traffic.requests} requests`);
     assert.ok(traffic.bytes < 1.25 * bytes, `${traffic.bytes / bytes} times the bytes`);
   });
 }
