@@ -28,7 +28,7 @@ export async function killChromium(browser: Browser): Promise<void> {
 }
 
 /** Opens the page and chooses a file there. */
-export async function openPage(browser: Browser, url: string, file: string): Promise<Page> {
+export async function openPage(browser: Pick<Browser, "newPage">, url: string, file: string): Promise<Page> {
   const page = await browser.newPage();
   await page.goto(url);
   await page.setInputFiles("#file", file);

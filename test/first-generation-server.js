@@ -5,13 +5,15 @@
  *     node first-generation-server.js FILE WS-URL     connects, as the page does
  *     node first-generation-server.js FILE SOCKET     listens for one client on a unix socket
  *
+ * A third argument is how many milliseconds a read takes, 2 unless it is given; 0 is at once.
+ *
  * When the connection has ended it prints what it was asked for as JSON.
  */
 import { openSync, readSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { WebSocket } from "ws";
 
-const [file, where] = process.argv.slice(2);
+const [file, where, duration = "2"] = process.argv.slice(2);
 const image = openSync(file, "r");
 const { size } = statSync(file);
 
@@ -114,13 +116,18 @@ function onRequest(bytes) {
     seen.mostOutstanding = Math.max(seen.mostOutstanding, outstanding);
     if (offset + length > size) seen.beyondTheEnd++;
     queue.push({ cookie, offset, length });
-    if (queue.length === 1) setTimeout(answer, 2);
+    if (queue.length === 1) readNext();
   } else if (type === 2) {
     hangUp();
   } else {
     send(header(cookie, 22)); // EINVAL, to FLUSH and all else
   }
   return 28;
+}
+
+function readNext() {
+  if (duration === "0") setImmediate(answer);
+  else setTimeout(answer, Number(duration));
 }
 
 function answer() {
@@ -130,7 +137,7 @@ function answer() {
   send(Buffer.concat([header(cookie, 0), data]));
   outstanding -= length;
   queue.shift();
-  if (queue.length > 0) setTimeout(answer, 2);
+  if (queue.length > 0) readNext();
 }
 
 function header(cookie, error) {

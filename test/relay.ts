@@ -128,16 +128,25 @@ function oneWay(
     letIn();
   }
 
+  let isHeld = false;
+
   /** The sender waits for a queue that is full, and for a receiver that does not read. */
   function letIn() {
+    if (isHeld) return;
     const wait = freeAt - performance.now() - QUEUE;
-    if (to.writableLength > UNREAD) {
-      from.pause();
-      to.once("drain", letIn);
-    } else if (wait > 0) {
-      from.pause();
-      setTimeout(letIn, Math.max(1, wait));
-    } else if (from.isPaused()) from.resume();
+    const isUnread = to.writableLength > UNREAD;
+    isHeld = isUnread || wait > 0;
+    if (!isHeld) {
+      if (from.isPaused()) from.resume();
+      return;
+    }
+    from.pause();
+    const lookAgain = () => {
+      isHeld = false;
+      letIn();
+    };
+    if (isUnread) to.once("drain", lookAgain);
+    else setTimeout(lookAgain, Math.max(1, wait));
   }
 
   from.on("data", (chunk: Buffer) => {

@@ -8,7 +8,7 @@ import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
 import { Clock, type LinkOptions, overLink } from "../../simulated-link.ts";
-import { readTrace, TRACED_SIZE, TRACES } from "../../trace.ts";
+import { readTrace, TRACES, type TraceName } from "../../trace.ts";
 
 const tests = suite("fast: read-ahead and cache, over a simulated link");
 const KIB = 1024;
@@ -97,9 +97,9 @@ tests("a reader of 2 KiB is no different", async () => {
   assert.ok(clock.now() < 1500 + size / (RATE / 1000), `${clock.now()} ms`);
 });
 
-for (const name of TRACES) {
+for (const [name, size] of Object.entries(TRACES) as [TraceName, number][]) {
   tests(`${name}: the reads of a boot wait for few round trips, and few bytes are in vain`, async () => {
-    const { clock, traffic, target } = far(large(TRACED_SIZE), { roundTrip: 50, rate: RATE });
+    const { clock, traffic, target } = far(large(size), { roundTrip: 50, rate: RATE });
     let bytes = 0;
     let waited = 0;
     async function boot() {
@@ -112,9 +112,9 @@ for (const name of TRACES) {
       }
     }
     await clock.run(boot());
-    assert.ok(waited < 80 * 50, `${waited} ms`);
-    assert.ok(traffic.requests < 300, `${traffic.requests} requests`);
-    assert.ok(traffic.bytes < 1.25 * bytes, `${traffic.bytes / bytes} times the bytes`);
+    assert.ok(waited < 28 * 50, `${waited} ms`);
+    assert.ok(traffic.requests < 150 + bytes / (64 * KIB), `${traffic.requests} requests`);
+    assert.ok(traffic.bytes < 1.2 * bytes, `${traffic.bytes / bytes} times the bytes`);
   });
 }
 
