@@ -33,7 +33,7 @@ export async function fileExport(
       // All of it is read or the read fails, so it needs no zeroes.
       const buffer = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       signal?.throwIfAborted();
-      // A thread of the pool costs more than the read: a third of the time at 4 KiB, a tenth at 256 KiB.
+      // Handing reads to the thread pool was two fifths of nbd-serve's own time at 4 KiB, a quarter at 256 KiB.
       const atOnce = Math.max(0, cached?.read(buffer, offset) ?? 0);
       if (atOnce === length) return buffer;
       for (let at = atOnce; at < length; ) {
