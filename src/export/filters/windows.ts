@@ -39,7 +39,7 @@ const LONGEST = 1 << 22;
 /** How many of the longest windows there is room for, at least: a cache takes no longer pieces. */
 const MOST = 4;
 
-/** A read holds the window that its bytes lie in until they have left; a shorter part of it than this goes as a copy. */
+/** A read holds the window that its bytes lie in until they have left; a smaller part of a large window goes as a copy. */
 const PART = 16;
 
 /**
@@ -62,7 +62,7 @@ export function windows({ budget }: WindowsOptions): Filter {
         // Once it is there its bytes are handed on as they are, where those who wait for them are given copies.
         await wanted.around(offset, length);
         const bytes = await bytesOf(await kept.read(offset, length, options));
-        return bytes.buffer.byteLength > PART * length ? bytes.slice() : bytes;
+        return bytes.buffer.byteLength > Math.max(SHORTEST_OF_ALL, PART * length) ? bytes.slice() : bytes;
       },
     };
   };
