@@ -202,7 +202,10 @@ tests("a remote that vanishes under I/O", async (context) => {
     await within(SOON, "the local client", client.end());
   }
   assert.not.ok(existsSync(proxy.socket));
-  assert.equal(complaints(proxy), ["nbd-proxy: the server ended the connection with 2 requests unanswered"]);
+  const [complaint, ...others] = complaints(proxy);
+  // What was read ahead is among them.
+  assert.match(complaint!, /^nbd-proxy: the server ended the connection with \d+ requests unanswered$/);
+  assert.equal(others, []);
 });
 
 tests("a gateway that vanishes: nbd-serve ends", async ({ sandbox, image }) => {

@@ -8,6 +8,8 @@ import { type Piece, Pieces } from "./pieces.ts";
 export interface CacheOptions {
   /** Bytes that are kept in memory, those on their way included. */
   budget: number;
+  /** Whether a read that is made now goes past the cache, unless some of it is there. Default: none does. */
+  passesBy?(): boolean;
 }
 
 interface CachedPiece extends Piece {
@@ -36,9 +38,9 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
-export function cache({ budget }: CacheOptions): Filter {
+export function cache(options: CacheOptions): Filter {
   return (next) => {
-    const kept = new Cache(next, budget);
+    const kept = new Cache(next, options);
     const cached: Export = {
       ...forward(next),
       read: (offset, length, options) => kept.read(offset, length, options),
@@ -64,6 +66,7 @@ export function cache({ budget }: CacheOptions): Filter {
 class Cache {
   readonly #next: Export;
   readonly #budget: number;
+  readonly #passesBy: () => boolean;
   readonly #grain: number;
   readonly #longest: number;
   readonly #pieces = new Pieces<CachedPiece>();
@@ -73,9 +76,10 @@ class Cache {
   #used = 0;
   #isClosed = false;
 
-  constructor(next: Export, budget: number) {
+  constructor(next: Export, { budget, passesBy = () => false }: CacheOptions) {
     this.#next = next;
     this.#budget = budget;
+    this.#passesBy = passesBy;
     this.#grain = Math.max(SECTOR, next.blockSize?.minimum ?? 1);
     const longest = next.blockSize?.maximum ?? Number.POSITIVE_INFINITY;
     this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
@@ -86,7 +90,8 @@ class Cache {
     if (this.#isClosed) throw closedError();
     if (length === 0) return new Uint8Array(0);
     const end = offset + length;
-    if (length > this.#budget / LARGEST_PART) {
+    const isPast = length > this.#budget / LARGEST_PART;
+    if (isPast || (this.#passesBy() && this.#pieces.within(offset, end).length === 0)) {
       return bytesOf(await this.#next.read(offset, length, signal && { signal }));
     }
     const pieces = this.#cover(offset, end);

@@ -21,26 +21,27 @@ const LONG = 1 << 16;
 /**
  * Makes an export that is far away fast: read-ahead over a cache over the measurement of the link.
  *
- * A reader who keeps the link busy itself gains nothing by either, and goes past them: without that a near link lost a third
+ * A reader who keeps the link busy itself gains nothing by either, and goes past them, but for what is there already: without that a near link lost a third
  * of its reads a second to the account of what is kept, and each byte of a copy was copied once more, and kept.
  */
 export function fast({ window, budget = 24 << 20, now = () => performance.now() }: FastOptions): Filter {
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
     const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, now });
-    const near = paced(pace)(next);
-    const far = ahead(cache({ budget })(near));
+    let isBusy = false;
+    const kept = cache({ budget, passesBy: () => isBusy })(paced(pace)(next));
+    const far = ahead(kept);
     /** What readers wait for, by whichever way. */
     let reads = 0;
     let bytes = 0;
     return {
       ...forward(far),
       async read(offset, length, options) {
-        const isBusy = (length >= LONG && bytes >= pace.target) || (reads >= DEEP && pace.isNear);
+        isBusy = (length >= LONG && bytes >= pace.target) || (reads >= DEEP && pace.isNear);
         reads++;
         bytes += length;
         try {
-          return await (isBusy ? near : far).read(offset, length, options);
+          return await (isBusy ? kept : far).read(offset, length, options);
         } finally {
           reads--;
           bytes -= length;
