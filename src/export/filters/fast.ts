@@ -27,10 +27,10 @@ const LONG = 1 << 16;
 export function fast({ window, budget = 24 << 20, now = () => performance.now() }: FastOptions): Filter {
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
-    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, now });
     let isBusy = false;
-    const kept = cache({ budget, passesBy: () => isBusy })(paced(pace)(next));
-    const far = ahead(kept);
+    const passesBy = () => isBusy;
+    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, passesBy, now });
+    const far = ahead(cache({ budget, passesBy })(paced(pace)(next)));
     /** What readers wait for, by whichever way. */
     let reads = 0;
     let bytes = 0;
@@ -41,7 +41,7 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
         reads++;
         bytes += length;
         try {
-          return await (isBusy ? kept : far).read(offset, length, options);
+          return await far.read(offset, length, options);
         } finally {
           reads--;
           bytes -= length;

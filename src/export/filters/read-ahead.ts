@@ -9,6 +9,8 @@ export interface ReadAheadOptions {
   limit: number;
   /** The longest request, in bytes. Default 256 KiB: one that is needed now waits behind no longer one. */
   longest?: number;
+  /** Whether a read that is made now is of somebody who keeps the link busy without this. Default: none is. */
+  passesBy?(): boolean;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
@@ -71,7 +73,12 @@ export function readAhead(options: ReadAheadOptions): Filter {
       ...forward(next),
       read(offset, length, readOptions) {
         const outstanding = options.pace.outstanding;
+        const isPassing = options.passesBy?.() ?? false;
         const reading = next.read(offset, length, readOptions);
+        if (isPassing) {
+          reader.pass(offset, length);
+          return reading;
+        }
         reader.follow(offset, length, options.pace.outstanding > outstanding);
         return reading;
       },
@@ -123,6 +130,18 @@ class ReadAhead {
     }
     if (stream) this.#use(stream);
     this.#pump();
+  }
+
+  /** Takes note of a read that asks for nothing ahead of it, so that what it reads is not asked for once more. */
+  pass(offset: number, length: number): void {
+    const end = offset + length;
+    for (const stream of this.#streams) {
+      if (offset < stream.position || offset > stream.ahead || end <= stream.position) continue;
+      stream.run += length;
+      stream.position = end;
+      stream.ahead = Math.max(stream.ahead, end);
+      return;
+    }
   }
 
   /** Takes note of what somebody says will be read soon. */
