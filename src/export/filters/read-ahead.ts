@@ -9,6 +9,8 @@ export interface ReadAheadOptions {
   limit: number;
   /** The longest request, in bytes. Default 256 KiB: one that is needed now waits behind no longer one. */
   longest?: number;
+  /** Whether a read that is about to be made, of so many bytes, needs nobody to read ahead of it. Default: none does. */
+  isPassing?(length: number): boolean;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
@@ -70,9 +72,11 @@ export function readAhead(options: ReadAheadOptions): Filter {
     return {
       ...forward(next),
       read(offset, length, readOptions) {
-        const outstanding = options.pace.outstanding;
+        const { outstanding } = options.pace;
+        const isPassing = options.isPassing?.(length) ?? false;
         const reading = next.read(offset, length, readOptions);
         reader.follow(offset, length, options.pace.outstanding > outstanding);
+        if (!isPassing) reader.pump();
         return reading;
       },
       async cache(offset, length) {
@@ -122,7 +126,6 @@ class ReadAhead {
       stream.advance = this.#credit >= this.#chunk ? Math.min(this.#chunk, ADVANCE) : 0;
     }
     if (stream) this.#use(stream);
-    this.#pump();
   }
 
   /** Takes note of what somebody says will be read soon. */
@@ -131,7 +134,7 @@ class ReadAhead {
     stream.advance = Math.min(length, this.#limit);
     stream.isTold = true;
     this.#use(stream);
-    this.#pump();
+    this.pump();
   }
 
   stop(): void {
@@ -182,7 +185,7 @@ class ReadAhead {
   }
 
   /** Asks for as much as the link has room for, those readers first who have least ahead of them. */
-  #pump() {
+  pump() {
     if (this.#isStopped) return;
     for (;;) {
       const { target, outstanding } = this.#pace;
@@ -226,7 +229,7 @@ class ReadAhead {
       this.#credit -= asked;
     }
     arrival.then(
-      () => this.#pump(),
+      () => this.pump(),
       // Whoever needs these bytes asks for them; what comes after is not worth asking for before that.
       () => this.#streams.delete(stream),
     );
