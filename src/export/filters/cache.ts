@@ -8,8 +8,8 @@ import { type Piece, Pieces } from "./pieces.ts";
 export interface CacheOptions {
   /** Bytes that are kept in memory, those on their way included. */
   budget: number;
-  /** Whether a read that is made now goes past the cache, unless some of it is there. Default: none does. */
-  passesBy?(): boolean;
+  /** Whether a read that is about to be made, of so many bytes, is not worth keeping. Default: all are. */
+  isPassing?(length: number): boolean;
 }
 
 interface CachedPiece extends Piece {
@@ -38,9 +38,9 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
-export function cache(options: CacheOptions): Filter {
+export function cache({ budget, isPassing }: CacheOptions): Filter {
   return (next) => {
-    const kept = new Cache(next, options);
+    const kept = new Cache(next, budget, isPassing);
     const cached: Export = {
       ...forward(next),
       read: (offset, length, options) => kept.read(offset, length, options),
@@ -66,7 +66,7 @@ export function cache(options: CacheOptions): Filter {
 class Cache {
   readonly #next: Export;
   readonly #budget: number;
-  readonly #passesBy: () => boolean;
+  readonly #isPassing: CacheOptions["isPassing"];
   readonly #grain: number;
   readonly #longest: number;
   readonly #pieces = new Pieces<CachedPiece>();
@@ -76,10 +76,10 @@ class Cache {
   #used = 0;
   #isClosed = false;
 
-  constructor(next: Export, { budget, passesBy = () => false }: CacheOptions) {
+  constructor(next: Export, budget: number, isPassing: CacheOptions["isPassing"]) {
+    this.#isPassing = isPassing;
     this.#next = next;
     this.#budget = budget;
-    this.#passesBy = passesBy;
     this.#grain = Math.max(SECTOR, next.blockSize?.minimum ?? 1);
     const longest = next.blockSize?.maximum ?? Number.POSITIVE_INFINITY;
     this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
@@ -90,8 +90,9 @@ class Cache {
     if (this.#isClosed) throw closedError();
     if (length === 0) return new Uint8Array(0);
     const end = offset + length;
-    const isPast = length > this.#budget / LARGEST_PART;
-    if (isPast || (this.#passesBy() && this.#pieces.within(offset, end).length === 0)) {
+    // What is there, or on its way, is used all the same: no byte is asked for twice.
+    const isPassing = this.#isPassing?.(length) && !this.#pieces.has(offset, end);
+    if (isPassing || length > this.#budget / LARGEST_PART) {
       return bytesOf(await this.#next.read(offset, length, signal && { signal }));
     }
     const pieces = this.#cover(offset, end);

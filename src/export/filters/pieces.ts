@@ -18,6 +18,12 @@ export class Pieces<P extends Piece> {
     return this.#sorted.slice(from, to);
   }
 
+  /** Whether any piece has bytes in a range. */
+  has(start: number, end: number): boolean {
+    const first = this.#sorted[this.#after(start)];
+    return first !== undefined && first.start < end;
+  }
+
   /** Adds a piece where there was none. */
   add(piece: P): void {
     this.#sorted.splice(this.#after(piece.start), 0, piece);

@@ -9,8 +9,8 @@ export interface ReadAheadOptions {
   limit: number;
   /** The longest request, in bytes. Default 256 KiB: one that is needed now waits behind no longer one. */
   longest?: number;
-  /** Whether a read that is made now is of somebody who keeps the link busy without this. Default: none is. */
-  passesBy?(): boolean;
+  /** Whether a read that is about to be made, of so many bytes, needs nobody to read ahead of it. Default: none does. */
+  isPassing?(length: number): boolean;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
@@ -55,8 +55,8 @@ const EARNING = 1 / 8;
 
 /**
  * Recognises sequential readers, several at once, and has what they will read brought in before they ask, by the
- * next export's `cache`. A reader is given ahead at most as much as it has read in sequence, besides its first advance, so
- * the waste of one that stops is hardly more than what it had use of; and all of them at most what the link needs to be busy (`Pace`).
+ * next export's `cache`. A reader is given ahead at most as much as it has read in sequence, so the waste of one that
+ * stops is no more than what it had use of; and all of them at most what the link needs to be busy (`Pace`).
  * What is needed now is always asked for first.
  *
  * Whoever reads in a new place may turn out to be such a reader, and on a long way each round trip counts: a first
@@ -72,14 +72,11 @@ export function readAhead(options: ReadAheadOptions): Filter {
     return {
       ...forward(next),
       read(offset, length, readOptions) {
-        const outstanding = options.pace.outstanding;
-        const isPassing = options.passesBy?.() ?? false;
+        const { outstanding } = options.pace;
+        const isPassing = options.isPassing?.(length) ?? false;
         const reading = next.read(offset, length, readOptions);
-        if (isPassing) {
-          reader.pass(offset, length);
-          return reading;
-        }
         reader.follow(offset, length, options.pace.outstanding > outstanding);
+        if (!isPassing) reader.pump();
         return reading;
       },
       async cache(offset, length) {
@@ -129,19 +126,6 @@ class ReadAhead {
       stream.advance = this.#credit >= this.#chunk ? Math.min(this.#chunk, ADVANCE) : 0;
     }
     if (stream) this.#use(stream);
-    this.#pump();
-  }
-
-  /** Takes note of a read that asks for nothing ahead of it, so that what it reads is not asked for once more. */
-  pass(offset: number, length: number): void {
-    const end = offset + length;
-    for (const stream of this.#streams) {
-      if (offset < stream.position || offset > stream.ahead || end <= stream.position) continue;
-      stream.run += length;
-      stream.position = end;
-      stream.ahead = Math.max(stream.ahead, end);
-      return;
-    }
   }
 
   /** Takes note of what somebody says will be read soon. */
@@ -150,7 +134,7 @@ class ReadAhead {
     stream.advance = Math.min(length, this.#limit);
     stream.isTold = true;
     this.#use(stream);
-    this.#pump();
+    this.pump();
   }
 
   stop(): void {
@@ -201,7 +185,7 @@ class ReadAhead {
   }
 
   /** Asks for as much as the link has room for, those readers first who have least ahead of them. */
-  #pump() {
+  pump() {
     if (this.#isStopped) return;
     for (;;) {
       const { target, outstanding } = this.#pace;
@@ -223,7 +207,7 @@ class ReadAhead {
       const lead = ahead - position;
       if (lead >= least || ahead >= this.#next.size) continue;
       const shown = reads > 1 ? Math.min(run, target) : 0;
-      const allowed = Math.min(advance + shown, this.#limit - total + lead);
+      const allowed = Math.min(Math.max(advance, shown), this.#limit - total + lead);
       const bytes = Math.min(chunk, Math.max(PAGE, powerOfTwo(allowed / 2)));
       if (lead + bytes > allowed) continue;
       least = lead;
@@ -234,11 +218,7 @@ class ReadAhead {
 
   #ask(stream: Stream, bytes: number) {
     const from = stream.ahead;
-    // Down, as what is asked for must not be more than is allowed: the rest of it is asked for next, not a round trip later.
-    const to = Math.min(
-      this.#next.size,
-      Math.max(from + bytes - ((from + bytes) % PAGE), from + PAGE - (from % PAGE)),
-    );
+    const to = Math.min(this.#next.size, Math.ceil((from + bytes) / PAGE) * PAGE);
     stream.ahead = to;
     const outstanding = this.#pace.outstanding;
     const arrival = this.#next.cache!(from, to - from);
@@ -249,7 +229,7 @@ class ReadAhead {
       this.#credit -= asked;
     }
     arrival.then(
-      () => this.#pump(),
+      () => this.pump(),
       // Whoever needs these bytes asks for them; what comes after is not worth asking for before that.
       () => this.#streams.delete(stream),
     );
