@@ -55,8 +55,8 @@ const EARNING = 1 / 8;
 
 /**
  * Recognises sequential readers, several at once, and has what they will read brought in before they ask, by the
- * next export's `cache`. A reader is given ahead at most as much as it has read in sequence, so the waste of one that
- * stops is no more than what it had use of; and all of them at most what the link needs to be busy (`Pace`).
+ * next export's `cache`. A reader is given ahead at most as much as it has read in sequence, besides its first advance, so
+ * the waste of one that stops is hardly more than what it had use of; and all of them at most what the link needs to be busy (`Pace`).
  * What is needed now is always asked for first.
  *
  * Whoever reads in a new place may turn out to be such a reader, and on a long way each round trip counts: a first
@@ -207,7 +207,7 @@ class ReadAhead {
       const lead = ahead - position;
       if (lead >= least || ahead >= this.#next.size) continue;
       const shown = reads > 1 ? Math.min(run, target) : 0;
-      const allowed = Math.min(Math.max(advance, shown), this.#limit - total + lead);
+      const allowed = Math.min(advance + shown, this.#limit - total + lead);
       const bytes = Math.min(chunk, Math.max(PAGE, powerOfTwo(allowed / 2)));
       if (lead + bytes > allowed) continue;
       least = lead;
@@ -218,7 +218,11 @@ class ReadAhead {
 
   #ask(stream: Stream, bytes: number) {
     const from = stream.ahead;
-    const to = Math.min(this.#next.size, Math.ceil((from + bytes) / PAGE) * PAGE);
+    // Down, as what is asked for must not be more than is allowed: the rest of it is asked for next, not a round trip later.
+    const to = Math.min(
+      this.#next.size,
+      Math.max(from + bytes - ((from + bytes) % PAGE), from + PAGE - (from % PAGE)),
+    );
     stream.ahead = to;
     const outstanding = this.#pace.outstanding;
     const arrival = this.#next.cache!(from, to - from);
