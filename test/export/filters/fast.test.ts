@@ -224,6 +224,39 @@ tests("a failed read-ahead fails no read, and is not tried again and again", asy
   assert.ok(reads <= 3 * (MIB / 4096), `${reads} reads`);
 });
 
+for (const [roundTrip, again] of [
+  [1, 4],
+  [50, 0],
+] as const) {
+  tests(`${roundTrip} ms, eight reads in flight: ${again} of them are not kept`, async () => {
+    const { clock, traffic, target } = far(large(64 * MIB), { roundTrip });
+    await clock.run(target.read(32 * MIB, 4096));
+    // Four reads in flight are many, so it is the last four that are not kept.
+    const offsets = Array.from({ length: 8 }, (_, i) => i * 4 * MIB);
+    const readAll = () => clock.run(Promise.all(offsets.map((offset) => target.read(offset, 4096))));
+    await readAll();
+    const before = traffic.asked.length;
+    await readAll();
+    const asked = traffic.asked.slice(before).filter(([offset]) => offsets.includes(offset));
+    assert.is(asked.length, again);
+  });
+}
+
+tests(
+  "a reader with many reads in flight is given what was read ahead: no byte is asked for twice",
+  async () => {
+    const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 1 });
+    await clock.run(readThrough(target, 64 * KIB, 0, MIB));
+    const blocks = Array.from({ length: 16 }, (_, i) => MIB + i * 64 * KIB);
+    await clock.run(Promise.all(blocks.map((offset) => target.read(offset, 64 * KIB))));
+    let end = 0;
+    for (const [offset, length] of traffic.asked.sort(([a], [b]) => a - b)) {
+      assert.ok(offset >= end, `${offset} was asked for before`);
+      end = offset + length;
+    }
+  },
+);
+
 tests("close() ends what is on its way, and nothing is asked for afterwards", async () => {
   let isClosed = false;
   const { clock, traffic, target } = far(
