@@ -157,12 +157,15 @@ class Cache {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { giveUp } of this.#onTheirWay) giveUp?.abort(closedError());
-    // At once: what is on its way may never arrive unless the next export gives it up.
-    const closed = this.#next.close();
-    await Promise.allSettled([...this.#onTheirWay].map(({ arrival }) => arrival));
-    this.#pieces.clear();
-    this.#recency.clear();
-    await closed;
+    const gone = Promise.allSettled([...this.#onTheirWay].map(({ arrival }) => arrival));
+    try {
+      // Before they are: what is on its way may never arrive unless the next export gives it up.
+      await this.#next.close();
+    } finally {
+      await gone;
+      this.#pieces.clear();
+      this.#recency.clear();
+    }
   }
 
   /** The pieces of a range; what is in none is asked for. */
