@@ -60,7 +60,8 @@ export function windows({ budget }: WindowsOptions): Filter {
       ...passedOn,
       async read(offset, length, options) {
         // Once it is there its bytes are handed on as they are, where those who wait for them are given copies.
-        await wanted.around(offset, length);
+        const arrival = wanted.around(offset, length);
+        if (arrival) await arrival;
         const bytes = await bytesOf(await kept.read(offset, length, options));
         return bytes.buffer.byteLength > Math.max(SHORTEST_OF_ALL, PART * length) ? bytes.slice() : bytes;
       },
