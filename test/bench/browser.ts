@@ -19,12 +19,11 @@ import { WebSocketServer } from "ws";
 import { chromiumSwitches } from "../browser.ts";
 import { program, type Running, Sandbox, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
+import { DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
 import { MIB, memory } from "./path.ts";
 
 const ROUNDS = 3;
 const RANDOM_MIB = 256;
-const DEPTH = 16;
-const BLOCK = 4096;
 const WARM_SECONDS = 5;
 /** So many reads are what "cold" means: a sixteenth of the blocks, so that few are read twice. */
 const COLD_READS = 4096;
@@ -218,23 +217,8 @@ async function copies(browser: Browser, path: Path, sandbox: Sandbox, mebibytes:
 }
 
 /** Reads a second. */
-async function fio(uri: string, limit: { number_ios: number } | { runtime: number }): Promise<number> {
-  const options = {
-    name: "random",
-    ioengine: "nbd",
-    uri,
-    rw: "randread",
-    bs: BLOCK,
-    iodepth: DEPTH,
-    randrepeat: 0,
-    "output-format": "json",
-    ...limit,
-  };
-  const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
-  if ("runtime" in limit) args.push("--time_based");
-  const { stdout } = await run("fio", args);
-  return (JSON.parse(stdout.slice(stdout.indexOf("{"))) as { jobs: [{ read: { iops: number } }] }).jobs[0]
-    .read.iops;
+async function fio(uri: string, limit: Parameters<typeof fioArguments>[1]): Promise<number> {
+  return readsPerSecond((await run("fio", fioArguments(uri, limit))).stdout);
 }
 
 async function randoms(path: Path, sandbox: Sandbox) {

@@ -12,6 +12,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { program, root, Sandbox, until } from "../harness.ts";
 import { forkRelay, type Relay } from "../relay.ts";
+import { attached, attachedAt, startGateway } from "../system/link.ts";
 import { RATE, ROUND_TRIPS } from "./far-link.ts";
 import { makeImage } from "./path.ts";
 import { drawPlot } from "./plot.ts";
@@ -53,25 +54,18 @@ async function read(
   ) as Reading;
 }
 
+type Use<T> = (far: Far, sandbox: Sandbox) => Promise<T>;
+
 /** Does something with an image at the other end of a link, served by our programs. */
-async function withOurs<T>(
-  image: string,
-  link: Link,
-  use: (far: Far, sandbox: Sandbox) => Promise<T>,
-): Promise<T> {
+async function withOurs<T>(image: string, link: Link, use: Use<T>): Promise<T> {
   const sandbox = new Sandbox();
   try {
-    const socket = sandbox.path("nbd.sock");
-    const config = sandbox.path("config.json");
-    writeFileSync(config, JSON.stringify({ configurations: { far: { listen: `unix:${socket}` } } }));
-    const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
-    await until("the gateway listens", () => gateway.stdout.includes("\n"));
-    const { port } = new URL(gateway.stdout.trim());
-    const relay = await forkRelay({ listen: 0, to: Number(port), ...link });
+    const gateway = await startGateway(sandbox);
+    const relay = await forkRelay({ listen: 0, to: Number(new URL(gateway.url).port), ...link });
     try {
       sandbox.start(program("nbd-serve"), [image, `ws://127.0.0.1:${relay.place}/`]);
-      await until("the export is offered", () => gateway.stderr.includes("bytes"));
-      return await use({ uri: `nbd+unix:///?socket=${socket}`, relay }, sandbox);
+      await attached(gateway);
+      return await use({ uri: attachedAt(sandbox).uri, relay }, sandbox);
     } finally {
       await relay.close();
     }
@@ -80,21 +74,13 @@ async function withOurs<T>(
   }
 }
 
-/** The same, by a server that does one thing after the other, without a proxy. */
-async function withPlain<T>(
-  image: string,
-  link: Link,
-  use: (far: Far, sandbox: Sandbox) => Promise<T>,
-): Promise<T> {
+/** The same, by a server that does one thing after the other, each at once, without a proxy. */
+async function withPlain<T>(image: string, link: Link, use: Use<T>): Promise<T> {
   const sandbox = new Sandbox();
   try {
     const [near, far] = [sandbox.path("near.sock"), sandbox.path("far.sock")];
-    const server = sandbox.start(process.execPath, [
-      join(root, "test/first-generation-server.js"),
-      image,
-      far,
-    ]);
-    await until("the plain server listens", () => existsSync(far) || server.stderr !== "");
+    sandbox.start(process.execPath, [join(root, "test/first-generation-server.js"), image, far, "0"]);
+    await until("the plain server listens", () => existsSync(far));
     const relay = await forkRelay({ listen: near, to: far, ...link });
     try {
       return await use({ uri: `nbd+unix:///?socket=${near}`, relay }, sandbox);

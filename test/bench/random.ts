@@ -9,10 +9,9 @@ import { execFileSync, fork } from "node:child_process";
 import { WebSocket, WebSocketServer } from "ws";
 import { Request, SimpleReply } from "../../src/nbd/messages.ts";
 import { Sandbox } from "../harness.ts";
+import { BLOCK, DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
 import { startPath } from "./path.ts";
 
-const DEPTH = 16;
-const BLOCK = 4096;
 const SECONDS = 5;
 
 /** The child of the bare connection: answers each message at once, with one as long as the reply to a READ. */
@@ -46,22 +45,8 @@ async function bareEcho(): Promise<number> {
   return rate;
 }
 
-function fio(uri: string): number {
-  const options = {
-    name: "random",
-    ioengine: "nbd",
-    uri,
-    rw: "randread",
-    bs: BLOCK,
-    iodepth: DEPTH,
-    runtime: SECONDS,
-    "output-format": "json",
-  };
-  const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
-  const output = execFileSync("fio", [...args, "--time_based"], { encoding: "utf8" });
-  return (JSON.parse(output.slice(output.indexOf("{"))) as { jobs: [{ read: { iops: number } }] }).jobs[0]
-    .read.iops;
-}
+const fio = (uri: string) =>
+  readsPerSecond(execFileSync("fio", fioArguments(uri, { runtime: SECONDS }), { encoding: "utf8" }));
 
 async function main() {
   const rounds = Number(process.argv[2] ?? 3);
