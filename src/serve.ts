@@ -1,8 +1,7 @@
 import type { Export } from "./export/export.ts";
-import { type NbdServerOptions, nbdServer } from "./nbd/server/nbd-server.ts";
+import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
-import { join } from "./streams/join.ts";
 
 /** Milliseconds that a client is given to take the replies to what it has asked for. */
 const GOODBYE_TIME = 500;
@@ -18,8 +17,7 @@ export async function serve(
   { signal, onTransmission, ...options }: NbdServerOptions & { signal: AbortSignal },
 ): Promise<void> {
   const ending = new AbortController();
-  const deadline = new AbortController();
-  const late = () => deadline.abort(new Ended("the time to answer is over"));
+  const late = () => transport.close(new Ended("the time to answer is over"));
   let serving = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -29,20 +27,19 @@ export async function serve(
     ending.abort(new Ended("the server was asked to end"));
   }
 
-  const server = nbdServer(target, {
-    ...options,
-    // Behind a WebSocket or a pipe there is one client, and no way for it to connect once more.
-    isSingle: true,
-    signal: ending.signal,
-    onTransmission(negotiated) {
-      serving = true;
-      onTransmission?.(negotiated);
-    },
-  });
   signal.addEventListener("abort", end);
   if (signal.aborted) end();
   try {
-    await join(transport, server, { signal: deadline.signal });
+    await serveClient(transport, target, {
+      ...options,
+      // Behind a WebSocket or a pipe there is one client, and no way for it to connect once more.
+      isSingle: true,
+      signal: ending.signal,
+      onTransmission(negotiated) {
+        serving = true;
+        onTransmission?.(negotiated);
+      },
+    });
   } catch (error) {
     // Whoever has asked for the end does not care what else went on.
     if (!signal.aborted) throw error;

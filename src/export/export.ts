@@ -26,11 +26,6 @@ export interface WriteZeroesOptions extends RangeOptions {
 }
 
 export interface ExtentsOptions {
-  /**
-   * Say at once what is known, without a word to another machine: what is not known counts as data. Asked before
-   * each read, which must not become slower by it.
-   */
-  quick?: boolean;
   signal?: AbortSignal;
 }
 
@@ -84,6 +79,11 @@ export interface Export {
    * `length`, never more. Absent: nothing is known, all counts as data.
    */
   extents?(offset: number, length: number, options?: ExtentsOptions): Promise<Extent[]>;
+  /**
+   * What is known of the extents at once, without a word to another machine or a look at the disk: what is not known
+   * counts as data. Asked before each read. Absent where nothing is known so, as of an export that is far away.
+   */
+  knownExtents?(offset: number, length: number): Extent[];
   readonly blockSize?: BlockSize;
   /** Releases what the export holds. Called once, when nothing is outstanding. */
   close(): Promise<void>;

@@ -54,7 +54,8 @@ export async function fileExport(
     },
     close: () => handle.close(),
     ...(ranges && {
-      extents: async (offset, length, { quick = false } = {}) => ranges.extents(offset, length, quick),
+      extents: async (offset, length) => ranges.extents(offset, length, false),
+      knownExtents: (offset, length) => ranges.extents(offset, length, true),
     }),
   };
   if (!writable) return readable;

@@ -55,7 +55,7 @@ export class ByteBudget {
 
   /** Gives what is free to those who wait, the shares in turn: one with many waiting takes no more than the others. */
   #serve() {
-    for (let served = true; served; ) {
+    for (let served = this.#waiting.size > 0; served; ) {
       served = false;
       // A copy, since a share that was served goes to the end of the line.
       for (const serve of [...this.#waiting]) served = serve() || served;

@@ -69,13 +69,17 @@ export async function negotiate<T>(
   try {
     const result = await dialogue({ read, write });
     writer.releaseLock();
-    return { result, rest: { readable: unread(queue, reader), writable: channel.writable } };
+    // The stream itself, where the dialogue took all of what came: with one in front of it each chunk costs a read more.
+    const isUntouched = queue.length === 0;
+    if (isUntouched) reader.releaseLock();
+    const readable = isUntouched ? channel.readable : unread(queue, reader);
+    return { result, rest: { readable, writable: channel.writable } };
   } catch (error) {
     // Closed rather than aborted: what was sent last, an error reply, must still go out. Where the other side has
     // ended, nothing is left to tell it, and the failure must not pass for an orderly end.
-    if (error instanceof UnexpectedEndError) writer.abort(error).catch(() => {});
-    else writer.close().catch(() => {});
-    reader.cancel(error).catch(() => {});
+    const ended = error instanceof UnexpectedEndError ? writer.abort(error) : writer.close();
+    const cancel = () => reader.cancel(error);
+    ended.then(cancel, cancel).catch(() => {});
     throw error;
   }
 }

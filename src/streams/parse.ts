@@ -1,5 +1,6 @@
 import { ByteQueue } from "./byte-queue.ts";
 import type { Layer } from "./duplex.ts";
+import { WritableStream } from "./runtime.ts";
 import { transform } from "./transform.ts";
 
 /**
@@ -59,6 +60,44 @@ export class Parsing<T> {
   }
 }
 
+/** Cuts messages out of bytes that come in chunks. */
+class Messages<T> {
+  readonly #queue = new ByteQueue();
+  readonly #begin: () => Parser<T>;
+  readonly #name: string | undefined;
+  #parsing: Parsing<T>;
+
+  constructor(begin: () => Parser<T>, name: string | undefined) {
+    this.#begin = begin;
+    this.#name = name;
+    this.#parsing = new Parsing(begin(), name);
+  }
+
+  /** How many bytes the message that has begun needs next. */
+  get need(): number {
+    return this.#parsing.need;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#queue.push(chunk);
+  }
+
+  /**
+   * The next message, once it is complete.
+   * @throws what the parser throws
+   */
+  take(): { value: T } | undefined {
+    const message = this.#parsing.advance(this.#queue);
+    if (message) this.#parsing = new Parsing(this.#begin(), this.#name);
+    return message;
+  }
+
+  /** @throws UnexpectedEndError unless the bytes end between two messages */
+  end(): void {
+    this.#parsing.end(this.#queue);
+  }
+}
+
 export interface ParseOptions<T> {
   /** What a message is called in error messages. */
   name?: string;
@@ -80,16 +119,15 @@ export interface ParseOptions<T> {
  * before a bad one are handed on first.
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
-  const queue = new ByteQueue();
-  let parsing = new Parsing(next(), options.name);
+  const incoming = new Messages(next, options.name);
   /** The need that `admit` was last asked about in this message. */
   let asked: number | undefined;
   const { admit } = options;
 
   /** Asks `admit` about the bytes that the message needs next, once for each such need. */
   function ask(): Promise<void> | undefined {
-    if (!admit || parsing.need === asked) return undefined;
-    asked = parsing.need;
+    if (!admit || incoming.need === asked) return undefined;
+    asked = incoming.need;
     return admit(asked);
   }
 
@@ -97,20 +135,17 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
     // The messages that were handed on have then been dealt with when the consumer has taken them.
     lockstep: admit !== undefined,
     transform(chunk, controller) {
-      queue.push(chunk);
+      incoming.push(chunk);
       const messages: T[] = [];
       try {
-        for (;;) {
-          const message = parsing.advance(queue);
-          if (!message) break;
+        for (let message = incoming.take(); message; message = incoming.take()) {
+          asked = undefined;
           messages.push(message.value);
           if (options.isLast?.(message.value)) {
             controller.enqueue(messages);
             controller.end();
             return;
           }
-          parsing = new Parsing(next(), options.name);
-          asked = undefined;
         }
       } catch (error) {
         // A failure drops what is queued, so it waits until these messages were taken.
@@ -125,7 +160,28 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
       return admit && controller.taken().then(ask);
     },
     flush() {
-      parsing.end(queue);
+      incoming.end();
+    },
+  });
+}
+
+/**
+ * What `parse` is for those who take each message at once: the end of a pipe, by which a chunk is handed on once less.
+ * It fails as `parse` does, and with what `take` throws.
+ */
+export function parseInto<T>(
+  next: () => Parser<T>,
+  take: (message: T) => void,
+  { name }: Pick<ParseOptions<T>, "name"> = {},
+): WritableStream<Uint8Array> {
+  const incoming = new Messages(next, name);
+  return new WritableStream<Uint8Array>({
+    write(chunk) {
+      incoming.push(chunk);
+      for (let message = incoming.take(); message; message = incoming.take()) take(message.value);
+    },
+    close() {
+      incoming.end();
     },
   });
 }

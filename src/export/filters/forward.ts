@@ -14,6 +14,7 @@ export function forward(next: Export): Export {
     }),
     ...(next.cache && { cache: (offset, length, options) => next.cache!(offset, length, options) }),
     ...(next.extents && { extents: (offset, length, options) => next.extents!(offset, length, options) }),
+    ...(next.knownExtents && { knownExtents: (offset, length) => next.knownExtents!(offset, length) }),
     ...(next.flush && { flush: () => next.flush!() }),
     close: () => next.close(),
   };

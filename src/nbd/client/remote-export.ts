@@ -14,14 +14,14 @@ import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
+import { parseInto } from "../../streams/parse.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
-import { WritableStream } from "../../streams/runtime.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constants.ts";
 import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 import { Outstanding } from "./outstanding.ts";
-import { replyParser } from "./reply-parser.ts";
+import { replyParsers } from "./reply-parser.ts";
 import { requestEncoder } from "./request-encoder.ts";
 
 const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
@@ -137,13 +137,11 @@ export class RemoteExport implements Export {
     this.#requests = encoder.writable.getWriter();
     this.#requests.closed.catch(() => {});
     encoder.readable.pipeTo(rest.writable).catch((error) => this.#failToSend(error));
-    rest.readable
-      .pipeThrough(replyParser(this.#outstanding.requestOf, information))
-      .pipeTo(new WritableStream<NbdReply[]>({ write: (replies) => this.#settle(replies) }))
-      .then(
-        () => this.#ended(),
-        (error) => this.#fail(error),
-      );
+    const replies = replyParsers(this.#outstanding.requestOf, information);
+    rest.readable.pipeTo(parseInto(replies, (reply) => this.#settle(reply), { name: "reply" })).then(
+      () => this.#ended(),
+      (error) => this.#fail(error),
+    );
   }
 
   read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
@@ -218,18 +216,12 @@ export class RemoteExport implements Export {
     await this.#effect(Command.CACHE, 0, aligned.offset, aligned.length, signal);
   }
 
-  async #extents(
-    offset: number,
-    length: number,
-    { quick = false, signal }: ExtentsOptions = {},
-  ): Promise<Extent[]> {
-    const unknown = [{ length, hole: false, zero: false }];
-    if (quick) return unknown;
+  async #extents(offset: number, length: number, { signal }: ExtentsOptions = {}): Promise<Extent[]> {
     const aligned = this.#aligned(offset, length);
     const asked = Math.min(aligned.length, this.#longestEffect);
     const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });
     const known = within(extents!, offset - aligned.offset, length);
-    return known.length > 0 ? known : unknown;
+    return known.length > 0 ? known : [{ length, hole: false, zero: false }];
   }
 
   /** Does something with FUA; where the server has none, a flush comes after it. */
@@ -344,11 +336,9 @@ export class RemoteExport implements Export {
     if (batch.length > 0) this.#requests.write(batch).catch((error) => this.#failToSend(error));
   }
 
-  #settle(replies: NbdReply[]) {
-    for (const reply of replies) {
-      this.#outstanding.settle(reply);
-      if (reply.error === Errno.ESHUTDOWN) this.#shutDown();
-    }
+  #settle(reply: NbdReply) {
+    this.#outstanding.settle(reply);
+    if (reply.error === Errno.ESHUTDOWN) this.#shutDown();
   }
 
   /** A server that says so is to be left in order (proto.md, "Error values"): what else it answers still counts. */

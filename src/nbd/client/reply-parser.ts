@@ -36,21 +36,11 @@ export function replyParsers(
 ): () => Parser<NbdReply> {
   if (!headers) return () => simpleReply(requestOf);
   const partial = new Map<bigint, PartialReply>();
-  // A request stays outstanding until its reply has come out of this layer.
-  const answered = new WeakSet<NbdRequest>();
-
-  function unanswered(cookie: bigint): NbdRequest {
-    const request = outstanding(cookie, requestOf);
-    if (!answered.has(request)) return request;
-    throw new ProtocolError(
-      `the server went on after the end of its answer, cookie 0x${cookie.toString(16)}`,
-    );
-  }
 
   /** Takes one chunk; gives the reply when it was the last one. */
   function* chunk(header: StructuredReply | ExtendedReply): Parser<NbdReply | undefined> {
     const { cookie } = header;
-    const request = unanswered(cookie);
+    const request = outstanding(cookie, requestOf);
     if ("offset" in header && header.offset !== BigInt(request.offset)) {
       throw new ProtocolError(`the server answered another offset than ${request.offset}, which was asked`);
     }
@@ -61,19 +51,17 @@ export function replyParsers(
       return undefined;
     }
     partial.delete(cookie);
-    answered.add(request);
     return reply.complete();
   }
 
   /** A simple reply where structured ones were negotiated: it must carry no data, and have no chunks before it. */
   function simple(bytes: Uint8Array): NbdReply {
     const { cookie, error } = SimpleReply.decode(bytes);
-    const request = unanswered(cookie);
+    const request = outstanding(cookie, requestOf);
     const needsChunks = request.type === Command.READ || request.type === Command.BLOCK_STATUS;
     if (partial.has(cookie) || (error === 0 && needsChunks)) {
       throw new ProtocolError("the server sent a simple reply where a structured one is needed");
     }
-    answered.add(request);
     return { cookie, error };
   }
 

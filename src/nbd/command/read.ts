@@ -19,7 +19,8 @@ export const read: CommandHandler = {
   },
   async serve({ offset, length, flags }, target, { headers }) {
     if (length === 0) return undefined;
-    if (headers && target.extents && !(flags & CommandFlag.DF)) return readSparse(target, offset, length);
+    const holes = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : [];
+    if (holes.length > 0) return readSparse(target, offset, length, holes);
     return { payload: await readExactly(target, offset, length) };
   },
 };
@@ -33,12 +34,18 @@ async function readExactly(target: Export, offset: number, length: number): Prom
   return payload;
 }
 
+interface Hole {
+  from: number;
+  to: number;
+}
+
 /** Reads what is data, in one go from the first to the last of it, and tells the rest. */
-async function readSparse(target: Export, offset: number, length: number): Promise<ReplyContent> {
-  // What is not known about a range is no reason not to read it.
-  const extents = await target.extents!(offset, length, { quick: true }).catch(() => []);
-  const holes = holesOf(extents, length);
-  if (holes.length === 0) return { payload: await readExactly(target, offset, length) };
+async function readSparse(
+  target: Export,
+  offset: number,
+  length: number,
+  holes: readonly Hole[],
+): Promise<ReplyContent> {
   const [first, last] = [holes[0]!, holes.at(-1)!];
   const start = first.from === 0 ? first.to : 0;
   const end = last.to === length ? last.from : length;
@@ -59,9 +66,16 @@ function part(data: Payload, from: number, to: number): Payload {
   return data instanceof Uint8Array ? data.subarray(from, to) : data.slice(from, to);
 }
 
-/** The runs of zeroes within `length` bytes that are worth telling, in order. */
-function holesOf(extents: readonly Extent[], length: number): { from: number; to: number }[] {
-  const holes: { from: number; to: number }[] = [];
+/** The runs of zeroes in a range that are worth telling, in order, relative to its beginning. */
+function knownHoles(target: Export, offset: number, length: number): readonly Hole[] {
+  if (!target.knownExtents) return [];
+  let extents: readonly Extent[];
+  try {
+    extents = target.knownExtents(offset, length);
+  } catch {
+    return []; // what is not known about a range is no reason not to read it
+  }
+  const holes: Hole[] = [];
   let at = 0;
   for (const extent of extents) {
     const to = Math.min(at + extent.length, length);

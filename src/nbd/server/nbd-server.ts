@@ -1,9 +1,9 @@
 import type { Export } from "../../export/export.ts";
-import type { Layer } from "../../streams/duplex.ts";
+import type { Layer, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { negotiate } from "../../streams/negotiate.ts";
-import { duplexPair, type PairEnd } from "../../streams/pair.ts";
+import { duplexPair } from "../../streams/pair.ts";
 import type { Payload } from "../../streams/payload.ts";
 import type { OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
@@ -37,21 +37,34 @@ export function nbdServer(
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
 ): Layer<Uint8Array, Payload> {
-  const { name = "", description } = options;
-  const exports =
-    "read" in target ? [{ name, ...(description !== undefined && { description }), target }] : target;
-  if (exports.length === 0) throw new RangeError("a server needs an export");
   const [outside, inside] = duplexPair<Uint8Array, Payload>({ lockstep: true });
-  serve(inside, exports, options).catch((error) => inside.close(error));
+  serveClient(inside, offered(target, options), options).catch((error) => inside.close(error));
   return outside;
 }
 
-async function serve(
-  client: PairEnd<Uint8Array, Payload>,
-  exports: readonly OfferedExport[],
-  options: NbdServerOptions,
-) {
+function offered(
+  target: Export | readonly OfferedExport[],
+  { name = "", description }: NbdServerOptions,
+): readonly OfferedExport[] {
+  if ("read" in target) return [{ name, ...(description !== undefined && { description }), target }];
+  if (target.length === 0) throw new RangeError("a server needs an export");
+  return target;
+}
+
+/**
+ * `join(client, nbdServer(target, options))` where nothing is to stand between the two: without the layer's own ends, by
+ * which each chunk would be handed on twice more. The transport is closed when something fails.
+ *
+ * @returns a promise that resolves when both directions have ended in order
+ * @throws ProtocolError, UnexpectedEndError, or the transport's error
+ */
+export async function serveClient(
+  client: Transport,
+  target: Export | readonly OfferedExport[],
+  options: NbdServerOptions = {},
+): Promise<void> {
   const { signal, onTransmission, isSingle = false } = options;
+  const exports = offered(target, options);
   const leave = () => client.close(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
@@ -64,7 +77,8 @@ async function serve(
     await rest.readable.cancel(new Ended("the client ended the handshake"));
     return;
   }
-  const { target, negotiated } = chosen;
+  const { negotiated } = chosen;
   onTransmission?.(negotiated);
-  await join(rest, transmission(target, negotiated, options));
+  const served = transmission(chosen.target, negotiated, options);
+  await join({ ...rest, close: (reason) => client.close(reason) }, served);
 }

@@ -1,10 +1,9 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Export } from "../../export/export.ts";
-import { nbdServer } from "../../nbd/server/nbd-server.ts";
+import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
-import { join } from "../../streams/join.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
 import { claimSocketPath } from "./socket-path.ts";
@@ -95,7 +94,7 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
       room.close();
     });
     const onTransmission = () => clearTimeout(late);
-    join(socketTransport(socket), nbdServer(target, { name, room, signal: ending.signal, onTransmission }))
+    serveClient(socketTransport(socket), target, { name, room, signal: ending.signal, onTransmission })
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));

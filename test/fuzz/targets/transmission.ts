@@ -11,21 +11,22 @@ import { ending, judge, serveBytes } from "../../nbd/hostile.ts";
 import { readInput, type Variant } from "../input.ts";
 
 const blockSize = { minimum: 512, preferred: 4096, maximum: 8192 };
-const extents = async (_offset: number, length: number): Promise<Extent[]> => [
+const knownExtents = (_offset: number, length: number): Extent[] => [
   { length: length >> 1, hole: true, zero: true },
   { length: length - (length >> 1), hole: false, zero: false },
 ];
+const extents = async (offset: number, length: number) => knownExtents(offset, length);
 
 /** What is served, and how: read-only; writable with block sizes; writable with each kind of replies. */
 const setups: Readonly<Record<Variant, (image: Uint8Array) => [Export, Partial<Negotiated>]>> = [
   (image) => [memoryExport(image, { readOnly: true }), {}],
   (image) => [{ ...memoryExport(image), blockSize }, { blockSize }],
   (image) => [
-    { ...memoryExport(image), extents },
+    { ...memoryExport(image), extents, knownExtents },
     { headers: "structured", allocation: 1 },
   ],
   (image) => [
-    { ...memoryExport(image), extents },
+    { ...memoryExport(image), extents, knownExtents },
     { headers: "extended", allocation: 1 },
   ],
 ];

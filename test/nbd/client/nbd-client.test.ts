@@ -645,12 +645,17 @@ tests("words of the server about an error are made fit for a line", async () => 
   assert.is(message, `the server answered EIO to READ of 1 bytes at 0, "a${"b".repeat(199)}"`);
 });
 
-tests("a quick question about extents is not asked over the link", async () => {
-  const { remote, peer } = await chunked("structured", ALL);
-  assert.equal(await remote.extents!(5, 2 ** 40, { quick: true }), [
-    { length: 2 ** 40, hole: false, zero: false },
-  ]);
-  await peer.expectSilence();
+tests("a structured reply that goes on after its end: ProtocolError", async () => {
+  for (const more of [structuredReply("0001", 0, `${number(0, 16)} aa`), structuredReply("0000", 0, "")]) {
+    const { remote, peer } = await chunked("structured", ALL);
+    const read = remote.read(0, 1);
+    await taken(peer);
+    await peer.say(structuredReply("0001", 0, `${number(0, 16)} aa`) + more);
+    assert.equal(await read, hex("aa"));
+    const error = await within(1000, "closed", failure(remote.closed));
+    assert.instance(error, ProtocolError);
+    assert.match(error.message, /not outstanding, cookie 0x0/);
+  }
 });
 
 tests("extents are asked about in whole blocks, as many as a request can tell", async () => {
