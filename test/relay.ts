@@ -10,10 +10,16 @@ import { type AddressInfo, connect, createServer, type ListenOptions, type Socke
 /** The path of a unix socket, or a port of 127.0.0.1. */
 export type Place = string | number;
 
+/** A port of another address, where there is a network of its own. */
+export interface Elsewhere {
+  host: string;
+  port: number;
+}
+
 export interface RelayOptions {
   /** Where it listens; port 0 is one that is free. */
-  listen: Place;
-  to: Place;
+  listen: Place | Elsewhere;
+  to: Place | Elsewhere;
   /** Milliseconds: each direction takes half of it. Default: none. */
   roundTrip?: number;
   /** Bytes a second in each direction. Default: any. */
@@ -28,7 +34,7 @@ export interface Counts {
 }
 
 export interface Relay {
-  /** Where it listens. */
+  /** Where it listens: the path, or the port. */
   place: Place;
   counts(): Promise<Counts>;
   /** Ends all that goes through it. */
@@ -77,7 +83,8 @@ export async function relay({ listen, to, roundTrip = 0, rate }: RelayOptions): 
   };
 }
 
-function address(place: Place): ListenOptions & { port: number } {
+function address(place: Place | Elsewhere): ListenOptions & { port: number } {
+  if (typeof place === "object") return place;
   // What connects and what listens tell a path from a port by which of them is there.
   return (
     typeof place === "string" ? { path: place } : { host: "127.0.0.1", port: place }

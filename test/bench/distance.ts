@@ -8,12 +8,12 @@
  *
  * It draws test/bench/distance.svg.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { program, root, Sandbox, until } from "../harness.ts";
-import { forkRelay, type Relay } from "../relay.ts";
+import { root, Sandbox } from "../harness.ts";
+import type { Relay } from "../relay.ts";
 import { attached, attachedAt, startGateway } from "../system/link.ts";
-import { RATE, ROUND_TRIPS } from "./far-link.ts";
+import { type Link, RATE, ROUND_TRIPS, serveOver, servePlainly } from "./far-link.ts";
 import { makeImage } from "./path.ts";
 import { drawPlot } from "./plot.ts";
 
@@ -27,13 +27,6 @@ interface Reading {
   /** Milliseconds of a read, at half and at 99 of 100 of them. */
   half: number;
   p99: number;
-}
-
-interface Link {
-  /** Milliseconds. */
-  roundTrip: number;
-  /** Bytes a second; default: no limit. */
-  rate?: number;
 }
 
 /** A server at the end of a relay, with what a client needs to know. */
@@ -61,9 +54,8 @@ async function withOurs<T>(image: string, link: Link, use: Use<T>): Promise<T> {
   const sandbox = new Sandbox();
   try {
     const gateway = await startGateway(sandbox);
-    const relay = await forkRelay({ listen: 0, to: Number(new URL(gateway.url).port), ...link });
+    const relay = await serveOver(link, sandbox, image, Number(new URL(gateway.url).port));
     try {
-      sandbox.start(program("nbd-serve"), [image, `ws://127.0.0.1:${relay.place}/`]);
       await attached(gateway);
       return await use({ uri: attachedAt(sandbox).uri, relay }, sandbox);
     } finally {
@@ -74,14 +66,12 @@ async function withOurs<T>(image: string, link: Link, use: Use<T>): Promise<T> {
   }
 }
 
-/** The same, by a server that does one thing after the other, each at once, without a proxy. */
+/** The same, by a plain server, without a proxy. */
 async function withPlain<T>(image: string, link: Link, use: Use<T>): Promise<T> {
   const sandbox = new Sandbox();
   try {
-    const [near, far] = [sandbox.path("near.sock"), sandbox.path("far.sock")];
-    sandbox.start(process.execPath, [join(root, "test/first-generation-server.js"), image, far, "0"]);
-    await until("the plain server listens", () => existsSync(far));
-    const relay = await forkRelay({ listen: near, to: far, ...link });
+    const near = sandbox.path("near.sock");
+    const relay = await servePlainly(link, sandbox, image, near);
     try {
       return await use({ uri: `nbd+unix:///?socket=${near}`, relay }, sandbox);
     } finally {

@@ -28,13 +28,14 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens; `env` adds to its environment. */
+/** nbd-gateway, which prints its URL once it listens on a loopback address; `env` adds to its environment. */
 export async function startGateway(
   sandbox: Sandbox,
   keys: Entry = {},
   env: Record<string, string> = {},
+  host = "127.0.0.1",
 ): Promise<Running & { url: string }> {
-  const args = ["--config", writeConfig(sandbox, keys), "--port", "0"];
+  const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0"];
   const gateway = sandbox.start(program("nbd-gateway"), args, { env });
   await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });

@@ -1,5 +1,4 @@
 /** Runs in User-Mode Linux with Chromium beside it: see beside-chromium.ts. */
-import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -8,7 +7,8 @@ import { serve, stop } from "../../browser.ts";
 import { program, Sandbox, suite, until, within } from "../../harness.ts";
 import { startWebsocketd } from "../../websocketd.ts";
 import { pattern, sha256 } from "../link.ts";
-import { NETWORK } from "./beside-chromium.ts";
+import { joinNetwork, NETWORK } from "./beside.ts";
+import { DEV_TOOLS } from "./beside-chromium.ts";
 import { assertQuietKernel, deviceState, free, hookCalls, writeHook } from "./guest.ts";
 
 interface Context {
@@ -27,13 +27,13 @@ const relayed = new Set<string>();
 const tests = suite<Context>("Chromium and a kernel device");
 
 tests.before(async () => {
-  execFileSync("ip", ["address", "add", `${NETWORK.machine}/24`, "dev", "vec0"]);
-  execFileSync("ip", ["link", "set", "vec0", "up"]);
-  const { chromium: host, devTools } = NETWORK;
+  joinNetwork();
   await until(
     "Chromium is there",
     async () => {
-      browser = await chromium.connectOverCDP(`http://${host}:${devTools}`).catch(() => undefined!);
+      browser = await chromium
+        .connectOverCDP(`http://${NETWORK.beside}:${DEV_TOOLS}`)
+        .catch(() => undefined!);
       return browser !== undefined;
     },
     60_000,
