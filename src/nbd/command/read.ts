@@ -19,25 +19,25 @@ export const read: CommandHandler = {
   },
   async serve({ offset, length, flags }, target, { headers }) {
     if (length === 0) return undefined;
-    const holes = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : [];
+    const holes = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : NONE;
     if (holes.length > 0) return readSparse(target, offset, length, holes);
-    return { payload: await readExactly(target, offset, length) };
+    const payload = await target.read(offset, length);
+    return { payload: exactly(payload, offset, length) };
   },
 };
 
-async function readExactly(target: Export, offset: number, length: number): Promise<Payload> {
-  const payload = await target.read(offset, length);
-  // A simple reply does not say how long its data is, so a wrong length would put all that follows out of step.
-  if (byteLength(payload) !== length) {
-    throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
-  }
-  return payload;
+/** A simple reply does not say how long its data is, so a wrong length would put all that follows out of step. */
+function exactly(payload: Payload, offset: number, length: number): Payload {
+  if (byteLength(payload) === length) return payload;
+  throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
 }
 
 interface Hole {
   from: number;
   to: number;
 }
+
+const NONE: readonly Hole[] = [];
 
 /** Reads what is data, in one go from the first to the last of it, and tells the rest. */
 async function readSparse(
@@ -50,7 +50,7 @@ async function readSparse(
   const start = first.from === 0 ? first.to : 0;
   const end = last.to === length ? last.from : length;
   if (start >= end) return { pieces: [length] };
-  const data = await readExactly(target, offset + start, end - start);
+  const data = exactly(await target.read(offset + start, end - start), offset + start, end - start);
 
   const pieces: Piece[] = [];
   let at = 0;
@@ -68,12 +68,12 @@ function part(data: Payload, from: number, to: number): Payload {
 
 /** The runs of zeroes in a range that are worth telling, in order, relative to its beginning. */
 function knownHoles(target: Export, offset: number, length: number): readonly Hole[] {
-  if (!target.knownExtents) return [];
+  if (!target.knownExtents) return NONE;
   let extents: readonly Extent[];
   try {
     extents = target.knownExtents(offset, length);
   } catch {
-    return []; // what is not known about a range is no reason not to read it
+    return NONE; // what is not known about a range is no reason not to read it
   }
   const holes: Hole[] = [];
   let at = 0;

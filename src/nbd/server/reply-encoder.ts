@@ -15,8 +15,10 @@ export function replyEncoder(
 ): Layer<NbdReply[], Payload> {
   const chunksOf = negotiated.headers ? chunkEncoder(negotiated) : undefined;
 
-  function* chunks(replies: readonly NbdReply[]): Generator<Chunk> {
-    for (const reply of replies) yield* chunksOf!(reply);
+  function chunks(replies: readonly NbdReply[]): Chunk[] {
+    const all: Chunk[] = [];
+    for (const reply of replies) all.push(...chunksOf!(reply));
+    return all;
   }
 
   return transform<NbdReply[], Payload>({
