@@ -100,8 +100,12 @@ class Cache {
     const end = offset + length;
     const pieces = this.#cover(offset, end);
     const [first] = pieces;
-    if (pieces.length === 1 && first!.piece.bytes) {
-      return first!.piece.bytes.subarray(offset - first!.piece.start, end - first!.piece.start);
+    if (pieces.length === 1) {
+      const { piece, isOwn } = first!;
+      const [bytes, start] = piece.bytes
+        ? [piece.bytes, piece.start]
+        : await unlessAborted(this.#await(piece, isOwn, offset, end, signal), signal);
+      return bytes.subarray(offset - start, end - start);
     }
     const result = new Uint8Array(length);
     const copy = (bytes: Uint8Array, start: number) => {

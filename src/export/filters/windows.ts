@@ -59,7 +59,7 @@ export function windows({ budget }: WindowsOptions): Filter {
     return {
       ...passedOn,
       async read(offset, length, options) {
-        // Once it is there its bytes are handed on as they are, where those who wait for them are given copies.
+        // Once it is there it is one piece, whose bytes are handed on as they are; what spans several is copied.
         const arrival = wanted.around(offset, length);
         if (arrival) await arrival;
         const bytes = await bytesOf(await kept.read(offset, length, options));

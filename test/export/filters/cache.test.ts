@@ -79,13 +79,15 @@ tests("only what is missing is asked for, in whole sectors", async () => {
   ]);
 });
 
-tests("what is returned is the reader's own", async () => {
-  const cached = cache({ budget: SIZE })(memoryExport(sequence(SIZE)));
-  for (let i = 0; i < 2; i++) {
-    const bytes = await bytesOf(await cached.read(0, 512));
-    assert.equal(bytes, sequence(512));
-    bytes.fill(0);
-  }
+tests("what one piece has is not copied, whether it was there or is waited for", async () => {
+  const { target, reads } = held();
+  const cached = cache({ budget: SIZE })(target);
+  const waiting = cached.read(0, 4096);
+  reads[0]!.answer();
+  const first = await bytesOf(await waiting);
+  const second = await bytesOf(await cached.read(512, 1024));
+  assert.is(second.buffer, first.buffer);
+  assert.equal([first.byteLength, second.byteOffset, second.byteLength], [4096, 512, 1024]);
 });
 
 tests("reads at the same time share what is on its way: no byte is asked for twice", async () => {
