@@ -35,7 +35,7 @@ const launcher = ({ environment = "", options = "" } = {}) => `#!/bin/sh
  * it), and there are four unless one says otherwise.
  *
  * V8 counts buffers as part of its heap, which is so small here that it would mark all of it for every 12 MB of them: with
- * a heap that may grow to 48 MB first, a fifth less work for a long copy, and some 10 MB more memory during it.
+ * a heap that may grow to 48 MB first, a third less work for a long copy, and some 15 MB more memory during it.
  */
 const gateway = {
   environment: `UV_THREADPOOL_SIZE=\${UV_THREADPOOL_SIZE:-32} `,

@@ -1,10 +1,14 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { WebSocket, WebSocketServer } from "ws";
 import { memoryExport } from "../src/export/memory.ts";
 import { serve } from "../src/serve.ts";
 import type { Transport } from "../src/streams/duplex.ts";
 import { Ended } from "../src/streams/ended.ts";
 import { transportPair } from "../src/streams/pair.ts";
+import { webSocket } from "../src/transport/websocket.ts";
 import { failure, hex, isPending, readBytes, sequence, settled } from "./bytes.ts";
 import { until, within } from "./harness.ts";
 
@@ -54,6 +58,47 @@ tests("a signal does not wait for a transport that is still connecting", async (
     await within(400, "the end", served);
     assert.instance(transport.closes[0], Ended);
   }
+});
+
+for (const [what, said, reason] of [
+  ["bad client flags", "ffffffff", "the client set unknown flags, 0xffffffff"],
+  [
+    "an unknown export",
+    "00000003 49484156454f5054 00000001 00000001 61",
+    `the client asked for an export that is not offered: "a"`,
+  ],
+] as const) {
+  tests(`${what}: the other end of a WebSocket is told why`, async () => {
+    const listener = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    try {
+      const peer = once(listener, "connection") as Promise<[WebSocket]>;
+      await once(listener, "listening");
+      const { port } = listener.address() as AddressInfo;
+      const { signal } = new AbortController();
+      const near = webSocket(new WebSocket(`ws://127.0.0.1:${port}`));
+      const served = failure(serve(near, memoryExport(sequence(100)), { signal }));
+      const [client] = await peer;
+      const closed = once(client, "close");
+      client.send(hex(said));
+      const [code, words] = await within(2000, "the close frame", closed);
+      assert.equal([code, `${words}`], [4000, reason]);
+      assert.is((await within(2000, "the end", served)).message, reason);
+      assert.is((await failure(near.closed)).message, reason);
+    } finally {
+      listener.close();
+    }
+  });
+}
+
+tests("a client that takes no answer keeps nothing open once the signal has come", async () => {
+  const transport = hanging();
+  const ending = new AbortController();
+  const served = serve(transport, memoryExport(sequence(100)), { signal: ending.signal });
+  await settled();
+  assert.ok(await isPending(served));
+  ending.abort();
+  await within(400, "the end", served);
+  assert.is(transport.closes.length > 0, true);
 });
 
 tests("who has the only connection is not told that there could be several", async () => {

@@ -25,10 +25,6 @@ export interface WriteZeroesOptions extends RangeOptions {
   fast?: boolean;
 }
 
-export interface ExtentsOptions {
-  signal?: AbortSignal;
-}
-
 /** A run of bytes of one state (proto.md, "`base:allocation` metadata context"). */
 export interface Extent {
   /** Bytes, at least 1. */
@@ -76,12 +72,13 @@ export interface Export {
   cache?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<void>;
   /**
    * The states of the range from `offset` on, in order: at least one extent; together they may cover less than
-   * `length`, never more. Absent: nothing is known, all counts as data.
+   * `length`, never more. Absent: nothing is known, all counts as data. It answers BLOCK_STATUS; a READ asks `knownExtents`.
    */
-  extents?(offset: number, length: number, options?: ExtentsOptions): Promise<Extent[]>;
+  extents?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<Extent[]>;
   /**
-   * What is known of the extents at once, without a word to another machine or a look at the disk: what is not known
-   * counts as data. Asked before each read. Absent where nothing is known so, as of an export that is far away.
+   * What is known of the extents at once; what is not known counts as data. Asked before each read, which waits for it, and
+   * zeroes that it tells are not read. Absent where it is not known so soon, as of an export that is far away; a filter
+   * that changes what is read has to change this too, or to drop it.
    */
   knownExtents?(offset: number, length: number): Extent[];
   readonly blockSize?: BlockSize;

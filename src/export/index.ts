@@ -4,7 +4,6 @@ export type {
   BlockSize,
   Export,
   Extent,
-  ExtentsOptions,
   Filter,
   RangeOptions,
   ReadOptions,

@@ -75,11 +75,12 @@ export async function negotiate<T>(
     const readable = isUntouched ? channel.readable : unread(queue, reader);
     return { result, rest: { readable, writable: channel.writable } };
   } catch (error) {
+    // The reader first: by that a transport that has words for its end tells the other side why.
+    reader.cancel(error).catch(() => {});
     // Closed rather than aborted: what was sent last, an error reply, must still go out. Where the other side has
     // ended, nothing is left to tell it, and the failure must not pass for an orderly end.
-    const ended = error instanceof UnexpectedEndError ? writer.abort(error) : writer.close();
-    const cancel = () => reader.cancel(error);
-    ended.then(cancel, cancel).catch(() => {});
+    if (error instanceof UnexpectedEndError) writer.abort(error).catch(() => {});
+    else writer.close().catch(() => {});
     throw error;
   }
 }

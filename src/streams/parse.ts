@@ -65,15 +65,20 @@ class Messages<T> {
   readonly #queue = new ByteQueue();
   readonly #begin: () => Parser<T>;
   readonly #name: string | undefined;
-  #parsing: Parsing<T>;
+  /** The message that has begun, or the next one once it is looked at. */
+  #current: Parsing<T> | undefined;
 
   constructor(begin: () => Parser<T>, name: string | undefined) {
     this.#begin = begin;
     this.#name = name;
-    this.#parsing = new Parsing(begin(), name);
   }
 
-  /** How many bytes the message that has begun needs next. */
+  get #parsing(): Parsing<T> {
+    this.#current ??= new Parsing(this.#begin(), this.#name);
+    return this.#current;
+  }
+
+  /** How many bytes the message needs next. */
   get need(): number {
     return this.#parsing.need;
   }
@@ -88,7 +93,7 @@ class Messages<T> {
    */
   take(): { value: T } | undefined {
     const message = this.#parsing.advance(this.#queue);
-    if (message) this.#parsing = new Parsing(this.#begin(), this.#name);
+    if (message) this.#current = undefined;
     return message;
   }
 

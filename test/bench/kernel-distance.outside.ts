@@ -3,13 +3,13 @@ import { Sandbox } from "../harness.ts";
 import type { Relay } from "../relay.ts";
 import { NETWORK } from "../system/kernel/beside.ts";
 import { linkTo, serveOver, servePlainly } from "./far-link.ts";
-import { fulfil, type Wish } from "./far-side.ts";
+import { answerMachine, type FarEnd } from "./far-side.ts";
 import { makeImage } from "./path.ts";
 
 const image = makeImage(new Sandbox(), 256);
 const here = { host: NETWORK.beside, port: 0 };
 
-function begin({ what, link, gateway }: Wish, sandbox: Sandbox): Promise<Relay> {
+function begin({ what, link, gateway }: FarEnd, sandbox: Sandbox): Promise<Relay> {
   if (what === "plain server") return servePlainly(link, sandbox, image, here);
   if (what === "nbd-serve")
     return serveOver(link, sandbox, image, { host: NETWORK.loopback, port: gateway! });
@@ -18,16 +18,22 @@ function begin({ what, link, gateway }: Wish, sandbox: Sandbox): Promise<Relay> 
   );
 }
 
-let end = async () => {};
-await fulfil(
-  async (wish) => {
+const nothing = async () => {};
+let end = nothing;
+await answerMachine(
+  async (farEnd) => {
     const sandbox = new Sandbox();
-    const relay = await begin(wish, sandbox);
+    end = () => sandbox.end();
+    const relay = await begin(farEnd, sandbox);
     end = async () => {
       await relay.close();
       await sandbox.end();
     };
     return Number(relay.place);
   },
-  () => end(),
+  async () => {
+    const last = end;
+    end = nothing;
+    await last();
+  },
 );

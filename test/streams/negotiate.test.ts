@@ -51,6 +51,13 @@ tests("what came ahead is there although nothing more comes", async () => {
   assert.is(toHex(value!), "0203");
 });
 
+tests("where nothing is left the rest is the channel itself", async () => {
+  const channel = { readable: source([hex("01"), hex("02")]), writable: sink().writable };
+  const { rest } = await negotiate(channel, (dialogue) => dialogue.read(exactly(1), "first"));
+  assert.is(rest.readable, channel.readable);
+  assert.equal(await collectBytes(rest.readable), hex("02"));
+});
+
 tests("a dialogue that reads nothing leaves everything", async () => {
   const channel = { readable: source([hex("01 02")]), writable: sink().writable };
   const { result, rest } = await negotiate(channel, async () => 7);

@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteQueue } from "../../src/streams/byte-queue.ts";
 import { Ended } from "../../src/streams/ended.ts";
-import { type Parser, Parsing, parse, UnexpectedEndError } from "../../src/streams/parse.ts";
+import { type Parser, Parsing, parse, parseInto, UnexpectedEndError } from "../../src/streams/parse.ts";
 import { concat } from "../../src/streams/payload.ts";
 import { collect, cut, failure, hex, isPending, sequence, settled, source, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
@@ -28,6 +28,34 @@ for (const size of [1, 2, 3, 5, 7, 28, 64, 100, 1000]) {
     if (size === 1000) assert.is(arrays.length, 1, "one array for one chunk");
   });
 }
+
+for (const size of [1, 7, 1000]) {
+  tests(`chunks of ${size}: the same messages, each taken as soon as it is complete`, async () => {
+    const taken: string[] = [];
+    await source(cut(wire, size)).pipeTo(parseInto(message, (text) => void taken.push(text)));
+    assert.equal(taken, messages.map(toHex));
+  });
+}
+
+for (const [what, bytes, type] of [
+  ["a bad message", "01 aa 01 bb ff 01 cc", /a bad length/],
+  ["an end inside a message", "01 aa 01 bb 02 cc", /the data ended inside a text/],
+] as const) {
+  tests(`${what} fails the pipe once those before it are taken`, async () => {
+    const taken: string[] = [];
+    const into = parseInto(message, (text) => void taken.push(text), { name: "text" });
+    assert.match((await failure(source([hex(bytes)]).pipeTo(into))).message, type);
+    assert.equal(taken, ["aa", "bb"]);
+  });
+}
+
+tests("who takes messages can fail the pipe", async () => {
+  const refusal = new Error("not this one");
+  const refuse = () => {
+    throw refusal;
+  };
+  assert.is(await failure(source([hex("01 aa")]).pipeTo(parseInto(message, refuse))), refusal);
+});
 
 tests("messages that need no bytes at all do not end the parsing of those that do", async () => {
   const parsing = new Parsing(message());

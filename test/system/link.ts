@@ -28,7 +28,7 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens on a loopback address; `env` adds to its environment. */
+/** nbd-gateway, which prints its URL once it listens on `host`, a loopback address; `env` adds to its environment. */
 export async function startGateway(
   sandbox: Sandbox,
   keys: Entry = {},

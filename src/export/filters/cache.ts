@@ -87,6 +87,7 @@ class Cache {
 
   /** Not async, as a read that passes goes through here as often as any. */
   read(offset: number, length: number, options: ReadOptions = {}): Promise<Payload> {
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#isClosed) return Promise.reject(closedError());
     if (length === 0) return Promise.resolve(new Uint8Array(0));
     // What is there, or on its way, is used all the same: no byte is asked for twice.
@@ -96,7 +97,6 @@ class Cache {
   }
 
   async #read(offset: number, length: number, { signal }: ReadOptions): Promise<Uint8Array> {
-    signal?.throwIfAborted();
     const end = offset + length;
     const pieces = this.#cover(offset, end);
     const [first] = pieces;

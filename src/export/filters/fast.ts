@@ -31,8 +31,9 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
     let reads = 0;
     let bytes = 0;
     const isNear = () => reads >= DEEP && pace.isNear;
-    const isPassing = (length: number) => (length >= LONG && bytes >= pace.target) || isNear();
-    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, isPassing, now });
+    const isLong = (length: number) => length >= LONG && bytes >= pace.target;
+    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, isPassing: isLong, now });
+    const isPassing = (length: number) => isNear() || isLong(length);
     const cached = cache({ budget, isPassing })(paced(pace)(next));
     const followed = ahead(cached);
     return {

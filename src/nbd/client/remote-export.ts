@@ -3,7 +3,6 @@ import type {
   BlockSize,
   Export,
   Extent,
-  ExtentsOptions,
   RangeOptions,
   ReadOptions,
   WriteOptions,
@@ -216,7 +215,11 @@ export class RemoteExport implements Export {
     await this.#effect(Command.CACHE, 0, aligned.offset, aligned.length, signal);
   }
 
-  async #extents(offset: number, length: number, { signal }: ExtentsOptions = {}): Promise<Extent[]> {
+  async #extents(
+    offset: number,
+    length: number,
+    { signal }: Pick<RangeOptions, "signal"> = {},
+  ): Promise<Extent[]> {
     const aligned = this.#aligned(offset, length);
     const asked = Math.min(aligned.length, this.#longestEffect);
     const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });

@@ -6,7 +6,10 @@ import { ExtendedReply, SimpleReply, StructuredReply } from "../messages.ts";
 import type { NbdReply, NbdRequest, Negotiated } from "../transmission.ts";
 import { chunkIntoReply, PartialReply } from "./reply-chunks.ts";
 
-/** Gives the outstanding request with this cookie: what a reply may carry depends on what was asked. */
+/**
+ * Gives the outstanding request with this cookie: what a reply may carry depends on what was asked. A request whose reply
+ * has come out is not outstanding any more.
+ */
 export type RequestOf = (cookie: bigint) => NbdRequest | undefined;
 
 /** What a parser of replies is told of what was negotiated. */
@@ -99,7 +102,10 @@ function outstanding(cookie: bigint, requestOf: RequestOf): NbdRequest {
   );
 }
 
-/** The layer from bytes to replies. */
+/**
+ * The layer from bytes to replies. Of those that one chunk has brought it is for the consumer to refuse a second reply to
+ * one request.
+ */
 export function replyParser(
   requestOf: RequestOf,
   negotiated: ReplyOptions = {},

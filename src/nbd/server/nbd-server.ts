@@ -38,7 +38,7 @@ export function nbdServer(
   options: NbdServerOptions = {},
 ): Layer<Uint8Array, Payload> {
   const [outside, inside] = duplexPair<Uint8Array, Payload>({ lockstep: true });
-  serveClient(inside, offered(target, options), options).catch((error) => inside.close(error));
+  serveClient(inside, offered(target, options), options).catch(() => {});
   return outside;
 }
 
@@ -53,32 +53,48 @@ function offered(
 
 /**
  * `join(client, nbdServer(target, options))` where nothing is to stand between the two: without the layer's own ends, by
- * which each chunk would be handed on twice more. The transport is closed when something fails.
+ * which each chunk would be handed on twice more. The transport is closed with the error when this fails.
  *
- * @returns a promise that resolves when both directions have ended in order
- * @throws ProtocolError, UnexpectedEndError, or the transport's error
+ * @returns a promise that resolves when both directions have ended in order, by themselves or by the signal
+ * @throws ProtocolError, UnexpectedEndError, RefusedError or the transport's error; the signal's reason when it came before
+ *   an export was chosen
  */
 export async function serveClient(
   client: Transport,
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
 ): Promise<void> {
-  const { signal, onTransmission, isSingle = false } = options;
   const exports = offered(target, options);
+  try {
+    const { result: chosen, rest } = await haggle(client, exports, options);
+    if (!chosen) {
+      // The client may be gone without waiting for the answer.
+      await rest.writable.close().catch(() => {});
+      await rest.readable.cancel(new Ended("the client ended the handshake"));
+      return;
+    }
+    const { negotiated } = chosen;
+    options.onTransmission?.(negotiated);
+    const served = transmission(chosen.target, negotiated, options);
+    await join({ ...rest, close: (reason) => client.close(reason) }, served);
+  } catch (error) {
+    client.close(error);
+    throw error;
+  }
+}
+
+/** The handshake, which the signal gives up. */
+async function haggle(
+  client: Transport,
+  exports: readonly OfferedExport[],
+  { signal, isSingle = false }: NbdServerOptions,
+) {
   const leave = () => client.close(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
-  const { result: chosen, rest } = await negotiate(client, (dialogue) =>
-    serverHandshake(dialogue, exports, { isSingle }),
-  ).finally(() => signal?.removeEventListener("abort", leave));
-  if (!chosen) {
-    // The client may be gone without waiting for the answer.
-    await rest.writable.close().catch(() => {});
-    await rest.readable.cancel(new Ended("the client ended the handshake"));
-    return;
+  try {
+    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, { isSingle }));
+  } finally {
+    signal?.removeEventListener("abort", leave);
   }
-  const { negotiated } = chosen;
-  onTransmission?.(negotiated);
-  const served = transmission(chosen.target, negotiated, options);
-  await join({ ...rest, close: (reason) => client.close(reason) }, served);
 }

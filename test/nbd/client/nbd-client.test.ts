@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
 import { type NbdClientOptions, nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError, ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
-import { Request } from "../../../src/nbd/messages.ts";
+import { ExtendedRequest, Request } from "../../../src/nbd/messages.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { bytesOf, concat } from "../../../src/streams/payload.ts";
@@ -645,18 +645,22 @@ tests("words of the server about an error are made fit for a line", async () => 
   assert.is(message, `the server answered EIO to READ of 1 bytes at 0, "a${"b".repeat(199)}"`);
 });
 
-tests("a structured reply that goes on after its end: ProtocolError", async () => {
-  for (const more of [structuredReply("0001", 0, `${number(0, 16)} aa`), structuredReply("0000", 0, "")]) {
-    const { remote, peer } = await chunked("structured", ALL);
+for (const [headers, chunk] of [
+  ["structured", structuredReply],
+  ["extended", (type, cookie, payload) => extendedReply(type, cookie, 0, payload)],
+] as ["structured" | "extended", typeof structuredReply][]) {
+  tests(`a ${headers} reply that goes on after its end: ProtocolError`, async () => {
+    const { remote, peer } = await chunked(headers, ALL);
     const read = remote.read(0, 1);
-    await taken(peer);
-    await peer.say(structuredReply("0001", 0, `${number(0, 16)} aa`) + more);
+    await peer.take(headers === "extended" ? ExtendedRequest.size : Request.size);
+    const data = chunk("0001", 0, `${number(0, 16)} aa`);
+    await peer.say(data + data);
     assert.equal(await read, hex("aa"));
     const error = await within(1000, "closed", failure(remote.closed));
     assert.instance(error, ProtocolError);
     assert.match(error.message, /not outstanding, cookie 0x0/);
-  }
-});
+  });
+}
 
 tests("extents are asked about in whole blocks, as many as a request can tell", async () => {
   const { remote, peer } = await chunked("structured", 3, "00000200 00001000 00010000");

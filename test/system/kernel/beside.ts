@@ -10,14 +10,14 @@ export const NETWORK = {
   beside: "10.0.0.1",
   /** The machine's address, on the interface `vec0`. */
   machine: "10.0.0.2",
-  /** The machine's too, on its own loopback interface: a gateway listens on no other. */
+  /** The machine's too, a loopback address: a gateway listens on no others. */
   loopback: "127.0.0.2",
 };
 
 /** A long packet costs an emulated processor hardly more than a short one. */
 const LONGEST_PACKET = 65000;
 
-/** Has a kernel let packets to and from loopback addresses through an interface. */
+/** The setting that lets packets to and from loopback addresses through an interface. */
 const routeLocalnet = (name: string) => `/proc/sys/net/ipv4/conf/${name}/route_localnet`;
 
 /**
