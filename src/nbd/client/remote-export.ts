@@ -139,7 +139,8 @@ export class RemoteExport implements Export {
     const replies = replyParsers(this.#outstanding.requestOf, information);
     rest.readable.pipeTo(parseInto(replies, (reply) => this.#settle(reply), { name: "reply" })).then(
       () => this.#ended(),
-      (error) => this.#fail(error),
+      // So does a transport end that was closed, and has not failed.
+      (error) => (error instanceof Ended ? this.#ended() : this.#fail(error)),
     );
   }
 

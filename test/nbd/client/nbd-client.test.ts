@@ -4,9 +4,11 @@ import { Errno, ExportError } from "../../../src/export/error.ts";
 import { type NbdClientOptions, nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError, ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
 import { ExtendedRequest, Request } from "../../../src/nbd/messages.ts";
+import { Ended } from "../../../src/streams/ended.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { bytesOf, concat } from "../../../src/streams/payload.ts";
+import { push } from "../../../src/streams/push.ts";
 import { ascii, failure, hex, isPending, sequence, settled } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
@@ -316,6 +318,31 @@ tests("the server ends with requests unanswered: EIO, and closed rejects with Li
   assert.instance(error, LinkError);
   assert.is(error.message, "the server ended the connection with 2 requests unanswered");
 });
+
+tests(
+  "a transport that was closed, and has not failed, has ended: closed rejects with LinkError",
+  async () => {
+    const [client, server] = transportPair();
+    const peer = new Peer(server);
+    const incoming = push<Uint8Array>();
+    client.readable
+      .pipeTo(new WritableStream({ write: (chunk) => void incoming.push(chunk) }))
+      .catch(() => {});
+    const opened = nbdClient({ ...client, readable: incoming.readable });
+    await peer.say(GREETING);
+    await expectGo(peer);
+    await peer.say(optionReply("00000003", `0000 ${number(SIZE, 16)} ${number(FULL, 4)}`));
+    await peer.say(optionReply("00000001"));
+    const remote = await within(1000, "the handshake", opened);
+    const read = remote.read(0, 4);
+    await taken(peer);
+    incoming.error(new Ended("the other side has closed the connection"));
+    await isErrno(read, Errno.EIO);
+    const reason = await within(1000, "closed", failure(remote.closed));
+    assert.instance(reason, LinkError);
+    assert.is(reason.message, "the server ended the connection with 1 requests unanswered");
+  },
+);
 
 tests("the server ends inside a reply: EIO, and closed rejects", async () => {
   const { remote, peer } = await attached(FULL);
