@@ -1,5 +1,6 @@
 import { deferred } from "../../streams/deferred.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
+import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
 import { forward } from "./forward.ts";
@@ -298,17 +299,4 @@ function whole(bytes: Uint8Array): Uint8Array {
 
 function closedError(): ExportError {
   return new ExportError(Errno.ESHUTDOWN, "the export was closed");
-}
-
-/** A promise that a signal gives up; what it brings is kept all the same. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  const aborted = deferred<never>();
-  const giveUp = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", giveUp);
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }

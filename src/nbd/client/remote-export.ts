@@ -15,6 +15,7 @@ import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
 import { parseInto } from "../../streams/parse.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
+import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constants.ts";
 import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
@@ -149,7 +150,8 @@ export class RemoteExport implements Export {
     if (length === 0) return Promise.resolve(new Uint8Array(0));
     const isWhole = this.#minimum === 1 && length <= this.#longest;
     const reading = isWhole ? this.#readPiece(offset, length, signal) : this.#read(offset, length, signal);
-    return signal ? unlessAborted(reading, signal) : reading;
+    // NBD can't take a request back.
+    return unlessAborted(reading, signal);
   }
 
   /** Reads what is asked for, and what the minimum block size makes of it. */
@@ -393,18 +395,4 @@ function within(extents: readonly Extent[], skip: number, length: number): Exten
     if (to > from) result.push({ ...extent, length: to - from });
   }
   return result;
-}
-
-/** A promise that a signal gives up: its result is dropped when it comes. NBD can't take a request back. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  const aborted = deferred<never>();
-  const giveUp = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", giveUp);
-  if (signal.aborted) giveUp();
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }
