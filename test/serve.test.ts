@@ -18,7 +18,7 @@ const EXPORT_NAME = "00000003 49484156454f5054 00000001 00000000";
 const READ = "25609513 0000 0000 0000000000000001 0000000000000000 00000010";
 
 /** A transport whose writes hang until it is closed, as one does that is still connecting. */
-function hanging(): Transport & { closes: unknown[] } {
+function hanging(): Transport & { closes: unknown[]; say(bytes: Uint8Array): void } {
   const closes: unknown[] = [];
   let letGo!: (reason: unknown) => void;
   const gone = new Promise<never>((_, reject) => {
@@ -28,6 +28,7 @@ function hanging(): Transport & { closes: unknown[] } {
   let incoming!: ReadableStreamDefaultController<Uint8Array>;
   return {
     closes,
+    say: (bytes) => incoming.enqueue(bytes),
     readable: new ReadableStream({
       start(controller) {
         incoming = controller;
@@ -90,15 +91,14 @@ for (const [what, said, reason] of [
   });
 }
 
-tests("a client that takes no answer keeps nothing open once the signal has come", async () => {
+tests("a handshake that fails with a client that takes no answer keeps nothing open", async () => {
   const transport = hanging();
-  const ending = new AbortController();
-  const served = serve(transport, memoryExport(sequence(100)), { signal: ending.signal });
-  await settled();
-  assert.ok(await isPending(served));
-  ending.abort();
-  await within(400, "the end", served);
-  assert.is(transport.closes.length > 0, true);
+  const { signal } = new AbortController();
+  const served = failure(serve(transport, memoryExport(sequence(100)), { signal }));
+  transport.say(hex("ffffffff"));
+  const error = await within(400, "the end", served);
+  assert.is(error.message, "the client set unknown flags, 0xffffffff");
+  assert.is(transport.closes[0], error);
 });
 
 tests("who has the only connection is not told that there could be several", async () => {

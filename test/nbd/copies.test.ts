@@ -30,8 +30,8 @@ function remembering(): { target: Export; given: Set<ArrayBufferLike> } {
   return { target, given };
 }
 
-/** Counts the chunks that are written to a transport: each is a message of a WebSocket. */
-function counting(transport: Transport): { counted: Transport; chunks: number[] } {
+/** Notes the lengths of the chunks that are written to a transport: each is a message of a WebSocket. */
+function noting(transport: Transport): { noted: Transport; chunks: number[] } {
   const chunks: number[] = [];
   const watch = new TransformStream<Payload, Payload>({
     transform(chunk, controller) {
@@ -40,15 +40,15 @@ function counting(transport: Transport): { counted: Transport; chunks: number[] 
     },
   });
   watch.readable.pipeTo(transport.writable).catch(() => {});
-  return { counted: { ...transport, writable: watch.writable }, chunks };
+  return { noted: { ...transport, writable: watch.writable }, chunks };
 }
 
 /** A local client of a proxy of a server, all in memory, as the programs put them together; and what the proxy asks for. */
 async function through(target: Export) {
   const [near, far] = transportPair();
   const serving = serveClient(far, target);
-  const { counted, chunks } = counting(near);
-  const remote = await nbdClient(counted);
+  const { noted, chunks } = noting(near);
+  const remote = await nbdClient(noted);
   const [local, proxy] = transportPair();
   const proxied = fast({ window: remote.window })(remote);
   const proxying = serveClient(proxy, proxied);
