@@ -69,7 +69,7 @@ const sandbox = new Sandbox();
 const queue = JSON.stringify(queueSettings());
 joinNetwork();
 await until("the far side is there", isThere, PATIENCE);
-const gateway = await startGateway(sandbox, onDevice(), {}, NETWORK.loopback);
+const gateway = await startGateway(sandbox, onDevice(), { host: NETWORK.loopback });
 await ours({ roundTrip: 0 }, 256);
 
 const capped = ROUND_TRIPS.map((roundTrip) => ({ link: { roundTrip, rate: RATE }, mebibytes: 96 }));

@@ -32,8 +32,7 @@ export interface Attached {
 export async function startGateway(
   sandbox: Sandbox,
   keys: Entry = {},
-  env: Record<string, string> = {},
-  host = "127.0.0.1",
+  { env = {}, host = "127.0.0.1" }: { env?: Record<string, string>; host?: string } = {},
 ): Promise<Running & { url: string }> {
   const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0"];
   const gateway = sandbox.start(program("nbd-gateway"), args, { env });
@@ -51,7 +50,7 @@ export async function throughGateway(
     env = {},
   }: { writable?: boolean; keys?: Entry; env?: Record<string, string> } = {},
 ): Promise<Attached & { gateway: Running; server: Running; where: string }> {
-  const gateway = await startGateway(sandbox, keys, env);
+  const gateway = await startGateway(sandbox, keys, { env });
   const server = sandbox.start(program("nbd-serve"), [
     ...(writable ? ["--writable"] : []),
     file,
