@@ -18,6 +18,9 @@ export interface FastOptions {
 const DEEP = 4;
 const LONG = 1 << 16;
 
+/** Reads that it takes for one less in flight to be believed: answers that come together leave few for a moment. */
+const MEMORY = 16;
+
 /**
  * Makes an export that is far away fast: read-ahead over a cache over the measurement of the link.
  *
@@ -30,7 +33,9 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
     /** What readers wait for, by whichever way. */
     let reads = 0;
     let bytes = 0;
-    const isNear = () => reads >= DEEP && pace.isNear;
+    /** The most reads in flight of late, as far as it matters. By those of the moment a quarter of a deep reader's were kept. */
+    let depth = 0;
+    const isNear = () => depth >= DEEP && pace.isNear;
     const isLong = (length: number) => length >= LONG && bytes >= pace.target;
     const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, isPassing: isLong, now });
     const isPassing = (length: number) => isNear() || isLong(length);
@@ -38,16 +43,17 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
     const followed = ahead(cached);
     return {
       ...forward(followed),
-      async read(offset, length, options) {
+      read(offset, length, options) {
+        depth = Math.min(Math.max(reads, depth - 1 / MEMORY), 2 * DEEP);
         const reading = (isNear() ? cached : followed).read(offset, length, options);
         reads++;
         bytes += length;
-        try {
-          return await reading;
-        } finally {
+        const over = () => {
           reads--;
           bytes -= length;
-        }
+        };
+        reading.then(over, over);
+        return reading;
       },
     };
   };

@@ -210,16 +210,14 @@ export class Pace {
 export function paced(pace: Pace): Filter {
   return (next) => ({
     ...forward(next),
-    async read(offset, length, options) {
+    read(offset, length, options) {
       const flight = pace.sent(length);
-      try {
-        const payload = await next.read(offset, length, options);
-        pace.answered(flight);
-        return payload;
-      } catch (error) {
-        pace.failed(flight);
-        throw error;
-      }
+      const reading = next.read(offset, length, options);
+      reading.then(
+        () => pace.answered(flight),
+        () => pace.failed(flight),
+      );
+      return reading;
     },
   });
 }

@@ -14,11 +14,14 @@ export function statistics(counts: Statistics): Filter {
   return (next: Export) => {
     const counted: Export = {
       ...forward(next),
-      async read(offset, length, options) {
-        const payload = await next.read(offset, length, options);
-        counts.reads++;
-        counts.bytesRead += length;
-        return payload;
+      read(offset, length, options) {
+        const reading = next.read(offset, length, options);
+        const count = () => {
+          counts.reads++;
+          counts.bytesRead += length;
+        };
+        reading.then(count, () => {});
+        return reading;
       },
     };
     if (next.write) {

@@ -21,17 +21,14 @@ export const read: CommandHandler = {
     if (length === 0) return undefined;
     const holes = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : NONE;
     if (holes.length > 0) return readSparse(target, offset, length, holes);
-    return { payload: await readExactly(target, offset, length) };
+    return { payload: exactly(await target.read(offset, length), offset, length) };
   },
 };
 
-async function readExactly(target: Export, offset: number, length: number): Promise<Payload> {
-  const payload = await target.read(offset, length);
-  // A simple reply does not say how long its data is, so a wrong length would put all that follows out of step.
-  if (byteLength(payload) !== length) {
-    throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
-  }
-  return payload;
+/** A simple reply does not say how long its data is, so a wrong length would put all that follows out of step. */
+function exactly(payload: Payload, offset: number, length: number): Payload {
+  if (byteLength(payload) === length) return payload;
+  throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
 }
 
 interface Hole {
@@ -52,7 +49,7 @@ async function readSparse(
   const start = first.from === 0 ? first.to : 0;
   const end = last.to === length ? last.from : length;
   if (start >= end) return { pieces: [length] };
-  const data = await readExactly(target, offset + start, end - start);
+  const data = exactly(await target.read(offset + start, end - start), offset + start, end - start);
 
   const pieces: Piece[] = [];
   let at = 0;

@@ -164,15 +164,14 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
       const disconnected = kernel.request(NbdNetlinkCommand.DISCONNECT, { index }).catch(() => {});
       await before(DISCONNECT_TIME, Promise.allSettled(serving));
       closeAll();
+      // Beside the rest: websocketd kills 850 ms after the link has gone, and what was set would stay.
+      const restored = queue.then((restore) => restore());
       const closed = disconnected.finally(() => kernel.close());
       await before(DISCONNECT_TIME, closed);
       for (let waited = 0; waited < RELEASE_TIME && (await sysfs.isAttached()); waited += INTERVAL) {
         await new Promise((resolve) => setTimeout(resolve, INTERVAL));
       }
-      await before(
-        RELEASE_TIME,
-        queue.then((restore) => restore()),
-      );
+      await before(RELEASE_TIME, restored);
       // Finds none, and the kernel forgets those that were there.
       await before(RELEASE_TIME, scanPartitions(path));
     },

@@ -242,6 +242,28 @@ for (const [roundTrip, again] of [
   });
 }
 
+tests("1 ms, sixteen reads whose answers come together: from the second time on none is kept", async () => {
+  const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 1 });
+  await clock.run(target.read(32 * MIB, 4096));
+  const offsets = Array.from({ length: 16 }, (_, i) => i * 2 * MIB);
+  const readAll = (from: number) =>
+    clock.run(Promise.all(offsets.map((offset) => target.read(from + offset, 4096))));
+  await readAll(0);
+  const before = traffic.requests;
+  for (let round = 1; round <= 4; round++) await readAll(MIB);
+  assert.is(traffic.requests - before, 4 * 16);
+});
+
+tests("a reader that has no longer many reads in flight is read ahead of again", async () => {
+  const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 1 });
+  const offsets = Array.from({ length: 128 }, (_, i) => 32 * MIB + i * 64 * KIB);
+  await clock.run(Promise.all(offsets.map((offset) => target.read(offset, 4096))));
+  await clock.run(readThrough(target, 16 * KIB, 0, 2 * MIB));
+  const before = traffic.requests;
+  await clock.run(readThrough(target, 16 * KIB, 2 * MIB, 10 * MIB));
+  assert.ok(traffic.requests - before <= (8 * MIB) / (32 * KIB), `${traffic.requests - before} requests`);
+});
+
 tests(
   "a reader with many reads in flight is given what was read ahead: no byte is asked for twice",
   async () => {
