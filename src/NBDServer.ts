@@ -45,6 +45,12 @@ const CACHE = 1 << 24;
 const IN_FLIGHT = 1 << 22;
 
 /**
+ * What goes out as one message: the replies that are handed on together, with their headers. Chromium spends 0.3 ms on the
+ * messages of a reply of 256 KiB, its header and its data; a copy costs a sixth of that, in memory that is used again.
+ */
+const MESSAGE = (1 << 20) + (1 << 14);
+
+/**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
  * generation know: `NBDServer(endpoint, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
  */
@@ -100,6 +106,7 @@ class PageServer implements NBDServer {
         name: this.file instanceof File ? this.file.name : "",
         signal,
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
+        gatherInto: new Uint8Array(MESSAGE),
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {

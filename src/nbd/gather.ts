@@ -5,13 +5,20 @@ const UNCOPIED = 1 << 15;
 
 /**
  * Turns messages into as few chunks as possible: headers and short payloads are gathered into one, since what a
- * write and what a WebSocket message costs has little to do with its length. A long payload is not copied.
+ * write and what a WebSocket message costs has little to do with its length. A long payload is not copied, unless all
+ * the messages together fit `into` memory that is given for that.
  */
 export function gather<M extends { payload?: Payload }>(
   messages: Iterable<M>,
   encodeHeader: (message: M) => Uint8Array,
   emit: (chunk: Uint8Array | NonNullable<M["payload"]>) => void,
+  into?: Uint8Array,
 ): void {
+  const all = into && gatherInto(into, messages, encodeHeader);
+  if (all) {
+    emit(all);
+    return;
+  }
   let gathered: Uint8Array[] = [];
   for (const message of messages) {
     gathered.push(encodeHeader(message));
@@ -27,3 +34,22 @@ export function gather<M extends { payload?: Payload }>(
   }
   if (gathered.length > 0) emit(concat(gathered));
 }
+
+/** All messages in one piece; undefined where they do not fit, or are not all bytes. */
+function gatherInto<M extends { payload?: Payload }>(
+  into: Uint8Array,
+  messages: Iterable<M>,
+  encodeHeader: (message: M) => Uint8Array,
+): Uint8Array | undefined {
+  let length = 0;
+  for (const message of messages) {
+    for (const part of [encodeHeader(message), message.payload ?? NOTHING]) {
+      if (!(part instanceof Uint8Array) || length + part.byteLength > into.byteLength) return undefined;
+      into.set(part, length);
+      length += part.byteLength;
+    }
+  }
+  return into.subarray(0, length);
+}
+
+const NOTHING = new Uint8Array(0);

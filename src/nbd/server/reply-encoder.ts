@@ -6,12 +6,22 @@ import { SimpleReply } from "../messages.ts";
 import type { NbdReply, Negotiated } from "../transmission.ts";
 import { type Chunk, chunkEncoder } from "./reply-chunks.ts";
 
+export interface ReplyEncoderOptions {
+  /**
+   * Memory that replies which are ready together are copied into, as far as they fit, to go out as one chunk. It is used
+   * again as soon as the consumer asks for more: for one that has taken a copy by then, and to which a chunk costs more
+   * than that, as to a browser's WebSocket. By default long payloads are chunks of their own, and not copied.
+   */
+  gatherInto?: Uint8Array;
+}
+
 /**
  * The layer from replies to bytes: simple replies, or chunks of structured or extended ones, as was negotiated (proto.md,
  * "Simple reply message", "Structured reply chunk message", "Extended reply chunk message").
  */
 export function replyEncoder(
   negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
+  { gatherInto }: ReplyEncoderOptions = {},
 ): Layer<NbdReply[], Payload> {
   const chunksOf = negotiated.headers ? chunkEncoder(negotiated) : undefined;
 
@@ -27,8 +37,8 @@ export function replyEncoder(
     lockstep: true,
     transform(replies, controller) {
       const emit = (chunk: Payload) => controller.enqueue(chunk);
-      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit);
-      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit);
+      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit, gatherInto);
+      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit, gatherInto);
     },
   });
 }

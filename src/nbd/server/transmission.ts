@@ -2,11 +2,11 @@ import type { Export } from "../../export/export.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import type { Payload } from "../../streams/payload.ts";
 import type { Negotiated } from "../transmission.ts";
-import { replyEncoder } from "./reply-encoder.ts";
+import { type ReplyEncoderOptions, replyEncoder } from "./reply-encoder.ts";
 import { ownRoom, type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
 import { requestParser } from "./request-parser.ts";
 
-export interface TransmissionOptions extends RequestHandlerOptions {
+export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoderOptions {
   /** Aborted with `Ended`: takes no more requests, answers those it has, then ends. */
   signal?: AbortSignal;
 }
@@ -18,7 +18,7 @@ export interface TransmissionOptions extends RequestHandlerOptions {
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
+  { signal, room = ownRoom(), gatherInto, ...options }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
   const parser = requestParser(negotiated, { room });
   const handler = requestHandler(target, negotiated, { room, ...options });
@@ -26,6 +26,6 @@ export function transmission(
     writable: parser.writable,
     readable: parser.readable
       .pipeThrough(handler, signal && { signal })
-      .pipeThrough(replyEncoder(negotiated)),
+      .pipeThrough(replyEncoder(negotiated, { ...(gatherInto && { gatherInto }) })),
   };
 }
