@@ -31,7 +31,7 @@ const RUNS = 32;
 const SHORTEST = 1 << 16;
 
 /** The same where all of the export can be kept: then nothing is read in vain, and it is soon all there. */
-const SHORTEST_OF_ALL = 1 << 18;
+const SHORTEST_OF_ALL = 1 << 19;
 
 /** The longest window; larger ones bring little more. */
 const LONGEST = 1 << 22;
@@ -63,7 +63,7 @@ export function windows({ budget }: WindowsOptions): Filter {
         const arrival = wanted.around(offset, length);
         if (arrival) await arrival;
         const bytes = await bytesOf(await kept.read(offset, length, options));
-        return bytes.buffer.byteLength > Math.max(SHORTEST_OF_ALL, PART * length) ? bytes.slice() : bytes;
+        return bytes.buffer.byteLength > Math.max(SHORTEST, PART * length) ? bytes.slice() : bytes;
       },
     };
   };
