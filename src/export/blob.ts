@@ -1,17 +1,67 @@
+import { lend } from "../streams/lent.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
 
-/** Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. */
+/** Reads of so many bytes go into memory of earlier ones that has been given back: to fetch new memory costs more than to set up a stream. */
+const LONG = 1 << 19;
+
+/** How many pieces of memory are kept for that. */
+const SPARE = 4;
+
+/**
+ * Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. The bytes belong to
+ * the reader, who may give them back (`giveBack`): they are read into again then, where a page would leave them to its
+ * garbage collector, which lets 64 MiB pile up.
+ */
 export function blobExport(blob: Blob): Export {
+  const spare: ArrayBuffer[] = [];
+
+  function take(length: number): ArrayBuffer {
+    const i = spare.findIndex(({ byteLength }) => byteLength === length);
+    return i < 0 ? new ArrayBuffer(length) : spare.splice(i, 1)[0]!;
+  }
+
+  function lendAgain(buffer: ArrayBuffer): Uint8Array {
+    return lend(new Uint8Array(buffer), () => {
+      spare.push(buffer);
+      if (spare.length > SPARE) spare.shift();
+    });
+  }
+
+  /** The bytes, none where they have become fewer; undefined where this runtime's Blobs do not read into given memory. */
+  async function readInto(slice: Blob, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+    const reader = byteReader(slice);
+    if (!reader) return undefined;
+    const giveUp = () => reader.cancel(signal?.reason).catch(() => {});
+    signal?.addEventListener("abort", giveUp);
+    try {
+      let buffer = take(slice.size);
+      let at = 0;
+      while (at < slice.size) {
+        const { value } = await reader.read(new Uint8Array(buffer, at));
+        signal?.throwIfAborted();
+        if (!value?.byteLength) return new Uint8Array(0);
+        buffer = value.buffer;
+        at += value.byteLength;
+      }
+      return lendAgain(buffer);
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+      reader.cancel().catch(() => {});
+    }
+  }
+
   return {
     size: blob.size,
     async read(offset, length, { signal } = {}) {
       signal?.throwIfAborted();
       const slice = blob.slice(offset, offset + length);
-      let buffer: ArrayBuffer;
+      let bytes: Uint8Array | undefined;
       try {
-        buffer = await slice.arrayBuffer();
+        if (length >= LONG) bytes = await readInto(slice, signal);
+        bytes ??= new Uint8Array(await slice.arrayBuffer());
       } catch (cause) {
+        signal?.throwIfAborted();
         throw new ExportError(
           Errno.EIO,
           `reading ${length} bytes at ${offset}: the file was changed or removed`,
@@ -20,11 +70,21 @@ export function blobExport(blob: Blob): Export {
           },
         );
       }
-      if (buffer.byteLength !== length) {
+      if (bytes.byteLength !== length) {
         throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset}: the file has become shorter`);
       }
-      return new Uint8Array(buffer);
+      return bytes;
     },
-    async close() {},
+    async close() {
+      spare.length = 0;
+    },
   };
+}
+
+function byteReader(blob: Blob): ReadableStreamBYOBReader | undefined {
+  try {
+    return blob.stream().getReader({ mode: "byob" });
+  } catch {
+    return undefined;
+  }
 }

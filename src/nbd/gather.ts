@@ -1,3 +1,4 @@
+import { giveBack } from "../streams/lent.ts";
 import { byteLength, concat, type Payload } from "../streams/payload.ts";
 
 /** Payloads from this many bytes on go out as they are; shorter ones are copied to stand behind their header. */
@@ -9,7 +10,7 @@ const UNCOPIED = 1 << 15;
  * the messages together fit `into` memory that is given for that.
  */
 export function gather<M extends { payload?: Payload }>(
-  messages: Iterable<M>,
+  messages: readonly M[],
   encodeHeader: (message: M) => Uint8Array,
   emit: (chunk: Uint8Array | NonNullable<M["payload"]>) => void,
   into?: Uint8Array,
@@ -35,10 +36,10 @@ export function gather<M extends { payload?: Payload }>(
   if (gathered.length > 0) emit(concat(gathered));
 }
 
-/** All messages in one piece; undefined where they do not fit, or are not all bytes. */
+/** All messages in one piece, their payloads given back; undefined where they do not fit, or are not all bytes. */
 function gatherInto<M extends { payload?: Payload }>(
   into: Uint8Array,
-  messages: Iterable<M>,
+  messages: readonly M[],
   encodeHeader: (message: M) => Uint8Array,
 ): Uint8Array | undefined {
   let length = 0;
@@ -49,6 +50,7 @@ function gatherInto<M extends { payload?: Payload }>(
       length += part.byteLength;
     }
   }
+  for (const { payload } of messages) if (payload) giveBack(payload);
   return into.subarray(0, length);
 }
 

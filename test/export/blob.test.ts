@@ -4,6 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { blobExport } from "../../src/export/blob.ts";
 import { Errno, ExportError, errnoName, isErrno } from "../../src/export/error.ts";
+import { giveBack, isLent } from "../../src/streams/lent.ts";
 import { bytesOf } from "../../src/streams/payload.ts";
 import { failure, sequence } from "../bytes.ts";
 import { Sandbox } from "../harness.ts";
@@ -49,6 +50,78 @@ tests("a file that became shorter, changed or was removed is EIO", async () => {
   }
   const short = Object.assign(new Blob([]), { slice: () => new Blob([sequence(3)]) });
   assert.match((await failure(blobExport(short).read(0, 4))).message, /the file has become shorter$/);
+});
+
+const LONG = 1 << 20;
+
+tests("memory that was given back is read into again, other memory is not", async () => {
+  const target = blobExport(new Blob([sequence(4 * LONG)]));
+  const read = async (at: number) => (await bytesOf(await target.read(at * LONG, LONG))) as Uint8Array;
+  const [first, second] = [await read(0), await read(1)];
+  assert.ok(isLent(first));
+  giveBack(first);
+  const third = await read(2);
+  const fourth = await read(3);
+  assert.is(first.byteLength, 0, "whoever kept it has nothing, rather than other bytes");
+  assert.equal(second, sequence(LONG, LONG));
+  assert.equal(third, sequence(LONG, 2 * LONG));
+  assert.equal(fourth, sequence(LONG, 3 * LONG));
+  assert.is.not(third.buffer, fourth.buffer);
+  await target.close();
+});
+
+tests("a long read of a file that became shorter or was removed is EIO too", async () => {
+  const sandbox = new Sandbox();
+  try {
+    const path = sandbox.path("image");
+    await writeFile(path, sequence(LONG));
+    const target = blobExport(await openAsBlob(path));
+    assert.equal(await bytesOf(await target.read(0, LONG)), sequence(LONG));
+    await writeFile(path, sequence(500));
+    const changed = (await failure(target.read(0, LONG))) as ExportError;
+    assert.is(changed.errno, Errno.EIO);
+    assert.match(changed.message, /^reading 1048576 bytes at 0: the file /);
+    await rm(path);
+    assert.is(((await failure(target.read(0, LONG))) as ExportError).errno, Errno.EIO);
+  } finally {
+    await sandbox.end();
+  }
+  const short = Object.assign(new Blob([]), { slice: () => new Blob([sequence(3)]) });
+  assert.match((await failure(blobExport(short).read(0, LONG))).message, /the file has become shorter$/);
+});
+
+tests("a long read that is given up ends with the signal's reason, and cancels its stream", async () => {
+  let isCancelled = false;
+  const endless = {
+    size: LONG,
+    stream: () =>
+      new ReadableStream({
+        type: "bytes",
+        cancel() {
+          isCancelled = true;
+        },
+      }),
+  };
+  const blob = Object.assign(new Blob([]), { slice: () => endless });
+  const abort = new AbortController();
+  const reading = failure(blobExport(blob).read(0, LONG, { signal: abort.signal }));
+  const reason = new Error("enough");
+  setTimeout(() => abort.abort(reason), 10);
+  assert.is(await reading, reason);
+  assert.ok(isCancelled);
+});
+
+tests("where Blobs do not read into given memory, a long read is as a short one", async () => {
+  const whole = new Blob([sequence(2 * LONG)]);
+  const plain = (blob: Blob): Blob =>
+    Object.assign(blob, {
+      slice: (from: number, to: number) => plain(new Blob([sequence(2 * LONG).subarray(from, to)])),
+      stream: () => new ReadableStream(),
+    });
+  const target = blobExport(plain(whole));
+  const bytes = (await bytesOf(await target.read(LONG, LONG))) as Uint8Array;
+  assert.equal(bytes, sequence(LONG, LONG));
+  assert.ok(!isLent(bytes));
 });
 
 tests("a read that was given up before it began rejects with the signal's reason", async () => {

@@ -1,14 +1,18 @@
 /** What a read costs that can be counted without a clock: copies of its bytes, and what is said on the link for it. */
+import { randomBytes } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { blobExport } from "../../src/export/blob.ts";
 import type { Export } from "../../src/export/export.ts";
 import { fast } from "../../src/export/filters/fast.ts";
+import { windows } from "../../src/export/filters/windows.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { ExtendedRequest } from "../../src/nbd/messages.ts";
 import { serveClient } from "../../src/nbd/server/nbd-server.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
+import { isLent } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
-import { byteLength, type Payload } from "../../src/streams/payload.ts";
+import { byteLength, bytesOf, type Payload } from "../../src/streams/payload.ts";
 
 const tests = suite("copies");
 
@@ -83,6 +87,48 @@ tests("reads of one turn, and what is read ahead for them, are asked for in one 
   // What comes after them is read ahead.
   assert.ok(requests[0]! >= 16 * ExtendedRequest.size);
   await end();
+});
+
+/** Copies what is written to it before it asks for more, as a browser's WebSocket does. */
+function copying(transport: Transport): Transport {
+  const copy = new TransformStream<Payload, Payload>({
+    transform: async (chunk, controller) => controller.enqueue((await bytesOf(chunk)).slice()),
+  });
+  copy.readable.pipeTo(transport.writable).catch(() => {});
+  return { ...transport, writable: copy.writable };
+}
+
+tests("a page answers out of memory that it uses again, and all bytes are the file's", async () => {
+  const [near, far] = transportPair();
+  const content = randomBytes(1 << 25);
+  const given: number[] = [];
+  const blob = blobExport(new Blob([content]));
+  const file: Export = {
+    ...blob,
+    async read(offset, length, options) {
+      const payload = await blob.read(offset, length, options);
+      if (isLent(payload)) given.push(length);
+      return payload;
+    },
+  };
+  const target = windows({ budget: 1 << 23 })(file);
+  const serving = serveClient(copying(far), target, { gatherInto: new Uint8Array((1 << 20) + (1 << 14)) });
+  const client = await nbdClient(near);
+  const check = async (offset: number, length: number) => {
+    const bytes = await bytesOf(await client.read(offset, length));
+    assert.ok(content.subarray(offset, offset + length).equals(bytes), `${length} bytes at ${offset}`);
+  };
+  const all = Array.from({ length: content.length / LENGTH }, (_, i) => i * LENGTH);
+  await Promise.all(all.map((at) => check(at, LENGTH)));
+  for (let i = 0; i < 500; i++) {
+    const at = (i * 7919 * 4096) % content.length;
+    await Promise.all([check(at, 4096), check((at * 3) % content.length, 4096)]);
+  }
+  await Promise.all(all.map((at) => check(at, LENGTH)));
+  assert.ok(given.length > 16);
+  await client.close();
+  await serving;
+  await target.close();
 });
 
 tests.run();

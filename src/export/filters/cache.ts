@@ -1,4 +1,5 @@
 import { deferred } from "../../streams/deferred.ts";
+import { giveBack, isLent, lend } from "../../streams/lent.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
@@ -18,8 +19,17 @@ interface CachedPiece extends Piece {
   readonly arrival: Promise<Uint8Array>;
   /** False when a change, or the need for room, has taken it out: nobody who comes from now on may be given it. */
   isKept: boolean;
+  /** What the next export has lent, to be given back once the piece is not kept and nobody uses a part of it. */
+  lent?: Uint8Array;
+  users: number;
   /** Gives up what nobody waits for. */
   readonly giveUp?: AbortController;
+}
+
+/** A piece that a read has use of, and whether it was asked for by this very read. */
+interface Covering {
+  piece: CachedPiece;
+  isOwn: boolean;
 }
 
 /** What is asked for begins and ends on multiples of this many bytes, or of the export's minimum if that is more. */
@@ -100,14 +110,7 @@ class Cache {
   async #read(offset: number, length: number, { signal }: ReadOptions): Promise<Uint8Array> {
     const end = offset + length;
     const pieces = this.#cover(offset, end);
-    const [first] = pieces;
-    if (pieces.length === 1) {
-      const { piece, isOwn } = first!;
-      const [bytes, start] = piece.bytes
-        ? [piece.bytes, piece.start]
-        : await unlessAborted(this.#await(piece, isOwn, offset, end, signal), signal);
-      return bytes.subarray(offset - start, end - start);
-    }
+    if (pieces.length === 1) return this.#readPart(pieces[0]!, offset, end, signal);
     const result = new Uint8Array(length);
     const copy = (bytes: Uint8Array, start: number) => {
       const from = Math.max(offset, start);
@@ -116,13 +119,49 @@ class Cache {
     };
     const waiting: Promise<void>[] = [];
     for (const { piece, isOwn } of pieces) {
+      const leave = () => this.#leave(piece);
       // At once: it may be gone, or changed, by the time that the others are there.
-      if (piece.bytes) copy(piece.bytes, piece.start);
-      else
-        waiting.push(this.#await(piece, isOwn, offset, end, signal).then(([bytes, at]) => copy(bytes, at)));
+      if (piece.bytes) {
+        copy(piece.bytes, piece.start);
+        leave();
+      } else {
+        const arrived = this.#await(piece, isOwn, offset, end, signal);
+        waiting.push(arrived.then(([bytes, at]) => copy(bytes, at)).finally(leave));
+      }
     }
     await unlessAborted(Promise.all(waiting), signal);
     return result;
+  }
+
+  /** A read that lies in one piece is given a part of its bytes, not a copy. */
+  #readPart(
+    { piece, isOwn }: Covering,
+    offset: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const part = ([bytes, start]: [Uint8Array, number]) => {
+      const part = bytes.subarray(offset - start, end - start);
+      const leave = () => this.#leave(piece);
+      if (bytes === piece.lent) return lend(part, leave);
+      leave();
+      return part;
+    };
+    if (piece.bytes) return Promise.resolve(part([piece.bytes, piece.start]));
+    const failed = (error: unknown) => {
+      this.#leave(piece);
+      throw error;
+    };
+    return unlessAborted(this.#await(piece, isOwn, offset, end, signal).then(part, failed), signal);
+  }
+
+  #leave(piece: CachedPiece) {
+    piece.users--;
+    this.#giveBack(piece);
+  }
+
+  #giveBack({ isKept, users, lent }: CachedPiece) {
+    if (lent && !isKept && users === 0) giveBack(lent);
   }
 
   /** The bytes of a piece that is on its way, and where they begin. What others asked for in vain is asked for again. */
@@ -176,17 +215,20 @@ class Cache {
     }
   }
 
-  /** The pieces of a range; what is in none is asked for. */
-  #cover(start: number, end: number): { piece: CachedPiece; isOwn: boolean }[] {
+  /** The pieces of a range, each with one user more; what is in none is asked for. */
+  #cover(start: number, end: number): Covering[] {
     // What is there already counts as just used, or it would be the first to make room for the rest.
     const there = this.#pieces.within(start, end);
     for (const piece of there) {
       if (this.#recency.delete(piece)) this.#recency.add(piece);
+      piece.users++;
     }
     const covering = there.map((piece) => ({ piece, isOwn: false }));
     for (const [from, to] of this.#gaps(start, end)) {
       this.#makeRoom(weight(from, to));
-      covering.push({ piece: this.#ask(from, to), isOwn: true });
+      const piece = this.#ask(from, to);
+      piece.users++;
+      covering.push({ piece, isOwn: true });
     }
     return covering;
   }
@@ -212,7 +254,14 @@ class Cache {
 
   #ask(start: number, end: number, giveUp?: AbortController): CachedPiece {
     const { promise, resolve, reject } = deferred<Uint8Array>();
-    const piece: CachedPiece = { start, end, arrival: promise, isKept: true, ...(giveUp && { giveUp }) };
+    const piece: CachedPiece = {
+      start,
+      end,
+      arrival: promise,
+      isKept: true,
+      users: 0,
+      ...(giveUp && { giveUp }),
+    };
     this.#used += weight(start, end);
     this.#onTheirWay.add(piece);
     // Where even taking all else out makes no room, it goes to those who wait, and is not kept.
@@ -226,14 +275,20 @@ class Cache {
     const { start, end, giveUp } = piece;
     try {
       const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
-      const bytes = whole(await bytesOf(payload));
+      const received = await bytesOf(payload);
+      const bytes = whole(received);
       if (bytes.byteLength !== end - start) {
         throw new ExportError(Errno.EIO, `reading ${end - start} bytes at ${start} gave ${bytes.byteLength}`);
       }
+      if (bytes !== received) giveBack(received);
+      else if (isLent(bytes)) piece.lent = bytes;
       if (piece.isKept) {
         piece.bytes = bytes;
         this.#recency.add(piece);
-      } else this.#used -= weight(start, end);
+      } else {
+        this.#used -= weight(start, end);
+        this.#giveBack(piece);
+      }
       return bytes;
     } catch (error) {
       this.#used -= weight(start, end);
@@ -258,6 +313,7 @@ class Cache {
     this.#pieces.remove(piece);
     piece.isKept = false;
     if (this.#recency.delete(piece)) this.#used -= weight(piece.start, piece.end);
+    this.#giveBack(piece);
   }
 
   /** Takes a range out. What is left of a piece stays, in memory of its own. */
@@ -265,10 +321,13 @@ class Cache {
     const from = start - (start % this.#grain);
     const to = Math.ceil(end / this.#grain) * this.#grain;
     for (const piece of this.#pieces.within(from, to)) {
+      piece.users++;
       this.#drop(piece);
-      if (!piece.bytes) continue;
-      this.#keepPart(piece, piece.start, from);
-      this.#keepPart(piece, to, piece.end);
+      if (piece.bytes) {
+        this.#keepPart(piece, piece.start, from);
+        this.#keepPart(piece, to, piece.end);
+      }
+      this.#leave(piece);
     }
   }
 
@@ -281,6 +340,7 @@ class Cache {
       bytes: part,
       arrival: Promise.resolve(part),
       isKept: true,
+      users: 0,
     };
     this.#used += weight(from, to);
     this.#pieces.add(piece);

@@ -1,3 +1,4 @@
+import { giveBack } from "../../streams/lent.ts";
 import { bytesOf } from "../../streams/payload.ts";
 import type { Export, Filter } from "../export.ts";
 import { cache } from "./cache.ts";
@@ -63,7 +64,10 @@ export function windows({ budget }: WindowsOptions): Filter {
         const arrival = wanted.around(offset, length);
         if (arrival) await arrival;
         const bytes = await bytesOf(await kept.read(offset, length, options));
-        return bytes.buffer.byteLength > Math.max(SHORTEST, PART * length) ? bytes.slice() : bytes;
+        if (bytes.buffer.byteLength <= Math.max(SHORTEST, PART * length)) return bytes;
+        const part = bytes.slice();
+        giveBack(bytes);
+        return part;
       },
     };
   };

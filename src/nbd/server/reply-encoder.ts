@@ -10,7 +10,8 @@ export interface ReplyEncoderOptions {
   /**
    * Memory that replies which are ready together are copied into, as far as they fit, to go out as one chunk. It is used
    * again as soon as the consumer asks for more: for one that has taken a copy by then, and to which a chunk costs more
-   * than that, as to a browser's WebSocket. By default long payloads are chunks of their own, and not copied.
+   * than that, as to a browser's WebSocket. Payloads that an export has lent are given back then (`giveBack`). By default
+   * long payloads are chunks of their own, and not copied.
    */
   gatherInto?: Uint8Array;
 }

@@ -1,9 +1,11 @@
+import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
 import type { Export } from "../../../src/export/export.ts";
 import { cache } from "../../../src/export/filters/cache.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
+import { giveBack, lend } from "../../../src/streams/lent.ts";
 import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, isPending, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
@@ -310,6 +312,75 @@ tests("a read-only export stays one", () => {
   assert.is(cached.trim, undefined);
   assert.is(cached.writeZeroes, undefined);
   assert.is(cached.flush, undefined);
+});
+
+/** An export that lends what it reads, and spoils it when it is given back. */
+function lending(bytes: Uint8Array): { target: Export; out: Set<Uint8Array> } {
+  const out = new Set<Uint8Array>();
+  const target: Export = {
+    ...memoryExport(bytes),
+    async read(offset, length) {
+      const part = bytes.slice(offset, offset + length);
+      out.add(part);
+      await new Promise((resolve) => setImmediate(resolve));
+      return lend(part, () => {
+        part.fill(0xee);
+        out.delete(part);
+      });
+    },
+  };
+  return { target, out };
+}
+
+tests("what was lent is given back once it is not kept and all parts of it were given back", async () => {
+  const { target, out } = lending(sequence(SIZE));
+  const cached = cache({ budget: 20 * KIB })(target);
+  const first = await bytesOf(await cached.read(0, 4 * KIB));
+  const again = await bytesOf(await cached.read(KIB, KIB));
+  for (const at of [8, 16, 24, 32, 40]) giveBack(await cached.read(at * KIB, 4 * KIB));
+  assert.equal(first, sequence(4 * KIB), "it was pushed out, and somebody has it still");
+  const before = out.size;
+  giveBack(first);
+  assert.is(out.size, before);
+  assert.equal(again, sequence(KIB, KIB));
+  giveBack(again);
+  assert.is(out.size, before - 1);
+  await cached.close();
+});
+
+tests("nobody is given bytes that others may overwrite, and no memory is kept from its owner", async () => {
+  const step = fc.record({
+    kind: fc.constantFrom("read", "read", "read", "bring", "write"),
+    at: fc.nat(31),
+    sectors: fc.integer({ min: 1, max: 8 }),
+    holds: fc.nat(4),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.nat(12), async (steps, sectors) => {
+      // All bytes are the same, so that reads beside writes are right whichever comes first.
+      const { target, out } = lending(new Uint8Array(32 * 512).fill(7));
+      const cached = cache({ budget: sectors * 800 })(target);
+      const turn = () => new Promise((resolve) => setImmediate(resolve));
+      const running = steps.map(async ({ kind, at, sectors, holds }) => {
+        for (let i = 0; i < at % 5; i++) await turn();
+        const [offset, length] = [at * 512, Math.min(sectors, 32 - at) * 512];
+        if (kind === "bring") return cached.cache!(offset, length);
+        if (kind === "write") return cached.write!(offset, new Uint8Array(length).fill(7));
+        const bytes = await bytesOf(await cached.read(offset, length));
+        for (let i = 0; i <= holds; i++) {
+          assert.ok(bytes.byteLength === length && bytes.every((byte) => byte === 7));
+          await turn();
+        }
+        giveBack(bytes);
+      });
+      await Promise.all(running);
+      // A change of everything takes everything out.
+      await cached.write!(0, new Uint8Array(32 * 512).fill(7));
+      assert.is(out.size, 0);
+      await cached.close();
+    }),
+    { numRuns: 300 },
+  );
 });
 
 tests.run();

@@ -1,0 +1,24 @@
+import type { Payload } from "./payload.ts";
+
+const lent = new WeakMap<Payload, () => void>();
+
+/**
+ * Lends bytes to whoever is handed them: `giveBack` with the same object ends that and calls `onReturn`, which may free
+ * their memory. Bytes that are never given back stay as they are, so nobody has to. Who does must be the last to have them.
+ */
+export function lend(bytes: Uint8Array, onReturn: () => void): Uint8Array {
+  lent.set(bytes, onReturn);
+  return bytes;
+}
+
+/** Whether somebody waits for these bytes to be given back. */
+export function isLent(payload: Payload): boolean {
+  return lent.has(payload);
+}
+
+/** Says that nobody will look at these bytes again. Where they were not lent it does nothing. */
+export function giveBack(payload: Payload): void {
+  const onReturn = lent.get(payload);
+  lent.delete(payload);
+  onReturn?.();
+}
