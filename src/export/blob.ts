@@ -1,12 +1,12 @@
-import { lend } from "../streams/lent.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
+import { ReusedMemory } from "./reused-memory.ts";
 
 /** Reads of so many bytes go into memory of earlier ones that has been given back: to fetch new memory costs more than to set up a stream. */
 const LONG = 1 << 19;
 
-/** How many pieces of memory are kept for that. */
-const SPARE = 4;
+/** Bytes of memory that are kept for that. */
+const SPARE = 1 << 24;
 
 /**
  * Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. The bytes belong to
@@ -14,19 +14,7 @@ const SPARE = 4;
  * garbage collector, which lets 64 MiB pile up.
  */
 export function blobExport(blob: Blob): Export {
-  const spare: ArrayBuffer[] = [];
-
-  function take(length: number): ArrayBuffer {
-    const i = spare.findIndex(({ byteLength }) => byteLength === length);
-    return i < 0 ? new ArrayBuffer(length) : spare.splice(i, 1)[0]!;
-  }
-
-  function lendAgain(buffer: ArrayBuffer): Uint8Array {
-    return lend(new Uint8Array(buffer), () => {
-      spare.push(buffer);
-      if (spare.length > SPARE) spare.shift();
-    });
-  }
+  const memory = new ReusedMemory(SPARE);
 
   /** The bytes, none where they have become fewer; undefined where this runtime's Blobs do not read into given memory. */
   async function readInto(slice: Blob, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
@@ -35,7 +23,7 @@ export function blobExport(blob: Blob): Export {
     const giveUp = () => reader.cancel(signal?.reason).catch(() => {});
     signal?.addEventListener("abort", giveUp);
     try {
-      let buffer = take(slice.size);
+      let buffer = memory.take(slice.size);
       let at = 0;
       while (at < slice.size) {
         const { value } = await reader.read(new Uint8Array(buffer, at));
@@ -44,7 +32,7 @@ export function blobExport(blob: Blob): Export {
         buffer = value.buffer;
         at += value.byteLength;
       }
-      return lendAgain(buffer);
+      return memory.lend(buffer);
     } finally {
       signal?.removeEventListener("abort", giveUp);
       reader.cancel().catch(() => {});
@@ -75,9 +63,7 @@ export function blobExport(blob: Blob): Export {
       }
       return bytes;
     },
-    async close() {
-      spare.length = 0;
-    },
+    async close() {},
   };
 }
 

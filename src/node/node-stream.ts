@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Ended } from "../streams/ended.ts";
+import { giveBack } from "../streams/lent.ts";
 import { byteLength, bytesOf, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
@@ -82,7 +83,7 @@ export function writableOf(stream: Writable): WritableStream<Payload> {
       const bytes = chunk instanceof Uint8Array ? chunk : await bytesOf(chunk);
       if (stream.destroyed) throw gone();
       cork();
-      if (!stream.write(bytes)) await drained(stream);
+      if (!stream.write(bytes, () => giveBack(chunk))) await drained(stream);
     },
     async close() {
       if (stream.destroyed) return;

@@ -58,7 +58,8 @@ export function record(transport: Transport, side: Side, sink: RecordSink): Tran
     async write(chunk) {
       const bytes = await bytesOf(chunk);
       await report(side, bytes);
-      await writer.write(bytes);
+      // As bytes of nobody's: who listens may not be done with what others would give back.
+      await writer.write(bytes.subarray());
     },
     close: () => writer.close(),
     abort: (reason) => writer.abort(reason),

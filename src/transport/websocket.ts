@@ -1,6 +1,7 @@
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
+import { giveBack } from "../streams/lent.ts";
 import { byteLength, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
@@ -157,8 +158,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     else finish(new WebSocketError(reason || `the other side closed the WebSocket with code ${code}`));
   });
 
-  function sent(error?: Error | null) {
+  /** Called by `ws` alone, once the kernel has it; a browser's WebSocket has a copy, of which nothing is heard. */
+  function sent(chunk: Payload, error?: Error | null) {
     unsent ||= Boolean(error);
+    giveBack(chunk);
   }
 
   /** Waits until there is room to send. A message that comes in is a reason to look, as timers are slow in hidden pages. */
@@ -188,7 +191,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       if (socket.readyState === CONNECTING) await opened.promise;
       if (lost) throw lostError();
       if (over) throw new Ended("the WebSocket was closed");
-      socket.send(chunk as never, sent as never);
+      socket.send(chunk as never, ((error?: Error | null) => sent(chunk, error)) as never);
       if (socket.bufferedAmount > sendBuffer) await drain();
     },
     async close() {

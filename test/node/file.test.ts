@@ -3,6 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../src/export/error.ts";
 import { fileExport, openFileExport } from "../../src/node/file.ts";
+import { giveBack } from "../../src/streams/lent.ts";
 import { bytesOf } from "../../src/streams/payload.ts";
 import { failure, hex, sequence } from "../bytes.ts";
 import { Sandbox } from "../harness.ts";
@@ -30,6 +31,20 @@ tests("reads are exact; read-only unless asked", async () => {
   assert.equal(await bytesOf(await target.read(5, 0)), sequence(0));
   assert.is(target.write, undefined);
   assert.is(target.flush, undefined);
+  await target.close();
+});
+
+tests("long reads go into memory that was given back, and no other", async () => {
+  const length = 1 << 16;
+  const target = await openFileExport(await image("again", 4 * length));
+  const read = async (at: number) => (await bytesOf(await target.read(at * length, length))) as Uint8Array;
+  const [first, second] = [await read(0), await read(1)];
+  giveBack(first);
+  const [third, fourth] = [await read(2), await read(3)];
+  assert.is(third.buffer, first.buffer);
+  assert.equal(second, sequence(length, length));
+  assert.equal(third, sequence(length, 2 * length));
+  assert.equal(fourth, sequence(length, 3 * length));
   await target.close();
 });
 

@@ -5,6 +5,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { destroy, readableOf, writableOf } from "../../src/node/node-stream.ts";
 import { Ended } from "../../src/streams/ended.ts";
+import { isLent, lend } from "../../src/streams/lent.ts";
 import { collect, collectBytes, failure, hex, isPending, sequence, settled, toHex } from "../bytes.ts";
 import { Sandbox, within } from "../harness.ts";
 
@@ -34,6 +35,23 @@ tests("a readable is paused while nobody reads, at 256 KiB, and resumed", async 
   assert.not.ok(stream.isPaused());
   stream.end();
   assert.ok((await reader.read()).done);
+});
+
+tests("what was lent is given back when it has been written, not before", async () => {
+  let done: (() => void) | undefined;
+  const stream = new Writable({
+    write(_chunk, _encoding, callback) {
+      done = callback;
+    },
+  });
+  const bytes = lend(hex("01"), () => {});
+  await writableOf(stream).getWriter().write(bytes);
+  await settled();
+  assert.ok(isLent(bytes));
+  done!();
+  await settled();
+  assert.not.ok(isLent(bytes));
+  stream.destroy();
 });
 
 tests("a readable that fails fails with its error; one that is destroyed just ends", async () => {

@@ -6,6 +6,7 @@ import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { deferred } from "../../src/streams/deferred.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { join } from "../../src/streams/join.ts";
+import { isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import type { Conversation } from "../../src/transport/conversation.ts";
 import { record } from "../../src/transport/record.ts";
@@ -47,6 +48,17 @@ tests("all bytes of both directions are reported, from the side they came from, 
   farWriter.close();
   assert.ok((await reader.read()).done);
   await within(1000, "the end", recorded.closed);
+});
+
+tests("what was lent is handed on as bytes that nobody gives back", async () => {
+  const [near, far] = transportPair();
+  const recorded = record(near, "client", () => {});
+  const lentBytes = lend(bytes(1, 2), () => {});
+  recorded.writable.getWriter().write(lentBytes);
+  const { value } = await far.readable.getReader().read();
+  assert.equal(value, bytes(1, 2));
+  assert.not.ok(isLent(value!));
+  assert.ok(isLent(lentBytes));
 });
 
 tests("nothing is handed on before the sink has taken it", async () => {

@@ -3,9 +3,11 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
+import { deferred } from "../../src/streams/deferred.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { join } from "../../src/streams/join.ts";
+import { isLent, lend } from "../../src/streams/lent.ts";
 import { concat } from "../../src/streams/payload.ts";
 import {
   WebSocketError,
@@ -376,6 +378,20 @@ tests("a Blob is handed to the socket as it is; a write waits while bufferedAmou
   socket.end(1000);
   await transport.closed;
   assert.instance(await failure(writer.write(hex("02"))), Ended);
+});
+
+tests("what was lent is given back when ws has sent it, and never by a browser's WebSocket", async () => {
+  const { other, transport } = await half("client");
+  const message = once(other, "message");
+  const returned = deferred();
+  await transport.writable.getWriter().write(lend(hex("01"), () => returned.resolve()));
+  await within(5000, "the message", message);
+  await within(5000, "the return", returned.promise);
+
+  const socket = new FakeSocket();
+  const bytes = lend(hex("01"), () => {});
+  await webSocket(socket).writable.getWriter().write(bytes);
+  assert.ok(isLent(bytes));
 });
 
 tests("ws sends a Blob as its bytes", async () => {
