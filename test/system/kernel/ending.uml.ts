@@ -145,7 +145,6 @@ tests("a device that somebody has open is refused", async ({ sandbox, image }) =
 });
 
 tests("under websocketd, the WebSocket is killed while the device is read", async ({ sandbox, image }) => {
-  const settings = queueSettings();
   const config = writeConfig(sandbox, onDevice());
   const websocketd = await startWebsocketd(sandbox, [program("nbd-proxy"), "--config", config]);
   const origin = websocketd.page.replace(/\/$/, "");
@@ -156,9 +155,8 @@ tests("under websocketd, the WebSocket is killed while the device is read", asyn
   server.kill("SIGKILL");
   await assertFails(dd, 2000);
   await until("the hook has said stop", () => hookCalls(sandbox)[1] === "stop local");
-  // websocketd gives the proxy 850 ms; what it kills leaves the device attached.
+  // websocketd gives the proxy 850 ms, which do for the device, and on a busy machine not always for its queue's settings.
   await free();
-  await until("the queue is as before", () => JSON.stringify(queueSettings()) === JSON.stringify(settings));
   const again = serve();
   await until("it is attached again", () => hookCalls(sandbox).length === 3, 60_000);
   assert.is(deviceState().size, 8 * 2 ** 30);
@@ -169,11 +167,14 @@ tests("under websocketd, the WebSocket is killed while the device is read", asyn
 });
 
 tests("the gateway's WebSocket is killed while the device is read", async ({ sandbox, image }) => {
+  const settings = queueSettings();
   const { gateway, server } = await throughGateway(sandbox, image, { keys: onDevice() });
   const dd = await startReading(sandbox);
+  assert.not.equal(queueSettings(), settings);
   server.kill("SIGKILL");
   await assertFails(dd, 2000);
   await free();
+  await until("the queue is as before", () => JSON.stringify(queueSettings()) === JSON.stringify(settings));
   assert.is(gateway.process.exitCode, null);
   gateway.kill();
   assert.is(await within(10_000, "the gateway's end", gateway.exit), 0);
