@@ -57,7 +57,8 @@ export interface Export {
   readonly size: number;
   /**
    * Exactly `length` bytes from `offset` on. The payload is the caller's to keep and not to write to: others may have been
-   * given the same bytes.
+   * given the same bytes. It may be lent (`lend`), so who keeps it and passes it on passes on a `subarray`: the last to have
+   * it may give it back.
    */
   read(offset: number, length: number, options?: ReadOptions): Promise<Payload>;
   /** Writes all of `data` at `offset`. The data is lent until the promise settles. Absent: read-only. */

@@ -1,29 +1,18 @@
 import { deferred } from "../../streams/deferred.ts";
-import { giveBack, isLent, lend } from "../../streams/lent.ts";
+import { giveBack } from "../../streams/lent.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
+import { CachedPiece } from "./cached-piece.ts";
 import { forward } from "./forward.ts";
-import { type Piece, Pieces } from "./pieces.ts";
+import { Pieces } from "./pieces.ts";
 
 export interface CacheOptions {
   /** Bytes that are kept in memory, those on their way included. */
   budget: number;
   /** Whether a read that is about to be made, of so many bytes, is not worth keeping. Default: all are. */
   isPassing?(length: number): boolean;
-}
-
-interface CachedPiece extends Piece {
-  /** The bytes once they are there; rejects when they could not be had. */
-  readonly arrival: Promise<Uint8Array>;
-  /** False when a change, or the need for room, has taken it out: nobody who comes from now on may be given it. */
-  isKept: boolean;
-  /** What the next export has lent, to be given back once the piece is not kept and nobody uses a part of it. */
-  lent?: Uint8Array;
-  users: number;
-  /** Gives up what nobody waits for. */
-  readonly giveUp?: AbortController;
 }
 
 /** A piece that a read has use of, and whether it was asked for by this very read. */
@@ -119,14 +108,13 @@ class Cache {
     };
     const waiting: Promise<void>[] = [];
     for (const { piece, isOwn } of pieces) {
-      const leave = () => this.#leave(piece);
       // At once: it may be gone, or changed, by the time that the others are there.
       if (piece.bytes) {
         copy(piece.bytes, piece.start);
-        leave();
+        piece.leave();
       } else {
         const arrived = this.#await(piece, isOwn, offset, end, signal);
-        waiting.push(arrived.then(([bytes, at]) => copy(bytes, at)).finally(leave));
+        waiting.push(arrived.then(([bytes, at]) => copy(bytes, at)).finally(() => piece.leave()));
       }
     }
     await unlessAborted(Promise.all(waiting), signal);
@@ -140,28 +128,14 @@ class Cache {
     end: number,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
-    const part = ([bytes, start]: [Uint8Array, number]) => {
-      const part = bytes.subarray(offset - start, end - start);
-      const leave = () => this.#leave(piece);
-      if (bytes === piece.lent) return lend(part, leave);
-      leave();
-      return part;
-    };
+    const part = ([bytes, start]: [Uint8Array, number]) =>
+      piece.leaveWith(bytes.subarray(offset - start, end - start));
     if (piece.bytes) return Promise.resolve(part([piece.bytes, piece.start]));
     const failed = (error: unknown) => {
-      this.#leave(piece);
+      piece.leave();
       throw error;
     };
     return unlessAborted(this.#await(piece, isOwn, offset, end, signal).then(part, failed), signal);
-  }
-
-  #leave(piece: CachedPiece) {
-    piece.users--;
-    this.#giveBack(piece);
-  }
-
-  #giveBack({ isKept, users, lent }: CachedPiece) {
-    if (lent && !isKept && users === 0) giveBack(lent);
   }
 
   /** The bytes of a piece that is on its way, and where they begin. What others asked for in vain is asked for again. */
@@ -221,13 +195,13 @@ class Cache {
     const there = this.#pieces.within(start, end);
     for (const piece of there) {
       if (this.#recency.delete(piece)) this.#recency.add(piece);
-      piece.users++;
+      piece.use();
     }
     const covering = there.map((piece) => ({ piece, isOwn: false }));
     for (const [from, to] of this.#gaps(start, end)) {
       this.#makeRoom(weight(from, to));
       const piece = this.#ask(from, to);
-      piece.users++;
+      piece.use();
       covering.push({ piece, isOwn: true });
     }
     return covering;
@@ -254,18 +228,11 @@ class Cache {
 
   #ask(start: number, end: number, giveUp?: AbortController): CachedPiece {
     const { promise, resolve, reject } = deferred<Uint8Array>();
-    const piece: CachedPiece = {
-      start,
-      end,
-      arrival: promise,
-      isKept: true,
-      users: 0,
-      ...(giveUp && { giveUp }),
-    };
+    const piece = new CachedPiece(start, end, promise, giveUp);
     this.#used += weight(start, end);
     this.#onTheirWay.add(piece);
     // Where even taking all else out makes no room, it goes to those who wait, and is not kept.
-    if (this.#used > this.#budget) piece.isKept = false;
+    if (this.#used > this.#budget) piece.takeOut();
     else this.#pieces.add(piece);
     this.#fetch(piece).then(resolve, reject);
     return piece;
@@ -281,19 +248,14 @@ class Cache {
         throw new ExportError(Errno.EIO, `reading ${end - start} bytes at ${start} gave ${bytes.byteLength}`);
       }
       if (bytes !== received) giveBack(received);
-      else if (isLent(bytes)) piece.lent = bytes;
-      if (piece.isKept) {
-        piece.bytes = bytes;
-        this.#recency.add(piece);
-      } else {
-        this.#used -= weight(start, end);
-        this.#giveBack(piece);
-      }
+      piece.arrived(bytes);
+      if (piece.isKept) this.#recency.add(piece);
+      else this.#used -= weight(start, end);
       return bytes;
     } catch (error) {
       this.#used -= weight(start, end);
       if (piece.isKept) this.#pieces.remove(piece);
-      piece.isKept = false;
+      piece.takeOut();
       throw error;
     } finally {
       this.#onTheirWay.delete(piece);
@@ -311,9 +273,8 @@ class Cache {
 
   #drop(piece: CachedPiece) {
     this.#pieces.remove(piece);
-    piece.isKept = false;
     if (this.#recency.delete(piece)) this.#used -= weight(piece.start, piece.end);
-    this.#giveBack(piece);
+    piece.takeOut();
   }
 
   /** Takes a range out. What is left of a piece stays, in memory of its own. */
@@ -321,27 +282,21 @@ class Cache {
     const from = start - (start % this.#grain);
     const to = Math.ceil(end / this.#grain) * this.#grain;
     for (const piece of this.#pieces.within(from, to)) {
-      piece.users++;
+      piece.use();
       this.#drop(piece);
       if (piece.bytes) {
         this.#keepPart(piece, piece.start, from);
         this.#keepPart(piece, to, piece.end);
       }
-      this.#leave(piece);
+      piece.leave();
     }
   }
 
   #keepPart({ start, bytes }: CachedPiece, from: number, to: number) {
     if (from >= to) return;
     const part = bytes!.slice(from - start, to - start);
-    const piece: CachedPiece = {
-      start: from,
-      end: to,
-      bytes: part,
-      arrival: Promise.resolve(part),
-      isKept: true,
-      users: 0,
-    };
+    const piece = new CachedPiece(from, to, Promise.resolve(part));
+    piece.arrived(part);
     this.#used += weight(from, to);
     this.#pieces.add(piece);
     this.#recency.add(piece);
