@@ -41,7 +41,7 @@ export interface NBDServerConstructor {
 
 const CACHE = 1 << 24;
 
-/** Bytes in flight: what our proxies ask for at a time. Each may hold as much as 16 bytes of a window that is not kept any more. */
+/** Bytes in flight: what our proxies ask for at a time. Each of a long read may hold 16 bytes of a window that is not kept any more. */
 const IN_FLIGHT = 1 << 22;
 
 /**
@@ -106,7 +106,7 @@ class PageServer implements NBDServer {
         name: this.file instanceof File ? this.file.name : "",
         signal,
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
-        gatherInto: new Uint8Array(MESSAGE),
+        gatherUpTo: MESSAGE,
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {

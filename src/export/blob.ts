@@ -15,10 +15,12 @@ const SPARE = 1 << 24;
  */
 export function blobExport(blob: Blob): Export {
   const memory = new ReusedMemory(SPARE);
+  let hasByteStreams = true;
 
   /** The bytes, none where they have become fewer; undefined where this runtime's Blobs do not read into given memory. */
   async function readInto(slice: Blob, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
     const reader = byteReader(slice);
+    hasByteStreams = reader !== undefined;
     if (!reader) return undefined;
     const giveUp = () => reader.cancel(signal?.reason).catch(() => {});
     signal?.addEventListener("abort", giveUp);
@@ -46,7 +48,7 @@ export function blobExport(blob: Blob): Export {
       const slice = blob.slice(offset, offset + length);
       let bytes: Uint8Array | undefined;
       try {
-        if (length >= LONG) bytes = await readInto(slice, signal);
+        if (length >= LONG && hasByteStreams) bytes = await readInto(slice, signal);
         bytes ??= new Uint8Array(await slice.arrayBuffer());
       } catch (cause) {
         signal?.throwIfAborted();
@@ -68,9 +70,12 @@ export function blobExport(blob: Blob): Export {
 }
 
 function byteReader(blob: Blob): ReadableStreamBYOBReader | undefined {
+  const stream = blob.stream();
   try {
-    return blob.stream().getReader({ mode: "byob" });
+    return stream.getReader({ mode: "byob" });
   } catch {
+    // It has begun to read the file all the same.
+    stream.cancel().catch(() => {});
     return undefined;
   }
 }

@@ -49,7 +49,7 @@ export interface BlockSize {
  * What NBD exports: `size` bytes that can be read, and perhaps written.
  *
  * Offsets and lengths are numbers of bytes and lie within the export: whoever calls has checked. Calls may run
- * at the same time and settle in any order. They fail with `ExportError`; any other error counts as EIO.
+ * at the same time and settle in any order. They fail with `ExportError`, by rejecting; any other error counts as EIO.
  * Only `size`, `read` and `close` are required; the rest shows in the transmission flags.
  */
 export interface Export {

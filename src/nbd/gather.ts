@@ -6,8 +6,8 @@ const UNCOPIED = 1 << 15;
 
 /**
  * Turns messages into as few chunks as possible: headers and short payloads are gathered into one, since what a
- * write and what a WebSocket message costs has little to do with its length. A long payload is not copied, unless all
- * the messages together fit `into` memory that is given for that.
+ * write and what a WebSocket message costs has little to do with its length. A long payload is not copied, unless there
+ * is memory to copy `into` and all the messages fit. Payloads that were copied are given back.
  */
 export function gather<M extends { payload?: Payload }>(
   messages: readonly M[],
@@ -21,6 +21,12 @@ export function gather<M extends { payload?: Payload }>(
     return;
   }
   let gathered: Uint8Array[] = [];
+  const emitGathered = () => {
+    emit(concat(gathered));
+    // A single one is a header, which concat has not copied.
+    if (gathered.length > 1) for (const part of gathered) giveBack(part);
+    gathered = [];
+  };
   for (const message of messages) {
     gathered.push(encodeHeader(message));
     const { payload } = message;
@@ -29,11 +35,10 @@ export function gather<M extends { payload?: Payload }>(
       gathered.push(payload);
       continue;
     }
-    emit(concat(gathered));
-    gathered = [];
+    emitGathered();
     emit(payload as NonNullable<M["payload"]>);
   }
-  if (gathered.length > 0) emit(concat(gathered));
+  if (gathered.length > 0) emitGathered();
 }
 
 /** All messages in one piece, their payloads given back; undefined where they do not fit, or are not all bytes. */

@@ -13,7 +13,7 @@ export type { ExportName } from "./option/list.ts";
 export type { Chosen, OfferedExport } from "./option/option.ts";
 export { serverHandshake } from "./server/handshake.ts";
 export { type NbdServerOptions, nbdServer } from "./server/nbd-server.ts";
-export { replyEncoder } from "./server/reply-encoder.ts";
+export { type ReplyEncoderOptions, replyEncoder } from "./server/reply-encoder.ts";
 export { type RequestHandlerOptions, requestHandler } from "./server/request-handler.ts";
 export {
   extendedRequest,

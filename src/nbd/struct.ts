@@ -103,6 +103,8 @@ export function struct<T extends object>(
   const first = begin?.field.size ?? 0;
   const size = fields.reduce((sum, field) => sum + field.size, first);
 
+  if (size > scratch.byteLength) throw new RangeError(`a ${name} has more than ${scratch.byteLength} bytes`);
+
   let position = 0;
   function next<F>(field: Field<F>): F {
     const value = field.get(view, position);

@@ -12,8 +12,10 @@ export interface FileExportOptions {
   writable?: boolean;
 }
 
-/** Reads of so many bytes go into memory of earlier ones that has left, and bytes that are kept for that. */
+/** Reads of so many bytes go into memory of earlier ones that has left. */
 const LONG = 1 << 16;
+
+/** Bytes of memory that are kept for that. */
 const SPARE = 1 << 22;
 
 /**
@@ -36,7 +38,7 @@ export async function fileExport(
   const readable: Export = {
     size,
     async read(offset, length, { signal } = {}) {
-      // All of it is read or the read fails, so it needs no zeroes.
+      // All of it is read or the read fails, so what was in it does not matter.
       const buffer =
         length >= LONG
           ? memory.lend(memory.take(length))

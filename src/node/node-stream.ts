@@ -50,6 +50,9 @@ export function readableOf(stream: Readable): ReadableStream<Uint8Array> {
 /**
  * A writable stream of Node's, or the writable half of a socket, with backpressure. What is written in one turn
  * of the event loop leaves together. Closing ends the stream after what was written.
+ *
+ * What was lent is given back when the stream has written it: it must be done with it then, as sockets and files are, and
+ * a PassThrough is not.
  */
 export function writableOf(stream: Writable): WritableStream<Payload> {
   let controller!: WritableStreamDefaultController;

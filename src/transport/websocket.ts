@@ -70,6 +70,8 @@ const MAX_REASON = 123;
  * A connection that was lost ends the readable in order, since what it meant is for the reader to say. The
  * writable does not end with it: it fails when something more is written, or something was not sent.
  *
+ * What was lent is given back when `ws` has sent it, which takes a `ws` on a socket of Node's.
+ *
  * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {

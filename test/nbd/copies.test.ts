@@ -2,15 +2,15 @@
 import { randomBytes } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { blobExport } from "../../src/export/blob.ts";
 import type { Export } from "../../src/export/export.ts";
 import { fast } from "../../src/export/filters/fast.ts";
 import { windows } from "../../src/export/filters/windows.ts";
+import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { ExtendedRequest } from "../../src/nbd/messages.ts";
 import { serveClient } from "../../src/nbd/server/nbd-server.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
-import { isLent } from "../../src/streams/lent.ts";
+import { isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { byteLength, bytesOf, type Payload } from "../../src/streams/payload.ts";
 
@@ -89,30 +89,43 @@ tests("reads of one turn, and what is read ahead for them, are asked for in one 
   await end();
 });
 
-/** Copies what is written to it before it asks for more, as a browser's WebSocket does. */
+/** Copies what is written to it, some time before it asks for more, as a browser's WebSocket does. */
 function copying(transport: Transport): Transport {
   const copy = new TransformStream<Payload, Payload>({
-    transform: async (chunk, controller) => controller.enqueue((await bytesOf(chunk)).slice()),
+    async transform(chunk, controller) {
+      await new Promise((resolve) => setImmediate(resolve));
+      controller.enqueue((await bytesOf(chunk)).slice());
+    },
   });
   copy.readable.pipeTo(transport.writable).catch(() => {});
   return { ...transport, writable: copy.writable };
 }
 
+/** Lends what it reads, and spoils it when it is given back. */
+function lending(content: Uint8Array): { target: Export; out: Set<Uint8Array> } {
+  const out = new Set<Uint8Array>();
+  const target: Export = {
+    size: content.byteLength,
+    async read(offset, length) {
+      const bytes = content.slice(offset, offset + length);
+      out.add(bytes);
+      return lend(bytes, () => {
+        bytes.fill(0xee);
+        out.delete(bytes);
+      });
+    },
+    async close() {},
+  };
+  return { target, out };
+}
+
 tests("a page answers out of memory that it uses again, and all bytes are the file's", async () => {
   const [near, far] = transportPair();
   const content = randomBytes(1 << 25);
-  const given: number[] = [];
-  const blob = blobExport(new Blob([content]));
-  const file: Export = {
-    ...blob,
-    async read(offset, length, options) {
-      const payload = await blob.read(offset, length, options);
-      if (isLent(payload)) given.push(length);
-      return payload;
-    },
-  };
-  const target = windows({ budget: 1 << 23 })(file);
-  const serving = serveClient(copying(far), target, { gatherInto: new Uint8Array((1 << 20) + (1 << 14)) });
+  const budget = 1 << 23;
+  const { target: file, out } = lending(content);
+  const target = windows({ budget })(file);
+  const serving = serveClient(copying(far), target, { gatherUpTo: (1 << 20) + (1 << 14) });
   const client = await nbdClient(near);
   const check = async (offset: number, length: number) => {
     const bytes = await bytesOf(await client.read(offset, length));
@@ -125,10 +138,34 @@ tests("a page answers out of memory that it uses again, and all bytes are the fi
     await Promise.all([check(at, 4096), check((at * 3) % content.length, 4096)]);
   }
   await Promise.all(all.map((at) => check(at, LENGTH)));
-  assert.ok(given.length > 16);
+  const held = [...out].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  assert.ok(held <= budget, `${held} bytes are held when nothing is read`);
   await client.close();
   await serving;
   await target.close();
+});
+
+tests("short replies are given back once they were copied to stand behind their headers", async () => {
+  const [near, far] = transportPair();
+  const { target, out } = lending(randomBytes(1 << 20));
+  const serving = serveClient(far, target);
+  const client = await nbdClient(near);
+  await Promise.all([0, 1, 2, 3].map((i) => client.read(i * 4096, 4096)));
+  assert.is(out.size, 0);
+  await client.close();
+  await serving;
+});
+
+tests("what is written to a remote export is not given back by the link", async () => {
+  const [near, far] = transportPair();
+  const memory = memoryExport(new Uint8Array(1 << 20));
+  const serving = serveClient(far, memory);
+  const client = await nbdClient(near);
+  const data = lend(new Uint8Array(4096), () => assert.unreachable("it was given back"));
+  await client.write!(0, data);
+  assert.ok(isLent(data));
+  await client.close();
+  await serving;
 });
 
 tests.run();

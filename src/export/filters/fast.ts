@@ -19,7 +19,7 @@ const DEEP = 4;
 const LONG = 1 << 16;
 
 /** Reads that it takes for one less in flight to be believed: answers that come together leave few for a moment. */
-const MEMORY = 16;
+const PATIENCE = 16;
 
 /**
  * Makes an export that is far away fast: read-ahead over a cache over the measurement of the link.
@@ -44,7 +44,7 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
     return {
       ...forward(followed),
       read(offset, length, options) {
-        depth = Math.min(Math.max(reads, depth - 1 / MEMORY), 2 * DEEP);
+        depth = Math.min(Math.max(reads, depth - 1 / PATIENCE), 2 * DEEP);
         const reading = (isNear() ? cached : followed).read(offset, length, options);
         reads++;
         bytes += length;

@@ -185,6 +185,7 @@ export class RemoteExport implements Export {
   async #write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}): Promise<void> {
     await this.#durably(fua, (flags) =>
       this.#inPieces(data.byteLength, this.#longest, async (from, to) => {
+        // Never `data` itself: it may be lent, and giving it back is not for whoever sends this.
         const payload = data.subarray(from, to);
         await this.#send(Command.WRITE, flags, offset + from, to - from, { signal, payload });
       }),

@@ -8,12 +8,12 @@ import { type Chunk, chunkEncoder } from "./reply-chunks.ts";
 
 export interface ReplyEncoderOptions {
   /**
-   * Memory that replies which are ready together are copied into, as far as they fit, to go out as one chunk. It is used
-   * again as soon as the consumer asks for more: for one that has taken a copy by then, and to which a chunk costs more
-   * than that, as to a browser's WebSocket. Payloads that an export has lent are given back then (`giveBack`). By default
-   * long payloads are chunks of their own, and not copied.
+   * Replies that are ready together, and are no more than so many bytes, are copied to go out as one chunk, whose memory is
+   * used again as soon as the consumer asks for more: for one that has taken a copy by then, and to which a chunk costs more
+   * than that, as to a browser's WebSocket. Payloads that an export has lent are given back (`giveBack`). Default: long
+   * payloads are chunks of their own, and not copied.
    */
-  gatherInto?: Uint8Array;
+  gatherUpTo?: number;
 }
 
 /**
@@ -22,8 +22,9 @@ export interface ReplyEncoderOptions {
  */
 export function replyEncoder(
   negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
-  { gatherInto }: ReplyEncoderOptions = {},
+  { gatherUpTo }: ReplyEncoderOptions = {},
 ): Layer<NbdReply[], Payload> {
+  const into = gatherUpTo === undefined ? undefined : new Uint8Array(gatherUpTo);
   const chunksOf = negotiated.headers ? chunkEncoder(negotiated) : undefined;
 
   /** In an array: generators within one another cost a short reply a twentieth of all that it allocates. */
@@ -38,8 +39,8 @@ export function replyEncoder(
     lockstep: true,
     transform(replies, controller) {
       const emit = (chunk: Payload) => controller.enqueue(chunk);
-      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit, gatherInto);
-      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit, gatherInto);
+      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit, into);
+      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit, into);
     },
   });
 }

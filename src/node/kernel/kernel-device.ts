@@ -166,6 +166,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
       closeAll();
       // Beside the rest: websocketd kills 850 ms after the link has gone, and what was set would stay.
       const restored = queue.then((restore) => restore());
+      restored.catch(() => {});
       const closed = disconnected.finally(() => kernel.close());
       await before(DISCONNECT_TIME, closed);
       for (let waited = 0; waited < RELEASE_TIME && (await sysfs.isAttached()); waited += INTERVAL) {

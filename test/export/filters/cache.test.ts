@@ -348,6 +348,19 @@ tests("what was lent is given back once it is not kept and all parts of it were 
   await cached.close();
 });
 
+tests("a small part of lent memory is kept as a copy, and the rest given back at once", async () => {
+  const large = new Uint8Array(SIZE).fill(7);
+  let isBack = false;
+  const part = lend(large.subarray(0, 4 * KIB), () => {
+    isBack = true;
+  });
+  const target = { ...memoryExport(large), read: async () => part };
+  const cached = cache({ budget: SIZE })(target);
+  assert.equal(await cached.read(0, 4 * KIB), new Uint8Array(4 * KIB).fill(7));
+  assert.ok(isBack);
+  await cached.close();
+});
+
 tests("nobody is given bytes that others may overwrite, and no memory is kept from its owner", async () => {
   const step = fc.record({
     kind: fc.constantFrom("read", "read", "read", "bring", "write"),

@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { replyEncoder } from "../../../src/nbd/server/reply-encoder.ts";
 import type { NbdReply } from "../../../src/nbd/transmission.ts";
+import { isLent, lend } from "../../../src/streams/lent.ts";
 import { bytesOf, type Payload } from "../../../src/streams/payload.ts";
 import { collect, collectBytes, hex, sequence, source, toHex } from "../../bytes.ts";
 
@@ -138,30 +139,39 @@ for (const headers of ["simple", "structured", "extended"] as const) {
   const negotiated = headers === "simple" ? {} : { headers };
 
   tests(`${headers} replies are one chunk, in memory that is used again`, async () => {
-    const gatherInto = new Uint8Array(3 << 16);
     const batches = [[long(1n), { cookie: 2n, error: 0, offset: 0 }, long(3n)], [long(4n)]];
     const expected = await collectBytes(source(batches).pipeThrough(replyEncoder(negotiated)));
+    const payloads: Uint8Array[] = [];
+    for (const reply of batches.flat()) {
+      if (!("payload" in reply)) continue;
+      const payload = reply.payload as Uint8Array;
+      payloads.push(lend(payload, () => payload.fill(0xee)));
+    }
     let gathered = "";
     let chunks = 0;
+    const memory = new Set<ArrayBufferLike>();
     const copying = new WritableStream<Payload>({
       async write(chunk) {
         const bytes = await bytesOf(chunk);
-        assert.is(bytes.buffer, gatherInto.buffer);
+        memory.add(bytes.buffer);
         // What would come before this has ended would be in the same memory.
         await new Promise((resolve) => setTimeout(resolve, 10));
         gathered += toHex(bytes);
         chunks++;
       },
     });
-    await source(batches).pipeThrough(replyEncoder(negotiated, { gatherInto })).pipeTo(copying);
+    await source(batches)
+      .pipeThrough(replyEncoder(negotiated, { gatherUpTo: 3 << 16 }))
+      .pipeTo(copying);
     assert.is(chunks, batches.length);
+    assert.is(memory.size, 1);
+    assert.not.ok(payloads.some(isLent), "all were given back");
     assert.ok(gathered === toHex(expected), "the bytes are the same");
   });
 
   tests(`${headers} replies that do not fit, or are no bytes, go out as they would without`, async () => {
-    const gatherInto = new Uint8Array((1 << 17) + 10);
     for (const batch of [[long(1n), long(2n)], [{ ...long(1n), payload: new Blob(["a"]) }]]) {
-      const layer = replyEncoder(negotiated, { gatherInto });
+      const layer = replyEncoder(negotiated, { gatherUpTo: (1 << 17) + 10 });
       const chunks = await collect(source([batch]).pipeThrough(layer));
       assert.is(chunks.length, 2 * batch.length);
       assert.is(chunks[1], batch[0]!.payload);
