@@ -9,6 +9,12 @@ const LONG = 1 << 19;
 const SPARE = 1 << 24;
 
 /**
+ * All that read now. Chromium takes a stream for garbage, with whoever waits for it, when nobody but them knows it: such a
+ * read never ended.
+ */
+const readers = new Set<ReadableStreamBYOBReader>();
+
+/**
  * Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. The bytes belong to
  * the reader, who may give them back (`giveBack`): they are read into again then, where a page would leave them to its
  * garbage collector, which lets 64 MiB pile up.
@@ -22,6 +28,7 @@ export function blobExport(blob: Blob): Export {
     const reader = byteReader(slice);
     hasByteStreams = reader !== undefined;
     if (!reader) return undefined;
+    readers.add(reader);
     const giveUp = () => reader.cancel(signal?.reason).catch(() => {});
     signal?.addEventListener("abort", giveUp);
     try {
@@ -36,6 +43,7 @@ export function blobExport(blob: Blob): Export {
       }
       return memory.lend(buffer);
     } finally {
+      readers.delete(reader);
       signal?.removeEventListener("abort", giveUp);
       reader.cancel().catch(() => {});
     }

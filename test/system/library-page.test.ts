@@ -24,6 +24,17 @@ window.run = async (url) => {
   const [file] = document.getElementById("file").files;
   await join(webSocket(new WebSocket(url)), nbdServer(blobExport(file)));
   return "joined";
+};
+window.readAll = (rounds) => {
+  const [file] = document.getElementById("file").files;
+  // Nobody but who reads knows of it.
+  (async () => {
+    for (let i = 0; i < rounds; i++) {
+      const target = blobExport(file);
+      await Promise.all([0, 1, 2, 3].map((at) => target.read(at << 20, 1 << 20)));
+      window.rounds = i + 1;
+    }
+  })();
 };`;
 
 let sandbox: Sandbox;
@@ -108,6 +119,22 @@ for (const construct of ["new NBDServer(url, file)", "NBDServer(url, file)"]) {
     await page.close();
   });
 }
+
+peers("a read that only its reader knows of survives the garbage collector", async () => {
+  const page = await open("module.html");
+  const collector = await page.context().newCDPSession(page);
+  const rounds = 100;
+  await page.evaluate(`readAll(${rounds})`);
+  await until(
+    "all was read",
+    async () => {
+      await collector.send("HeapProfiler.collectGarbage");
+      return (await page.evaluate("window.rounds")) === rounds;
+    },
+    60_000,
+  );
+  await page.close();
+});
 
 peers("the ES module: join(webSocket(…), nbdServer(blobExport(file)))", async () => {
   const page = await open("module.html");

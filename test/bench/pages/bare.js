@@ -4,8 +4,12 @@ const AT_ONCE = 4;
 /** Memory that pieces are read into again. */
 const spare = [];
 
+/** Readers that nobody knows but those who wait for them are garbage to Chromium. */
+const readers = new Set();
+
 async function readPiece(slice) {
   const reader = slice.stream().getReader({ mode: "byob" });
+  readers.add(reader);
   let buffer = spare.pop() ?? new ArrayBuffer(PIECE);
   let at = 0;
   while (at < slice.size) {
@@ -13,6 +17,7 @@ async function readPiece(slice) {
     buffer = value.buffer;
     at += value.byteLength;
   }
+  readers.delete(reader);
   return new Uint8Array(buffer, 0, at);
 }
 
