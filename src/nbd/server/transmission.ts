@@ -18,7 +18,7 @@ export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoder
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, room = ownRoom(), gatherUpTo, ...options }: TransmissionOptions = {},
+  { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
   const parser = requestParser(negotiated, { room });
   const handler = requestHandler(target, negotiated, { room, ...options });
@@ -26,6 +26,6 @@ export function transmission(
     writable: parser.writable,
     readable: parser.readable
       .pipeThrough(handler, signal && { signal })
-      .pipeThrough(replyEncoder(negotiated, { ...(gatherUpTo !== undefined && { gatherUpTo }) })),
+      .pipeThrough(replyEncoder(negotiated, options)),
   };
 }
