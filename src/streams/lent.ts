@@ -19,6 +19,7 @@ export function isLent(payload: Payload): boolean {
 /** Says that nobody will look at these bytes again. Where they were not lent it does nothing. */
 export function giveBack(payload: Payload): void {
   const onReturn = lent.get(payload);
+  if (!onReturn) return;
   lent.delete(payload);
-  onReturn?.();
+  onReturn();
 }
