@@ -85,7 +85,7 @@ class Cache {
     this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
   }
 
-  /** Not async, as a read that passes goes through here as often as any. */
+  /** Not async: a read that passes, or that lies in one piece, waits for no more than its bytes. */
   read(offset: number, length: number, options: ReadOptions = {}): Promise<Payload> {
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#isClosed) return Promise.reject(closedError());
@@ -93,14 +93,19 @@ class Cache {
     // What is there, or on its way, is used all the same: no byte is asked for twice.
     const isPassing = this.#isPassing?.(length) && !this.#pieces.has(offset, offset + length);
     if (isPassing || length > this.#budget / LARGEST_PART) return this.#next.read(offset, length, options);
-    return this.#read(offset, length, options);
-  }
-
-  async #read(offset: number, length: number, { signal }: ReadOptions): Promise<Uint8Array> {
     const end = offset + length;
     const pieces = this.#cover(offset, end);
-    if (pieces.length === 1) return this.#readPart(pieces[0]!, offset, end, signal);
-    const result = new Uint8Array(length);
+    if (pieces.length === 1) return this.#readPart(pieces[0]!, offset, end, options.signal);
+    return this.#readAcross(pieces, offset, end, options.signal);
+  }
+
+  async #readAcross(
+    pieces: readonly Covering[],
+    offset: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const result = new Uint8Array(end - offset);
     const copy = (bytes: Uint8Array, start: number) => {
       const from = Math.max(offset, start);
       const to = Math.min(end, start + bytes.byteLength);
