@@ -13,6 +13,7 @@ import type { Transport } from "../../src/streams/duplex.ts";
 import { isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { byteLength, bytesOf, type Payload } from "../../src/streams/payload.ts";
+import { lending } from "../lending.ts";
 
 const tests = suite("copies");
 
@@ -99,24 +100,6 @@ function copying(transport: Transport): Transport {
   });
   copy.readable.pipeTo(transport.writable).catch(() => {});
   return { ...transport, writable: copy.writable };
-}
-
-/** Lends what it reads, and spoils it when it is given back. */
-function lending(content: Uint8Array): { target: Export; out: Set<Uint8Array> } {
-  const out = new Set<Uint8Array>();
-  const target: Export = {
-    size: content.byteLength,
-    async read(offset, length) {
-      const bytes = content.slice(offset, offset + length);
-      out.add(bytes);
-      return lend(bytes, () => {
-        bytes.fill(0xee);
-        out.delete(bytes);
-      });
-    },
-    async close() {},
-  };
-  return { target, out };
 }
 
 tests("a page answers out of memory that it uses again, and all bytes are the file's", async () => {

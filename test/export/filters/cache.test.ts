@@ -9,6 +9,7 @@ import { giveBack, lend } from "../../../src/streams/lent.ts";
 import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, isPending, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
+import { lending } from "../../lending.ts";
 
 const tests = suite("cache");
 const KIB = 1024;
@@ -313,24 +314,6 @@ tests("a read-only export stays one", () => {
   assert.is(cached.writeZeroes, undefined);
   assert.is(cached.flush, undefined);
 });
-
-/** An export that lends what it reads, and spoils it when it is given back. */
-function lending(bytes: Uint8Array): { target: Export; out: Set<Uint8Array> } {
-  const out = new Set<Uint8Array>();
-  const target: Export = {
-    ...memoryExport(bytes),
-    async read(offset, length) {
-      const part = bytes.slice(offset, offset + length);
-      out.add(part);
-      await new Promise((resolve) => setImmediate(resolve));
-      return lend(part, () => {
-        part.fill(0xee);
-        out.delete(part);
-      });
-    },
-  };
-  return { target, out };
-}
 
 tests("what was lent is given back once it is not kept and all parts of it were given back", async () => {
   const { target, out } = lending(sequence(SIZE));
