@@ -109,9 +109,10 @@ chromium("shows why it was refused", async () => {
 chromium("works by keyboard alone", async () => {
   const { page } = await open();
   const focused = () => page.evaluate(() => document.activeElement?.id);
+  // Before the key that opens it, by a turn to the page: else Chromium at times cancels the dialog by itself.
+  const chooser = page.waitForEvent("filechooser");
   await page.keyboard.press("Tab");
   assert.is(await focused(), "file");
-  const chooser = page.waitForEvent("filechooser");
   await page.keyboard.press("Space");
   await (await chooser).setFiles(image);
   await page.keyboard.press("Tab");
