@@ -1,6 +1,6 @@
+import { ReusedMemory } from "../streams/reused-memory.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
-import { ReusedMemory } from "./reused-memory.ts";
 
 /** Reads of so many bytes go into memory of earlier ones that has been given back: to fetch new memory costs more than to set up a stream. */
 const LONG = 1 << 19;

@@ -2,8 +2,8 @@ import { constants } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
-import { ReusedMemory } from "../export/reused-memory.ts";
 import { writeZeroesPiecewise } from "../export/zeroes.ts";
+import { ReusedMemory } from "../streams/reused-memory.ts";
 import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
 import { pageCache } from "./page-cache.ts";
 

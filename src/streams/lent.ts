@@ -23,3 +23,24 @@ export function giveBack(payload: Payload): void {
   lent.delete(payload);
   onReturn();
 }
+
+/** Bytes that were lent, handed on in parts: given back once each part was, and no more parts are taken. */
+export class Loan {
+  readonly #bytes: Uint8Array;
+  #users = 1;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** Lends a part of the bytes. */
+  part(part: Uint8Array): Uint8Array {
+    this.#users++;
+    return lend(part, () => this.end());
+  }
+
+  /** No more parts will be taken. */
+  end(): void {
+    if (--this.#users === 0) giveBack(this.#bytes);
+  }
+}

@@ -1,7 +1,7 @@
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
-import { giveBack } from "../streams/lent.ts";
+import { giveBack, isLent } from "../streams/lent.ts";
 import { byteLength, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
@@ -211,8 +211,9 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
 /** The bytes of a message; undefined where it is text. */
 function bytesIn(data: unknown): Uint8Array | undefined {
   if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (data instanceof Uint8Array) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return undefined;
+  if (!(data instanceof Uint8Array)) return undefined;
+  // A Buffer's methods are others, but what was lent is given back as the object that it is.
+  return isLent(data) ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function lostError(): WebSocketError {

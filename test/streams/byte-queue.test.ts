@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteQueue } from "../../src/streams/byte-queue.ts";
+import { giveBack, isLent, lend } from "../../src/streams/lent.ts";
 
 const tests = suite("byte queue");
 const sequence = (from: number, length: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff);
@@ -69,6 +70,64 @@ tests("taking more than is there throws and takes nothing", () => {
   queue.push(sequence(0, 4));
   assert.throws(() => queue.take(5), /taking 5 bytes of a queue that holds 4/);
   assert.equal(queue.take(4), sequence(0, 4));
+});
+
+const LONG = 1 << 16;
+
+/** A chunk that was lent, which is spoilt when it is given back. */
+function lentChunk(from: number, length: number): Uint8Array {
+  const chunk = sequence(from, length);
+  return lend(chunk, () => chunk.fill(0xee));
+}
+
+tests("a long copy is lent, and its memory used again once it was given back", () => {
+  const queue = new ByteQueue();
+  for (let i = 0; i < 6; i++) queue.push(sequence(i, LONG / 2));
+  const taken = queue.take(LONG);
+  assert.ok(isLent(taken));
+  const other = queue.take(LONG);
+  assert.is.not(other.buffer, taken.buffer);
+  giveBack(taken);
+  const again = queue.take(LONG);
+  assert.is(again.buffer, taken.buffer);
+  assert.equal(again.subarray(0, LONG / 2), sequence(4, LONG / 2));
+  assert.equal(other.subarray(LONG / 2), sequence(3, LONG / 2));
+});
+
+tests("a chunk that was lent is given back once it was taken, and each long part was given back", () => {
+  const queue = new ByteQueue();
+  const chunk = lentChunk(0, 2 * LONG + 20);
+  queue.push(chunk);
+  queue.push(sequence(7, 100));
+  const parts = [queue.take(LONG), queue.take(20), queue.take(LONG)];
+  assert.is(parts[0]!.buffer, chunk.buffer);
+  assert.equal(queue.take(100), sequence(7, 100));
+  giveBack(parts[2]!);
+  assert.equal(parts[0], sequence(0, LONG), "one part is still out");
+  giveBack(parts[0]!);
+  assert.is(chunk[0], 0xee);
+  assert.equal(parts[1], sequence(LONG, 20), "the short part is a copy");
+});
+
+tests("a chunk that was lent, and is copied to other memory, is given back at once", () => {
+  const queue = new ByteQueue();
+  const chunks = [lentChunk(0, LONG), lentChunk(0, LONG)];
+  for (const chunk of chunks) queue.push(chunk);
+  queue.take(10);
+  const joined = queue.take(LONG);
+  assert.equal(joined, sequence(10, LONG));
+  assert.equal(chunks.map(isLent), [false, true]);
+  queue.take(LONG - 10);
+  assert.is(isLent(chunks[1]!), false);
+});
+
+tests("small chunks that were lent are given back when they are gathered", () => {
+  const queue = new ByteQueue();
+  const chunks = Array.from({ length: 20 }, (_, i) => lentChunk(i, 3));
+  for (const chunk of chunks) queue.push(chunk);
+  assert.ok(!isLent(chunks[19]!));
+  for (let i = 0; i < 20; i++) assert.equal(queue.take(3), sequence(i, 3));
+  assert.ok(!chunks.some(isLent));
 });
 
 tests.run();

@@ -13,6 +13,7 @@ import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
+import { giveBack } from "../../streams/lent.ts";
 import { parseInto } from "../../streams/parse.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
@@ -164,7 +165,9 @@ export class RemoteExport implements Export {
     if (length <= this.#longest) return this.#readPiece(offset, length, signal);
     const result = new Uint8Array(length);
     await this.#inPieces(length, this.#longest, async (from, to) => {
-      result.set(await bytesOf(await this.#readPiece(offset + from, to - from, signal)), from);
+      const piece = await this.#readPiece(offset + from, to - from, signal);
+      result.set(await bytesOf(piece), from);
+      giveBack(piece);
     });
     return result;
   }

@@ -1,4 +1,5 @@
 import type { Extent } from "../../export/export.ts";
+import { giveBack } from "../../streams/lent.ts";
 import type { Parser } from "../../streams/parse.ts";
 import { Allocation, ChunkFlag, ChunkType, Command, MAX_STRING, nameOf } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
@@ -92,8 +93,12 @@ export class PartialReply {
 
   /** Takes data whose place has been claimed. What is all of the READ is kept as it is, not copied. */
   fill(offset: number, data: Uint8Array): void {
-    if (data.byteLength === this.request.length) this.#data = data;
-    else this.#whole().set(data, offset - this.request.offset);
+    if (data.byteLength === this.request.length) {
+      this.#data = data;
+      return;
+    }
+    this.#whole().set(data, offset - this.request.offset);
+    giveBack(data);
   }
 
   #whole(): Uint8Array {

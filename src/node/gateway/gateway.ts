@@ -10,6 +10,7 @@ import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../co
 import { isLoopback } from "../loopback.ts";
 import { processBudget } from "../session/listen.ts";
 import { session } from "../session/session.ts";
+import { BinaryMessages } from "./binary-messages.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { forbidden } from "./origin.ts";
@@ -44,6 +45,8 @@ const REQUEST_LOOK = 2_000;
 
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
+
+const NOTHING = Buffer.alloc(0);
 
 const SECURITY_HEADERS = {
   "Content-Security-Policy":
@@ -95,10 +98,16 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return refuse(socket, "403 Forbidden", fault);
     if (ending.signal.aborted) return refuse(socket, "503 Service Unavailable", "the gateway is ending");
-    sockets.handleUpgrade(request, socket, head, (client) => {
-      const running = serve(client, socket as Socket, request.url ?? "/").finally(() =>
-        sessions.delete(running),
-      );
+    // Of the http module's servers it is a Socket.
+    const connection = socket as Socket;
+    if (head.length > 0) connection.unshift(head);
+    let receiver: WebSocket | undefined;
+    const messages = new BinaryMessages(connection, MAX_MESSAGE, (bytes) =>
+      receiver?.emit("message", bytes, true),
+    );
+    sockets.handleUpgrade(request, messages, NOTHING, (client) => {
+      receiver = client;
+      const running = serve(client, connection, request.url ?? "/").finally(() => sessions.delete(running));
       sessions.add(running);
     });
   });

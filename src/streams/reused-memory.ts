@@ -1,4 +1,4 @@
-import { lend } from "../streams/lent.ts";
+import { lend } from "./lent.ts";
 
 /** Memory for what is read, used again once it has been given back: new memory costs as much as filling it. */
 export class ReusedMemory {
@@ -19,9 +19,9 @@ export class ReusedMemory {
     return this.#spare.splice(i, 1)[0]!;
   }
 
-  /** Hands out memory that was taken. It comes back, or is the garbage collector's. */
-  lend(buffer: ArrayBuffer): Uint8Array {
-    return lend(new Uint8Array(buffer), () => {
+  /** Hands out memory that was taken, its first `length` bytes. It comes back, or is the garbage collector's. */
+  lend(buffer: ArrayBuffer, length = buffer.byteLength): Uint8Array {
+    return lend(new Uint8Array(buffer, 0, length), () => {
       this.#spare.push(buffer);
       this.#bytes += buffer.byteLength;
       while (this.#bytes > this.#limit) this.#bytes -= this.#spare.shift()!.byteLength;

@@ -1,0 +1,302 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { Duplex } from "node:stream";
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type WebSocket, WebSocketServer } from "ws";
+import { BinaryMessages } from "../../../src/node/gateway/binary-messages.ts";
+import { giveBack, isLent } from "../../../src/streams/lent.ts";
+import { until } from "../../harness.ts";
+
+const tests = suite("binary messages");
+
+const MAX = 1 << 22;
+const MIB = 1 << 20;
+
+interface Frame {
+  opcode: number;
+  isFinal: boolean;
+  payload: Uint8Array;
+  key: readonly number[];
+  /** What is wrong with it: bits for extensions, no mask, a length that is not its own. */
+  fault?: "reserved" | "unmasked" | "length" | undefined;
+}
+
+/** A frame as clients send it (RFC 6455, section 5.2). */
+function encode({ opcode, isFinal, payload, key, fault }: Frame): Buffer {
+  const { byteLength } = payload;
+  const told = fault === "length" ? MAX + 1 : byteLength;
+  const length = Buffer.alloc(told < 126 ? 1 : told < 1 << 16 ? 3 : 9);
+  if (length.length === 1) length[0] = told;
+  else if (length.length === 3) length.writeUInt16BE(told, length.writeUInt8(126));
+  else length.writeBigUInt64BE(BigInt(told), length.writeUInt8(127));
+  const first = opcode | (isFinal ? 0x80 : 0) | (fault === "reserved" ? 0x20 : 0);
+  if (fault === "unmasked") return Buffer.concat([Buffer.of(first), length, payload]);
+  length[0]! |= 0x80;
+  const masked = payload.map((byte, i) => byte ^ key[i & 3]!);
+  return Buffer.concat([Buffer.of(first), length, Buffer.from(key), masked]);
+}
+
+/** A socket whose other side is this test. */
+class Near extends Duplex {
+  readonly sent: Buffer[] = [];
+  override _read() {}
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void) {
+    this.sent.push(chunk);
+    done();
+  }
+}
+
+const REQUEST = {
+  method: "GET",
+  url: "/",
+  headers: {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+  },
+} as unknown as IncomingMessage;
+
+/** A `ws` on a socket, and all that it told: with `deliver`, behind BinaryMessages. */
+function start(socket: Near, deliver?: (bytes: Uint8Array) => void) {
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX });
+  const told: string[] = [];
+  let client!: WebSocket;
+  const between = deliver ? new BinaryMessages(socket, MAX, deliver) : socket;
+  server.handleUpgrade(REQUEST, between, Buffer.alloc(0), (socket) => {
+    client = socket;
+  });
+  const binary: Uint8Array[] = [];
+  client.on("message", (data: Buffer, isBinary) => {
+    if (isBinary) binary.push(Buffer.from(data));
+    else told.push(`text ${data}`);
+  });
+  client.on("ping", (data) => told.push(`ping ${data.toString("hex")}`));
+  client.on("error", (error) => told.push(`error ${error.message}`));
+  client.on("close", (code, reason) => told.push(`close ${code} ${reason}`));
+  return { client, told, binary };
+}
+
+/** Cuts bytes where it is told to. */
+function cut(bytes: Buffer, lengths: readonly number[]): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0, i = 0; at < bytes.byteLength; i++) {
+    const end = at + (lengths[i % lengths.length] ?? bytes.byteLength);
+    parts.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return parts;
+}
+
+/** What `ws` tells and gives when this comes in, by itself or behind BinaryMessages, where what is lent is given back at once. */
+async function receive(parts: readonly Buffer[], isOurs: boolean) {
+  const socket = new Near();
+  const ours: Uint8Array[] = [];
+  const deliver = (bytes: Uint8Array) => {
+    ours.push(Buffer.from(bytes));
+    giveBack(bytes);
+  };
+  const { told, binary } = start(socket, isOurs ? deliver : undefined);
+  // Each side may write into what it was given.
+  for (const part of parts) {
+    socket.push(Buffer.from(part));
+    await turn();
+  }
+  socket.push(null);
+  await until("the close", () => told.some((line) => line.startsWith("close")));
+  const answers = Buffer.concat(socket.sent.slice(1)).toString("hex");
+  // Behind what was wrong all is for `ws`.
+  return { told, answers, bytes: Buffer.concat([...ours, ...binary]) };
+}
+
+const key = fc.oneof(fc.constant([0, 0, 0, 0]), fc.array(fc.nat(255), { minLength: 4, maxLength: 4 }));
+const payload = (max: number) => fc.nat(max).map((length) => randomBytes(length));
+const frame = (opcode: fc.Arbitrary<number>, max: number) =>
+  fc.record({ opcode, isFinal: fc.boolean(), payload: payload(max), key });
+const control = fc.record({
+  opcode: fc.constantFrom(9, 9, 10),
+  isFinal: fc.constant(true),
+  payload: payload(125),
+  key,
+});
+/** A message in one frame or several, with pings between them. */
+const message = fc
+  .tuple(
+    fc.constantFrom(2, 2, 2, 1),
+    fc.array(fc.tuple(fc.oneof(payload(300), payload(200_000)), key, fc.option(control)), {
+      minLength: 1,
+      maxLength: 6,
+    }),
+  )
+  .map(([opcode, parts]) =>
+    parts.flatMap(([bytes, key, between], i): Frame[] => [
+      {
+        opcode: i === 0 ? opcode : 0,
+        isFinal: i === parts.length - 1,
+        // What `ws` takes for text has to be text.
+        payload: opcode === 1 ? bytes.map((byte) => byte & 0x7f) : bytes,
+        key,
+      },
+      ...(between ? [between] : []),
+    ]),
+  );
+const wrong = fc.oneof(
+  fc
+    .tuple(frame(fc.nat(15), 300), fc.constantFrom("reserved", "unmasked", "length"))
+    .map(([frame, fault]): Frame => ({ ...frame, fault: fault as NonNullable<Frame["fault"]> })),
+  frame(fc.nat(15), 300),
+);
+const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 70_000 })), {
+  minLength: 1,
+  maxLength: 5,
+});
+/** Few bytes at a time only where there are few. */
+const partsOf = (frames: readonly Frame[], lengths: readonly number[]) => {
+  const bytes = Buffer.concat(frames.map(encode));
+  const least = bytes.byteLength >> 9;
+  return cut(
+    bytes,
+    lengths.map((length) => Math.max(length, least)),
+  );
+};
+
+tests("messages come through as by ws itself, whatever their frames and however they arrive", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(message, { maxLength: 5 }), cuts, async (messages, lengths) => {
+      const parts = partsOf(messages.flat(), lengths);
+      const [expected, actual] = [await receive(parts, false), await receive(parts, true)];
+      assert.equal(actual.told, expected.told);
+      assert.is(actual.answers, expected.answers);
+      assert.ok(actual.bytes.equals(expected.bytes), "other bytes");
+    }),
+    { numRuns: 60 },
+  );
+});
+
+tests("what is not as the standard has it is refused in the words of ws", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(message, { maxLength: 2 }),
+      fc.array(wrong, { minLength: 1, maxLength: 4 }),
+      cuts,
+      async (messages, frames, lengths) => {
+        const parts = partsOf([...messages.flat(), ...frames], lengths);
+        const [expected, actual] = [await receive(parts, false), await receive(parts, true)];
+        assert.equal(actual.told, expected.told);
+        assert.is(actual.answers, expected.answers);
+        // What there was of a message that did not end has been handed on, where `ws` keeps it to itself.
+        assert.ok(actual.bytes.subarray(0, expected.bytes.byteLength).equals(expected.bytes), "other bytes");
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+/** Frames that browsers make of a message. */
+function fragments(payload: Uint8Array, length: number): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < payload.byteLength; at += length) {
+    frames.push(
+      encode({
+        opcode: at === 0 ? 2 : 0,
+        isFinal: at + length >= payload.byteLength,
+        payload: payload.subarray(at, at + length),
+        key: [1, 2, 3, 4],
+      }),
+    );
+  }
+  return frames;
+}
+
+tests("a message of many frames is one piece of memory, which is used again once given back", async () => {
+  const socket = new Near();
+  const pieces: Uint8Array[] = [];
+  start(socket, (bytes) => pieces.push(bytes));
+  const messages = Array.from({ length: 4 }, () => randomBytes(MIB));
+  const send = async (message: Buffer) => {
+    for (const part of cut(Buffer.concat(fragments(message, 131_000)), [1 << 16])) socket.push(part);
+    await turn();
+  };
+  await send(messages[0]!);
+  await send(messages[1]!);
+  assert.is(pieces.length, 2);
+  assert.ok(pieces.every(isLent));
+  assert.ok(messages[0]!.equals(pieces[0]!), "the first one is as it was while it is out");
+  const { buffer } = pieces[0]!;
+  giveBack(pieces[0]!);
+  await send(messages[2]!);
+  assert.is(pieces[2]!.buffer, buffer);
+  await send(messages[3]!);
+  for (const i of [1, 2, 3]) assert.ok(messages[i]!.equals(pieces[i]!), `message ${i}`);
+  socket.destroy();
+});
+
+tests("what lies in one chunk is not copied", async () => {
+  const socket = new Near();
+  const pieces: Uint8Array[] = [];
+  start(socket, (bytes) => pieces.push(bytes));
+  const chunk = Buffer.concat([...fragments(randomBytes(4096), 4096), ...fragments(randomBytes(300), 300)]);
+  socket.push(chunk);
+  await turn();
+  assert.equal(
+    pieces.map(({ byteLength }) => byteLength),
+    [4096, 300],
+  );
+  for (const piece of pieces) assert.is(piece.buffer, chunk.buffer);
+  socket.destroy();
+});
+
+tests("a message longer than what is joined comes in pieces, bounded whatever its length", async () => {
+  const socket = new Near();
+  const pieces: Uint8Array[] = [];
+  start(socket, (bytes) => pieces.push(Buffer.from(bytes)));
+  const message = randomBytes(MAX);
+  for (const part of cut(Buffer.concat(fragments(message, MAX)), [1 << 16])) socket.push(part);
+  await turn();
+  assert.ok(pieces.length > 2);
+  assert.ok(pieces.every(({ byteLength }) => byteLength <= MIB + (1 << 16)));
+  assert.ok(Buffer.concat(pieces).equals(message));
+  socket.destroy();
+});
+
+tests(
+  "pausing the WebSocket pauses the socket, and what had come before it broke is still handed on",
+  async () => {
+    const socket = new Near();
+    let bytes = 0;
+    const { client, told } = start(socket, (piece) => {
+      bytes += piece.byteLength;
+    });
+    client.pause();
+    assert.ok(socket.isPaused());
+    for (const frame of fragments(randomBytes(1000), 1000)) socket.push(frame);
+    await turn();
+    assert.is(bytes, 0);
+    client.resume();
+    await until("the message", () => bytes === 1000);
+    client.pause();
+    for (const frame of fragments(randomBytes(1000), 1000)) socket.push(frame);
+    socket.destroy(new Error("it broke"));
+    await until("the close", () => told.length > 0);
+    assert.is(bytes, 2000);
+    assert.equal(told, ["close 1006 "]);
+  },
+);
+
+tests("terminating the WebSocket ends the socket, and the other way round", async () => {
+  for (const end of [
+    (client: WebSocket) => client.terminate(),
+    (_: WebSocket, socket: Near) => socket.destroy(),
+  ]) {
+    const socket = new Near();
+    const { client, told } = start(socket, () => {});
+    end(client, socket);
+    await until("the close", () => told.length > 0 && socket.destroyed);
+    assert.equal(told, ["close 1006 "]);
+  }
+});
+
+tests.run();
