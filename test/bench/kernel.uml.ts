@@ -5,7 +5,7 @@ import { deviceState, free, onDevice } from "../system/kernel/guest.ts";
 import { pattern, throughGateway, writeConfig } from "../system/link.ts";
 import { startWebsocketd } from "../websocketd.ts";
 
-const SIZE = 128 << 20;
+const SIZE = 512 << 20;
 
 interface Figures {
   /** MB/s of direct reads of 1 MiB, two at a time, in requests as long as each way has them by itself. */
