@@ -20,6 +20,7 @@ import { chromiumSwitches } from "../browser.ts";
 import { program, type Running, Sandbox, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
 import { DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
+import { median } from "./median.ts";
 import { MIB, memory } from "./path.ts";
 
 const ROUNDS = 3;
@@ -30,7 +31,6 @@ const COLD_READS = 4096;
 
 const run = promisify(execFile);
 const script = (name: string) => readFileSync(new URL(`pages/${name}.js`, import.meta.url), "utf8");
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 function openBrowser(name: string): Promise<Browser> {
   // Whoever watches the network is told each message of a WebSocket, as base64: that takes most of the time.

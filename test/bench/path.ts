@@ -40,3 +40,11 @@ export function memory(pid: number, field: "VmRSS" | "VmHWM"): number {
   const kib = new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "ascii"))?.[1];
   return Math.round(Number(kib) / 1024);
 }
+
+/** Milliseconds of processor time that a process has taken so far, all its threads together (proc_pid_stat(5)). */
+export function processorTime(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "ascii");
+  // Behind the name, which may have spaces in it; in ticks, of which Linux has 100 a second for this.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}

@@ -3,14 +3,18 @@
  * run: a bare `ws` connection between two processes that carries messages of the same sizes, 16 questions at a time,
  * which is the limit of that path. All take turns, as what else the machine does changes.
  *
+ * Also the processor time that our two programs take for a read, beside that of the two processes for an answer: fio waits
+ * for its replies in a loop, and has one of two processors for itself.
+ *
  *     node --import tsx test/bench/random.ts [ROUNDS]     (default 3; needs the build and fio)
  */
 import { execFileSync, fork } from "node:child_process";
 import { WebSocket, WebSocketServer } from "ws";
 import { Request, SimpleReply } from "../../src/nbd/messages.ts";
-import { Sandbox } from "../harness.ts";
+import { type Running, Sandbox } from "../harness.ts";
 import { BLOCK, DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
-import { startPath } from "./path.ts";
+import { median } from "./median.ts";
+import { processorTime, startPath } from "./path.ts";
 
 const SECONDS = 5;
 
@@ -22,8 +26,14 @@ async function answerBare(url: string) {
   await new Promise((resolve) => socket.once("close", resolve));
 }
 
-/** Questions and answers a second on a `ws` connection that carries nothing else. */
-async function bareEcho(): Promise<number> {
+/** What is done a second, and the microseconds of processor time that each takes of the two processes at work. */
+interface Rate {
+  rate: number;
+  processor: number;
+}
+
+/** Questions and answers on a `ws` connection that carries nothing else. */
+async function bareEcho(): Promise<Rate> {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as { port: number };
@@ -35,33 +45,47 @@ async function bareEcho(): Promise<number> {
     answers++;
     socket.send(request);
   });
+  const processor = () => processorTime(process.pid) + processorTime(child.pid!);
+  const before = processor();
   const start = performance.now();
   for (let i = 0; i < DEPTH; i++) socket.send(request);
   await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
   const rate = (answers * 1000) / (performance.now() - start);
+  const cost = { rate, processor: ((processor() - before) * 1000) / answers };
   socket.terminate();
   await new Promise((resolve) => child.once("exit", resolve));
   server.close();
-  return rate;
+  return cost;
 }
 
-const fio = (uri: string) =>
-  readsPerSecond(execFileSync("fio", fioArguments(uri, { runtime: SECONDS }), { encoding: "utf8" }));
+function fio(uri: string, programs: readonly Running[]): Rate {
+  const processor = () => programs.reduce((sum, { pid }) => sum + processorTime(pid), 0);
+  const before = processor();
+  const rate = readsPerSecond(
+    execFileSync("fio", fioArguments(uri, { runtime: SECONDS }), { encoding: "utf8" }),
+  );
+  return { rate, processor: ((processor() - before) * 1000) / (rate * SECONDS) };
+}
 
 async function main() {
   const rounds = Number(process.argv[2] ?? 3);
   const sandbox = new Sandbox();
   try {
-    const { uri } = await startPath(sandbox, 256);
-    const ratios: number[] = [];
+    const { uri, gateway, serve } = await startPath(sandbox, 256);
+    const ratios: Rate[] = [];
     for (let round = 0; round < rounds; round++) {
-      const ours = fio(uri);
+      const ours = fio(uri, [gateway, serve]);
       const bare = await bareEcho();
-      ratios.push(ours / bare);
-      console.log(`fio ${ours.toFixed(0)} reads a second, bare ws ${bare.toFixed(0)} answers a second`);
+      ratios.push({ rate: ours.rate / bare.rate, processor: bare.processor / ours.processor });
+      const line = ({ rate, processor }: Rate) =>
+        `${rate.toFixed(0)} a second, ${processor.toFixed(0)} µs each`;
+      console.log(`fio ${line(ours)}; bare ws ${line(bare)}`);
     }
-    const median = ratios.sort((a, b) => a - b)[ratios.length >> 1]!;
-    console.log(`4 KiB random reads, depth ${DEPTH}: ${median.toFixed(2)} of a bare ws connection (median)`);
+    const part = (of: (ratio: Rate) => number) => median(ratios.map(of)).toFixed(2);
+    console.log(
+      `4 KiB random reads, depth ${DEPTH}: ${part(({ rate }) => rate)} of a bare ws connection, ` +
+        `by processor time ${part(({ processor }) => processor)} of it (medians)`,
+    );
   } finally {
     await sandbox.end();
   }

@@ -6,6 +6,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { program, root } from "../harness.ts";
+import { median } from "./median.ts";
 
 const rounds = Number(process.argv[2] ?? 40);
 const metadata = ["--config", `${root}/config.json`, "--metadata"];
@@ -22,7 +23,6 @@ for (let round = 0; round < rounds; round++) {
   bare.push(milliseconds("node", ["-e", "0"]));
   ours.push(milliseconds(program("nbd-proxy"), metadata));
 }
-const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
 const least = (times: readonly number[]) => Math.min(...times);
 const line = (name: string, times: number[]) =>
   console.log(
