@@ -1,7 +1,8 @@
 /** The path that several benchmarks measure: an image behind nbd-serve, a gateway, a unix socket. */
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
+import { startWebsocketd } from "../websocketd.ts";
 
 export const MIB = 1 << 20;
 
@@ -33,6 +34,23 @@ export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Pa
   const serve = sandbox.start(program("nbd-serve"), [image, gateway.stdout.trim().replace("http", "ws")]);
   await until("the export is offered", () => gateway.stderr.includes("bytes"));
   return { image, uri: `nbd+unix:///?socket=${socket}`, gateway, serve };
+}
+
+/** The same with `nbd-proxy` under websocketd in place of the gateway: whose id is told, as websocketd starts it. */
+export async function startProxyPath(
+  sandbox: Sandbox,
+  mebibytes: number,
+): Promise<{ uri: string; proxy: number; serve: Running }> {
+  const image = makeImage(sandbox, mebibytes);
+  const socket = sandbox.path("nbd.sock");
+  const config = sandbox.path("config.json");
+  writeFileSync(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } }));
+  const websocketd = await startWebsocketd(sandbox, [program("nbd-proxy"), "--config", config]);
+  const origin = new URL(websocketd.page).origin;
+  const serve = sandbox.start(program("nbd-serve"), ["--origin", origin, image, websocketd.endpoint]);
+  await until("the export is offered", () => existsSync(socket));
+  const children = readFileSync(`/proc/${websocketd.pid}/task/${websocketd.pid}/children`, "ascii");
+  return { uri: `nbd+unix:///?socket=${socket}`, proxy: Number(children), serve };
 }
 
 /** Memory of a process in MiB: now, or the most it ever had. */
