@@ -25,7 +25,7 @@ const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$|koffi$|buffe
 /**
  * How a program begins: a shell command and a line of JavaScript at once, as not every env(1) can hand on options
  * (busybox has no -S). V8 lets buffers that nobody uses any more lie until their size is twice that of its young
- * generation: with 2 MiB instead of 16, 15 MB less memory for nbd-gateway and 20 MB for nbd-serve, at the same speed.
+ * generation: with 2 MiB instead of 16, 20 MB less memory for nbd-serve, at the same speed.
  */
 const launcher = ({ before = "", environment = "", options = "--max-semi-space-size=2" } = {}) => `#!/bin/sh
 ":" //; ${before}${environment}exec node ${options} "$0" "$@"`;

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Export } from "../../src/export/export.ts";
+import type { Export, Extent, Filter } from "../../src/export/export.ts";
 import { fast } from "../../src/export/filters/fast.ts";
 import { windows } from "../../src/export/filters/windows.ts";
 import { memoryExport } from "../../src/export/memory.ts";
@@ -10,9 +10,9 @@ import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { ExtendedRequest } from "../../src/nbd/messages.ts";
 import { serveClient } from "../../src/nbd/server/nbd-server.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
-import { isLent, lend } from "../../src/streams/lent.ts";
+import { giveBack, isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
-import { byteLength, bytesOf, type Payload } from "../../src/streams/payload.ts";
+import { byteLength, bytesOf, concat, type Payload } from "../../src/streams/payload.ts";
 import { lending } from "../lending.ts";
 
 const tests = suite("copies");
@@ -143,6 +143,105 @@ tests("short replies are given back once they were copied to stand behind their 
   await client.close();
   await serving;
 });
+
+/** Lends what comes in, in chunks of any length, and spoils it when it is given back. */
+function lentChunks(transport: Transport): { lent: Transport; out: Set<Uint8Array> } {
+  const out = new Set<Uint8Array>();
+  let waiting: Uint8Array[] = [];
+  let emitted = 0;
+  function emit(controller: TransformStreamDefaultController<Uint8Array>) {
+    const all = concat(waiting);
+    waiting = [];
+    for (let at = 0; at < all.byteLength; ) {
+      const length = [700_000, 100, 300_000, 65_536][emitted++ % 4]!;
+      const chunk = all.slice(at, at + length);
+      at += chunk.byteLength;
+      out.add(chunk);
+      lend(chunk, () => {
+        chunk.fill(0xee);
+        out.delete(chunk);
+      });
+      controller.enqueue(chunk);
+    }
+  }
+  const readable = transport.readable.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        waiting.push(chunk);
+        if (waiting.length === 1) setImmediate(emit, controller);
+      },
+    }),
+  );
+  return { lent: { ...transport, readable }, out };
+}
+
+/** An export with a hole in each 128 KiB, so that a long read of it has an answer of many chunks. */
+function holey(content: Uint8Array): Export {
+  const [stripe, hole] = [1 << 17, 1 << 14];
+  for (let at = 0; at < content.length; at += stripe) content.fill(0, at, at + hole);
+  return {
+    ...memoryExport(content, { readOnly: true }),
+    knownExtents(offset, length) {
+      const extents: Extent[] = [];
+      for (let at = offset; at < offset + length; at += extents.at(-1)!.length) {
+        const isHole = at % stripe < hole;
+        const end = isHole ? hole : stripe;
+        extents.push({
+          length: Math.min(end - (at % stripe), offset + length - at),
+          hole: isHole,
+          zero: isHole,
+        });
+      }
+      return extents;
+    },
+  };
+}
+
+for (const [what, make] of Object.entries<(content: Uint8Array) => Export>({
+  "one chunk": (content) => memoryExport(content, { readOnly: true }),
+  "many chunks": holey,
+})) {
+  const window = { request: 1 << 18, outstanding: 1 << 22 };
+  for (const [how, filter] of Object.entries<Filter>({
+    itself: (remote) => remote,
+    "its cache": fast({ window }),
+  })) {
+    tests(`replies of ${what}, out of memory that is used again, by a client and ${how}`, async () => {
+      const [near, far] = transportPair();
+      const content = new Uint8Array(randomBytes(1 << 23));
+      const serving = serveClient(far, make(content));
+      const { lent, out } = lentChunks(near);
+      const client = filter(await nbdClient(lent));
+      let held: { offset: number; bytes: Uint8Array }[] = [];
+      /** Some answers are given back at once, the others later. */
+      function check(isEnd = false) {
+        for (const { offset, bytes } of held) {
+          assert.ok(
+            Buffer.compare(content.subarray(offset, offset + bytes.length), bytes) === 0,
+            `${offset}`,
+          );
+        }
+        const kept = isEnd ? [] : held.filter((_, i) => i % 3 === 0).slice(-20);
+        for (const one of held) if (!kept.includes(one)) giveBack(one.bytes);
+        held = kept;
+      }
+      for (let round = 0; round < 20; round++) {
+        const reads = Array.from({ length: 12 }, async (_, i) => {
+          const length = [1 << 18, 4096, 1 << 16, 1_000_000, 70_000][(round + i) % 5]!;
+          const offset = ((round * 12 + i) * 7919 * 512) % (content.length - length);
+          const bytes = await bytesOf(await client.read(offset, length));
+          held.push({ offset, bytes });
+        });
+        await Promise.all(reads);
+        check();
+      }
+      check(true);
+      await client.close();
+      await serving;
+      assert.ok(out.size <= 2, `${out.size} chunks were never given back`);
+    });
+  }
+}
 
 tests("what is written to a remote export is not given back by the link", async () => {
   const [near, far] = transportPair();

@@ -91,6 +91,20 @@ const upgrade = [
 ];
 
 /** What a browser says about where a request goes to, and from which page it comes; "PORT" is the gateway's. */
+tests("what comes in one piece with the request for a WebSocket is not lost", async () => {
+  const socket = createConnection(port, "127.0.0.1");
+  let received = Buffer.alloc(0);
+  socket.on("data", (chunk) => {
+    received = Buffer.concat([received, chunk]);
+  });
+  const head = ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, ...upgrade].join("\r\n");
+  const ping = Buffer.from([0x89, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
+  socket.write(Buffer.concat([Buffer.from(`${head}\r\n\r\n`), ping]));
+  const pong = Buffer.from([0x8a, 2, 0x68, 0x69]);
+  await until("the pong", () => received.includes(pong));
+  socket.destroy();
+});
+
 const visitors: { what: string; headers: string[]; version?: string; welcome: boolean }[] = [
   { what: "no Origin, an IPv4 literal", headers: ["Host: 127.0.0.1:PORT"], welcome: true },
   { what: "no Origin, an IPv6 literal", headers: ["Host: [::1]:PORT"], welcome: true },

@@ -394,6 +394,14 @@ tests("what was lent is given back when ws has sent it, and never by a browser's
   assert.ok(isLent(bytes));
 });
 
+tests("a message that was lent is handed on as the object that can be given back", async () => {
+  const { own, transport } = await half("client");
+  const bytes = lend(hex("01"), () => {});
+  own.emit("message", bytes, true);
+  const { value } = await transport.readable.getReader().read();
+  assert.is(value, bytes);
+});
+
 tests("ws sends a Blob as its bytes", async () => {
   const { other, transport } = await half("client");
   const message = once(other, "message");

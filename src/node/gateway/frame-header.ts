@@ -1,5 +1,5 @@
 /** Opcodes of a frame (RFC 6455, section 5.2). */
-export const Opcode = { CONTINUATION: 0, BINARY: 2, CLOSE: 8 } as const;
+export const Opcode = { CONTINUATION: 0, BINARY: 2, PING: 9, PONG: 10 } as const;
 
 /** What stands before the payload of a frame. */
 export interface FrameHeader {
@@ -34,6 +34,6 @@ export function decodeFrameHeader(bytes: Uint8Array): FrameHeader {
     reserved: bytes[0]! & 0x70,
     opcode: bytes[0]! & 0x0f,
     length,
-    key: bytes[1]! & 0x80 ? bytes.slice(-4) : undefined,
+    key: bytes[1]! & 0x80 ? new Uint8Array(bytes.subarray(-4)) : undefined,
   };
 }

@@ -36,8 +36,8 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
-/** The longest WebSocket message, in bytes: the longest payload and its header. */
-const MAX_MESSAGE = (1 << 25) + 64;
+/** The longest frame of a WebSocket, in bytes: the longest payload and its header. */
+const MAX_FRAME = (1 << 25) + 64;
 
 /** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
 const REQUEST_TIME = 10_000;
@@ -73,7 +73,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const budget = processBudget();
   const sessions = new Set<Promise<void>>();
   const exclusive = new Exclusive();
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE });
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
   const patience = {
@@ -102,7 +102,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const connection = socket as Socket;
     if (head.length > 0) connection.unshift(head);
     let receiver: WebSocket | undefined;
-    const messages = new BinaryMessages(connection, MAX_MESSAGE, (bytes) =>
+    const messages = new BinaryMessages(connection, MAX_FRAME, (bytes) =>
       receiver?.emit("message", bytes, true),
     );
     sockets.handleUpgrade(request, messages, NOTHING, (client) => {
