@@ -36,11 +36,15 @@ export class Loan {
   /** Lends a part of the bytes. */
   part(part: Uint8Array): Uint8Array {
     this.#users++;
-    return lend(part, () => this.end());
+    return lend(part, () => this.#leave());
   }
 
-  /** No more parts will be taken. */
+  /** Called once, when no more parts will be taken. */
   end(): void {
+    this.#leave();
+  }
+
+  #leave() {
     if (--this.#users === 0) giveBack(this.#bytes);
   }
 }

@@ -6,7 +6,7 @@
  * Also the processor time that our two programs take, beside that of the two of the bare stream: nbdcopy, a third one,
  * has to share the processors with ours.
  *
- *     node --import tsx test/bench/copy.ts [MIB]     (default 1024; needs libnbd-bin and nbdkit)
+ *     node --import tsx test/bench/copy.ts [MIB]     (default 1024; needs the build, libnbd-bin and nbdkit)
  */
 import { execFileSync, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -32,7 +32,7 @@ async function sendBare(url: string, bytes: number) {
   socket.close();
 }
 
-/** How long something took, and the processor time of the two processes at work, in milliseconds. */
+/** How long something took, and the processor time of the processes that are looked at, in milliseconds. */
 interface Cost {
   elapsed: number;
   processor: number;
@@ -71,8 +71,8 @@ async function main() {
     const peak = ({ pid }: Running) => memory(pid, "VmHWM");
     const idle = [peak(gateway), peak(serve)];
     // They run synchronously here: nothing of ours must run in this process.
-    const run = (command: string, args: readonly string[]): Cost => {
-      const processor = () => processorTime(gateway.pid) + processorTime(serve.pid);
+    const run = (command: string, args: readonly string[], processes: readonly Running[] = []): Cost => {
+      const processor = () => processes.reduce((sum, { pid }) => sum + processorTime(pid), 0);
       const before = processor();
       const start = performance.now();
       execFileSync(command, args, { stdio: "inherit" });
@@ -80,7 +80,7 @@ async function main() {
     };
     const costs: Record<"ours" | "bare" | "nbdkit", Cost[]> = { ours: [], bare: [], nbdkit: [] };
     for (let round = 0; round < ROUNDS; round++) {
-      costs.ours.push(run("nbdcopy", [uri, "null:"]));
+      costs.ours.push(run("nbdcopy", [uri, "null:"], [gateway, serve]));
       costs.bare.push(await bareStream(bytes));
       costs.nbdkit.push(run("nbdkit", ["-U", "-", "file", image, "--run", 'nbdcopy "$uri" null:']));
       const rates = Object.entries(costs).map(

@@ -8,6 +8,7 @@ import { userModeLinux } from "../system/kernel/user-mode-linux.ts";
 
 interface Row {
   name: string;
+  first: number;
   sequential: number;
   random1: number;
   random32: number;
@@ -20,10 +21,10 @@ const rows = output
   .filter((line) => line.startsWith("{"))
   .map((line) => JSON.parse(line) as Row);
 const [peer] = rows;
-for (const { name, sequential, random1, random32 } of rows) {
+for (const { name, first, sequential, random1, random32 } of rows) {
   const beside = (value: number, other: number) => `${value.toFixed(0)} (${(value / other).toFixed(2)})`;
   console.log(
-    `${name}: ${beside(sequential, peer!.sequential)} MB/s in reads of 1 MiB; ` +
+    `${name}: ${beside(sequential, peer!.sequential)} MB/s in reads of 1 MiB (of the first 128 MiB ${beside(first, peer!.first)}); ` +
       `${beside(random1, peer!.random1)} and ${beside(random32, peer!.random32)} random reads of 4 KiB a second at depth 1 and 32`,
   );
 }

@@ -3,7 +3,7 @@
  * session, nbd-serve → gateway → unix socket → nbdcopy. Flat is what the last pass takes no more of than the second. With
  * "proxy", websocketd and nbd-proxy stand in place of the gateway.
  *
- *     node --import tsx test/bench/memory.ts [PASSES] [proxy]     (default 10; needs the build, libnbd-bin, websocketd)
+ *     node --import tsx test/bench/memory.ts [PASSES] [proxy]     (default 10; needs the build and libnbd-bin; proxy: websocketd)
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "../harness.ts";
@@ -42,8 +42,8 @@ try {
     }
     await copy;
     const figures = processes.map((_, i) => {
-      const sorted = samples.map((sample) => sample[i]!).sort((a, b) => a - b);
-      return `${median(sorted)} MiB, at most ${sorted.at(-1)}`;
+      const values = samples.map((sample) => sample[i]!);
+      return `${median(values)} MiB, at most ${Math.max(...values)}`;
     });
     console.log(`GiB ${String(pass).padEnd(5)} ${tell(figures)}`);
   }

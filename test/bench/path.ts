@@ -22,18 +22,23 @@ export function makeImage(sandbox: Sandbox, mebibytes: number): string {
   return image;
 }
 
-/** Makes an image and starts both programs around it. */
-export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Path> {
+/** Makes an image, and a configuration that offers it on a unix socket. */
+function prepare(sandbox: Sandbox, mebibytes: number) {
   const image = makeImage(sandbox, mebibytes);
   const socket = sandbox.path("nbd.sock");
   const config = sandbox.path("config.json");
   writeFileSync(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } }));
+  return { image, socket, config, uri: `nbd+unix:///?socket=${socket}` };
+}
 
+/** Makes an image and starts both programs around it. */
+export async function startPath(sandbox: Sandbox, mebibytes: number): Promise<Path> {
+  const { image, config, uri } = prepare(sandbox, mebibytes);
   const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
   await until("the gateway listens", () => gateway.stdout.includes("\n"));
   const serve = sandbox.start(program("nbd-serve"), [image, gateway.stdout.trim().replace("http", "ws")]);
   await until("the export is offered", () => gateway.stderr.includes("bytes"));
-  return { image, uri: `nbd+unix:///?socket=${socket}`, gateway, serve };
+  return { image, uri, gateway, serve };
 }
 
 /** The same with `nbd-proxy` under websocketd in place of the gateway: whose id is told, as websocketd starts it. */
@@ -41,16 +46,13 @@ export async function startProxyPath(
   sandbox: Sandbox,
   mebibytes: number,
 ): Promise<{ uri: string; proxy: number; serve: Running }> {
-  const image = makeImage(sandbox, mebibytes);
-  const socket = sandbox.path("nbd.sock");
-  const config = sandbox.path("config.json");
-  writeFileSync(config, JSON.stringify({ configurations: { bench: { listen: `unix:${socket}` } } }));
+  const { image, socket, config, uri } = prepare(sandbox, mebibytes);
   const websocketd = await startWebsocketd(sandbox, [program("nbd-proxy"), "--config", config]);
   const origin = new URL(websocketd.page).origin;
   const serve = sandbox.start(program("nbd-serve"), ["--origin", origin, image, websocketd.endpoint]);
   await until("the export is offered", () => existsSync(socket));
   const children = readFileSync(`/proc/${websocketd.pid}/task/${websocketd.pid}/children`, "ascii");
-  return { uri: `nbd+unix:///?socket=${socket}`, proxy: Number(children), serve };
+  return { uri, proxy: Number.parseInt(children, 10), serve };
 }
 
 /** Memory of a process in MiB: now, or the most it ever had. */

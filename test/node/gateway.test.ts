@@ -90,7 +90,6 @@ const upgrade = [
   "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
 ];
 
-/** What a browser says about where a request goes to, and from which page it comes; "PORT" is the gateway's. */
 tests("what comes in one piece with the request for a WebSocket is not lost", async () => {
   const socket = createConnection(port, "127.0.0.1");
   let received = Buffer.alloc(0);
@@ -105,6 +104,7 @@ tests("what comes in one piece with the request for a WebSocket is not lost", as
   socket.destroy();
 });
 
+/** What a browser says about where a request goes to, and from which page it comes; "PORT" is the gateway's. */
 const visitors: { what: string; headers: string[]; version?: string; welcome: boolean }[] = [
   { what: "no Origin, an IPv4 literal", headers: ["Host: 127.0.0.1:PORT"], welcome: true },
   { what: "no Origin, an IPv6 literal", headers: ["Host: [::1]:PORT"], welcome: true },

@@ -36,7 +36,10 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
-/** The longest frame of a WebSocket, in bytes: the longest payload and its header. */
+/**
+ * The longest frame of a WebSocket, in bytes: a reply or request with the longest payload. A binary message of several
+ * frames may be longer, as it is handed on in pieces.
+ */
 const MAX_FRAME = (1 << 25) + 64;
 
 /** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */

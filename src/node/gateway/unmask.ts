@@ -1,13 +1,20 @@
+import { createRequire } from "node:module";
+
 type Unmask = (bytes: Uint8Array, key: Uint8Array) => void;
 
 /** What is shorter is quicker here than in a call of native code. */
 const SHORT = 32;
 
-/** The package bufferutil, which is optional: 11 µs for 256 KiB, of which JavaScript takes 80. */
-const native: Unmask | undefined = await import("bufferutil" as string).then(
-  (module) => module.default.unmask,
-  () => undefined,
-);
+/** Of the package bufferutil, which is optional: 11 µs for 256 KiB, for which JavaScript takes 80. */
+const native = load();
+
+function load(): Unmask | undefined {
+  try {
+    return (createRequire(import.meta.url)("bufferutil") as { unmask: Unmask }).unmask;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Takes the masking of a WebSocket client off what it sent, in place; `key` has 4 bytes (RFC 6455, section 5.3). */
 export function unmask(bytes: Uint8Array, key: Uint8Array): void {

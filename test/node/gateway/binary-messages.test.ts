@@ -49,6 +49,24 @@ class Near extends Duplex {
   }
 }
 
+/** A socket that takes what is written to it when the test says so. */
+class Slow extends Near {
+  readonly written: number[][] = [];
+  #done: ((error?: Error | null) => void) | undefined;
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void) {
+    this.written.push(chunks.map(({ chunk }) => chunk.byteLength));
+    this.#done = done;
+  }
+  /** Takes it, or has been destroyed: of which a socket of Node's tells nothing here either. */
+  accept() {
+    this.#done?.(null);
+  }
+  override _destroy(error: Error | null, done: (error: Error | null) => void) {
+    this.accept();
+    done(error);
+  }
+}
+
 const REQUEST = {
   method: "GET",
   url: "/",
@@ -243,17 +261,21 @@ tests("an empty frame ends its message, which does not wait for what comes behin
   socket.destroy();
 });
 
-tests("short messages in many frames hold no more memory than they are long", async () => {
-  const socket = new Near();
-  const pieces: Uint8Array[] = [];
-  start(socket, (bytes) => pieces.push(bytes));
-  for (let i = 0; i < 1000; i++) for (const frame of fragments(randomBytes(2), 1)) socket.push(frame);
-  await turn();
-  assert.is(pieces.length, 1000);
-  const held = pieces.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
-  assert.ok(held < MIB, `${held} bytes`);
-  socket.destroy();
-});
+for (const length of [2, 1 << 16, 1 << 18]) {
+  tests(`messages of ${length} bytes in two frames hold no more than twice as much memory`, async () => {
+    const socket = new Near();
+    const pieces: Uint8Array[] = [];
+    start(socket, (bytes) => pieces.push(bytes));
+    for (let i = 0; i < 20; i++) {
+      for (const frame of fragments(randomBytes(length), length / 2)) socket.push(frame);
+    }
+    await turn();
+    assert.is(pieces.length, 20);
+    const held = pieces.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+    assert.ok(held <= 2 * 20 * length, `${held} bytes`);
+    socket.destroy();
+  });
+}
 
 tests("a message of many frames is one piece of memory, which is used again once given back", async () => {
   const socket = new Near();
@@ -328,6 +350,22 @@ tests("pausing the WebSocket pauses the socket, and what had come before it brok
   assert.equal(told, ["close 1006 "]);
 });
 
+tests("what had come before it broke is handed on where a write was in flight, too", async () => {
+  const socket = new Slow();
+  let bytes = 0;
+  const { client, told } = start(socket, (piece) => {
+    bytes += piece.byteLength;
+  });
+  await turn();
+  client.pause();
+  for (let i = 0; i < 3; i++) for (const frame of fragments(randomBytes(1000), 1000)) socket.push(frame);
+  client.send(randomBytes(1000));
+  await turn();
+  socket.destroy();
+  await until("the close", () => told.length > 0);
+  assert.is(bytes, 3000);
+});
+
 tests("whoever terminates the WebSocket when a message comes is given no more of them", async () => {
   const socket = new Near();
   const { client, told } = start(socket, () => {
@@ -339,24 +377,6 @@ tests("whoever terminates the WebSocket when a message comes is given no more of
   await until("the close", () => told.length > 1);
   assert.equal(told, ["message", "close 1006 "]);
 });
-
-/** A socket that takes what is written to it when the test says so. */
-class Slow extends Near {
-  readonly written: number[][] = [];
-  #done: ((error?: Error | null) => void) | undefined;
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void) {
-    this.written.push(chunks.map(({ chunk }) => chunk.byteLength));
-    this.#done = done;
-  }
-  /** Takes it, or has been destroyed: of which a socket of Node's tells nothing here either. */
-  accept() {
-    this.#done?.(null);
-  }
-  override _destroy(error: Error | null, done: (error: Error | null) => void) {
-    this.accept();
-    done(error);
-  }
-}
 
 tests("what is sent leaves frame by frame, each after the one before, and counts until then", async () => {
   const socket = new Slow();
