@@ -99,7 +99,7 @@ export class ByteQueue {
   /** The first chunk that still holds bytes. */
   #begin(): Uint8Array {
     const chunk = this.#chunks[this.#first]!;
-    if (this.#offset === 0 && isLent(chunk)) this.#loan = new Loan(chunk);
+    if (this.#offset === 0 && !this.#loan && isLent(chunk)) this.#loan = new Loan(chunk);
     return chunk;
   }
 
