@@ -38,12 +38,11 @@ export class BinaryMessages extends Duplex {
   #headerBytes = 0;
   /** All that comes is for `ws`. */
   #isForeign = false;
-  /** A message has begun, and not ended. */
+  /** A message has begun, and does not end with the frame of it that came last. */
   #isWithin = false;
-  /** Of the current frame: how many bytes have not come yet, whether they are a message's, and whether that ends with it. */
+  /** Of the current frame: how many bytes have not come yet, and whether they are a message's. */
   #left = 0;
   #isBinary = false;
-  #isFinal = false;
   /** What masks the frame's next byte, and those behind it; undefined where it changes nothing. */
   #key: Uint8Array | undefined;
   /** Where the message is joined, and how many bytes of it are there. */
@@ -163,14 +162,13 @@ export class BinaryMessages extends Duplex {
       return;
     }
     this.#isWithin = !isFinal;
-    this.#isFinal = isFinal;
     this.#key = key?.some((byte) => byte !== 0) ? key : undefined;
     if (length === 0 && isFinal) this.#handOn();
   }
 
   /** Takes the next bytes of a frame. */
   #take(part: Buffer): void {
-    const isEnd = this.#isFinal && this.#left === 0;
+    const isEnd = !this.#isWithin && this.#left === 0;
     if (isEnd && !this.#joined) {
       this.#unmask(part);
       this.#deliver(part);
@@ -191,7 +189,7 @@ export class BinaryMessages extends Duplex {
 
   /** How much memory the rest of the message needs, of which so many bytes have come: all there may be where nobody knows. */
   #expected(there: number): number {
-    if (!this.#isFinal) return LONGEST;
+    if (this.#isWithin) return LONGEST;
     return Math.min(LONGEST, Math.ceil((there + this.#left) / STEP) * STEP);
   }
 
