@@ -1,21 +1,26 @@
-/** An export whose memory must not be looked at once it was given back. */
+/** What was lent, and must not be looked at once it was given back. */
 import type { Export } from "../src/export/export.ts";
 import { memoryExport } from "../src/export/memory.ts";
 import { lend } from "../src/streams/lent.ts";
 
-/** An export in memory that lends what it reads, and spoils it when it is given back; and what is out. */
+/** Lends bytes, which are spoilt when they are given back; until then they are in `out`. */
+export function lendToSpoil(bytes: Uint8Array, out = new Set<Uint8Array>()): Uint8Array {
+  out.add(bytes);
+  return lend(bytes, () => {
+    bytes.fill(0xee);
+    out.delete(bytes);
+  });
+}
+
+/** An export in memory that lends what it reads so; and what is out. */
 export function lending(bytes: Uint8Array): { target: Export; out: Set<Uint8Array> } {
   const out = new Set<Uint8Array>();
   const target: Export = {
     ...memoryExport(bytes),
     async read(offset, length) {
-      const part = bytes.slice(offset, offset + length);
-      out.add(part);
+      const part = lendToSpoil(bytes.slice(offset, offset + length), out);
       await new Promise((resolve) => setImmediate(resolve));
-      return lend(part, () => {
-        part.fill(0xee);
-        out.delete(part);
-      });
+      return part;
     },
   };
   return { target, out };

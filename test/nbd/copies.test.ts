@@ -13,7 +13,7 @@ import type { Transport } from "../../src/streams/duplex.ts";
 import { giveBack, isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { byteLength, bytesOf, concat, type Payload } from "../../src/streams/payload.ts";
-import { lending } from "../lending.ts";
+import { lending, lendToSpoil } from "../lending.ts";
 
 const tests = suite("copies");
 
@@ -156,12 +156,7 @@ function lentChunks(transport: Transport): { lent: Transport; out: Set<Uint8Arra
       const length = [700_000, 100, 300_000, 65_536][emitted++ % 4]!;
       const chunk = all.slice(at, at + length);
       at += chunk.byteLength;
-      out.add(chunk);
-      lend(chunk, () => {
-        chunk.fill(0xee);
-        out.delete(chunk);
-      });
-      controller.enqueue(chunk);
+      controller.enqueue(lendToSpoil(chunk, out));
     }
   }
   const readable = transport.readable.pipeThrough(

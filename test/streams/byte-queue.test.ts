@@ -1,7 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteQueue } from "../../src/streams/byte-queue.ts";
-import { giveBack, isLent, lend } from "../../src/streams/lent.ts";
+import { giveBack, isLent } from "../../src/streams/lent.ts";
+import { lendToSpoil } from "../lending.ts";
 
 const tests = suite("byte queue");
 const sequence = (from: number, length: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff);
@@ -79,10 +80,7 @@ const same = (actual: Uint8Array, expected: Uint8Array, message = "other bytes")
   assert.ok(Buffer.compare(actual, expected) === 0, message);
 
 /** A chunk that was lent, which is spoilt when it is given back. */
-function lentChunk(from: number, length: number): Uint8Array {
-  const chunk = sequence(from, length);
-  return lend(chunk, () => chunk.fill(0xee));
-}
+const lentChunk = (from: number, length: number) => lendToSpoil(sequence(from, length));
 
 tests("a long copy is lent, and its memory used again once it was given back", () => {
   const queue = new ByteQueue();
