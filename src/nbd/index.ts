@@ -15,12 +15,7 @@ export { serverHandshake } from "./server/handshake.ts";
 export { type NbdServerOptions, nbdServer } from "./server/nbd-server.ts";
 export { type ReplyEncoderOptions, replyEncoder } from "./server/reply-encoder.ts";
 export { type RequestHandlerOptions, requestHandler } from "./server/request-handler.ts";
-export {
-  extendedRequest,
-  type RequestParserOptions,
-  request,
-  requestParser,
-} from "./server/request-parser.ts";
+export { extendedRequest, request, requestParser } from "./server/request-parser.ts";
 export { type TransmissionOptions, transmission } from "./server/transmission.ts";
 export {
   byteCount,

@@ -4,7 +4,26 @@ import { Ended } from "./ended.ts";
 import { ReadableStream, WritableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
 
-export interface ConcurrentOptions<In> {
+/** Cuts chunks into items: an array of them, or bytes (`Messages`). */
+export interface Items<Chunk, Item> {
+  push(chunk: Chunk): void;
+  /**
+   * The next item that is there.
+   * @throws what fails the layer, once the items before it have been started
+   */
+  take(): { value: Item } | undefined;
+  /** Asked when no item is there: a promise makes the writer wait with the next chunk. */
+  admit?(): Promise<void> | undefined;
+  /** Whether the last item has been taken: the layer ends with it, whatever else was sent. */
+  readonly isOver?: boolean;
+  /**
+   * The chunks have ended.
+   * @throws what fails the layer
+   */
+  end?(): void;
+}
+
+export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   /** How many items may be in flight: started, and their result not yet dealt with downstream. */
   limit: number;
   /** Room for the bytes that the items in flight hold. */
@@ -15,6 +34,12 @@ export interface ConcurrentOptions<In> {
   held?(item: In): number;
   /** A chunk of results is closed when it weighs this much. Default 1 MiB. */
   chunkWeight?: number;
+  /** Where the items come from. Default: a chunk is an array of them. */
+  items?: Items<Chunk, In>;
+  /** Hands results on, as one chunk at least. Default: one chunk, the array of them. */
+  emit?(results: Out[], enqueue: (chunk: Result) => void): void;
+  /** Aborted with `Ended`: takes no more chunks, finishes what is in flight, then ends. With any other reason it fails. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -24,21 +49,25 @@ export interface ConcurrentOptions<In> {
  * It is a pair and not a TransformStream since `transform()` never runs twice at once. `work` answers for its
  * own failures: a rejection fails the whole layer. When the writer closes, what is in flight is finished first.
  */
-export function concurrent<In, Out>(
+export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   work: (item: In) => Promise<Out | undefined>,
-  options: ConcurrentOptions<In>,
-): Layer<In[], Out[]> {
-  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20 } = options;
+  options: ConcurrentOptions<In, Out, Chunk, Result>,
+): Layer<Chunk, Result> {
+  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20, signal } = options;
+  const items = options.items ?? (new Elements<In>() as unknown as Items<Chunk, In>);
+  const emit = options.emit ?? ((results, enqueue) => enqueue(results as Result));
   const ready: { result: Out; weight: number }[] = [];
   /** The weights of what was handed on last: it is in memory until the consumer asks for more. */
   let delivered: number[] = [];
   let running = 0;
   let inFlight = 0;
-  let writerClosed = false;
+  let isWriting = false;
+  let isFinishing = false;
+  let isClosed = false;
   let failure: { reason: unknown } | undefined;
   let wanted = false;
   let wakeWriter: (() => void) | undefined;
-  let output!: ReadableStreamDefaultController<Out[]>;
+  let output!: ReadableStreamDefaultController<Result>;
   let input!: WritableStreamDefaultController;
 
   function release(itemWeight: number) {
@@ -50,11 +79,30 @@ export function concurrent<In, Out>(
   function fail(reason: unknown) {
     if (failure) return;
     failure = { reason };
+    signal?.removeEventListener("abort", onSignal);
     tryError(output, reason);
     tryError(input, reason);
     for (const { weight } of ready.splice(0)) release(weight);
     releaseDelivered();
     wakeWriter?.();
+  }
+
+  /** There will be no more items: ends when what is in flight has been handed on. */
+  function finish() {
+    isFinishing = true;
+    deliver();
+  }
+
+  /** Ends from within: whoever writes is told that nothing more is taken. */
+  function end(reason: Ended) {
+    finish();
+    tryError(input, reason);
+  }
+
+  function onSignal() {
+    const reason: unknown = signal?.reason;
+    if (reason instanceof Ended) end(reason);
+    else fail(reason);
   }
 
   function releaseDelivered() {
@@ -77,20 +125,26 @@ export function concurrent<In, Out>(
 
   /** Hands on what is ready, if somebody wants it. */
   function deliver() {
-    if (failure) return;
+    if (failure || isClosed) return;
     if (wanted && ready.length > 0) {
-      const chunk: Out[] = [];
-      let chunkBytes = 0;
+      const results: Out[] = [];
+      let bytes = 0;
       let taken = 0;
-      while (taken < ready.length && (taken === 0 || chunkBytes + ready[taken]!.weight <= chunkWeight)) {
-        chunkBytes += ready[taken]!.weight;
-        chunk.push(ready[taken++]!.result);
+      while (taken < ready.length && (taken === 0 || bytes + ready[taken]!.weight <= chunkWeight)) {
+        bytes += ready[taken]!.weight;
+        results.push(ready[taken++]!.result);
       }
       delivered = ready.splice(0, taken).map(({ weight }) => weight);
       wanted = false;
-      output.enqueue(chunk);
+      try {
+        emit(results, (chunk) => output.enqueue(chunk));
+      } catch (error) {
+        return fail(error);
+      }
     }
-    if (!writerClosed || running > 0 || ready.length > 0) return;
+    if (!isFinishing || isWriting || running > 0 || ready.length > 0) return;
+    isClosed = true;
+    signal?.removeEventListener("abort", onSignal);
     tryClose(output);
     releaseDelivered();
   }
@@ -119,7 +173,30 @@ export function concurrent<In, Out>(
     });
   }
 
-  const readable = new ReadableStream<Out[]>(
+  /** Starts the items of a chunk, each when there is room for it. */
+  async function take(chunk: Chunk) {
+    items.push(chunk);
+    for (let next = items.take(); next; next = items.take()) {
+      const item = next.value;
+      const itemWeight = weight(item);
+      const wanting = itemWeight - held(item);
+      while (inFlight >= limit && !failure) await change();
+      const wait = failure || wanting === 0 ? undefined : room?.acquire(wanting);
+      if (wait) {
+        await wait;
+        if (failure) room?.release(wanting);
+      }
+      if (failure) throw failure.reason;
+      inFlight++;
+      running++;
+      run(item, itemWeight);
+    }
+    if (items.isOver) return end(new Ended());
+    const admission = items.admit?.();
+    if (admission) await admission;
+  }
+
+  const readable = new ReadableStream<Result>(
     {
       start(c) {
         output = c;
@@ -136,7 +213,7 @@ export function concurrent<In, Out>(
     { highWaterMark: 0 },
   );
 
-  const writable = new WritableStream<In[]>({
+  const writable = new WritableStream<Chunk>({
     start(c) {
       input = c;
       // abort() waits for the write in flight, which may be waiting for a consumer that never comes. Not at once,
@@ -145,35 +222,51 @@ export function concurrent<In, Out>(
         if (!(c.signal.reason instanceof Ended)) queueMicrotask(() => fail(c.signal.reason));
       });
     },
-    async write(items) {
-      for (const item of items) {
-        const itemWeight = weight(item);
-        const wanting = itemWeight - held(item);
-        while (inFlight >= limit && !failure) await change();
-        const wait = failure || wanting === 0 ? undefined : room?.acquire(wanting);
-        if (wait) {
-          await wait.catch((reason: unknown) => {
-            fail(reason);
-            throw reason;
-          });
-          if (failure) room?.release(wanting);
-        }
-        if (failure) throw failure.reason;
-        inFlight++;
-        running++;
-        run(item, itemWeight);
+    async write(chunk) {
+      isWriting = true;
+      try {
+        await take(chunk);
+      } catch (error) {
+        fail(error);
+        throw error;
+      } finally {
+        isWriting = false;
       }
+      if (isFinishing) deliver();
     },
     close() {
-      writerClosed = true;
-      deliver();
+      try {
+        items.end?.();
+      } catch (error) {
+        fail(error);
+        throw error;
+      }
+      finish();
     },
     abort(reason) {
-      if (!(reason instanceof Ended)) return fail(reason);
-      writerClosed = true;
-      deliver();
+      if (reason instanceof Ended) finish();
+      else fail(reason);
     },
   });
 
+  if (signal?.aborted) onSignal();
+  else signal?.addEventListener("abort", onSignal);
   return { readable, writable };
+}
+
+/** The items of arrays. */
+class Elements<T> implements Items<T[], T> {
+  #chunk: T[] = [];
+  #next = 0;
+
+  push(chunk: T[]): void {
+    this.#chunk = chunk;
+    this.#next = 0;
+  }
+
+  take(): { value: T } | undefined {
+    if (this.#next < this.#chunk.length) return { value: this.#chunk[this.#next++]! };
+    this.#chunk = [];
+    return undefined;
+  }
 }

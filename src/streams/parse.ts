@@ -60,27 +60,43 @@ export class Parsing<T> {
   }
 }
 
+export interface ParseOptions<T> {
+  /** What a message is called in error messages. */
+  name?: string;
+  /** Whether this message is the last one: what comes behind it is dropped. */
+  isLast?(message: T): boolean;
+}
+
+export interface MessagesOptions<T> extends ParseOptions<T> {
+  /** Asked about the bytes that a message needs next, where they are more than have come; once for each such need. */
+  admit?(length: number): Promise<void> | undefined;
+}
+
 /** Cuts messages out of bytes that come in chunks. */
-class Messages<T> {
+export class Messages<T> {
   readonly #queue = new ByteQueue();
   readonly #begin: () => Parser<T>;
-  readonly #name: string | undefined;
+  readonly #options: MessagesOptions<T>;
   /** The message that has begun, or the next one once it is looked at. */
   #current: Parsing<T> | undefined;
+  /** The need that `admit` was last asked about in this message. */
+  #asked: number | undefined;
+  #isOver = false;
 
-  constructor(begin: () => Parser<T>, name: string | undefined) {
+  /** @param begin makes the parser of the next message */
+  constructor(begin: () => Parser<T>, options: MessagesOptions<T> = {}) {
     this.#begin = begin;
-    this.#name = name;
+    this.#options = options;
   }
 
   get #parsing(): Parsing<T> {
-    this.#current ??= new Parsing(this.#begin(), this.#name);
+    this.#current ??= new Parsing(this.#begin(), this.#options.name);
     return this.#current;
   }
 
-  /** How many bytes the message needs next. */
-  get need(): number {
-    return this.#parsing.need;
+  /** Whether the last message has been taken. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   push(chunk: Uint8Array): void {
@@ -92,9 +108,23 @@ class Messages<T> {
    * @throws what the parser throws
    */
   take(): { value: T } | undefined {
+    if (this.#isOver) return undefined;
     const message = this.#parsing.advance(this.#queue);
-    if (message) this.#current = undefined;
+    if (!message) return undefined;
+    this.#current = undefined;
+    this.#asked = undefined;
+    this.#isOver = this.#options.isLast?.(message.value) ?? false;
     return message;
+  }
+
+  /** Whether, and how long, there is to be waited before more is pushed. */
+  admit(): Promise<void> | undefined {
+    const { admit } = this.#options;
+    if (!admit) return undefined;
+    const { need } = this.#parsing;
+    if (need === this.#asked) return undefined;
+    this.#asked = need;
+    return admit(need);
   }
 
   /** @throws UnexpectedEndError unless the bytes end between two messages */
@@ -103,55 +133,21 @@ class Messages<T> {
   }
 }
 
-export interface ParseOptions<T> {
-  /** What a message is called in error messages. */
-  name?: string;
-  /**
-   * Asked before the bytes that a message needs next are collected, where they are more than came with this chunk:
-   * a promise makes the layer wait with that. It is asked once the consumer has dealt with the messages before, as
-   * what it waits for may be what these messages wait for too.
-   */
-  admit?(length: number): Promise<void> | undefined;
-  /** Whether this message is the last one: the layer ends with it, whatever else was sent. */
-  isLast?(message: T): boolean;
-}
-
 /**
  * A layer from bytes to messages: each chunk out is the array of all messages that a chunk in completed.
  *
  * `next` makes the parser of the next message. An end of the bytes between messages ends the layer, one inside
  * a message fails it with UnexpectedEndError, as does whatever the parser throws. Messages that were complete
- * before a bad one are handed on first.
+ * before a bad one are handed on first. With the last message the layer ends, whatever else was sent.
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
-  const incoming = new Messages(next, options.name);
-  /** The need that `admit` was last asked about in this message. */
-  let asked: number | undefined;
-  const { admit } = options;
-
-  /** Asks `admit` about the bytes that the message needs next, once for each such need. */
-  function ask(): Promise<void> | undefined {
-    if (!admit || incoming.need === asked) return undefined;
-    asked = incoming.need;
-    return admit(asked);
-  }
-
+  const incoming = new Messages(next, options);
   return transform<Uint8Array, T[]>({
-    // The messages that were handed on have then been dealt with when the consumer has taken them.
-    lockstep: admit !== undefined,
     transform(chunk, controller) {
       incoming.push(chunk);
       const messages: T[] = [];
       try {
-        for (let message = incoming.take(); message; message = incoming.take()) {
-          asked = undefined;
-          messages.push(message.value);
-          if (options.isLast?.(message.value)) {
-            controller.enqueue(messages);
-            controller.end();
-            return;
-          }
-        }
+        for (let message = incoming.take(); message; message = incoming.take()) messages.push(message.value);
       } catch (error) {
         // A failure drops what is queued, so it waits until these messages were taken.
         if (messages.length === 0) throw error;
@@ -160,9 +156,8 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
           throw error;
         });
       }
-      if (messages.length === 0) return ask();
-      controller.enqueue(messages);
-      return admit && controller.taken().then(ask);
+      if (messages.length > 0) controller.enqueue(messages);
+      if (incoming.isOver) controller.end();
     },
     flush() {
       incoming.end();
@@ -179,7 +174,7 @@ export function parseInto<T>(
   take: (message: T) => void,
   { name }: Pick<ParseOptions<T>, "name"> = {},
 ): WritableStream<Uint8Array> {
-  const incoming = new Messages(next, name);
+  const incoming = new Messages(next, name === undefined ? {} : { name });
   return new WritableStream<Uint8Array>({
     write(chunk) {
       incoming.push(chunk);

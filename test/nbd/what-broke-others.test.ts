@@ -201,7 +201,7 @@ for (const length of [257, 1024, 4095, 4096]) {
           flags,
           option(type, named(text(`m${name.slice(1)}`))),
           option(type, named(text(name), length, wanted)),
-          go,
+          ...(type === Option.INFO ? [go] : []),
           disc,
         ],
         undefined,

@@ -9,6 +9,7 @@ import type {
   WriteZeroesOptions,
 } from "../../export/export.ts";
 import type { RequestWindow } from "../../export/request-window.ts";
+import { afterTurn } from "../../streams/after-turn.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
@@ -23,7 +24,7 @@ import type { ExportInformation } from "../option/go.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 import { Outstanding } from "./outstanding.ts";
 import { replyParsers } from "./reply-parser.ts";
-import { requestEncoder } from "./request-encoder.ts";
+import { encodeRequests } from "./request-encoder.ts";
 
 const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 
@@ -71,7 +72,8 @@ export class RemoteExport implements Export {
   readonly #transport: Transport;
   readonly #outstanding: Outstanding;
   readonly #room: Room;
-  readonly #requests: WritableStreamDefaultWriter<NbdRequest[]>;
+  readonly #link: WritableStreamDefaultWriter<Payload>;
+  readonly #encode: ReturnType<typeof encodeRequests>;
   readonly #end = deferred();
   readonly #flags: number;
   /** The longest READ and WRITE, and the longest request without payload, in bytes. */
@@ -134,10 +136,9 @@ export class RemoteExport implements Export {
       onTimeout: (error) => this.#fail(error),
       release: (weight) => this.#room.release(weight),
     });
-    const encoder = requestEncoder(information);
-    this.#requests = encoder.writable.getWriter();
-    this.#requests.closed.catch(() => {});
-    encoder.readable.pipeTo(rest.writable).catch((error) => this.#failToSend(error));
+    this.#encode = encodeRequests(information);
+    this.#link = rest.writable.getWriter();
+    this.#link.closed.catch((error) => this.#failToSend(error));
     const replies = replyParsers(this.#outstanding.requestOf, information);
     rest.readable.pipeTo(parseInto(replies, (reply) => this.#settle(reply), { name: "reply" })).then(
       () => this.#ended(),
@@ -266,7 +267,7 @@ export class RemoteExport implements Export {
       await this.#outstanding.idle();
       this.#post({ type: Command.DISC, flags: 0, cookie: 0n, offset: 0, length: 0 });
       this.#flushBatch();
-      this.#requests.close().catch(() => {});
+      this.#link.close().catch(() => {});
     }
     await this.#end.promise.catch(() => {});
     clearTimeout(impatience);
@@ -337,13 +338,14 @@ export class RemoteExport implements Export {
   #post(request: NbdRequest) {
     this.#batch.push(request);
     if (this.#batch.length > 1) return;
-    queueMicrotask(() => this.#flushBatch());
+    afterTurn(() => this.#flushBatch());
   }
 
   #flushBatch() {
     const batch = this.#batch;
     this.#batch = [];
-    if (batch.length > 0) this.#requests.write(batch).catch((error) => this.#failToSend(error));
+    // That a write fails is told by the end of the link.
+    if (batch.length > 0) this.#encode(batch, (chunk) => this.#link.write(chunk).catch(() => {}));
   }
 
   #settle(reply: NbdReply) {

@@ -5,15 +5,21 @@ import { gather } from "../gather.ts";
 import { ExtendedRequest, Request } from "../messages.ts";
 import type { NbdRequest, Negotiated } from "../transmission.ts";
 
-/** The layer from requests to bytes, with the headers that were negotiated (proto.md, "Request message"). */
-export function requestEncoder({
+/** Makes what hands requests on as bytes, with the headers that were negotiated (proto.md, "Request message"). */
+export function encodeRequests({
   headers,
-}: Pick<Negotiated, "headers"> = {}): Layer<NbdRequest[], Uint8Array> {
+}: Pick<Negotiated, "headers">): (requests: NbdRequest[], emit: (chunk: Uint8Array) => void) => void {
   const encode = headers === "extended" ? extended : (request: NbdRequest) => Request.encode(request);
+  return (requests, emit) => gather(requests, encode, emit);
+}
+
+/** The layer from requests to bytes. */
+export function requestEncoder(
+  negotiated: Pick<Negotiated, "headers"> = {},
+): Layer<NbdRequest[], Uint8Array> {
+  const encode = encodeRequests(negotiated);
   return transform<NbdRequest[], Uint8Array>({
-    transform(requests, controller) {
-      gather(requests, encode, (chunk) => controller.enqueue(chunk));
-    },
+    transform: (requests, controller) => encode(requests, controller.enqueue),
   });
 }
 

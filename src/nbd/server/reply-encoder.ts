@@ -16,31 +16,40 @@ export interface ReplyEncoderOptions {
   gatherUpTo?: number;
 }
 
+/** Hands replies on as bytes. */
+type EncodeReplies = (replies: NbdReply[], emit: (chunk: Payload) => void) => void;
+
 /**
- * The layer from replies to bytes: simple replies, or chunks of structured or extended ones, as was negotiated (proto.md,
- * "Simple reply message", "Structured reply chunk message", "Extended reply chunk message").
+ * Makes what turns replies into bytes: simple replies, or chunks of structured or extended ones, as was negotiated
+ * (proto.md, "Simple reply message", "Structured reply chunk message", "Extended reply chunk message").
  */
+export function encodeReplies(
+  negotiated: Pick<Negotiated, "headers" | "allocation">,
+  { gatherUpTo }: ReplyEncoderOptions,
+): EncodeReplies {
+  const into = gatherUpTo === undefined ? undefined : new Uint8Array(gatherUpTo);
+  if (!negotiated.headers) {
+    const header = (reply: NbdReply) => SimpleReply.encode(reply);
+    return (replies, emit) => gather(replies, header, emit, into);
+  }
+  const chunksOf = chunkEncoder(negotiated);
+  return (replies, emit) => {
+    // In an array: generators within one another cost a short reply a twentieth of all that it allocates.
+    const chunks: Chunk[] = [];
+    for (const reply of replies) chunks.push(...chunksOf(reply));
+    gather<Chunk>(chunks, ({ header }) => header, emit, into);
+  };
+}
+
+/** The layer from replies to bytes. */
 export function replyEncoder(
   negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
-  { gatherUpTo }: ReplyEncoderOptions = {},
+  options: ReplyEncoderOptions = {},
 ): Layer<NbdReply[], Payload> {
-  const into = gatherUpTo === undefined ? undefined : new Uint8Array(gatherUpTo);
-  const chunksOf = negotiated.headers ? chunkEncoder(negotiated) : undefined;
-
-  /** In an array: generators within one another cost a short reply a twentieth of all that it allocates. */
-  function chunks(replies: readonly NbdReply[]): Chunk[] {
-    const all: Chunk[] = [];
-    for (const reply of replies) all.push(...chunksOf!(reply));
-    return all;
-  }
-
+  const encode = encodeReplies(negotiated, options);
   return transform<NbdReply[], Payload>({
     // What is asked for again has left: the room that the replies took can be given to others.
     lockstep: true,
-    transform(replies, controller) {
-      const emit = (chunk: Payload) => controller.enqueue(chunk);
-      if (chunksOf) gather<Chunk>(chunks(replies), ({ header }) => header, emit, into);
-      else gather(replies, (reply: NbdReply) => SimpleReply.encode(reply), emit, into);
-    },
+    transform: (replies, controller) => encode(replies, controller.enqueue),
   });
 }

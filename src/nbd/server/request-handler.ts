@@ -1,7 +1,7 @@
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
-import { concurrent } from "../../streams/concurrent.ts";
+import { type ConcurrentOptions, concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { blockStatus } from "../command/block-status.ts";
 import { cache } from "../command/cache.ts";
@@ -45,6 +45,9 @@ export function ownRoom(): Room {
   return new ByteBudget(OWN_BUDGET).share(OWN_BUDGET);
 }
 
+/** Answers a request, with an errno at worst; NBD_CMD_DISC has no reply. */
+type Answer = (request: NbdRequest) => Promise<NbdReply | undefined>;
+
 /**
  * The layer from requests to replies: does each request on the export, several at a time, replies in any order.
  * Whatever a request asks for, it is answered with an errno at worst; the layer itself does not fail.
@@ -52,11 +55,20 @@ export function ownRoom(): Room {
 export function requestHandler(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom(), onDisconnect }: RequestHandlerOptions = {},
+  options: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
+  return concurrent(...answering(target, negotiated, options));
+}
+
+/** What `concurrent` is told to answer requests with: how, and how many at a time. */
+export function answering(
+  target: Export,
+  negotiated: Negotiated,
+  { limit = 128, room = ownRoom(), onDisconnect }: RequestHandlerOptions,
+): [Answer, Required<Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held">>] {
   const offered = commandFlags(negotiated.flags);
 
-  async function answer(request: NbdRequest): Promise<NbdReply | undefined> {
+  const answer: Answer = async (request) => {
     const { cookie, type, flags } = request;
     if (type === Command.DISC) {
       onDisconnect?.();
@@ -74,7 +86,7 @@ export function requestHandler(
     } catch (error) {
       return failed(reply, request, error);
     }
-  }
+  };
 
   function refuse(request: NbdRequest, command: CommandHandler): Errno | undefined {
     return request.refused ?? command.refuse(request, target, negotiated);
@@ -90,7 +102,7 @@ export function requestHandler(
     return refuse(request, read) ? 0 : length;
   }
 
-  return concurrent(answer, { limit, room, weight, held: (request) => request.held ?? 0 });
+  return [answer, { limit, room, weight, held: (request) => request.held ?? 0 }];
 }
 
 /** Command flags that clients may use, whatever the command. */

@@ -1,7 +1,7 @@
 import { Errno } from "../../export/error.ts";
 import type { Room } from "../../streams/budget.ts";
 import type { Layer } from "../../streams/duplex.ts";
-import { type Parser, parse } from "../../streams/parse.ts";
+import { Messages, type Parser, parse } from "../../streams/parse.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, nameOf, TransmissionFlag } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { BlockStatusPayload, ExtendedRequest, Request } from "../messages.ts";
@@ -70,29 +70,36 @@ function* refused(request: NbdRequest, errno: Errno): Parser<void> {
   request.refused = errno;
 }
 
-export interface RequestParserOptions {
-  /** Room for the payloads of WRITEs; without it they are collected as they come, one at a time. */
-  room?: Room;
+type RequestOptions = Partial<Pick<Negotiated, "blockSize" | "flags" | "headers">>;
+
+function parserOf({ blockSize, flags = 0, headers }: RequestOptions): () => Parser<NbdRequest> {
+  const maximum = blockSize?.maximum ?? MAX_PAYLOAD;
+  const readOnly = (flags & TransmissionFlag.READ_ONLY) !== 0;
+  const parser = headers === "extended" ? extendedRequest : request;
+  return () => parser(maximum, readOnly);
 }
+
+const MESSAGES = { name: "request", isLast: (message: NbdRequest) => message.type === Command.DISC };
 
 /**
  * The layer from bytes to requests. It ends after NBD_CMD_DISC, which it hands on too, and fails with
  * ProtocolError at a wrong magic and UnexpectedEndError at an end inside a request.
- *
- * Where there is `room`, the layer waits for it before it collects a long payload; the request says how much it holds.
- * Room is taken in the order of the requests, so that none waits for one that stands behind it.
  */
-export function requestParser(
-  negotiated: Partial<Pick<Negotiated, "blockSize" | "flags" | "headers">>,
-  { room }: RequestParserOptions = {},
-): Layer<Uint8Array, NbdRequest[]> {
-  const maximum = negotiated.blockSize?.maximum ?? MAX_PAYLOAD;
-  const readOnly = ((negotiated.flags ?? 0) & TransmissionFlag.READ_ONLY) !== 0;
-  const parser = negotiated.headers === "extended" ? extendedRequest : request;
+export function requestParser(negotiated: RequestOptions): Layer<Uint8Array, NbdRequest[]> {
+  return parse(parserOf(negotiated), MESSAGES);
+}
+
+/**
+ * The same for those who take one request after the other. There has to be `room` before a long payload is collected;
+ * the request says how much it holds. Room is taken in the order of the requests, so that none waits for one that
+ * stands behind it.
+ */
+export function requestMessages(negotiated: RequestOptions, room: Room): Messages<NbdRequest> {
+  const begin = parserOf(negotiated);
   let held = 0;
 
   function* roomy(): Parser<NbdRequest> {
-    const message = yield* parser(maximum, readOnly);
+    const message = yield* begin();
     if (held > 0) message.held = held;
     held = 0;
     return message;
@@ -101,12 +108,8 @@ export function requestParser(
   function admit(length: number): Promise<void> | undefined {
     if (length <= SKIP) return undefined;
     held = length;
-    return room!.acquire(length);
+    return room.acquire(length);
   }
 
-  return parse(room ? roomy : () => parser(maximum, readOnly), {
-    name: "request",
-    ...(room && { admit }),
-    isLast: (message) => message.type === Command.DISC,
-  });
+  return new Messages(roomy, { ...MESSAGES, admit });
 }

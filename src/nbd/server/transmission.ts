@@ -1,10 +1,11 @@
 import type { Export } from "../../export/export.ts";
+import { concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import type { Payload } from "../../streams/payload.ts";
 import type { Negotiated } from "../transmission.ts";
-import { type ReplyEncoderOptions, replyEncoder } from "./reply-encoder.ts";
-import { ownRoom, type RequestHandlerOptions, requestHandler } from "./request-handler.ts";
-import { requestParser } from "./request-parser.ts";
+import { encodeReplies, type ReplyEncoderOptions } from "./reply-encoder.ts";
+import { answering, ownRoom, type RequestHandlerOptions } from "./request-handler.ts";
+import { requestMessages } from "./request-parser.ts";
 
 export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoderOptions {
   /** Aborted with `Ended`: takes no more requests, answers those it has, then ends. */
@@ -12,20 +13,20 @@ export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoder
 }
 
 /**
- * The server's side of the transmission phase as one layer: requests as bytes in, replies as bytes out. It is
- * `requestParser ▸ requestHandler ▸ replyEncoder`, and what a peer without a handshake, a kernel, is given.
+ * The server's side of the transmission phase as one layer: requests as bytes in, replies as bytes out. It is what
+ * a peer without a handshake, a kernel, is given, and does what `requestParser ▸ requestHandler ▸ replyEncoder` do, in one:
+ * each pipe between two layers takes as long as answering a short request does.
  */
 export function transmission(
   target: Export,
   negotiated: Negotiated,
   { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
-  const parser = requestParser(negotiated, { room });
-  const handler = requestHandler(target, negotiated, { room, ...options });
-  return {
-    writable: parser.writable,
-    readable: parser.readable
-      .pipeThrough(handler, signal && { signal })
-      .pipeThrough(replyEncoder(negotiated, options)),
-  };
+  const [answer, limits] = answering(target, negotiated, { ...options, room });
+  return concurrent(answer, {
+    ...limits,
+    items: requestMessages(negotiated, room),
+    emit: encodeReplies(negotiated, options),
+    signal,
+  });
 }
