@@ -1,4 +1,5 @@
 import { ReusedMemory } from "../streams/reused-memory.ts";
+import { BlobReading } from "./blob-reading.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
 
@@ -8,56 +9,60 @@ const LONG = 1 << 19;
 /** Bytes of memory that are kept for that. */
 const SPARE = 1 << 24;
 
-/**
- * All that read now. Chromium takes a stream for garbage, with whoever waits for it, when nobody but them knows it: such a
- * read never ended.
- */
-const readers = new Set<ReadableStreamBYOBReader>();
+/** How many readers that read on from where they were are told apart. */
+const READERS = 8;
 
 /**
  * Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. The bytes belong to
  * the reader, who may give them back (`giveBack`): they are read into again then, where a page would leave them to its
  * garbage collector, which lets 64 MiB pile up.
+ *
+ * Who makes long reads, each from where the one before ended, is given one stream for all of them. A stream for each
+ * read of 4 MiB took Chromium's processes a fifth of the time that sending the bytes takes.
  */
 export function blobExport(blob: Blob): Export {
   const memory = new ReusedMemory(SPARE);
+  /** Those that will be read on, and where long reads ended of late; the most recent last. */
+  const readings = new Set<BlobReading>();
+  const ends = new Set<number>();
   let hasByteStreams = true;
 
-  /** The bytes, none where they have become fewer; undefined where this runtime's Blobs do not read into given memory. */
-  async function readInto(slice: Blob, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
-    const reader = byteReader(slice);
-    hasByteStreams = reader !== undefined;
-    if (!reader) return undefined;
-    readers.add(reader);
-    const giveUp = () => reader.cancel(signal?.reason).catch(() => {});
-    signal?.addEventListener("abort", giveUp);
-    try {
-      let buffer = memory.take(slice.size);
-      let at = 0;
-      while (at < slice.size) {
-        const { value } = await reader.read(new Uint8Array(buffer, at));
-        signal?.throwIfAborted();
-        if (!value?.byteLength) return new Uint8Array(0);
-        buffer = value.buffer;
-        at += value.byteLength;
+  function readingAt(offset: number, length: number): BlobReading | undefined {
+    for (const reading of readings) {
+      if (reading.isOver) readings.delete(reading);
+      else if (reading.position === offset) {
+        readings.delete(reading);
+        readings.add(reading);
+        return reading;
       }
-      return memory.lend(buffer);
-    } finally {
-      readers.delete(reader);
-      signal?.removeEventListener("abort", giveUp);
-      reader.cancel().catch(() => {});
     }
+    const isNext = ends.has(offset);
+    const reading = BlobReading.of(blob, offset, isNext ? blob.size : offset + length);
+    if (reading && isNext) {
+      readings.add(reading);
+      if (readings.size > READERS) forgetFirst(readings)?.end();
+    }
+    return reading;
+  }
+
+  /** The bytes, none where they have become fewer; undefined where they are to be had only in another way. */
+  async function readLong(offset: number, length: number, signal: AbortSignal | undefined) {
+    const reading = readingAt(offset, length);
+    hasByteStreams = reading !== undefined;
+    ends.delete(offset);
+    ends.add(offset + length);
+    if (ends.size > READERS) forgetFirst(ends);
+    return reading?.read(length, memory, signal);
   }
 
   return {
     size: blob.size,
     async read(offset, length, { signal } = {}) {
       signal?.throwIfAborted();
-      const slice = blob.slice(offset, offset + length);
       let bytes: Uint8Array | undefined;
       try {
-        if (length >= LONG && hasByteStreams) bytes = await readInto(slice, signal);
-        bytes ??= new Uint8Array(await slice.arrayBuffer());
+        if (length >= LONG && hasByteStreams) bytes = await readLong(offset, length, signal);
+        bytes ??= new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
       } catch (cause) {
         signal?.throwIfAborted();
         throw new ExportError(
@@ -73,17 +78,16 @@ export function blobExport(blob: Blob): Export {
       }
       return bytes;
     },
-    async close() {},
+    async close() {
+      for (const reading of readings) reading.cancel();
+      readings.clear();
+    },
   };
 }
 
-function byteReader(blob: Blob): ReadableStreamBYOBReader | undefined {
-  const stream = blob.stream();
-  try {
-    return stream.getReader({ mode: "byob" });
-  } catch {
-    // It has begun to read the file all the same.
-    stream.cancel().catch(() => {});
-    return undefined;
-  }
+/** Takes the first element out. */
+function forgetFirst<T>(set: Set<T>): T | undefined {
+  const [first] = set;
+  if (first !== undefined) set.delete(first);
+  return first;
 }

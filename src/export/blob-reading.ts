@@ -1,0 +1,100 @@
+import type { ReusedMemory } from "../streams/reused-memory.ts";
+
+/**
+ * All that read now. Chromium takes a stream for garbage, with whoever waits for it, when nobody but them knows it: such a
+ * read never ended.
+ */
+const live = new Set<BlobReading>();
+
+/** A stream of a Blob's bytes that is read on from where it was left, into given memory. */
+export class BlobReading {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #end: number;
+  #position: number;
+  #previous: Promise<void> = Promise.resolve();
+  #isOver = false;
+
+  private constructor(reader: ReadableStreamBYOBReader, from: number, to: number) {
+    this.#reader = reader;
+    this.#position = from;
+    this.#end = to;
+    live.add(this);
+  }
+
+  /** Begins to read a part of a Blob; undefined where this runtime's Blobs do not read into given memory. */
+  static of(blob: Blob, from: number, to: number): BlobReading | undefined {
+    const stream = blob.slice(from, to).stream();
+    try {
+      return new BlobReading(stream.getReader({ mode: "byob" }), from, to);
+    } catch {
+      // It has begun to read the file all the same.
+      stream.cancel().catch(() => {});
+      return undefined;
+    }
+  }
+
+  /** Where the next read begins. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether nothing more comes: all was read, a read has failed, or was given up. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * The next bytes: fewer where the file has become shorter; undefined where a read before this one has failed.
+   * @throws what reading the file throws, or the signal's reason
+   */
+  async read(length: number, memory: ReusedMemory, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    this.#position += length;
+    const isLast = this.#position >= this.#end;
+    const reading = this.#previous.then(() => this.#readNow(length, memory, signal));
+    this.#previous = reading.then(
+      () => isLast && this.cancel(),
+      () => this.cancel(),
+    ) as Promise<void>;
+    return reading;
+  }
+
+  async #readNow(
+    length: number,
+    memory: ReusedMemory,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array | undefined> {
+    signal?.throwIfAborted();
+    if (this.#isOver) return undefined;
+    const giveUp = () => this.cancel(signal?.reason);
+    signal?.addEventListener("abort", giveUp);
+    try {
+      let buffer = memory.take(length);
+      let at = 0;
+      while (at < length) {
+        const { value } = await this.#reader.read(new Uint8Array(buffer, at));
+        signal?.throwIfAborted();
+        if (!value?.byteLength) {
+          this.cancel();
+          return new Uint8Array(0);
+        }
+        buffer = value.buffer;
+        at += value.byteLength;
+      }
+      return memory.lend(buffer);
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** Ends it once what was asked for is there. */
+  end(): void {
+    this.#previous = this.#previous.then(() => this.cancel());
+  }
+
+  /** Ends it at once. */
+  cancel(reason?: unknown): void {
+    this.#isOver = true;
+    live.delete(this);
+    this.#reader.cancel(reason).catch(() => {});
+  }
+}
