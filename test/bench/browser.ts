@@ -2,7 +2,7 @@
  * An image out of a browser, through a gateway and a unix socket: copied by nbdcopy, and read at random by fio, 4 KiB at
  * a time, 16 at once. In the same run, taking turns:
  *
- * - bare: a page that reads the same File in 4 MiB pieces and sends them over a WebSocket, without any protocol
+ * - bare: a page that reads the same File as one stream and sends it over a WebSocket, without any protocol
  * - plain: a page that serves as those of first-generation web consoles do, one read after the other
  *
  *     node --import tsx test/bench/browser.ts [chromium|firefox] [copy|random] [MIB]
