@@ -9,7 +9,6 @@ import type {
   WriteZeroesOptions,
 } from "../../export/export.ts";
 import type { RequestWindow } from "../../export/request-window.ts";
-import { afterTurn } from "../../streams/after-turn.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
@@ -338,7 +337,7 @@ export class RemoteExport implements Export {
   #post(request: NbdRequest) {
     this.#batch.push(request);
     if (this.#batch.length > 1) return;
-    afterTurn(() => this.#flushBatch());
+    queueMicrotask(() => this.#flushBatch());
   }
 
   #flushBatch() {
