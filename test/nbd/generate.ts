@@ -85,22 +85,10 @@ function ranged(asked: { type: number; flags: number }): fc.Arbitrary<Asked> {
   return range.map((where) => ({ ...asked, ...where }));
 }
 
-/** The client's messages of a whole session: flags, options, the choice, requests, and perhaps DISC. */
-export const clientMessages: fc.Arbitrary<Uint8Array[]> = fc
-  .record({
-    flags: fc.constantFrom(
-      HandshakeFlag.FIXED_NEWSTYLE,
-      HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES,
-    ),
-    options: fc.array(haggling, { maxLength: 4 }),
-    choice: choosing,
-    requests: fc.array(request, { maxLength: 8 }),
-    disconnects: fc.boolean(),
-  })
-  .map(({ flags, options, choice, requests, disconnects }) => [
-    ClientFlags.encode({ flags }),
-    ...options,
-    choice,
+/** The client's messages of the transmission phase: requests, and perhaps DISC. */
+export const requestMessages: fc.Arbitrary<Uint8Array[]> = fc
+  .record({ requests: fc.array(request, { maxLength: 8 }), disconnects: fc.boolean() })
+  .map(({ requests, disconnects }) => [
     ...requests.map((asked, i) =>
       concat([
         Request.encode({ ...asked, cookie: BigInt(i) << 32n }),
@@ -110,6 +98,24 @@ export const clientMessages: fc.Arbitrary<Uint8Array[]> = fc
     ...(disconnects
       ? [Request.encode({ type: Command.DISC, flags: 0, cookie: 99n, offset: 0, length: 0 })]
       : []),
+  ]);
+
+/** The client's messages of a whole session: flags, options, the choice, requests, and perhaps DISC. */
+export const clientMessages: fc.Arbitrary<Uint8Array[]> = fc
+  .record({
+    flags: fc.constantFrom(
+      HandshakeFlag.FIXED_NEWSTYLE,
+      HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES,
+    ),
+    options: fc.array(haggling, { maxLength: 4 }),
+    choice: choosing,
+    requests: requestMessages,
+  })
+  .map(({ flags, options, choice, requests }) => [
+    ClientFlags.encode({ flags }),
+    ...options,
+    choice,
+    ...requests,
   ]);
 
 /** How bytes are cut: the sizes of the chunks, over and over. */

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteBudget } from "../../src/streams/budget.ts";
@@ -238,6 +239,124 @@ tests("a failure before anything was read is seen by the reader that comes late"
     .catch(() => {});
   await settled();
   assert.is((await failure(collect(readable))).message, "broken");
+});
+
+/** Items that are the characters of chunks of text, of which "." is the last one and "!" is none. */
+function characters(admission?: Promise<void>) {
+  let left: string[] = [];
+  let isOver = false;
+  return {
+    push(chunk: string) {
+      left.push(...chunk);
+    },
+    take() {
+      const value = isOver ? undefined : left.shift();
+      if (value === "!") throw new Error("what is this");
+      isOver ||= value === ".";
+      return value === undefined ? undefined : { value };
+    },
+    get isOver() {
+      return isOver;
+    },
+    admit: () => admission,
+    end() {
+      if (left.length > 0) throw new Error("it ended too soon");
+      left = [];
+    },
+  };
+}
+
+const upper = async (character: string) => (character === "." ? undefined : character.toUpperCase());
+
+tests("items are taken out of chunks, and results are handed on in chunks of another kind", async () => {
+  const emit = (results: string[], enqueue: (chunk: string) => void) => {
+    for (const result of results) enqueue(`<${result}>`);
+  };
+  const layer = concurrent(upper, { limit: 2, items: characters(), emit });
+  assert.equal(await collect(source(["ab", "", "c"]).pipeThrough(layer)), ["<A>", "<B>", "<C>"]);
+});
+
+tests("with the last item it ends, and whoever writes on is told Ended", async () => {
+  const layer = concurrent(upper, { limit: 10, items: characters() });
+  const writer = layer.writable.getWriter();
+  writer.write("ab.c").catch(() => {});
+  assert.equal(await collect(layer.readable), [["A", "B"]]);
+  assert.instance(await failure(writer.closed), Ended);
+});
+
+tests("an item that is none fails both sides, and so does an end too soon", async () => {
+  for (const chunks of [["a!b"], ["a", "!"]]) {
+    const layer = concurrent(upper, { limit: 10, items: characters() });
+    const feeding = failure(source(chunks).pipeTo(layer.writable));
+    assert.is((await failure(collect(layer.readable))).message, "what is this");
+    assert.is((await feeding).message, "what is this");
+  }
+  const hungry = { ...characters(), take: () => undefined };
+  const layer = concurrent(upper, { limit: 10, items: hungry });
+  const feeding = failure(source(["a"]).pipeTo(layer.writable));
+  assert.is((await failure(collect(layer.readable))).message, "it ended too soon");
+  assert.is((await feeding).message, "it ended too soon");
+});
+
+tests("what fails to be handed on fails both sides", async () => {
+  const emit = () => {
+    throw new Error("no words for it");
+  };
+  const layer = concurrent(upper, { limit: 10, items: characters(), emit });
+  const writer = layer.writable.getWriter();
+  writer.write("a").catch(() => {});
+  assert.is((await failure(collect(layer.readable))).message, "no words for it");
+  assert.is((await failure(writer.closed)).message, "no words for it");
+});
+
+tests("the next chunk waits until it is admitted", async () => {
+  const admission = deferred<void>();
+  const layer = concurrent(upper, { limit: 10, items: characters(admission.promise) });
+  const writer = layer.writable.getWriter();
+  const written = writer.write("a");
+  assert.equal((await layer.readable.getReader().read()).value, ["A"]);
+  assert.ok(await isPending(written));
+  admission.resolve();
+  await written;
+});
+
+for (const when of ["while it works", "before it begins"] as const) {
+  tests(`a signal with Ended, ${when}: what is in flight is finished, then it ends`, async () => {
+    const ending = new AbortController();
+    const { work, finish } = manual();
+    if (when === "before it begins") ending.abort(new Ended());
+    const layer = concurrent(work, { limit: 10, signal: ending.signal });
+    const writer = layer.writable.getWriter();
+    const told = failure(writer.closed);
+    if (when === "while it works") {
+      await writer.write([1, 2]);
+      ending.abort(new Ended());
+      finish(2);
+      finish(1);
+      assert.equal(await collect(layer.readable), [["#2", "#1"]]);
+    } else assert.equal(await collect(layer.readable), []);
+    assert.instance(await told, Ended);
+    assert.is(getEventListeners(ending.signal, "abort").length, 0);
+  });
+}
+
+tests("a signal with another reason fails both sides", async () => {
+  const ending = new AbortController();
+  const layer = concurrent(manual().work, { limit: 10, signal: ending.signal });
+  const writer = layer.writable.getWriter();
+  await writer.write([1]);
+  const reason = new Error("enough");
+  ending.abort(reason);
+  assert.is(await failure(collect(layer.readable)), reason);
+  assert.is(await failure(writer.closed), reason);
+  assert.is(getEventListeners(ending.signal, "abort").length, 0);
+});
+
+tests("nobody listens to the signal any more once all is done", async () => {
+  const ending = new AbortController();
+  const layer = concurrent(upper, { limit: 10, items: characters(), signal: ending.signal });
+  await collect(source(["ab"]).pipeThrough(layer));
+  assert.is(getEventListeners(ending.signal, "abort").length, 0);
 });
 
 tests.run();
