@@ -137,4 +137,133 @@ tests("errnos have names, also those that NBD has not", () => {
   assert.equal([0, 2, 13, 0x1_0000_0005].map(isErrno), Array(4).fill(false));
 });
 
+/** A Blob that notes which of its parts are read as streams; `fail` makes the streams of now fail. */
+function watched(bytes: Uint8Array<ArrayBuffer>) {
+  const streams: { from: number; to: number; isOver: boolean }[] = [];
+  let broken: Error | undefined;
+  const blob = Object.assign(new Blob([bytes]), {
+    slice(from = 0, to = bytes.byteLength) {
+      const stream = () => {
+        const noted = { from, to, isOver: false };
+        if (to > from) streams.push(noted);
+        let at = from;
+        return new ReadableStream({
+          type: "bytes",
+          async pull(controller) {
+            await new Promise((resolve) => setImmediate(resolve));
+            noted.isOver = broken !== undefined;
+            if (broken) throw broken;
+            const { view } = controller.byobRequest!;
+            const length = Math.min(view!.byteLength, to - at, 300_000);
+            if (length === 0) controller.close();
+            new Uint8Array(view!.buffer, view!.byteOffset).set(bytes.subarray(at, at + length));
+            at += length;
+            controller.byobRequest!.respond(length);
+          },
+          cancel() {
+            noted.isOver = true;
+          },
+        });
+      };
+      return Object.assign(new Blob([bytes.subarray(from, to)]), { stream });
+    },
+  });
+  return {
+    blob,
+    streams,
+    /** The streams that are open. */
+    open: () => streams.filter(({ isOver }) => !isOver),
+    fail(error: Error | undefined) {
+      broken = error;
+    },
+  };
+}
+
+const COUNT = 16;
+const content = sequence(COUNT * LONG);
+const part = (index: number) => content.subarray(index * LONG, (index + 1) * LONG);
+const reader = (target: ReturnType<typeof blobExport>) => async (index: number) =>
+  assert.equal(await bytesOf(await target.read(index * LONG, LONG)), part(index));
+
+tests(
+  "who reads on is given one stream, also with several reads at a time; it ends with the file",
+  async () => {
+    const { blob, streams, open } = watched(content);
+    const check = reader(blobExport(blob));
+    await check(0);
+    assert.equal(open(), [], "nobody knows yet whether the reader goes on");
+    await check(1);
+    await Promise.all([2, 3, 4, 5].map(check));
+    assert.equal(
+      streams.map(({ from, to }) => [from / LONG, to / LONG]),
+      [
+        [0, 1],
+        [1, COUNT],
+      ],
+    );
+    for (let i = 6; i < COUNT; i++) await check(i);
+    assert.is(streams.length, 2);
+    assert.equal(open(), []);
+  },
+);
+
+tests(
+  "several readers have streams of their own, of which the one that was not used longest is given up",
+  async () => {
+    const { blob, open } = watched(content);
+    const target = blobExport(blob);
+    const begin = async (at: number) => {
+      await target.read(at, LONG);
+      const on = await bytesOf(await target.read(at + LONG, LONG));
+      assert.equal(on, content.subarray(at + LONG, at + 2 * LONG));
+    };
+    for (let i = 0; i < 10; i++) await begin(i * 1000);
+    assert.equal(
+      open().map(({ from }) => from - LONG),
+      [2, 3, 4, 5, 6, 7, 8, 9].map((i) => i * 1000),
+    );
+    await target.close();
+    assert.equal(open(), []);
+  },
+);
+
+tests(
+  "a read that fails is EIO; those behind it in the stream are tried again, and so is the next one",
+  async () => {
+    const { blob, open, fail } = watched(content);
+    const target = blobExport(blob);
+    const check = reader(target);
+    await check(0);
+    await check(1);
+    fail(new Error("the disk is gone"));
+    const failed = failure(target.read(2 * LONG, LONG));
+    const behind = check(3);
+    assert.is(((await failed) as ExportError).errno, Errno.EIO);
+    await behind;
+    assert.equal(open(), []);
+    fail(undefined);
+    await check(4);
+    await check(5);
+  },
+);
+
+tests("a read that is given up fails no other", async () => {
+  const { blob } = watched(content);
+  const target = blobExport(blob);
+  const check = reader(target);
+  await check(0);
+  await check(1);
+  const [first, second] = [new AbortController(), new AbortController()];
+  const reasons = [new Error("enough"), new Error("more than that")];
+  const [inFlight, waiting] = [first, second].map(({ signal }, i) =>
+    failure(target.read((2 + i) * LONG, LONG, { signal })),
+  );
+  const last = check(4);
+  second.abort(reasons[1]);
+  first.abort(reasons[0]);
+  assert.is(await inFlight, reasons[0]);
+  assert.is(await waiting, reasons[1]);
+  await last;
+});
+
 tests.run();
