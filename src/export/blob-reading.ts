@@ -1,4 +1,5 @@
 import type { ReusedMemory } from "../streams/reused-memory.ts";
+import { unlessAborted } from "../streams/unless-aborted.ts";
 
 /**
  * All that read now. Chromium takes a stream for garbage, with whoever waits for it, when nobody but them knows it: such a
@@ -8,17 +9,21 @@ const live = new Set<BlobReading>();
 
 /** A stream of a Blob's bytes that is read on from where it was left, into given memory. */
 export class BlobReading {
+  /** Where its first read begins. */
+  readonly start: number;
   readonly #reader: ReadableStreamBYOBReader;
   readonly #end: number;
   #position: number;
   #previous: Promise<void> = Promise.resolve();
   #isOver = false;
+  /** How many reads are under way. */
+  #reads = 0;
 
   private constructor(reader: ReadableStreamBYOBReader, from: number, to: number) {
     this.#reader = reader;
+    this.start = from;
     this.#position = from;
     this.#end = to;
-    live.add(this);
   }
 
   /** Begins to read a part of a Blob; undefined where this runtime's Blobs do not read into given memory. */
@@ -44,18 +49,25 @@ export class BlobReading {
   }
 
   /**
-   * The next bytes: fewer where the file has become shorter; undefined where a read before this one has failed.
+   * The next bytes: fewer where the file has become shorter; undefined where a read before this one has failed, or all was
+   * cancelled.
    * @throws what reading the file throws, or the signal's reason
    */
   async read(length: number, memory: ReusedMemory, signal?: AbortSignal): Promise<Uint8Array | undefined> {
     this.#position += length;
     const isLast = this.#position >= this.#end;
+    live.add(this);
+    this.#reads++;
     const reading = this.#previous.then(() => this.#readNow(length, memory, signal));
+    const over = (isOver: boolean) => {
+      if (--this.#reads === 0) live.delete(this);
+      if (isOver) this.cancel();
+    };
     this.#previous = reading.then(
-      () => isLast && this.cancel(),
-      () => this.cancel(),
-    ) as Promise<void>;
-    return reading;
+      () => over(isLast),
+      () => over(true),
+    );
+    return unlessAborted(reading, signal);
   }
 
   async #readNow(
@@ -74,6 +86,7 @@ export class BlobReading {
         const { value } = await this.#reader.read(new Uint8Array(buffer, at));
         signal?.throwIfAborted();
         if (!value?.byteLength) {
+          if (this.#isOver) return undefined;
           this.cancel();
           return new Uint8Array(0);
         }
@@ -94,7 +107,6 @@ export class BlobReading {
   /** Ends it at once. */
   cancel(reason?: unknown): void {
     this.#isOver = true;
-    live.delete(this);
     this.#reader.cancel(reason).catch(() => {});
   }
 }

@@ -24,7 +24,7 @@ export function blobExport(blob: Blob): Export {
   const memory = new ReusedMemory(SPARE);
   /** Those that will be read on, and where long reads ended of late; the most recent last. */
   const readings = new Set<BlobReading>();
-  const ends = new Set<number>();
+  const endedAt = new Set<number>();
   let hasByteStreams = true;
 
   function readingAt(offset: number, length: number): BlobReading | undefined {
@@ -36,7 +36,7 @@ export function blobExport(blob: Blob): Export {
         return reading;
       }
     }
-    const isNext = ends.has(offset);
+    const isNext = endedAt.has(offset);
     const reading = BlobReading.of(blob, offset, isNext ? blob.size : offset + length);
     if (reading && isNext) {
       readings.add(reading);
@@ -49,10 +49,13 @@ export function blobExport(blob: Blob): Export {
   async function readLong(offset: number, length: number, signal: AbortSignal | undefined) {
     const reading = readingAt(offset, length);
     hasByteStreams = reading !== undefined;
-    ends.delete(offset);
-    ends.add(offset + length);
-    if (ends.size > READERS) forgetFirst(ends);
-    return reading?.read(length, memory, signal);
+    endedAt.delete(offset);
+    endedAt.add(offset + length);
+    if (endedAt.size > READERS) forgetFirst(endedAt);
+    const bytes = await reading?.read(length, memory, signal);
+    // Chromium looks whether the file has changed where it opens a stream, and not while it reads.
+    if (bytes && reading?.start !== offset) await blob.slice(offset, offset + 1).arrayBuffer();
+    return bytes;
   }
 
   return {

@@ -36,15 +36,15 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   chunkWeight?: number;
   /** Where the items come from. Default: a chunk is an array of them. */
   items?: Items<Chunk, In>;
-  /** Hands results on, as one chunk at least. Default: one chunk, the array of them. */
+  /** Hands results on, as one chunk at least: without any the consumer would wait for ever. Default: one chunk, the array. */
   emit?(results: Out[], enqueue: (chunk: Result) => void): void;
   /** Aborted with `Ended`: takes no more chunks, finishes what is in flight, then ends. With any other reason it fails. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * A layer that does `work` on many items at once; results come in the order in which they are ready, in arrays
- * of all that were ready when the consumer asked. An undefined result leaves no trace.
+ * A layer that does `work` on many items at once; results come in the order in which they are ready, together with
+ * all that were ready when the consumer asked. An undefined result leaves no trace.
  *
  * It is a pair and not a TransformStream since `transform()` never runs twice at once. `work` answers for its
  * own failures: a rejection fails the whole layer. When the writer closes, what is in flight is finished first.
@@ -57,11 +57,12 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   const items = options.items ?? (new Elements<In>() as unknown as Items<Chunk, In>);
   const emit = options.emit ?? ((results, enqueue) => enqueue(results as Result));
   const ready: { result: Out; weight: number }[] = [];
-  /** The weights of what was handed on last: it is in memory until the consumer asks for more. */
+  /** The weights of what was handed on last: it is in memory until the consumer has taken it and asks for more. */
   let delivered: number[] = [];
   let running = 0;
   let inFlight = 0;
   let isWriting = false;
+  let isEmitting = false;
   let isFinishing = false;
   let isClosed = false;
   let failure: { reason: unknown } | undefined;
@@ -125,28 +126,41 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
 
   /** Hands on what is ready, if somebody wants it. */
   function deliver() {
-    if (failure || isClosed) return;
-    if (wanted && ready.length > 0) {
-      const results: Out[] = [];
-      let bytes = 0;
-      let taken = 0;
-      while (taken < ready.length && (taken === 0 || bytes + ready[taken]!.weight <= chunkWeight)) {
-        bytes += ready[taken]!.weight;
-        results.push(ready[taken++]!.result);
-      }
-      delivered = ready.splice(0, taken).map(({ weight }) => weight);
-      wanted = false;
-      try {
-        emit(results, (chunk) => output.enqueue(chunk));
-      } catch (error) {
-        return fail(error);
-      }
-    }
-    if (!isFinishing || isWriting || running > 0 || ready.length > 0) return;
+    if (failure || isClosed || isEmitting) return;
+    while (wanted && ready.length > 0) emitSome();
+    if (failure || !isFinishing || isWriting || running > 0 || ready.length > 0) return;
     isClosed = true;
     signal?.removeEventListener("abort", onSignal);
     tryClose(output);
     releaseDelivered();
+  }
+
+  function emitSome() {
+    const results: Out[] = [];
+    const weights: number[] = [];
+    let bytes = 0;
+    do {
+      const { result, weight } = ready.shift()!;
+      results.push(result);
+      weights.push(weight);
+      bytes += weight;
+    } while (ready.length > 0 && bytes + ready[0]!.weight <= chunkWeight);
+    wanted = false;
+    // The consumer may ask for more, or end it all, while there are chunks to come.
+    isEmitting = true;
+    try {
+      emit(results, (chunk) => output.enqueue(chunk));
+      delivered = weights;
+    } catch (error) {
+      for (const weight of weights) release(weight);
+      fail(error);
+    } finally {
+      isEmitting = false;
+    }
+    if (failure) return releaseDelivered();
+    // With a chunk in the queue the consumer will ask again, once it has taken it.
+    if ((output.desiredSize ?? 0) < 0) wanted = false;
+    if (wanted) releaseDelivered();
   }
 
   async function run(item: In, itemWeight: number) {
@@ -174,7 +188,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   }
 
   /** Starts the items of a chunk, each when there is room for it. */
-  async function take(chunk: Chunk) {
+  async function startAll(chunk: Chunk) {
     items.push(chunk);
     for (let next = items.take(); next; next = items.take()) {
       const item = next.value;
@@ -191,9 +205,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
       running++;
       run(item, itemWeight);
     }
-    if (items.isOver) return end(new Ended());
-    const admission = items.admit?.();
-    if (admission) await admission;
+    if (items.isOver) end(new Ended());
   }
 
   const readable = new ReadableStream<Result>(
@@ -203,6 +215,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
       },
       pull() {
         wanted = true;
+        if (isEmitting) return;
         releaseDelivered();
         deliver();
       },
@@ -225,14 +238,20 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
     async write(chunk) {
       isWriting = true;
       try {
-        await take(chunk);
+        await startAll(chunk);
       } catch (error) {
         fail(error);
         throw error;
       } finally {
         isWriting = false;
       }
-      if (isFinishing) deliver();
+      if (isFinishing) return deliver();
+      // While this waits, what is in flight goes on, and may be all there is when it is to end.
+      await items.admit?.()?.catch((error: unknown) => {
+        if (error instanceof Ended) finish();
+        else fail(error);
+        throw error;
+      });
     },
     close() {
       try {
@@ -245,7 +264,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
     },
     abort(reason) {
       if (reason instanceof Ended) finish();
-      else fail(reason);
+      else fail(reason ?? new Error("the writer aborted"));
     },
   });
 

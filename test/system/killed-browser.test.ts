@@ -1,10 +1,12 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { appendFile, truncate, writeFile } from "node:fs/promises";
+import { appendFile, open, readFile, truncate, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type ExportError, nbdClient, socketTransport } from "../../src/node/index.ts";
+import { bytesOf } from "../../src/streams/payload.ts";
 import { killChromium, openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
+import { failure } from "../bytes.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 import { startWebsocketd } from "../websocketd.ts";
@@ -143,5 +145,35 @@ needing(tests, ["chromium", "nbdinfo"])("a file that is changed on disk while it
   await stop(page);
   await until("the gateway says so", () => gateway.stderr.includes("local: ended"));
 });
+
+needing(tests, ["chromium"])(
+  "a file that is written to while somebody reads on: the bytes are those it had, or EIO",
+  async () => {
+    const { url } = await startGateway();
+    const image = sandbox.path("changing.img");
+    await randomImage(image, 100_000_000);
+    const before = await readFile(image);
+    const page = await openPage(browser, url, image);
+    await serve(page);
+    await until("the socket is there", () => existsSync(socket));
+    const remote = await nbdClient(socketTransport(createConnection({ path: socket, allowHalfOpen: true })));
+    const length = 1 << 18;
+    let read = 0;
+    const readOn = async () => {
+      const bytes = await bytesOf(await remote.read(read, length));
+      assert.is(Buffer.compare(before.subarray(read, read + length), bytes), 0, `${read}`);
+      read += length;
+    };
+    while (read < 30_000_000) await readOn();
+    const file = await open(image, "r+");
+    await file.write(Buffer.alloc(before.byteLength, 1), 0, before.byteLength, 0);
+    await file.close();
+    const failed = async () => {
+      while (read < 90_000_000) await readOn();
+    };
+    assert.is(((await failure(failed())) as ExportError).errno, 5);
+    await remote.close();
+  },
+);
 
 tests.run();

@@ -17,6 +17,7 @@ async function* pieces(file) {
     let at = 0;
     while (at < PIECE && read < file.size) {
       const { value } = await reader.read(new Uint8Array(buffer, at));
+      if (!value?.byteLength) throw new Error("the file has become shorter");
       buffer = value.buffer;
       at += value.byteLength;
       read += value.byteLength;
