@@ -359,4 +359,88 @@ tests("nobody listens to the signal any more once all is done", async () => {
   assert.is(getEventListeners(ending.signal, "abort").length, 0);
 });
 
+tests("asked to end while a chunk waits to be admitted: it ends with what is in flight", async () => {
+  const ending = new AbortController();
+  const items = characters(new Promise(() => {}));
+  const layer = concurrent(upper, { limit: 10, items, signal: ending.signal });
+  layer.writable
+    .getWriter()
+    .write("a")
+    .catch(() => {});
+  const reader = layer.readable.getReader();
+  assert.equal((await reader.read()).value, ["A"]);
+  ending.abort(new Ended());
+  assert.ok((await within(1000, "the end", reader.read())).done);
+});
+
+tests("room for what comes next that there will never be: what is in flight is finished", async () => {
+  const admission = deferred<void>();
+  const layer = concurrent(upper, { limit: 10, items: characters(admission.promise) });
+  const written = failure(layer.writable.getWriter().write("a"));
+  admission.reject(new Ended("the room was closed"));
+  assert.equal(await collect(layer.readable), [["A"]]);
+  assert.instance(await written, Ended);
+});
+
+tests("a consumer that takes some chunks of a result has not asked for the next one", async () => {
+  const budget = new ByteBudget(100);
+  let emitted = 0;
+  const layer = concurrent(upper, {
+    limit: 10,
+    items: characters(),
+    room: budget.share(100),
+    weight: () => 10,
+    chunkWeight: 10,
+    emit(results: string[], enqueue: (chunk: string) => void) {
+      emitted++;
+      for (const part of [1, 2, 3]) enqueue(`${results}${part}`);
+    },
+  });
+  const { promise, resolve } = deferred<void>();
+  const taken: string[] = [];
+  const slow = new WritableStream<string>(
+    {
+      write(chunk) {
+        taken.push(chunk);
+        return promise;
+      },
+    },
+    { highWaterMark: 2 },
+  );
+  const piping = source(["abc"]).pipeThrough(layer).pipeTo(slow);
+  await settled();
+  assert.is(emitted, 1);
+  assert.is(budget.used, 30);
+  resolve();
+  await piping;
+  assert.equal(taken, ["A1", "A2", "A3", "B1", "B2", "B3", "C1", "C2", "C3"]);
+  assert.is(budget.used, 0);
+});
+
+tests("a consumer that asks for the end while it is given chunks gets all of them", async () => {
+  const ending = new AbortController();
+  const layer = concurrent(upper, {
+    limit: 10,
+    items: characters(),
+    signal: ending.signal,
+    emit(results: string[], enqueue: (chunk: string) => void) {
+      for (const part of [1, 2]) enqueue(`${results}${part}`);
+    },
+  });
+  const taken: string[] = [];
+  const sink = new WritableStream<string>({
+    write(chunk) {
+      taken.push(chunk);
+      ending.abort(new Ended());
+    },
+  });
+  const piping = layer.readable.pipeTo(sink);
+  layer.writable
+    .getWriter()
+    .write("a")
+    .catch(() => {});
+  await piping;
+  assert.equal(taken, ["A1", "A2"]);
+});
+
 tests.run();
