@@ -141,8 +141,10 @@ tests("a sequential reader of 16 MiB has the file read once, in few pieces", asy
       assert.equal(await bytesOf(await remote.read(at, 1 << 16)), sequence(1 << 16, at));
     }
   });
+  // A byte by itself is a look whether the file has changed.
+  const lengths = slices.map(([from, to]) => to - from).filter((length) => length > 1);
   assert.is(
-    slices.reduce((sum, [from, to]) => sum + to - from, 0),
+    lengths.reduce((sum, length) => sum + length, 0),
     file.size,
   );
   assert.ok(slices.length <= 24, `${slices.length} reads of the file`);
