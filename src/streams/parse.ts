@@ -172,9 +172,9 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
 export function parseInto<T>(
   next: () => Parser<T>,
   take: (message: T) => void,
-  { name }: Pick<ParseOptions<T>, "name"> = {},
+  options: Pick<ParseOptions<T>, "name"> = {},
 ): WritableStream<Uint8Array> {
-  const incoming = new Messages(next, name === undefined ? {} : { name });
+  const incoming = new Messages(next, options);
   return new WritableStream<Uint8Array>({
     write(chunk) {
       incoming.push(chunk);
