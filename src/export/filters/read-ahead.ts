@@ -208,6 +208,8 @@ class ReadAhead {
       if (lead >= least || ahead >= this.#next.size) continue;
       const shown = reads > 1 ? Math.min(run, target) : 0;
       const allowed = Math.min(advance + shown, this.#limit - total + lead);
+      // Of random readers none may have more: looking no further at them is a tenth of what a read of theirs costs.
+      if (lead + PAGE > allowed) continue;
       const bytes = Math.min(chunk, Math.max(PAGE, powerOfTwo(allowed / 2)));
       if (lead + bytes > allowed) continue;
       least = lead;
@@ -240,6 +242,7 @@ class ReadAhead {
   }
 }
 
+/** The highest power of two that is not above a value of less than 2 GiB. */
 function powerOfTwo(value: number): number {
-  return 2 ** Math.floor(Math.log2(Math.max(1, value)));
+  return 1 << (31 - Math.clz32(Math.max(1, value)));
 }
