@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { giveBack } from "../../streams/lent.ts";
 import { ReusedMemory } from "../../streams/reused-memory.ts";
+import type { Reader } from "../read-into.ts";
 import { decodeFrameHeader, headerLength, LONGEST_HEADER, Opcode } from "./frame-header.ts";
 import { unmask } from "./unmask.ts";
 
@@ -14,6 +15,13 @@ const LONGEST = (1 << 20) + STEP;
  */
 const SPARE = 1 << 23;
 
+/**
+ * Bytes that are read at a time where it is not known what they are, and how many of a message have to be to come for
+ * them to be read into its memory at once.
+ */
+const MIXED = 1 << 16;
+const LONG = 1 << 14;
+
 /** The longest payload of a frame that is no message (RFC 6455, section 5.5). */
 const MAX_CONTROL = 125;
 
@@ -23,7 +31,7 @@ const BEGUN = Buffer.from([Opcode.BINARY, 0x80, 0, 0, 0, 0]);
 /**
  * What a server's `ws` is given in place of a socket, so that it need not join binary messages. It joins each frame in new
  * memory, and the frames of a message in new memory again, which took a third of a gateway's memory and, for garbage
- * collection behind a browser, a quarter of its time. Here they are joined once, in memory that is lent.
+ * collection behind a browser, a quarter of its time. Here long ones are read to where they belong, in memory that is lent.
  *
  * Pings and pongs go on to `ws`. So does everything from a frame on that is anything else, a close frame, text, or not as
  * RFC 6455 has it, for `ws` to deal with. What goes out goes through.
@@ -45,29 +53,27 @@ export class BinaryMessages extends Duplex {
   #isBinary = false;
   /** What masks the frame's next byte, and those behind it; undefined where it changes nothing. */
   #key: Uint8Array | undefined;
+  /** Where what is read next goes: of a long message to its other bytes, of all else into memory that is used at once. */
+  readonly #mixed = new Uint8Array(MIXED);
   /** Where the message is joined, and how many bytes of it are there. */
   #joined: ArrayBuffer | undefined;
   #joinedBytes = 0;
 
   /**
+   * @param open has a socket's bytes read to where the reader wants them, and gives the socket
    * @param longest bytes in a frame; a longer one is for `ws`, which is to refuse it
    * @param deliver is called with what has come of binary messages. Their boundaries are lost: long ones come in several
    *   pieces. The bytes are whose they are given to, and may be lent.
    */
-  constructor(socket: Duplex, longest: number, deliver: (bytes: Uint8Array) => void) {
+  constructor(open: (reader: Reader) => Duplex, longest: number, deliver: (bytes: Uint8Array) => void) {
     super();
-    this.#socket = socket;
     this.#longest = longest;
     this.#deliver = deliver;
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    const socket = open({ place: () => this.#place(), take: (bytes) => this.#take(bytes) });
+    this.#socket = socket;
     socket.once("end", () => this.push(null));
     socket.on("error", () => {}); // its close comes next
-    socket.once("close", () => {
-      // What had come before the connection broke, while it was paused.
-      const rest = socket.read(socket.readableLength) as Buffer | null;
-      if (rest) this.#receive(rest);
-      this.destroy();
-    });
+    socket.once("close", () => this.destroy());
   }
 
   override pause(): this {
@@ -117,10 +123,27 @@ export class BinaryMessages extends Duplex {
     done(error);
   }
 
-  #receive(chunk: Buffer): void {
+  #place(): Uint8Array {
+    const isLong = this.#isBinary && this.#left >= LONG && !this.#isForeign && !this.destroyed;
+    return isLong ? this.#free(0).subarray(0, this.#left) : this.#mixed;
+  }
+
+  /** Takes what has come. */
+  #take(bytes: Uint8Array): void {
+    if (this.destroyed) return;
+    if (bytes.buffer === this.#mixed.buffer) {
+      this.#receive(bytes);
+      return;
+    }
+    this.#left -= bytes.byteLength;
+    this.#joinedMore(bytes.byteLength);
+  }
+
+  /** Takes bytes whose memory is used again afterwards. */
+  #receive(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.byteLength && !this.destroyed; ) {
       if (this.#isForeign) {
-        this.push(chunk.subarray(at));
+        this.push(Buffer.from(chunk.subarray(at)));
         return;
       }
       if (this.#left === 0) {
@@ -130,13 +153,13 @@ export class BinaryMessages extends Duplex {
       const part = chunk.subarray(at, at + this.#left);
       at += part.byteLength;
       this.#left -= part.byteLength;
-      if (this.#isBinary) this.#take(part);
-      else this.push(part);
+      if (this.#isBinary) this.#join(part);
+      else this.push(Buffer.from(part));
     }
   }
 
   /** Reads on in the header of a frame, and gives how many bytes of the chunk that took. */
-  #readHeader(chunk: Buffer, at: number): number {
+  #readHeader(chunk: Uint8Array, at: number): number {
     let taken = 0;
     while (this.#headerBytes < headerLength(this.#header, this.#headerBytes)) {
       if (at + taken === chunk.byteLength) return taken;
@@ -166,25 +189,40 @@ export class BinaryMessages extends Duplex {
     if (length === 0 && isFinal) this.#handOn();
   }
 
-  /** Takes the next bytes of a frame. */
-  #take(part: Buffer): void {
-    const isEnd = !this.#isWithin && this.#left === 0;
-    if (isEnd && !this.#joined) {
-      this.#unmask(part);
-      this.#deliver(part);
+  /** Copies the next bytes of a frame to where they belong. */
+  #join(part: Uint8Array): void {
+    if (this.#isEnd && !this.#joined) {
+      const whole = this.#copy(part);
+      this.#unmask(whole);
+      this.#deliver(whole);
       return;
     }
-    for (let at = 0; at < part.byteLength; ) {
-      this.#joined ??= this.#memory.take(this.#expected(part.byteLength - at));
-      const free = new Uint8Array(this.#joined, this.#joinedBytes);
+    for (let at = 0; at < part.byteLength && !this.destroyed; ) {
+      const free = this.#free(part.byteLength - at);
       const some = part.subarray(at, at + free.byteLength);
       free.set(some);
-      this.#unmask(free.subarray(0, some.byteLength));
       at += some.byteLength;
-      this.#joinedBytes += some.byteLength;
-      if (some.byteLength === free.byteLength) this.#handOn();
+      this.#joinedMore(some.byteLength);
     }
-    if (isEnd) this.#handOn();
+  }
+
+  /** Whether the message ends with what has come. */
+  get #isEnd(): boolean {
+    return !this.#isWithin && this.#left === 0;
+  }
+
+  /** Where the message goes on, of whose frame so many bytes are there but not joined yet. */
+  #free(there: number): Uint8Array {
+    this.#joined ??= this.#memory.take(this.#expected(there));
+    return new Uint8Array(this.#joined, this.#joinedBytes);
+  }
+
+  /** So many bytes more are where they belong. */
+  #joinedMore(length: number): void {
+    const free = this.#free(0);
+    this.#unmask(free.subarray(0, length));
+    this.#joinedBytes += length;
+    if (length === free.byteLength || this.#isEnd) this.#handOn();
   }
 
   /** How much memory the rest of the message needs, of which so many bytes have come: all there may be where nobody knows. */

@@ -8,6 +8,7 @@ import { LinkError } from "../../nbd/error.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
+import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
 import { session } from "../session/session.ts";
 import { BinaryMessages } from "./binary-messages.ts";
@@ -101,12 +102,16 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return refuse(socket, "403 Forbidden", fault);
     if (ending.signal.aborted) return refuse(socket, "503 Service Unavailable", "the gateway is ending");
-    // Of the http module's servers it is a Socket.
-    const connection = socket as Socket;
-    if (head.length > 0) connection.unshift(head);
     let receiver: WebSocket | undefined;
-    const messages = new BinaryMessages(connection, MAX_FRAME, (bytes) =>
-      receiver?.emit("message", bytes, true),
+    let connection!: Socket;
+    const messages = new BinaryMessages(
+      (reader) => {
+        // Of the http module's servers it is a Socket.
+        connection = readInto(socket, head, reader) as Socket;
+        return connection;
+      },
+      MAX_FRAME,
+      (bytes) => receiver?.emit("message", bytes, true),
     );
     sockets.handleUpgrade(request, messages, NOTHING, (client) => {
       receiver = client;

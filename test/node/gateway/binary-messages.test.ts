@@ -7,6 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type WebSocket, WebSocketServer } from "ws";
 import { BinaryMessages } from "../../../src/node/gateway/binary-messages.ts";
+import { type Reader, readInto } from "../../../src/node/read-into.ts";
 import { giveBack, isLent } from "../../../src/streams/lent.ts";
 import { until } from "../../harness.ts";
 
@@ -83,7 +84,9 @@ function start(socket: Near, deliver?: (bytes: Uint8Array) => void) {
   const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX });
   const told: string[] = [];
   let client!: WebSocket;
-  const between = deliver ? new BinaryMessages(socket, MAX, deliver) : socket;
+  const between = deliver
+    ? new BinaryMessages((reader) => readInto(socket, Buffer.alloc(0), reader), MAX, deliver)
+    : socket;
   server.handleUpgrade(REQUEST, between, Buffer.alloc(0), (socket) => {
     client = socket;
   });
@@ -300,20 +303,56 @@ tests("a message of many frames is one piece of memory, which is used again once
   socket.destroy();
 });
 
-tests("what lies in one chunk is not copied", async () => {
+tests("short messages that come together stay as they are, each in memory of its own", async () => {
   const socket = new Near();
   const pieces: Uint8Array[] = [];
   start(socket, (bytes) => pieces.push(bytes));
-  const chunk = Buffer.concat([...fragments(randomBytes(4096), 4096), ...fragments(randomBytes(300), 300)]);
-  socket.push(chunk);
+  const messages = [4096, 300, 20, 4096, 300].map((length) => randomBytes(length));
+  const frames = messages.map((message) => Buffer.concat(fragments(message, 4096)));
+  socket.push(Buffer.concat(frames.slice(0, 3)));
   await turn();
-  assert.equal(
-    pieces.map(({ byteLength }) => byteLength),
-    [4096, 300],
-  );
-  for (const piece of pieces) assert.is(piece.buffer, chunk.buffer);
+  socket.push(Buffer.concat(frames.slice(3)));
+  await turn();
+  assert.is(pieces.length, 5);
+  for (const [i, piece] of pieces.entries()) {
+    assert.ok(messages[i]!.equals(piece), `message ${i}`);
+    assert.is(piece.buffer.byteLength, piece.byteLength);
+  }
   socket.destroy();
 });
+
+tests(
+  "a long message is read to where it is handed on from, but for what comes with its header",
+  async () => {
+    let reader!: Reader;
+    const pieces: Uint8Array[] = [];
+    const between = new BinaryMessages(
+      (r) => {
+        reader = r;
+        return new Near();
+      },
+      MAX,
+      (bytes) => pieces.push(bytes),
+    );
+    const message = randomBytes(1 << 18);
+    const sent = Buffer.concat(fragments(message, message.byteLength));
+    const places: Uint8Array[] = [];
+    for (let at = 0; at < sent.byteLength; ) {
+      const place = reader.place();
+      const some = sent.copy(place, 0, at, at + 50_000);
+      places.push(place.subarray(0, some));
+      reader.take(place.subarray(0, some));
+      at += some;
+    }
+    assert.is(pieces.length, 1);
+    assert.ok(message.equals(pieces[0]!));
+    const inPlace = places.filter(({ buffer }) => buffer === pieces[0]!.buffer);
+    // The first 50,000 bytes come with the header; the last ones are few.
+    const bytes = inPlace.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.is(bytes, Math.floor(sent.byteLength / 50_000 - 1) * 50_000);
+    between.destroy();
+  },
+);
 
 tests("a message longer than what is joined comes in pieces, bounded whatever its length", async () => {
   const socket = new Near();
