@@ -1,6 +1,16 @@
 /** The path that several benchmarks measure: an image behind nbd-serve, a gateway, a unix socket. */
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 import { startWebsocketd } from "../websocketd.ts";
 
@@ -53,6 +63,25 @@ export async function startProxyPath(
   await until("the export is offered", () => existsSync(socket));
   const children = readFileSync(`/proc/${websocketd.pid}/task/${websocketd.pid}/children`, "ascii");
   return { uri, proxy: Number.parseInt(children, 10), serve };
+}
+
+/**
+ * The same with a relay in place of the gateway that only passes bytes on, for so many clients, one after the other. All
+ * its processes are told.
+ */
+export async function startRelayPath(
+  sandbox: Sandbox,
+  image: string,
+  clients: number,
+): Promise<{ uri: string; processes: Running[] }> {
+  const socket = join(mkdtempSync(sandbox.path("relay-")), "nbd.sock");
+  const script = fileURLToPath(new URL("relay.ts", import.meta.url));
+  const relay = sandbox.start(process.execPath, ["--import", import.meta.resolve("tsx"), script, socket]);
+  await until("the relay listens", () => relay.stdout.includes("\n"));
+  const serve = () => sandbox.start(program("nbd-serve"), [image, relay.stdout.trim()]);
+  const servers = Array.from({ length: clients }, serve);
+  await until("the relay has them all", () => relay.stderr.length === clients);
+  return { uri: `nbd+unix:///?socket=${socket}`, processes: [relay, ...servers] };
 }
 
 /** Memory of a process in MiB: now, or the most it ever had. */

@@ -1,7 +1,8 @@
 /**
  * Random reads of 4 KiB, 16 at a time, through the whole path: nbd-serve → gateway → unix socket → fio. In the same
- * run: a bare `ws` connection between two processes that carries messages of the same sizes, 16 questions at a time,
- * which is the limit of that path. All take turns, as what else the machine does changes.
+ * run: a bare `ws` connection between two processes that carries messages of the same sizes, 16 questions at a time; and
+ * the same path with a relay in the gateway's place that passes bytes on without a look at them, which is its limit with
+ * three processes. All take turns, as what else the machine does changes.
  *
  * Also the processor time that our two programs take for a read, beside that of the two processes for an answer: fio waits
  * for its replies in a loop, and has one of two processors for itself.
@@ -14,7 +15,7 @@ import { Request, SimpleReply } from "../../src/nbd/messages.ts";
 import { type Running, Sandbox } from "../harness.ts";
 import { BLOCK, DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
 import { median } from "./median.ts";
-import { processorTime, startPath } from "./path.ts";
+import { processorTime, startPath, startRelayPath } from "./path.ts";
 
 const SECONDS = 5;
 
@@ -67,24 +68,39 @@ function fio(uri: string, programs: readonly Running[]): Rate {
   return { rate, processor: ((processor() - before) * 1000) / (rate * SECONDS) };
 }
 
+/** The path with the relay. fio connects twice, first to ask for the size. */
+async function relayed(sandbox: Sandbox, image: string): Promise<Rate> {
+  const { uri, processes } = await startRelayPath(sandbox, image, 2);
+  const rate = fio(uri, processes);
+  for (const running of processes) running.kill();
+  await Promise.all(processes.map(({ exit }) => exit));
+  return rate;
+}
+
 async function main() {
   const rounds = Number(process.argv[2] ?? 3);
   const sandbox = new Sandbox();
   try {
-    const { uri, gateway, serve } = await startPath(sandbox, 256);
-    const ratios: Rate[] = [];
+    const { image, uri, gateway, serve } = await startPath(sandbox, 256);
+    const ratios: Record<"bare" | "relay", Rate[]> = { bare: [], relay: [] };
     for (let round = 0; round < rounds; round++) {
       const ours = fio(uri, [gateway, serve]);
+      const relay = await relayed(sandbox, image);
       const bare = await bareEcho();
-      ratios.push({ rate: ours.rate / bare.rate, processor: bare.processor / ours.processor });
       const line = ({ rate, processor }: Rate) =>
         `${rate.toFixed(0)} a second, ${processor.toFixed(0)} µs each`;
-      console.log(`fio ${line(ours)}; bare ws ${line(bare)}`);
+      console.log(`fio ${line(ours)}; through a relay ${line(relay)}; bare ws ${line(bare)}`);
+      for (const [name, other] of Object.entries({ bare, relay })) {
+        const ratio = { rate: ours.rate / other.rate, processor: other.processor / ours.processor };
+        ratios[name as keyof typeof ratios].push(ratio);
+      }
     }
-    const part = (of: (ratio: Rate) => number) => median(ratios.map(of)).toFixed(2);
+    const part = (all: readonly Rate[]) =>
+      `${median(all.map(({ rate }) => rate)).toFixed(2)}, ` +
+      `by processor time ${median(all.map(({ processor }) => processor)).toFixed(2)}`;
     console.log(
-      `4 KiB random reads, depth ${DEPTH}: ${part(({ rate }) => rate)} of a bare ws connection, ` +
-        `by processor time ${part(({ processor }) => processor)} of it (medians)`,
+      `4 KiB random reads, depth ${DEPTH}, medians: of a bare ws connection ${part(ratios.bare)}; ` +
+        `of a relay of bytes ${part(ratios.relay)}`,
     );
   } finally {
     await sandbox.end();
