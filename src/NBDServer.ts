@@ -3,6 +3,7 @@ import { statistics } from "./export/filters/statistics.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
 import { ByteBudget } from "./streams/budget.ts";
+import { nextTask } from "./streams/next-task.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. */
@@ -107,6 +108,7 @@ class PageServer implements NBDServer {
         signal,
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
         gatherUpTo: MESSAGE,
+        later: nextTask,
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {

@@ -38,9 +38,18 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   items?: Items<Chunk, In>;
   /** Hands results on, as one chunk at least: without any the consumer would wait for ever. Default: one chunk, the array. */
   emit?(results: Out[], enqueue: (chunk: Result) => void): void;
+  /**
+   * Calls back when what has come already has been dealt with. Results wait for that where of late several have been ready
+   * at a time, so that there are more of them in a chunk. Default: they do not wait.
+   */
+  later?: ((callback: () => void) => void) | undefined;
   /** Aborted with `Ended`: takes no more chunks, finishes what is in flight, then ends. With any other reason it fails. */
   signal?: AbortSignal | undefined;
 }
+
+/** So many results at a time, in the mean of the last few times, are several. With fewer, waiting costs more than it gains. */
+const SEVERAL = 2.5;
+const FEW_TIMES = 8;
 
 /**
  * A layer that does `work` on many items at once; results come in the order in which they are ready, together with
@@ -53,7 +62,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   work: (item: In) => Promise<Out | undefined>,
   options: ConcurrentOptions<In, Out, Chunk, Result>,
 ): Layer<Chunk, Result> {
-  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20, signal } = options;
+  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20, later, signal } = options;
   const items = options.items ?? (new Elements<In>() as unknown as Items<Chunk, In>);
   const emit = options.emit ?? ((results, enqueue) => enqueue(results as Result));
   const ready: { result: Out; weight: number }[] = [];
@@ -113,13 +122,17 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   }
 
   let isDelivering = false;
+  /** How many results have been ready at a time, of late. */
+  let together = 1;
 
   /** Delivers once all that is settled by now has come: one chunk, and one message on the wire, instead of two. */
   function deliverSoon() {
     if (isDelivering) return;
     isDelivering = true;
-    queueMicrotask(() => {
+    const soon = later && together >= SEVERAL ? later : queueMicrotask;
+    soon(() => {
       isDelivering = false;
+      together += (ready.length - together) / FEW_TIMES;
       deliver();
     });
   }

@@ -53,6 +53,64 @@ tests("what became ready in one turn is one array, also where the consumer waits
   assert.equal((await read).value, ["#2", "#3", "#1"]);
 });
 
+tests("where several results have been ready at a time, and only there, they wait for more", async () => {
+  const { jobs, work, finish } = manual();
+  const waiting: (() => void)[] = [];
+  const { readable, writable } = concurrent(work, {
+    limit: 100,
+    later: (callback) => waiting.push(callback),
+  });
+  const writer = writable.getWriter();
+  const reader = readable.getReader();
+  const start = async (count: number) => {
+    const items = Array.from({ length: count }, (_, i) => jobs.size + i);
+    await writer.write(items);
+    return items;
+  };
+  const read = async () => (await reader.read()).value!.length;
+
+  for (let i = 0; i < 20; i++) {
+    const [item] = await start(1);
+    finish(item!);
+    assert.is(await read(), 1);
+  }
+  assert.is(waiting.length, 0, "a reader who asks one thing after the other does not wait");
+
+  let times = 0;
+  let reading = read();
+  for (; ; times++) {
+    assert.ok(times < 20, "several at a time are not noticed");
+    for (const item of await start(4)) finish(item);
+    await settled();
+    if (waiting.length > 0) break;
+    assert.is(await reading, 4);
+    reading = read();
+  }
+  assert.ok(times > 1, "once is no habit");
+  for (const item of await start(3)) finish(item);
+  assert.ok(await isPending(reading));
+  assert.is(waiting.length, 1);
+  waiting.pop()!();
+  assert.is(await reading, 7, "what became ready while the others waited goes with them");
+});
+
+tests("results that wait for more are handed on at the end, and before it", async () => {
+  const waiting: (() => void)[] = [];
+  const later = (callback: () => void) => void waiting.push(callback);
+  const layer = concurrent(async (n: number) => n, { limit: 100, later });
+  const writer = layer.writable.getWriter();
+  const collected = collect(layer.readable);
+  const items = Array.from({ length: 20 }, () => [1, 2, 3, 4]);
+  for (const four of items) {
+    await writer.write(four);
+    await settled();
+  }
+  assert.ok(waiting.length > 0);
+  await within(1000, "the end", writer.close());
+  assert.is((await collected).flat().length, 80);
+  for (const callback of waiting) callback();
+});
+
 tests("an array is closed at chunkWeight, with one result at least", async () => {
   const layer = concurrent(async (n: number) => n, { limit: 10, weight: (n) => n, chunkWeight: 10 });
   const writer = layer.writable.getWriter();

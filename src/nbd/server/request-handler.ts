@@ -33,6 +33,11 @@ export interface RequestHandlerOptions {
   limit?: number;
   /** Room for the payloads of the requests in flight, in bytes. Default: 16 MiB that nobody shares. */
   room?: Room;
+  /**
+   * What makes replies wait for others, to leave in one chunk, where several are ready at a time: for a consumer to which a
+   * chunk costs much, as to a browser's WebSocket. See `concurrent`.
+   */
+  later?: (callback: () => void) => void;
   /** Called when the client has said NBD_CMD_DISC, which tells an orderly end from one without a word. */
   onDisconnect?(): void;
 }
@@ -64,8 +69,8 @@ export function requestHandler(
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom(), onDisconnect }: RequestHandlerOptions,
-): [Answer, Required<Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held">>] {
+  { limit = 128, room = ownRoom(), later, onDisconnect }: RequestHandlerOptions,
+): [Answer, Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "later">] {
   const offered = commandFlags(negotiated.flags);
 
   const answer: Answer = async (request) => {
@@ -102,7 +107,7 @@ export function answering(
     return refuse(request, read) ? 0 : length;
   }
 
-  return [answer, { limit, room, weight, held: (request) => request.held ?? 0 }];
+  return [answer, { limit, room, weight, later, held: (request) => request.held ?? 0 }];
 }
 
 /** Command flags that clients may use, whatever the command. */
