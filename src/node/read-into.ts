@@ -1,11 +1,15 @@
 import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 
 /** Says where what comes next is to be put. */
 export interface Reader {
-  /** Memory for the next bytes, one at least. It is asked for anew after each `take`, and must stay as it is until then. */
+  /**
+   * Memory for the next bytes, one at least. It is asked for anew after each `take`, and is not to be touched until then.
+   * The first one may be filled later than the next ones: those for what had come before.
+   */
   place(): Uint8Array;
-  /** These have come: the beginning of the place. */
+  /** These have come: the beginning of a place. */
   take(bytes: Uint8Array): void;
 }
 
@@ -21,12 +25,15 @@ interface Held {
  * Node offers that for the sockets that it is told to make, and makes those of a server by itself. So the connection is
  * given to a new socket, in the way in which Node makes them. Where that is not possible the bytes are copied.
  *
- * @param stream nobody may have read from it, or listen to it
+ * While a socket is paused nothing is taken from the system: that the other side has broken the connection is seen with the
+ * next write, or when it goes on, and what had come by then may be lost.
+ *
+ * @param stream nobody may read from it, or have anything to write to it
  * @param head what had come before, which the reader is given first
  * @returns the stream that is to be used from now on; `stream` itself ends with it
  */
 export function readInto(stream: Duplex, head: Uint8Array, reader: Reader): Duplex {
-  if (stream instanceof Socket && (stream as Held)._handle) {
+  if (stream instanceof Socket && !(stream instanceof TLSSocket) && (stream as Held)._handle) {
     process.nextTick(() => copyInto(reader, head));
     return handedOver(stream, reader);
   }
@@ -61,6 +68,7 @@ function handedOver(from: Socket & Held, reader: Reader): Socket {
   };
   const { allowHalfOpen } = from;
   const to = new Socket({ handle, allowHalfOpen, onread } as SocketConstructorOpts);
+  from.on("error", () => {}); // of whoever writes to it all the same
   // The server counts the one that it has made.
   to.once("close", () => from.destroy());
   return to;

@@ -39,8 +39,8 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   /** Hands results on, as one chunk at least: without any the consumer would wait for ever. Default: one chunk, the array. */
   emit?(results: Out[], enqueue: (chunk: Result) => void): void;
   /**
-   * Calls back when what has come already has been dealt with. Results wait for that where of late several have been ready
-   * at a time, so that there are more of them in a chunk. Default: they do not wait.
+   * Calls back when what has come already has been dealt with. A consumer that waits for results waits for that too where of
+   * late several were handed on at a time, so that there are more of them in a chunk. Default: it does not.
    */
   later?: ((callback: () => void) => void) | undefined;
   /** Aborted with `Ended`: takes no more chunks, finishes what is in flight, then ends. With any other reason it fails. */
@@ -122,7 +122,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   }
 
   let isDelivering = false;
-  /** How many results have been ready at a time, of late. */
+  /** How many results there were when a consumer waited for some, in the mean of the last few times. */
   let together = 1;
 
   /** Delivers once all that is settled by now has come: one chunk, and one message on the wire, instead of two. */

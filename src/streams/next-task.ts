@@ -2,8 +2,8 @@ const waiting: (() => void)[] = [];
 let channel: MessageChannel | undefined;
 
 /**
- * Calls back when the tasks that wait already have run: messages that have come, for instance. In a browser it is a message
- * to itself, as timers are slow in hidden pages.
+ * Calls back in a later task, so that those which wait already, as for messages that have come, have had their turn; most of
+ * them, as runtimes have several queues. In a browser it is a message to itself, as timers are slow in hidden pages.
  */
 export function nextTask(callback: () => void): void {
   if (typeof setImmediate === "function") {

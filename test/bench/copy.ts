@@ -1,8 +1,7 @@
 /**
  * An image through the whole path, nbd-serve → gateway → unix socket → nbdcopy, and how much memory each of our
- * processes takes at most. In the same run, taking turns: a bare `ws` stream of 256 KiB messages between two processes; the
- * same path with a relay in the gateway's place that passes bytes on without a look at them; and nbdkit serving the same
- * file to the same nbdcopy.
+ * processes takes at most. In the same run, taking turns: nbdkit serving the same file to the same nbdcopy, and a bare
+ * `ws` stream of 256 KiB messages between two processes, which is the limit of that path.
  *
  * Also the processor time that our two programs take, beside that of the two of the bare stream: nbdcopy, a third one,
  * has to share the processors with ours.
@@ -14,7 +13,7 @@ import { randomBytes } from "node:crypto";
 import { WebSocket, WebSocketServer } from "ws";
 import { type Running, Sandbox } from "../harness.ts";
 import { median } from "./median.ts";
-import { MIB, memory, processorTime, startPath, startRelayPath } from "./path.ts";
+import { MIB, memory, processorTime, startPath } from "./path.ts";
 
 const MESSAGE = 1 << 18;
 const ROUNDS = 3;
@@ -79,37 +78,23 @@ async function main() {
       execFileSync(command, args, { stdio: "inherit" });
       return { elapsed: performance.now() - start, processor: processor() - before };
     };
-    const relayed = async (): Promise<Cost> => {
-      const relay = await startRelayPath(sandbox, image, 1);
-      const cost = run("nbdcopy", [relay.uri, "null:"], relay.processes);
-      for (const running of relay.processes) running.kill();
-      await Promise.all(relay.processes.map(({ exit }) => exit));
-      return cost;
-    };
-    const costs: Record<"ours" | "bare" | "relay" | "nbdkit", Cost[]> = {
-      ours: [],
-      bare: [],
-      relay: [],
-      nbdkit: [],
-    };
+    const costs: Record<"ours" | "bare" | "nbdkit", Cost[]> = { ours: [], bare: [], nbdkit: [] };
     for (let round = 0; round < ROUNDS; round++) {
       costs.ours.push(run("nbdcopy", [uri, "null:"], [gateway, serve]));
       costs.bare.push(await bareStream(bytes));
-      costs.relay.push(await relayed());
       costs.nbdkit.push(run("nbdkit", ["-U", "-", "file", image, "--run", 'nbdcopy "$uri" null:']));
       const rates = Object.entries(costs).map(
         ([name, all]) => `${name} ${rate(all.at(-1)!).toFixed(0)} MB/s`,
       );
       console.log(rates.join(", "));
     }
-    const { ours, bare, relay, nbdkit } = costs;
-    const ratio = (other: readonly Cost[], of: (cost: Cost) => number) =>
-      median(ours.map((cost, i) => of(other[i]!) / of(cost))).toFixed(2);
-    const part = (other: readonly Cost[]) =>
-      `${ratio(other, ({ elapsed }) => elapsed)}, by processor time ${ratio(other, ({ processor }) => processor)}`;
+    const { ours, bare, nbdkit } = costs;
+    const part = (of: (cost: Cost) => number) =>
+      median(ours.map((cost, i) => of(bare[i]!) / of(cost))).toFixed(2);
     console.log(
-      `medians of ${ROUNDS} copies of ${mib} MiB: ${median(ours.map(rate)).toFixed(0)} MB/s; of a bare ws stream ${part(bare)}; ` +
-        `of a relay of bytes ${part(relay)}; nbdkit ${median(nbdkit.map(rate)).toFixed(0)} MB/s`,
+      `medians of ${ROUNDS} copies of ${mib} MiB: ${median(ours.map(rate)).toFixed(0)} MB/s, ` +
+        `${part(({ elapsed }) => elapsed)} of a bare ws stream, by processor time ${part(({ processor }) => processor)} of it; ` +
+        `nbdkit ${median(nbdkit.map(rate)).toFixed(0)} MB/s`,
     );
     console.log(
       `peak memory: gateway ${peak(gateway)} MiB (idle ${idle[0]}), nbd-serve ${peak(serve)} MiB (idle ${idle[1]})`,

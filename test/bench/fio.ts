@@ -4,7 +4,10 @@ export const DEPTH = 16;
 export const BLOCK = 4096;
 
 /** fio's arguments; for so many seconds, or so many reads. */
-export function fioArguments(uri: string, limit: { number_ios: number } | { runtime: number }): string[] {
+export function fioArguments(
+  uri: string,
+  limit: { number_ios: number } | { runtime: number; ramp_time?: number },
+): string[] {
   const options = {
     name: "random",
     ioengine: "nbd",

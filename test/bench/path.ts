@@ -80,7 +80,7 @@ export async function startRelayPath(
   await until("the relay listens", () => relay.stdout.includes("\n"));
   const serve = () => sandbox.start(program("nbd-serve"), [image, relay.stdout.trim()]);
   const servers = Array.from({ length: clients }, serve);
-  await until("the relay has them all", () => relay.stderr.length === clients);
+  await until("the relay has them all", () => relay.stdout.split("a WebSocket").length > clients);
   return { uri: `nbd+unix:///?socket=${socket}`, processes: [relay, ...servers] };
 }
 

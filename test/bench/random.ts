@@ -2,10 +2,11 @@
  * Random reads of 4 KiB, 16 at a time, through the whole path: nbd-serve → gateway → unix socket → fio. In the same
  * run: a bare `ws` connection between two processes that carries messages of the same sizes, 16 questions at a time; and
  * the same path with a relay in the gateway's place that passes bytes on without a look at them, which is its limit with
- * three processes. All take turns, as what else the machine does changes.
+ * three processes; as its processes are new each time, they are given some seconds first. All take turns, as what else the
+ * machine does changes.
  *
- * Also the processor time that our two programs take for a read, beside that of the two processes for an answer: fio waits
- * for its replies in a loop, and has one of two processors for itself.
+ * Also the processor time that our two programs take for a read, beside that of the two processes for an answer: fio, a
+ * third one, takes a quarter of a processor.
  *
  *     node --import tsx test/bench/random.ts [ROUNDS]     (default 3; needs the build and fio)
  */
@@ -68,10 +69,11 @@ function fio(uri: string, programs: readonly Running[]): Rate {
   return { rate, processor: ((processor() - before) * 1000) / (rate * SECONDS) };
 }
 
-/** The path with the relay. fio connects twice, first to ask for the size. */
-async function relayed(sandbox: Sandbox, image: string): Promise<Rate> {
+/** Reads a second through the relay. fio connects twice, first to ask for the size. */
+async function relayed(sandbox: Sandbox, image: string): Promise<number> {
   const { uri, processes } = await startRelayPath(sandbox, image, 2);
-  const rate = fio(uri, processes);
+  const limit = { runtime: SECONDS, ramp_time: 2 * SECONDS };
+  const rate = readsPerSecond(execFileSync("fio", fioArguments(uri, limit), { encoding: "utf8" }));
   for (const running of processes) running.kill();
   await Promise.all(processes.map(({ exit }) => exit));
   return rate;
@@ -82,25 +84,24 @@ async function main() {
   const sandbox = new Sandbox();
   try {
     const { image, uri, gateway, serve } = await startPath(sandbox, 256);
-    const ratios: Record<"bare" | "relay", Rate[]> = { bare: [], relay: [] };
+    const ratios: (Rate & { relay: number })[] = [];
     for (let round = 0; round < rounds; round++) {
       const ours = fio(uri, [gateway, serve]);
       const relay = await relayed(sandbox, image);
       const bare = await bareEcho();
       const line = ({ rate, processor }: Rate) =>
         `${rate.toFixed(0)} a second, ${processor.toFixed(0)} µs each`;
-      console.log(`fio ${line(ours)}; through a relay ${line(relay)}; bare ws ${line(bare)}`);
-      for (const [name, other] of Object.entries({ bare, relay })) {
-        const ratio = { rate: ours.rate / other.rate, processor: other.processor / ours.processor };
-        ratios[name as keyof typeof ratios].push(ratio);
-      }
+      console.log(`fio ${line(ours)}; through a relay ${relay.toFixed(0)} a second; bare ws ${line(bare)}`);
+      ratios.push({
+        rate: ours.rate / bare.rate,
+        processor: bare.processor / ours.processor,
+        relay: ours.rate / relay,
+      });
     }
-    const part = (all: readonly Rate[]) =>
-      `${median(all.map(({ rate }) => rate)).toFixed(2)}, ` +
-      `by processor time ${median(all.map(({ processor }) => processor)).toFixed(2)}`;
+    const part = (key: keyof (typeof ratios)[0]) => median(ratios.map((ratio) => ratio[key])).toFixed(2);
     console.log(
-      `4 KiB random reads, depth ${DEPTH}, medians: of a bare ws connection ${part(ratios.bare)}; ` +
-        `of a relay of bytes ${part(ratios.relay)}`,
+      `4 KiB random reads, depth ${DEPTH}: ${part("rate")} of a bare ws connection, by processor time ` +
+        `${part("processor")} of it; ${part("relay")} of a relay of bytes (medians)`,
     );
   } finally {
     await sandbox.end();

@@ -2,7 +2,7 @@
  * A relay between clients on a unix socket and WebSockets, one each, that looks at nothing it passes on: what any gateway
  * on `ws` takes before it does something.
  *
- *     node --import tsx test/bench/relay.ts SOCKET     (prints where the WebSockets go, and a dot for each)
+ *     node --import tsx test/bench/relay.ts SOCKET     (prints where the WebSockets go, and a line for each)
  */
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -13,7 +13,7 @@ const sockets = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDefl
 sockets.on("connection", (socket) => {
   socket.pause();
   waiting.push(socket);
-  process.stderr.write(".");
+  console.log("a WebSocket");
 });
 
 const clients = createServer((client) => {
@@ -21,6 +21,7 @@ const clients = createServer((client) => {
   if (!socket) return client.destroy();
   client.on("data", (bytes) => socket.send(bytes));
   client.on("close", () => socket.close());
+  socket.on("close", () => client.destroy());
   client.on("error", () => {}); // its close comes next
   socket.on("message", (bytes: Buffer) => {
     if (client.write(bytes)) return;

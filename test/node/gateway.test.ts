@@ -74,7 +74,7 @@ function exchange(head: readonly string[]): Promise<string> {
     socket.on("data", (chunk) => {
       text += chunk;
       // A WebSocket stays open; its answer has no body.
-      if (text.startsWith("HTTP/1.1 101") && text.includes("\r\n\r\n")) socket.destroy();
+      if (/HTTP\/1\.1 101 .*\r\n\r\n/s.test(text)) socket.destroy();
     });
     socket.on("close", () => resolve(text));
     socket.on("error", reject);
@@ -103,6 +103,23 @@ tests("what comes in one piece with the request for a WebSocket is not lost", as
   await until("the pong", () => received.includes(pong));
   socket.destroy();
 });
+
+tests(
+  "a WebSocket is refused behind a request that is not answered yet, and the gateway goes on",
+  async () => {
+    const host = `Host: 127.0.0.1:${port}`;
+    // The page is read from the disk, /metadata is answered at once.
+    const page = await exchange(["GET / HTTP/1.1", host, "", "GET / HTTP/1.1", host, ...upgrade]);
+    assert.match(
+      page,
+      /HTTP\/1\.1 400 Bad Request\r\n.*\r\n\r\na request before this one has not been answered yet/s,
+    );
+    const metadata = await exchange(["GET /metadata HTTP/1.1", host, "", "GET / HTTP/1.1", host, ...upgrade]);
+    assert.match(metadata, /^HTTP\/1\.1 200 OK\r\n.*HTTP\/1\.1 101 Switching Protocols\r\n/s);
+    const alone = await exchange(["GET / HTTP/1.1", host, ...upgrade]);
+    assert.match(alone, /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+  },
+);
 
 /** What a browser says about where a request goes to, and from which page it comes; "PORT" is the gateway's. */
 const visitors: { what: string; headers: string[]; version?: string; welcome: boolean }[] = [

@@ -94,22 +94,55 @@ tests("where several results have been ready at a time, and only there, they wai
   assert.is(await reading, 7, "what became ready while the others waited goes with them");
 });
 
-tests("results that wait for more are handed on at the end, and before it", async () => {
+tests("results that wait for more are handed on at the end", async () => {
   const waiting: (() => void)[] = [];
   const later = (callback: () => void) => void waiting.push(callback);
   const layer = concurrent(async (n: number) => n, { limit: 100, later });
   const writer = layer.writable.getWriter();
-  const collected = collect(layer.readable);
+  const got: number[] = [];
+  const reading = layer.readable.pipeTo(
+    new WritableStream({ write: (results: number[]) => void got.push(...results) }),
+  );
   const items = Array.from({ length: 20 }, () => [1, 2, 3, 4]);
   for (const four of items) {
     await writer.write(four);
     await settled();
   }
   assert.ok(waiting.length > 0);
+  assert.ok(got.length < 80, `${got.length} were handed on without waiting`);
   await within(1000, "the end", writer.close());
-  assert.is((await collected).flat().length, 80);
+  await reading;
+  assert.is(got.length, 80);
   for (const callback of waiting) callback();
 });
+
+for (const end of ["cancel", "abort"] as const) {
+  tests(`a ${end} while results wait gives back all room, and the callback comes to nothing`, async () => {
+    const waiting: (() => void)[] = [];
+    const room = new ByteBudget(1000);
+    const layer = concurrent(async (n: number) => n, {
+      limit: 100,
+      room: room.share(1000),
+      weight: () => 1,
+      later: (callback) => void waiting.push(callback),
+    });
+    const writer = layer.writable.getWriter();
+    const reader = layer.readable.getReader();
+    while (waiting.length === 0) {
+      const reading = reader.read().catch(() => {});
+      await writer.write([1, 2, 3, 4]);
+      await settled();
+      if (waiting.length === 0) await reading;
+    }
+    assert.ok(room.used > 0);
+    if (end === "cancel") await reader.cancel();
+    else await writer.abort(new Error("enough"));
+    assert.is(room.used, 0);
+    for (const callback of waiting) callback();
+    writer.closed.catch(() => {});
+    reader.closed.catch(() => {});
+  });
+}
 
 tests("an array is closed at chunkWeight, with one result at least", async () => {
   const layer = concurrent(async (n: number) => n, { limit: 10, weight: (n) => n, chunkWeight: 10 });

@@ -102,7 +102,7 @@ export class BinaryMessages extends Duplex {
 
   /**
    * A socket that is destroyed tells of no error where a write was in flight. The failure is told when the socket has
-   * closed, by when the rest of what came is handed on: it ends this stream too.
+   * closed, by when what it had received is handed on: it ends this stream too.
    */
   #sent(done: (error?: Error | null) => void) {
     return (error?: Error | null) => {

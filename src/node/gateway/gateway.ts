@@ -85,7 +85,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     requestTimeout: REQUEST_TIME,
     connectionsCheckingInterval: REQUEST_LOOK,
   };
+  /** The last response on each connection: those before it have been sent when it has. */
+  const responses = new WeakMap<Duplex, ServerResponse>();
   const server = createServer(patience, (request, response) => {
+    responses.set(request.socket, response);
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return send(response, 403, `${fault}\n`);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
@@ -101,6 +104,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const fault = forbidden(request, config.allowedHosts);
     if (fault) return refuse(socket, "403 Forbidden", fault);
+    // It would be sent in the midst of what the WebSocket sends.
+    if (responses.get(socket)?.writableFinished === false) {
+      return refuse(socket, "400 Bad Request", "a request before this one has not been answered yet");
+    }
     if (ending.signal.aborted) return refuse(socket, "503 Service Unavailable", "the gateway is ending");
     let receiver: WebSocket | undefined;
     let connection!: Socket;
