@@ -40,7 +40,7 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   emit?(results: Out[], enqueue: (chunk: Result) => void): void;
   /**
    * Calls back when what has come already has been dealt with. A consumer that waits for results waits for that too where of
-   * late several were handed on at a time, so that there are more of them in a chunk. Default: it does not.
+   * late several light ones were handed on at a time, so that there are more of them in a chunk. Default: it does not.
    */
   later?: ((callback: () => void) => void) | undefined;
   /** Aborted with `Ended`: takes no more chunks, finishes what is in flight, then ends. With any other reason it fails. */
@@ -50,6 +50,8 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
 /** So many results at a time, in the mean of the last few times, are several. With fewer, waiting costs more than it gains. */
 const SEVERAL = 2.5;
 const FEW_TIMES = 8;
+/** A result that weighs so much does not wait: chunks of such ones are few in any case. */
+const LONG = 1 << 15;
 
 /**
  * A layer that does `work` on many items at once; results come in the order in which they are ready, together with
@@ -129,7 +131,8 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   function deliverSoon() {
     if (isDelivering) return;
     isDelivering = true;
-    const soon = later && together >= SEVERAL ? later : queueMicrotask;
+    const isWorthIt = together >= SEVERAL && ready.length > 0 && ready[0]!.weight < LONG;
+    const soon = later && isWorthIt ? later : queueMicrotask;
     soon(() => {
       isDelivering = false;
       together += (ready.length - together) / FEW_TIMES;

@@ -94,6 +94,18 @@ tests("where several results have been ready at a time, and only there, they wai
   assert.is(await reading, 7, "what became ready while the others waited goes with them");
 });
 
+tests("heavy results do not wait", async () => {
+  const later = () => assert.unreachable();
+  const layer = concurrent(async (n: number) => n, { limit: 100, weight: () => 1 << 15, later });
+  const writer = layer.writable.getWriter();
+  const reader = layer.readable.getReader();
+  for (let i = 0; i < 20; i++) {
+    const reading = reader.read();
+    await writer.write([1, 2, 3, 4]);
+    assert.is((await reading).value!.length, 4);
+  }
+});
+
 tests("results that wait for more are handed on at the end", async () => {
   const waiting: (() => void)[] = [];
   const later = (callback: () => void) => void waiting.push(callback);
