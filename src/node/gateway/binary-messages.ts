@@ -15,11 +15,9 @@ const LONGEST = (1 << 20) + STEP;
  */
 const SPARE = 1 << 23;
 
-/**
- * Bytes that are read at a time where it is not known what they are, and how many of a message have to be to come for
- * them to be read into its memory at once.
- */
+/** Bytes that are read at a time where it is not known what they are. */
 const MIXED = 1 << 16;
+/** Where so many bytes of a frame are still to come, they are read into its message's memory at once. */
 const LONG = 1 << 14;
 
 /** The longest payload of a frame that is no message (RFC 6455, section 5.5). */
