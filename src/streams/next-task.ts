@@ -6,7 +6,8 @@ let channel: MessageChannel | undefined;
  * them, as runtimes have several queues. In a browser it is a message to itself, as timers are slow in hidden pages.
  */
 export function nextTask(callback: () => void): void {
-  if (typeof setImmediate === "function") {
+  const { setImmediate } = globalThis as { setImmediate?(callback: () => void): unknown };
+  if (setImmediate) {
     setImmediate(callback);
     return;
   }
