@@ -134,7 +134,7 @@ export class BinaryMessages extends Duplex {
       return;
     }
     this.#left -= bytes.byteLength;
-    this.#joinedMore(bytes.byteLength);
+    this.#joinedMore(bytes);
   }
 
   /** Takes bytes whose memory is used again afterwards. */
@@ -196,11 +196,11 @@ export class BinaryMessages extends Duplex {
       return;
     }
     for (let at = 0; at < part.byteLength && !this.destroyed; ) {
-      const free = this.#free(part.byteLength - at);
-      const some = part.subarray(at, at + free.byteLength);
-      free.set(some);
-      at += some.byteLength;
-      this.#joinedMore(some.byteLength);
+      const left = part.byteLength - at;
+      const place = this.#free(left).subarray(0, left);
+      place.set(part.subarray(at, at + place.byteLength));
+      at += place.byteLength;
+      this.#joinedMore(place);
     }
   }
 
@@ -215,12 +215,11 @@ export class BinaryMessages extends Duplex {
     return new Uint8Array(this.#joined, this.#joinedBytes);
   }
 
-  /** So many bytes more are where they belong. */
-  #joinedMore(length: number): void {
-    const free = this.#free(0);
-    this.#unmask(free.subarray(0, length));
-    this.#joinedBytes += length;
-    if (length === free.byteLength || this.#isEnd) this.#handOn();
+  /** These bytes are where they belong: at the end of what has been joined. */
+  #joinedMore(bytes: Uint8Array): void {
+    this.#unmask(bytes);
+    this.#joinedBytes += bytes.byteLength;
+    if (this.#joinedBytes === bytes.buffer.byteLength || this.#isEnd) this.#handOn();
   }
 
   /** How much memory the rest of the message needs, of which so many bytes have come: all there may be where nobody knows. */
