@@ -4,17 +4,14 @@ import { type AddressInfo, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
-import { LinkError } from "../../nbd/error.ts";
-import { webSocket } from "../../transport/websocket.ts";
-import { type Config, ConfigError, chooseConfiguration, metadataOf } from "../config/config.ts";
+import { type Config, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
-import { session } from "../session/session.ts";
+import { refuse, send } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
-import { Exclusive } from "./exclusive.ts";
-import { heartbeat } from "./heartbeat.ts";
 import { forbidden } from "./origin.ts";
+import { Sessions } from "./sessions.ts";
 
 export interface GatewayOptions {
   config: Config;
@@ -75,8 +72,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
-  const sessions = new Set<Promise<void>>();
-  const exclusive = new Exclusive();
+  const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
@@ -122,31 +118,9 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     );
     sockets.handleUpgrade(request, messages, NOTHING, (client) => {
       receiver = client;
-      const running = serve(client, connection, request.url ?? "/").finally(() => sessions.delete(running));
-      sessions.add(running);
+      sessions.start(client, connection, request.url ?? "/");
     });
   });
-
-  async function serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
-    const transport = webSocket(client);
-    heartbeat(client, socket, pingInterval, () => {
-      transport.close(new LinkError("the other side does not answer any more"));
-      client.terminate();
-    });
-    const asked = nameIn(path);
-    const label = asked ?? config.defaultName ?? "(default)";
-    const note = (line: string) => log(`${label}: ${line}`);
-    try {
-      const configuration = chooseConfiguration(config, asked);
-      await exclusive.run(configuration.name, transport, () =>
-        session(transport, configuration, { budget, log: note, signal: ending.signal }),
-      );
-      note("ended");
-    } catch (error) {
-      note((error as Error).message);
-      transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
-    }
-  }
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
@@ -164,7 +138,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      await Promise.allSettled(sessions);
+      await sessions.over();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);
@@ -173,35 +147,4 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       clearTimeout(socketsCutOff);
     },
   };
-}
-
-/** The configuration that a path names; undefined for `/`, the default one. */
-function nameIn(path: string): string | undefined {
-  const encoded = path.replace(/[?#].*/s, "").slice(1);
-  if (encoded === "") return undefined;
-  try {
-    return decodeURIComponent(encoded);
-  } catch {
-    return encoded;
-  }
-}
-
-/** The paths of this machine are no concern of who is at the other end. */
-function withoutFile(error: Error, file: string): string {
-  return error.message.replace(`${file}: `, "");
-}
-
-function send(response: ServerResponse, status: number, body: string, type = "text/plain") {
-  response
-    .writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-store" })
-    .end(body);
-}
-
-function refuse(socket: Duplex, status: string, body: string) {
-  socket.on("error", () => {});
-  // The socket is nobody's any more, and would stay for as long as the other side leaves its half open.
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
 }

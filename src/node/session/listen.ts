@@ -6,7 +6,7 @@ import { ByteBudget } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
-import { claimSocketPath } from "./socket-path.ts";
+import { bind, boundAddress } from "./bind.ts";
 
 /**
  * Bytes of payload in flight for all local clients of the process; for those who hold nothing while others hold all of
@@ -120,35 +120,4 @@ function hangUp(socket: Socket) {
   if (socket.destroyed) return;
   const timer = setTimeout(() => socket.destroy(), GOODBYE_TIME);
   socket.once("close", () => clearTimeout(timer));
-}
-
-async function bind(server: Server, address: Address): Promise<void> {
-  if ("path" in address) await claimSocketPath(address.path);
-  const umask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(address, () => resolve());
-      // bind(2), which makes the socket file, has happened by now.
-      process.umask(umask);
-    });
-  } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Error(faults[code] ?? message);
-  } finally {
-    process.umask(umask);
-  }
-}
-
-const faults: Readonly<Record<string, string>> = {
-  EADDRINUSE: "it is in use by another process",
-  EADDRNOTAVAIL: "this machine has no such address",
-  EACCES: "there is no such folder, or permission is denied",
-  ENOENT: "there is no such folder",
-};
-
-function boundAddress(server: Server, address: Address): Address {
-  if ("path" in address) return address;
-  const bound = server.address();
-  return bound && typeof bound === "object" ? { host: address.host, port: bound.port } : address;
 }
