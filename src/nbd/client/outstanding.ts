@@ -1,4 +1,5 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
+import { deadline } from "../../streams/deadline.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
@@ -35,7 +36,8 @@ export class Outstanding {
   readonly #entries = new Map<bigint, Entry>();
   readonly #options: OutstandingOptions;
   #oldestSince = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Calls off the deadline of the oldest request. */
+  #callOff: (() => void) | undefined;
   #idle: Deferred<void> | undefined;
 
   constructor(options: OutstandingOptions) {
@@ -109,23 +111,24 @@ export class Outstanding {
   }
 
   #rest() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#callOff?.();
+    this.#callOff = undefined;
     this.#idle?.resolve();
     this.#idle = undefined;
   }
 
   #watch() {
     const { timeout, onTimeout } = this.#options;
-    if (timeout === 0 || this.#timer !== undefined) return;
-    const left = Math.max(0, this.#oldestSince + timeout - performance.now());
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    if (timeout === 0 || this.#callOff) return;
+    const judge = () => {
+      this.#callOff = undefined;
       const oldest = this.#entries.values().next().value?.request;
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
       const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;
       onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
-    }, left);
+    };
+    const left = Math.max(0, this.#oldestSince + timeout - performance.now());
+    this.#callOff = deadline(left, judge, timeout);
   }
 }
