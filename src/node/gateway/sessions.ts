@@ -65,7 +65,7 @@ export class Sessions {
 }
 
 /** The configuration that a path names; undefined for `/`, the default one. */
-function nameIn(path: string): string | undefined {
+export function nameIn(path: string): string | undefined {
   const encoded = path.replace(/[?#].*/s, "").slice(1);
   if (encoded === "") return undefined;
   try {
