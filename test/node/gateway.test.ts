@@ -17,6 +17,7 @@ import {
   webSocket,
 } from "../../src/node/index.ts";
 import { program, Sandbox, suite, until, within } from "../harness.ts";
+import { exchange as send, upgrade } from "./raw-http.ts";
 
 const tests = suite("gateway");
 
@@ -66,29 +67,7 @@ tests.after.each(async () => {
   await sandbox.end();
 });
 
-/** Sends a request as it is, whatever a well-behaved client would make of it, and returns the answer. */
-function exchange(head: readonly string[]): Promise<string> {
-  const answer = new Promise<string>((resolve, reject) => {
-    let text = "";
-    const socket = createConnection(port, "127.0.0.1");
-    socket.on("data", (chunk) => {
-      text += chunk;
-      // A WebSocket stays open; its answer has no body.
-      if (/HTTP\/1\.1 101 .*\r\n\r\n/s.test(text)) socket.destroy();
-    });
-    socket.on("close", () => resolve(text));
-    socket.on("error", reject);
-    socket.write(`${head.join("\r\n")}\r\n\r\n`);
-  });
-  return within(5000, head[0]!, answer);
-}
-
-const upgrade = [
-  "Connection: Upgrade",
-  "Upgrade: websocket",
-  "Sec-WebSocket-Version: 13",
-  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-];
+const exchange = (head: readonly string[]) => send(port, head);
 
 tests("what comes in one piece with the request for a WebSocket is not lost", async () => {
   const socket = createConnection(port, "127.0.0.1");

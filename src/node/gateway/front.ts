@@ -1,13 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
-import { type Config, metadataOf } from "../config/config.ts";
-import { admission, type Door, type Refusal } from "./admission.ts";
-import { refuse, send, sendRefusal } from "./answers.ts";
+import type { Config } from "../config/config.ts";
+import { admission, type Refusal } from "./admission.ts";
+import { refuse, sendRefusal } from "./answers.ts";
+import { type ClientError, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
 import { guard, wordsOf } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
+import { plainDoors } from "./plain-doors.ts";
 import { refusalLine } from "./refusal-line.ts";
-import { nameIn } from "./sessions.ts";
 
 /** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
 const REQUEST_TIME = 10_000;
@@ -17,13 +18,6 @@ const REQUEST_LOOK = 2_000;
 const IDLE_TIME = 5_000;
 const REQUESTS = 100;
 
-const NOT_UPGRADED: Refusal = {
-  status: 426,
-  words: "this is the path of a WebSocket",
-  advice:
-    "this is the path of a WebSocket, and the request does not ask for one; a reverse proxy must pass the headers Upgrade and Connection on",
-  headers: { Upgrade: "websocket", Connection: "Upgrade" },
-};
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
@@ -60,31 +54,7 @@ export function front(options: FrontOptions): Server {
   });
   const connections = new Connections(server, maxConnections, log);
 
-  /** What is behind each door for a request that is not for a WebSocket. */
-  const answers: Record<Exclude<Door, "session" | "tunnel">, Answer> = {
-    page(request, response) {
-      if (!page.answer(request, response)) send(response, 404, "there is no such page\n");
-    },
-    metadata(_request, response) {
-      // The metadata says nothing of the default, and its form is fixed.
-      const name = config.defaultName;
-      const headers = name !== undefined && { "Default-Configuration": encodeURIComponent(name) };
-      const type = { "Content-Type": "application/json; charset=utf-8" };
-      send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...headers });
-    },
-    notUpgraded(request, response) {
-      log(refusalLine(request, NOT_UPGRADED));
-      send(response, NOT_UPGRADED.status, `${NOT_UPGRADED.words}\n`, NOT_UPGRADED.headers);
-    },
-  };
-
-  function doorOf({ url = "", headers }: IncomingMessage): keyof typeof answers {
-    // Proxies that do not know WebSockets leave this one.
-    if (headers["sec-websocket-key"] !== undefined) return "notUpgraded";
-    if (/^\/metadata(\?|$)/.test(url)) return "metadata";
-    if (page.has(url)) return "page";
-    return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "page";
-  }
+  const { doorOf, answers } = plainDoors(config, page, log);
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
@@ -125,37 +95,11 @@ export function front(options: FrontOptions): Server {
   server.on("connect", onSocket("tunnel"));
   server.on("clientError", (error: ClientError, socket: Duplex) => {
     const refusal = refusalOf(error, socket);
-    if (refusal) log(`refused a connection with ${refusal.status}: ${refusal.advice ?? refusal.words}`);
-    if (refusal && socket.writable && !connections.isAnswering(socket)) refuse(socket, refusal);
-    else socket.destroy();
+    if (!refusal) return socket.destroy();
+    // It came behind a request whose answer is on its way, and ends the connection.
+    if (connections.isAnswering(socket) || socket.writableEnded) return socket.end(() => socket.destroy());
+    log(`refused a connection with ${refusal.status}: ${refusal.advice}`);
+    refuse(socket, refusal);
   });
   return server;
-}
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
-
-type ClientError = NodeJS.ErrnoException & { rawPacket?: Uint8Array; bytesParsed?: number };
-
-/** Statuses that say more of what cannot be understood than 400. */
-const statuses: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
-
-/** The first byte of TLS. */
-const TLS_HANDSHAKE = 0x16;
-
-/** How to refuse what Node could not understand; undefined where nobody waits for an answer. */
-function refusalOf({ code = "", rawPacket }: ClientError, socket: Duplex): Refusal | undefined {
-  const isGone = !code.startsWith("HPE_") && statuses[code] === undefined;
-  // Browsers open connections in advance.
-  if (isGone || (socket as { bytesRead?: number }).bytesRead === 0) return undefined;
-  const isTls = rawPacket?.[0] === TLS_HANDSHAKE;
-  return {
-    status: statuses[code] ?? 400,
-    words: "this is not a request as HTTP has it",
-    advice: isTls
-      ? "it speaks TLS, and here is none: use http:// and ws://"
-      : `what came is not a request as HTTP has it (${code})`,
-  };
 }

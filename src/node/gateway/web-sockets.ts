@@ -43,19 +43,19 @@ export class WebSockets {
     let connection: Socket | undefined;
     const onFault = (error: unknown) => {
       this.#log(`a WebSocket was ended by an error in the gateway: ${wordsOf(error)}`);
-      (connection ?? socket).destroy();
+      connection?.destroy();
     };
     const messages = new BinaryMessages(
       (reader) => {
         // Of the http module's servers it is a Socket.
         connection = readInto(socket, head, guarded(reader, onFault)) as Socket;
+        guard(connection, onFault);
         return connection;
       },
       MAX_FRAME,
       (bytes) => client?.emit("message", bytes, true),
     );
     guard(messages, onFault);
-    guard(connection!, onFault);
     try {
       this.#server.handleUpgrade(request, messages, NOTHING, (made) => {
         client = made;
