@@ -43,6 +43,10 @@ export function sendRefusal(response: ServerResponse, { status, words, headers }
 /** Refuses what came on a socket that is not, or not any more, the HTTP server's to answer on, and ends it. */
 export function refuse(socket: Duplex, { status, words, headers = {} }: Refusal): void {
   socket.on("error", () => {}); // its close comes next
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
   const late = setTimeout(() => socket.destroy(), ANSWER_TIME);
   socket.once("close", () => clearTimeout(late));
   const lines = {

@@ -50,8 +50,7 @@ export class Connections {
    * answer, or at once where even more comes meanwhile: nothing piles up for those who do not read.
    */
   isInTurn(socket: Duplex): boolean {
-    if (socket.destroyed) return false;
-    if (socket.writableEnded) {
+    if (!socket.writable) {
       if (socket.writableLength > 0) socket.destroy();
       return false;
     }
