@@ -162,6 +162,22 @@ tests("a log that throws: requests that are refused, garbage, connections that a
   await running.close();
 });
 
+tests("a session that cannot begin", async () => {
+  const running = await gateway({
+    config: failing(() => FINE),
+    port: 0,
+    staticFolder: await writePage(sandbox.path("web")),
+    pingInterval: Number.NaN, // no timer takes it
+    log: (line) => log.push(line),
+  });
+  const client = new WebSocket(running.url.replace("http", "ws"));
+  await new Promise((resolve) => client.once("close", resolve));
+  assert.is(log.length, 1);
+  assert.match(log[0]!, /^a session could not begin: /);
+  assert.is((await fetch(running.url)).status, 200);
+  await running.close();
+});
+
 /** A server whose WebSockets are echoed, and have listeners that throw. */
 async function echoing(listen: (client: WebSocket, socket: Socket, path: string) => void): Promise<Server> {
   const sockets = new WebSockets((line) => log.push(line));
