@@ -20,7 +20,7 @@ function declareTypes(...entries) {
 }
 
 /** What Node loads from node_modules stays there. */
-const installed = /^(node:|ws$|sirv$|valibot$|web-streams-polyfill$|koffi$)/;
+const installed = /^(node:|ws$|mrmime$|valibot$|web-streams-polyfill$|koffi$)/;
 
 /**
  * How a program begins: a shell command and a line of JavaScript at once, as not every env(1) can hand on options

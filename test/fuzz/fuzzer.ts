@@ -53,7 +53,7 @@ async function fuzzIn(folder: string, name: string, seconds: number): Promise<Re
   const corpus = join(folder, "corpus");
   mkdirSync(corpus);
   for (const [i, seed] of (await seedsOf(name)).entries()) writeFileSync(join(corpus, `seed-${i}`), seed);
-  writeFileSync(join(folder, "dictionary"), dictionary());
+  writeFileSync(join(folder, "dictionary"), dictionary(name));
   const bundle = join(folder, "target.cjs");
   await build({
     entryPoints: [join(root, "test/fuzz/targets", `${name}.ts`)],

@@ -1,4 +1,4 @@
-/** What the fuzzer begins with: the parts of the fixtures that a target is given, and the protocol's numbers. */
+/** What the fuzzer begins with: the parts of the fixtures that a target is given, or what is made for it, and a dictionary. */
 import { memoryExport } from "../../src/export/memory.ts";
 import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
 import * as constants from "../../src/nbd/constants.ts";
@@ -10,6 +10,7 @@ import type { Conversation, Message, Side } from "../../src/transport/conversati
 import { record } from "../../src/transport/record.ts";
 import { useRemote } from "../nbd/hostile.ts";
 import { readFixtures } from "../nbd/recordings.ts";
+import { httpSeeds, httpWords } from "./http-seeds.ts";
 import { VARIANTS, type Variant, writeInput } from "./input.ts";
 import { information, script } from "./targets/replies.ts";
 
@@ -19,8 +20,11 @@ const LONGEST = 4096;
 interface Target {
   /** Whose bytes are fuzzed. */
   from: Side;
-  /** What it is given of a conversation. */
-  part(conversation: Conversation): Message[];
+  /** What it is given of a recorded conversation. */
+  part?(conversation: Conversation): Message[];
+  /** What it is given besides, and words of its own for the dictionary. */
+  seeds?: readonly Uint8Array[];
+  words?: readonly string[];
 }
 
 /** One entry for each file in targets/. */
@@ -29,18 +33,20 @@ export const targets: Readonly<Record<string, Target>> = {
   "server-handshake": { from: "client", part: (conversation) => conversation },
   replies: { from: "server", part: (conversation) => split(conversation).transmission },
   "client-handshake": { from: "server", part: (conversation) => split(conversation).handshake },
+  http: { from: "client", seeds: httpSeeds, words: httpWords },
 };
 
 /** The inputs to begin with, for one target. */
 export async function seedsOf(name: string): Promise<Uint8Array[]> {
-  const { from, part } = targets[name]!;
+  const { from, part, seeds = [] } = targets[name]!;
   const conversations = readFixtures("clients")
     .concat(readFixtures("servers"))
     .map((fixture) => fixture.conversation);
   conversations.push(...(await Promise.all(VARIANTS.map(scripted))));
   const hostile = readFixtures("hostile").filter((fixture) => fixture.name.startsWith(`${name}-`));
   const parts = [
-    ...conversations.map((conversation) => said(from, part(conversation))),
+    ...(part ? conversations.map((conversation) => said(from, part(conversation))) : []),
+    ...seeds,
     ...hostile.map(({ conversation }) => concat(conversation.map(({ bytes }) => bytes))),
   ];
   return parts.flatMap((all) => {
@@ -88,8 +94,10 @@ function said(side: Side, conversation: Conversation): Uint8Array {
   ]);
 }
 
-/** The protocol's magics, and the numbers of its tables, as libFuzzer's dictionaries have them. */
-export function dictionary(): string {
+/** A target's own words, or the protocol's magics and the numbers of its tables, as libFuzzer's dictionaries have them. */
+export function dictionary(name: string): string {
+  const own = targets[name]!.words;
+  if (own) return [...own.map((text) => word([...Buffer.from(text, "latin1")])), ""].join("\n");
   const words = new Set<string>();
   for (const value of Object.values(constants)) {
     if (typeof value === "bigint") words.add(word(bigEndian(value, 8)));

@@ -1,19 +1,63 @@
-import type { ServerResponse } from "node:http";
+import { type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Refusal } from "./admission.ts";
 
-/** Answers a request. */
-export function send(response: ServerResponse, status: number, body: string, type = "text/plain") {
-  response
-    .writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-store" })
-    .end(body);
+/** Milliseconds that the other side is given to take an answer. */
+export const ANSWER_TIME = 10_000;
+
+/** What every answer says to browsers. */
+const SECURITY_HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+};
+
+/** Answers a request with bytes, which a HEAD and a 304 leave out. */
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  headers: OutgoingHttpHeaders,
+  bytes: Uint8Array,
+): void {
+  const length = status === 304 ? {} : { "Content-Length": bytes.byteLength };
+  response.writeHead(status, { ...SECURITY_HEADERS, ...headers, ...length }).end(bytes);
 }
 
-/** Answers a request for a WebSocket, which is not to be had, and ends the connection. */
-export function refuse(socket: Duplex, status: string, body: string) {
-  socket.on("error", () => {});
-  // The socket is nobody's any more, and would stay for as long as the other side leaves its half open.
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
+/** Answers a request with text, which is not to be kept. */
+export function send(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  const text = { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" };
+  sendBytes(response, status, { ...text, ...headers }, Buffer.from(body));
+}
+
+/** Refuses a request, and ends the connection. */
+export function sendRefusal(response: ServerResponse, { status, words, headers }: Refusal): void {
+  send(response, status, `${words}\n`, { ...headers, Connection: "close" });
+}
+
+/** Refuses what came on a socket that is not, or not any more, the HTTP server's to answer on, and ends it. */
+export function refuse(socket: Duplex, { status, words, headers = {} }: Refusal): void {
+  socket.on("error", () => {}); // its close comes next
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const late = setTimeout(() => socket.destroy(), ANSWER_TIME);
+  socket.once("close", () => clearTimeout(late));
+  const lines = {
+    Connection: "close",
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Length": Buffer.byteLength(words),
+    ...headers,
+  };
+  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);
+  // Its half that the other side leaves open would hold the descriptor.
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join("")}\r\n${words}`, () =>
+    socket.destroy(),
   );
 }

@@ -1,31 +1,46 @@
-import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
+import { quoted } from "./quoted.ts";
+
+/** What a request says about where it goes to and where it comes from. */
+export interface Claims {
+  host?: string | undefined;
+  origin?: string | undefined;
+}
+
+export interface Foreign {
+  /** For the other side, which is told nothing of our configuration. */
+  words: string;
+  /** For the log: what was wrong, and what to do about it. */
+  advice: string;
+}
 
 /**
- * Says why a request must not be served, or undefined when it may. No other web page is to reach the gateway
- * through the browser of somebody who can:
+ * Says why a request must not be served, or undefined when it may. No other web page is to reach us through the browser of
+ * somebody who can:
  *
- * - the Host must be an IP literal, `localhost` or an allowed name, so that a name which an attacker's DNS points
- *   here (rebinding) is of no use;
+ * - the Host must be an IP literal, `localhost` or an allowed name, so that a name which an attacker's DNS points here
+ *   (rebinding) is of no use;
  * - an Origin, where there is one, must be the same host and port. `null` never is.
  */
-export function forbidden(request: IncomingMessage, allowedHosts: readonly string[]): string | undefined {
-  const { host, origin } = request.headers;
+export function foreign({ host, origin }: Claims, allowedHosts: readonly string[]): Foreign | undefined {
   const url = parse(`http://${host}`);
-  if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, ""))
-    return "the Host header makes no sense";
+  if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, "")) {
+    const words = "the Host header makes no sense";
+    return { words, advice: words };
+  }
   const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  if (
-    !isIP(name) &&
-    name !== "localhost" &&
-    !allowedHosts.some((allowed) => allowed.toLowerCase() === name)
-  ) {
-    return `the host name "${name}" is not one of "allowed-hosts"`;
+  const isKnown = isIP(name) || name === "localhost";
+  if (!isKnown && !allowedHosts.some((allowed) => allowed.toLowerCase() === name)) {
+    return {
+      words: "this host name is not allowed here; the log of the gateway says what to set",
+      advice: `the host name ${quoted(name)} is not allowed; if it is yours, add it to "allowed-hosts"`,
+    };
   }
   if (origin === undefined) return undefined;
   const from = parse(origin);
   if (!from || !/^https?:$/.test(from.protocol) || from.host !== parse(`${from.protocol}//${host}`)?.host) {
-    return "the request comes from another web page";
+    const words = "the request comes from another web page";
+    return { words, advice: `${words}; behind a reverse proxy, have it pass on Host as the browser sent it` };
   }
   return undefined;
 }

@@ -6,6 +6,7 @@ import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration } from "../config/config.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
+import { wordsOf } from "./guard.ts";
 import { heartbeat } from "./heartbeat.ts";
 
 export interface SessionsOptions {
@@ -32,7 +33,12 @@ export class Sessions {
 
   /** Runs a session over a WebSocket, for the configuration that a path names. */
   start(client: WebSocket, socket: Socket, path: string): void {
-    const running = this.#serve(client, socket, path).finally(() => this.#running.delete(running));
+    const running = this.#serve(client, socket, path)
+      .catch((error: unknown) => {
+        this.#options.log(`a session could not begin: ${wordsOf(error)}`);
+        client.terminate();
+      })
+      .finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
 
@@ -65,7 +71,7 @@ export class Sessions {
 }
 
 /** The configuration that a path names; undefined for `/`, the default one. */
-function nameIn(path: string): string | undefined {
+export function nameIn(path: string): string | undefined {
   const encoded = path.replace(/[?#].*/s, "").slice(1);
   if (encoded === "") return undefined;
   try {

@@ -1,0 +1,29 @@
+import type { Duplex } from "node:stream";
+import type { Refusal } from "./admission.ts";
+
+/** What Node gives where it cannot understand a request, or waits for it in vain. */
+export type ClientError = NodeJS.ErrnoException & { rawPacket?: Uint8Array };
+
+/** Statuses that say more of what cannot be understood than 400. */
+const statuses: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** The first byte of TLS. */
+const TLS_HANDSHAKE = 0x16;
+
+/** How to refuse what Node could not understand; undefined where nobody waits for an answer. */
+export function refusalOf({ code = "", rawPacket }: ClientError, socket: Duplex): Refusal | undefined {
+  const isGone = !code.startsWith("HPE_") && statuses[code] === undefined;
+  // Browsers open connections in advance.
+  if (isGone || (socket as { bytesRead?: number }).bytesRead === 0) return undefined;
+  const isTls = rawPacket?.[0] === TLS_HANDSHAKE;
+  return {
+    status: statuses[code] ?? 400,
+    words: "this is not a request as HTTP has it",
+    advice: isTls
+      ? "it speaks TLS, and here is none: use http:// and ws://"
+      : `what came is not a request as HTTP has it (${code})`,
+  };
+}

@@ -1,0 +1,42 @@
+import type { EventEmitter } from "node:events";
+
+/**
+ * Keeps what a listener throws from the process, which it would end with everything else in it: it goes to `onFault`, as does an
+ * "error" event that nobody listens to. Listeners behind the one that throws are not called.
+ *
+ * @param onFault is given the error, the event's name and its arguments; must not throw
+ */
+export function guard(
+  emitter: EventEmitter,
+  onFault: (error: unknown, event: string | symbol, args: readonly unknown[]) => void,
+): void {
+  const emit = emitter.emit.bind(emitter);
+  emitter.emit = (event: string | symbol, ...args: unknown[]) => {
+    try {
+      return emit(event, ...args);
+    } catch (error) {
+      onFault(error, event, args);
+      return true;
+    }
+  };
+}
+
+/** A log whose own failure is no reason to fail. */
+export function unfailing(log: (line: string) => void): (line: string) => void {
+  return (line) => {
+    try {
+      log(line);
+    } catch {
+      // There is nobody to tell.
+    }
+  };
+}
+
+/** What was thrown, in words. It need not be an Error, nor have any words. */
+export function wordsOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return "something without words";
+  }
+}

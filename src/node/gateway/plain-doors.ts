@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Config, metadataOf } from "../config/config.ts";
+import type { Door, Refusal } from "./admission.ts";
+import { send } from "./answers.ts";
+import type { PageFiles } from "./page-files.ts";
+import { refusalLine } from "./refusal-line.ts";
+import { nameIn } from "./sessions.ts";
+
+const NOT_UPGRADED: Refusal = {
+  status: 426,
+  words: "this is the path of a WebSocket",
+  advice:
+    "this is the path of a WebSocket, and the request does not ask for one; a reverse proxy must pass the headers Upgrade and Connection on",
+  headers: { Upgrade: "websocket", Connection: "Upgrade, close" },
+};
+
+/** The doors of requests that ask for no WebSocket. */
+export type PlainDoor = Exclude<Door, "session" | "tunnel">;
+
+export interface PlainDoors {
+  /** Where a request goes. */
+  doorOf(request: IncomingMessage): PlainDoor;
+  /** What answers it there, once it has been let in. */
+  readonly answers: Readonly<Record<PlainDoor, (request: IncomingMessage, response: ServerResponse) => void>>;
+}
+
+/** What a gateway has for requests that ask for no WebSocket. */
+export function plainDoors(config: Config, page: PageFiles, log: (line: string) => void): PlainDoors {
+  return {
+    doorOf({ url = "", headers }) {
+      // A reverse proxy that does not know WebSockets leaves this header, and takes Upgrade away.
+      if (headers["sec-websocket-key"] !== undefined) return "notUpgraded";
+      if (/^\/metadata(\?|$)/.test(url)) return "metadata";
+      if (page.has(url)) return "page";
+      return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "page";
+    },
+    answers: {
+      page(request, response) {
+        if (!page.answer(request, response)) send(response, 404, "there is no such page\n");
+      },
+      metadata(_request, response) {
+        // The metadata says nothing of the default, and its form is fixed.
+        const name = config.defaultName;
+        const headers = name !== undefined && { "Default-Configuration": encodeURIComponent(name) };
+        const type = { "Content-Type": "application/json; charset=utf-8" };
+        send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...headers });
+      },
+      notUpgraded(request, response) {
+        log(refusalLine(request, NOT_UPGRADED));
+        send(response, NOT_UPGRADED.status, `${NOT_UPGRADED.words}\n`, NOT_UPGRADED.headers);
+      },
+    },
+  };
+}

@@ -1,0 +1,10 @@
+import type { Refusal, Visit } from "./admission.ts";
+import { quoted } from "./quoted.ts";
+
+/** The line of the log about a request that was refused. */
+export function refusalLine(visit: Visit, { status, words, advice = words }: Refusal): string {
+  const { method = "", url = "", headers } = visit;
+  const from = headers.origin === undefined ? "no Origin" : `Origin ${quoted(headers.origin)}`;
+  const to = headers.host === undefined ? "no Host" : `Host ${quoted(headers.host)}`;
+  return `refused ${quoted(`${method} ${url}`)} with ${status}: ${advice} (${to}, ${from})`;
+}

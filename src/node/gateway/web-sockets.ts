@@ -1,0 +1,96 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type Reader, readInto } from "../read-into.ts";
+import { refuse } from "./answers.ts";
+import { BinaryMessages } from "./binary-messages.ts";
+import { guard, wordsOf } from "./guard.ts";
+import { refusalLine } from "./refusal-line.ts";
+
+/**
+ * The longest frame of a WebSocket, in bytes: a reply or request with the longest payload. A binary message of several
+ * frames may be longer, as it is handed on in pieces.
+ */
+const MAX_FRAME = (1 << 25) + 64;
+
+const NOTHING = Buffer.alloc(0);
+
+/** Where bytes go that nobody wants any more. */
+const DISCARDED = new Uint8Array(1 << 16);
+
+/** What is done with a WebSocket, and the socket that it runs on. */
+export type Start = (client: WebSocket, socket: Socket) => void;
+
+/** Makes WebSockets of requests that have been let in. What a listener on one of them throws ends that one. */
+export class WebSockets {
+  readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
+  readonly #log: (line: string) => void;
+
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+    this.#server.on("wsClientError", ({ message }, socket, request) => {
+      const headers = { "Sec-WebSocket-Version": "13" };
+      const refusal = { status: 400, words: message, headers };
+      log(refusalLine(request, refusal));
+      refuse(socket, refusal);
+    });
+  }
+
+  /** Answers a request with 101, and starts what is to be done; or refuses it if it makes no sense for a WebSocket. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, start: Start): void {
+    let client: WebSocket | undefined;
+    let connection: Socket | undefined;
+    const onFault = (error: unknown) => {
+      this.#log(`a WebSocket was ended by an error in the gateway: ${wordsOf(error)}`);
+      connection?.destroy();
+    };
+    const messages = new BinaryMessages(
+      (reader) => {
+        // Of the http module's servers it is a Socket.
+        connection = readInto(socket, head, guarded(reader, onFault)) as Socket;
+        guard(connection, onFault);
+        return connection;
+      },
+      MAX_FRAME,
+      (bytes) => client?.emit("message", bytes, true),
+    );
+    guard(messages, onFault);
+    try {
+      this.#server.handleUpgrade(request, messages, NOTHING, (made) => {
+        client = made;
+        guard(client, onFault);
+        start(client, connection!);
+      });
+    } catch (error) {
+      onFault(error);
+    }
+  }
+
+  /** Ends all that are left, without the closing handshake. */
+  terminate(): void {
+    for (const client of this.#server.clients) client.terminate();
+  }
+}
+
+/** A reader whose failure goes to `onFault`. */
+function guarded(reader: Reader, onFault: (error: unknown) => void): Reader {
+  return {
+    place() {
+      try {
+        return reader.place();
+      } catch (error) {
+        onFault(error);
+        return DISCARDED;
+      }
+    },
+    take(bytes) {
+      if (bytes.buffer === DISCARDED.buffer) return;
+      try {
+        reader.take(bytes);
+      } catch (error) {
+        onFault(error);
+      }
+    },
+  };
+}

@@ -1,0 +1,256 @@
+/** Who is let in: each door, with what other servers understand in another way, and with what another site's page asks for. */
+import * as assert from "uvu/assert";
+import { doors } from "../../src/node/gateway/admission.ts";
+import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
+import { Sandbox, suite, until } from "../harness.ts";
+import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
+import { writePage } from "./page.ts";
+
+const tests = suite("who is let in by HTTP");
+
+let sandbox: Sandbox;
+let running: Gateway;
+let port: number;
+const log: string[] = [];
+
+tests.before(async () => {
+  sandbox = new Sandbox();
+  const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}` } };
+  running = await gateway({
+    config: parseConfig("/etc/secret.json", JSON.stringify({ "state-hook": "/nowhere", configurations })),
+    port: 0,
+    staticFolder: await writePage(sandbox.path("web")),
+    log: (line) => log.push(line),
+  });
+  port = Number(new URL(running.url).port);
+});
+
+tests.before.each(() => {
+  log.length = 0;
+});
+
+tests.after(async () => {
+  await running.close();
+  await sandbox.end();
+});
+
+/** How each door is knocked at, and what is behind it. A door that is added is to be added here. */
+const knocks: Record<
+  keyof typeof doors,
+  { method?: string; path: string; headers?: string[]; behind: number }
+> = {
+  page: { path: "/page.js", behind: 200 },
+  metadata: { path: "/metadata", behind: 200 },
+  notUpgraded: { path: "/one", behind: 426 },
+  session: { path: "/one", headers: upgrade, behind: 101 },
+  tunnel: { method: "CONNECT", path: "/one", behind: 405 },
+};
+
+interface Change {
+  what: string;
+  method?: string;
+  /** In place of the path. */
+  target?: string;
+  version?: string;
+  host?: string[];
+  headers?: string[];
+  body?: string;
+  status: number;
+}
+
+const own = () => `Host: 127.0.0.1:${port}`;
+
+/** What is refused at every door that takes GET. */
+const refused: Change[] = [
+  ...["POST", "PUT", "DELETE", "TRACE", "OPTIONS", "PATCH", "PROPFIND"].map((method) => ({
+    what: method,
+    method,
+    status: 405,
+  })),
+  { what: "a method that does not exist", method: "GOT", status: 400 },
+  { what: "a target with scheme and host", target: "http://127.0.0.1/page.js", status: 400 },
+  { what: "a target with another host", target: "http://evil.example/", status: 400 },
+  { what: "an authority as target", target: "127.0.0.1:80", status: 400 },
+  { what: "an asterisk as target", target: "*", status: 400 },
+  { what: "a fragment in the target", target: "/page.js#x", status: 400 },
+  { what: "HTTP/0.9", version: "0.9", status: 400 },
+  { what: "HTTP/2.0", version: "2.0", status: 400 },
+  { what: "no Host", host: [], status: 400 },
+  { what: "two Hosts, ours first", host: ["Host: localhost", "Host: evil.example"], status: 400 },
+  { what: "two Hosts, ours last", host: ["Host: evil.example", "HOST: localhost"], status: 400 },
+  { what: "the same Host twice", host: ["Host: localhost", "host: localhost"], status: 400 },
+  { what: "a body", headers: ["Content-Length: 3"], body: "abc", status: 400 },
+  { what: "a body that does not come", headers: ["Content-Length: 3"], status: 400 },
+  { what: "a chunked body", headers: ["Transfer-Encoding: chunked"], body: "0\r\n\r\n", status: 400 },
+  {
+    what: "a chunked body with another request in it",
+    headers: ["Transfer-Encoding: chunked"],
+    body: "1b\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n0\r\n\r\n",
+    status: 400,
+  },
+  {
+    what: "two lengths of the body",
+    headers: ["Content-Length: 0", "Transfer-Encoding: chunked"],
+    body: "0\r\n\r\n",
+    status: 400,
+  },
+  {
+    what: "two Content-Lengths",
+    headers: ["Content-Length: 0", "Content-Length: 3"],
+    body: "abc",
+    status: 400,
+  },
+  { what: "a blank before the colon", headers: ["Content-Length : 3"], body: "abc", status: 400 },
+  { what: "Expect: 100-continue", headers: ["Expect: 100-continue"], status: 400 },
+  { what: "Expect: something", headers: ["Expect: something"], status: 400 },
+  {
+    what: "an image on another site's page",
+    headers: ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"],
+    status: 403,
+  },
+  {
+    what: "no-cors from another site",
+    headers: ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: empty"],
+    status: 403,
+  },
+  {
+    what: "a script on a page of the same site",
+    headers: ["Sec-Fetch-Site: same-site", "Sec-Fetch-Dest: script"],
+    status: 403,
+  },
+  {
+    what: "a frame on another site's page",
+    headers: ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: iframe"],
+    status: 403,
+  },
+  { what: "another site, no destination", headers: ["Sec-Fetch-Site: cross-site"], status: 403 },
+  { what: "two sites", headers: ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"], status: 403 },
+  { what: "another site's Origin", headers: ["Origin: https://evil.example"], status: 403 },
+  {
+    what: "two Origins",
+    headers: ["Origin: http://127.0.0.1:PORT", "Origin: https://evil.example"],
+    status: 403,
+  },
+  { what: "a rebound name", host: ["Host: evil.example"], status: 403 },
+];
+
+async function ask(door: keyof typeof doors, change: Partial<Change>): Promise<string> {
+  const { method = "GET", path, headers = [] } = knocks[door];
+  const lines = [
+    `${change.method ?? method} ${change.target ?? path} HTTP/${change.version ?? "1.1"}`,
+    ...(change.host ?? [own()]),
+    ...(headers.length > 0 ? headers : ["Connection: close"]),
+    ...(change.headers ?? []),
+  ];
+  return exchange(
+    port,
+    lines.map((line) => line.replaceAll("PORT", String(port))),
+    change.body,
+  );
+}
+
+tests("each door is asked about, and opens", async () => {
+  assert.equal(Object.keys(knocks).sort(), Object.keys(doors).sort());
+  for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
+    assert.is(statusOf(await ask(door, {})), knocks[door].behind, door);
+  }
+});
+
+for (const change of refused) {
+  tests(`refused at each door: ${change.what}`, async () => {
+    for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
+      if (door === "tunnel") continue;
+      log.length = 0;
+      const answer = await ask(door, change);
+      assert.is(statusOf(answer), change.status, `${door}: ${answer}`);
+      assert.match(answer, /\r\nConnection: close\r\n/, "the connection ends");
+      assert.is(answer.match(/HTTP\/1\.1 /g)?.length, 1, "there is one answer");
+      assert.not.match(answer, /secret|one\.sock|allowed-hosts/, "the other side is told nothing of ours");
+      await until("one line", () => log.length > 0);
+      assert.match(log.join("\n"), new RegExp(`^refused [^\n]* with ${change.status}: [^\n]*$`));
+    }
+  });
+}
+
+for (const change of [
+  { what: "a body", headers: ["Content-Length: 3"] },
+  { what: "a target with a host", target: "127.0.0.1:22" },
+  { what: "another site", headers: ["Origin: https://evil.example"] },
+]) {
+  tests(`a tunnel is refused: CONNECT, ${change.what}`, async () => {
+    assert.is(statusOf(await ask("tunnel", change)), 405);
+  });
+}
+
+tests("HTTP/1.0 gets the page and no WebSocket", async () => {
+  assert.is(statusOf(await ask("page", { version: "1.0" })), 200);
+  assert.is(statusOf(await ask("session", { version: "1.0" })), 400);
+});
+
+tests("HEAD is answered as GET is, without the body", async () => {
+  for (const door of ["page", "metadata"] as const) {
+    const answer = await ask(door, { method: "HEAD" });
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
+  }
+  assert.is(statusOf(await ask("session", { method: "HEAD" })), 405);
+});
+
+tests("405 says what is allowed", async () => {
+  assert.match(await ask("page", { method: "POST" }), /\r\nAllow: GET, HEAD\r\n/);
+  assert.match(await ask("session", { method: "POST" }), /\r\nAllow: GET\r\n/);
+});
+
+for (const site of ["same-origin", "none", "cross-site", "same-site"]) {
+  tests(`the address bar and links reach the page: Sec-Fetch-Site: ${site}`, async () => {
+    const headers = [`Sec-Fetch-Site: ${site}`, "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate"];
+    assert.is(statusOf(await ask("page", { headers })), 200);
+  });
+}
+
+tests("what makes no WebSocket is refused in words, with a line, and a version that is spoken", async () => {
+  for (const [from, to] of [
+    [/Version: 13/, "Version: 7"],
+    [/Key: .*/, "Key: short"],
+    [/Key: .*/, "Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="],
+    [/^Upgrade: .*/, "Upgrade: h2c"],
+  ] as const) {
+    log.length = 0;
+    const headers = upgrade.map((line) => line.replace(from, to));
+    const answer = await exchange(port, ["GET /one HTTP/1.1", own(), ...headers]);
+    assert.match(answer, /^HTTP\/1\.1 400 .*\r\nSec-WebSocket-Version: 13\r\n.*(header)/s, to);
+    assert.is(log.length, 1);
+    assert.match(log[0]!, /^refused "GET \/one" with 400: /);
+  }
+});
+
+tests("a WebSocket's path without Upgrade is 426, and the line says what to do", async () => {
+  // What a reverse proxy leaves that knows no WebSockets.
+  const left = upgrade.filter((line) => !/^(Connection|Upgrade)/.test(line));
+  for (const [path, headers] of [
+    ["/one", []],
+    ["/one?x", []],
+    ["/", left],
+  ] as const) {
+    log.length = 0;
+    const answer = await exchange(port, [`GET ${path} HTTP/1.1`, own(), ...headers, "Connection: close"]);
+    assert.match(answer, /^HTTP\/1\.1 426 Upgrade Required\r\n.*\r\nUpgrade: websocket\r\n/s);
+    assert.is(log.length, 1);
+    assert.match(log[0]!, /^refused "GET .*" with 426: .*a reverse proxy must pass .*Upgrade and Connection/);
+  }
+});
+
+tests("a refusal is one line with what was asked, cut and quoted, and what to set", async () => {
+  const long = "x".repeat(100);
+  await exchange(port, [`GET /${long} HTTP/1.1`, "Host: a.example:1", 'Origin: http://b.example/\u0085"x']);
+  assert.equal(log, [
+    `refused "GET /${"x".repeat(59)}"… with 403: the host name "a.example" is not allowed; if it is yours, add it to "allowed-hosts" (Host "a.example:1", Origin "http://b.example/Â \\"x")`,
+  ]);
+  log.length = 0;
+  const socket = await exchange(port, ["\x16\x03\x01\x02 TLS"]);
+  assert.is(statusOf(socket), 400);
+  assert.equal(log, [
+    "refused a connection with 400: it speaks TLS, and here is none: use http:// and ws://",
+  ]);
+});
+
+tests.run();
