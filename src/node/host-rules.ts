@@ -45,9 +45,12 @@ export function allowedHost(entry: string): string | undefined {
   return fits ? name : undefined;
 }
 
-/** What somebody else chose, quoted for a line of text and cut at 64 characters. */
+/** What somebody else chose, quoted for a line of text and cut at 64 characters; what cannot be seen is shown as \u…. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text).replace(
+    /[\p{C}\u2028\u2029]/gu,
+    (unseen) => `\\u${unseen.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
 }
 
 const SHOWN = 64;
