@@ -66,7 +66,7 @@ function names(path: string): string[] {
 class Trusted {
   readonly #user: number;
   readonly #program = statSync(fileURLToPath(import.meta.url));
-  /** Who owns / can replace everything; in a user namespace that need not be user 0. */
+  /** Who owns "/" can replace everything; in a user namespace that need not be user 0. */
   readonly #owners: ReadonlySet<number>;
 
   constructor(user: number) {
@@ -86,8 +86,10 @@ class Trusted {
     const { uid, gid, mode } = stats;
     if (!this.#owners.has(uid)) {
       const others = this.#user === 0 ? "neither root" : "neither you, root";
+      const remedy = (path: string) =>
+        stats.isDirectory() ? "use a folder of your own" : `"chown -h ${this.#user} ${path}" mends that`;
       return (path) =>
-        `belongs to user ${uid}, who is ${others} nor the owner of this program; "chown ${this.#user} ${path}" mends that`;
+        `belongs to user ${uid}, who is ${others} nor the owner of this program; ${remedy(path)}`;
     }
     if (stats.isSymbolicLink() || (stats.isDirectory() && mode & STICKY)) return undefined;
     if (mode & OTHERS_WRITE & ~this.#program.mode) {

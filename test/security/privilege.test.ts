@@ -455,7 +455,7 @@ for (const [what, squat, words] of [...squatted, ["is not there", () => {}, unde
 
 for (const named of ["absolute", "relative"] as const) {
   tests(
-    `a socket in a folder that everybody may write to is refused: an ${named} path`,
+    `a socket in a folder that everybody may write to is refused, by its ${named} path`,
     async ({ sandbox }) => {
       const shared = makeFolder(sandbox.path("shared"), 0o777);
       const listen = named === "absolute" ? `unix:${shared}/nbd.sock` : "unix:./shared/nbd.sock";

@@ -15,14 +15,13 @@ import {
 } from "./schema.ts";
 import { readTrustedText } from "./trusted-text.ts";
 
+const IS_ROOT = process.geteuid?.() === 0;
+
 /**
  * Where a configuration file is looked for, in this order, when none is named. Root does not believe what lies in
  * whatever folder root stands in.
  */
-const CONFIG_FILES =
-  process.geteuid?.() === 0
-    ? ["/etc/nbd-proxy/config.json"]
-    : ["/etc/nbd-proxy/config.json", "./config.json"];
+const CONFIG_FILES = ["/etc/nbd-proxy/config.json", ...(IS_ROOT ? [] : ["./config.json"])];
 
 const DEFAULT_TIMEOUT = 30;
 const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
@@ -75,9 +74,9 @@ export async function readConfig(
     const text = await readText(candidate, false);
     if (text !== undefined) return parseConfig(candidate, text);
   }
-  const passedOver = candidates === CONFIG_FILES && candidates.length === 1;
+  const also = IS_ROOT && candidates === CONFIG_FILES ? ", and as root ./config.json is not read" : "";
   throw new ConfigError(
-    `there is no ${candidates.join(" and no ")}${passedOver ? ", and as root ./config.json is not read" : ""}; name a configuration file with --config`,
+    `there is no ${candidates.join(" and no ")}${also}; name a configuration file with --config`,
   );
 }
 

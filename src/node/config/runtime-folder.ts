@@ -15,7 +15,12 @@ export function runtimeFolder(): string {
   if (user === 0 && isFolder("/run")) return "/run/nbd-proxy";
   if (user !== 0 && isFolder(`/run/user/${user}`, (stats) => stats.uid === user && isPrivate(stats)))
     return `/run/user/${user}/nbd-proxy`;
-  return `/tmp/nbd-proxy-${user}`;
+  return temporaryFolder();
+}
+
+/** The folder of sockets in /tmp, where anybody could have made it. */
+export function temporaryFolder(): string {
+  return `/tmp/nbd-proxy-${process.geteuid?.()}`;
 }
 
 /** Whether a folder is of no use to anybody but its owner, root aside. */

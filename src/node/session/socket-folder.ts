@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { isPrivate, runtimeFolder } from "../config/runtime-folder.ts";
+import { isPrivate, runtimeFolder, temporaryFolder } from "../config/runtime-folder.ts";
 import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
 
 /**
@@ -12,11 +12,9 @@ import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
  */
 export function claimSocketFolder(path: string): void {
   const folder = dirname(resolve(path));
-  const ours = folder === runtimeFolder();
-  if (ours) makeFolder(folder);
+  if (folder === runtimeFolder()) makeFolder(folder);
   const { stats } = trustedPath(folder);
-  // In /tmp it has to be of no use to others, as any of them could have made it.
-  if (ours && folder.startsWith("/tmp/") && !isPrivate(stats)) {
+  if (folder === temporaryFolder() && !isPrivate(stats)) {
     throw new UntrustedPathError(
       `not safe, as ${folder} is open to others; "chmod 700 ${folder}" mends that`,
     );
