@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../src/node/config/config.ts";
 import { gateway } from "../src/node/gateway/gateway.ts";
+import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -11,7 +12,7 @@ const program = {
 Serves the page, and takes disk images from it and from nbd-serve: ws://HOST:PORT/CONFIGURATION offers what is
 served there on this machine as CONFIGURATION says, ws://HOST:PORT/ as the default configuration says.
 
-  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json
+  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
   --host ADDRESS   a loopback address
   --port PORT      0 is one that is free
   --help, --version
@@ -32,6 +33,7 @@ run(program, async () => {
     throw new Error(`--port must be 0 to 65535, not "${values.port}"`);
 
   const config = await readConfig(values.config);
+  for (const configuration of config.configurations.values()) judgeStateHook(configuration);
   for (const warning of config.warnings) log(warning);
   const signal = onSignals();
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));

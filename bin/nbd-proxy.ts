@@ -1,4 +1,5 @@
 import { chooseConfiguration, metadataOf, readConfig } from "../src/node/config/config.ts";
+import { relayFault } from "../src/node/relay-request.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -9,8 +10,8 @@ const program = {
 Takes the disk image that an NBD server offers on standard input and output, and offers it on this machine as
 CONFIGURATION says; without one, the default configuration. Run it under websocketd, or use nbd-gateway.
 
-  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json
-  --record FILE    write what both sides say to FILE, as commented hexadecimal
+  --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
+  --record FILE    write what both sides say to FILE, a new one, as commented hexadecimal
   --metadata       print one JSON object, configuration name -> its metadata or null
   --help, --version
 `,
@@ -30,6 +31,8 @@ run(program, async () => {
     throw new Error(`one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
 
   const config = await readConfig(values.config);
+  const fault = relayFault(process.env, config.allowedHosts);
+  if (fault) throw new Error(fault);
   for (const warning of config.warnings) log(warning);
   if (values.metadata) {
     process.stdout.write(`${JSON.stringify(metadataOf(config))}\n`);

@@ -2,6 +2,7 @@ import type { Configuration } from "../src/node/config/config.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
+import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 
 /**
@@ -15,6 +16,7 @@ export async function proxySession(
   record: string | undefined,
   { log, signal }: Pick<SessionOptions, "log" | "signal">,
 ): Promise<void> {
+  judgeStateHook(configuration);
   const options = { budget: processBudget(), log, signal };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";

@@ -156,6 +156,7 @@ const packages: Readonly<Record<string, string>> = {
   "qemu-system-x86_64": "qemu-system-x86",
   script: "bsdutils",
   setpriv: "util-linux",
+  setsid: "util-linux",
   sfdisk: "fdisk",
   socat: "socat",
   taskset: "util-linux",

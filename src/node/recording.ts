@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { Describer } from "../nbd/describe/describer.ts";
 import type { Transport } from "../streams/duplex.ts";
@@ -12,14 +13,17 @@ export interface Recording {
   end(): Promise<void>;
 }
 
+/** O_EXCL follows no symbolic link, and opens nothing that could wait, as a FIFO (open(2)). */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+
 /**
  * Records what an NBD session says over a transport in a file, while it runs, as `parseConversation` reads it, each
  * message with what it means. Nothing is kept in memory: the session waits for the file.
  *
  * @param side the side of whoever uses the transport
- * @param path the file, which is replaced; a new one has mode 0600
+ * @param path a file that is not there yet: no other's is overwritten, nor what a symbolic link leads to. Its mode is 0600
  * @param title the first line of the file, a comment
- * @throws Error when the file can't be opened. When it can't be written to, the transport fails.
+ * @throws Error when the file can't be made. When it can't be written to, the transport fails.
  */
 export async function recordToFile(
   transport: Transport,
@@ -27,11 +31,12 @@ export async function recordToFile(
   path: string,
   title: string,
 ): Promise<Recording> {
-  const failed = (error: Error): never => {
-    throw new Error(`recording to ${path}: ${error.message}`, { cause: error });
+  const failed = (error: NodeJS.ErrnoException): never => {
+    const fault = error.code === "EEXIST" ? "it is there already; name a new file" : error.message;
+    throw new Error(`recording to ${path}: ${fault}`, { cause: error });
   };
   // What is on the disk is the business of whoever records it.
-  const file = await open(path, "w", 0o600).catch(failed);
+  const file = await open(path, NEW_FILE, 0o600).catch(failed);
   const describer = new Describer();
   let written: Promise<unknown> = file.write(`# ${title}\n\n`);
   written.catch(() => {});

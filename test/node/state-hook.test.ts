@@ -1,7 +1,7 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { StateHook } from "../../src/node/session/state-hook.ts";
-import { Sandbox, suite, within } from "../harness.ts";
+import { Sandbox, suite, until, within } from "../harness.ts";
 
 const tests = suite("state hook");
 const sandbox = new Sandbox();
@@ -29,8 +29,30 @@ tests("an interrupt that comes before the start has begun ends it too", async ()
     (error: Error) => error.message,
   );
   hook.interrupt(50);
-  assert.match(await within(5000, "the start", started), /start local failed with SIGTERM/);
+  assert.match(
+    await within(5000, "the start", started),
+    /start local failed with SIGTERM: it did not end within 0\.05 s$/,
+  );
   await hook.stop().catch(() => {});
+});
+
+tests("a start that has to end ends with all that it has started, though that takes no SIGTERM", async () => {
+  const path = sandbox.path("stubborn");
+  const pids = sandbox.path("pids");
+  const stubborn = `trap '' TERM; echo \\$\\$ > ${pids}; while :; do sleep 600; done`;
+  writeFileSync(path, `#!/bin/sh\n[ "$1" = stop ] || { sh -c "${stubborn}" & wait; }\n`, { mode: 0o755 });
+  const hook = new StateHook(path, "local");
+  const started = hook.start().then(
+    () => "it ended by itself",
+    (error: Error) => error.message,
+  );
+  await until("it runs", () => existsSync(pids) && readFileSync(pids, "utf8").endsWith("\n"));
+  hook.interrupt(50);
+  assert.match(await within(5000, "the start", started), /start local failed with SIGTERM/);
+  const stat = `/proc/${readFileSync(pids, "utf8").trim()}/stat`;
+  // It may still be waited for by whoever has inherited it.
+  await until("it is gone", () => !existsSync(stat) || /\) Z /.test(readFileSync(stat, "utf8")));
+  await hook.stop();
 });
 
 tests.run();

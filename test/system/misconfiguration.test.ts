@@ -65,12 +65,21 @@ const files: [string | object, string][] = [
     { configurations: { a: { "nbd-device": "" } } },
     ': configuration "a": "nbd-device" must be a path, not ""',
   ],
-  ...[5, null, "/tmp/nbd.sock", "", "unix:", "tcp:localhost", "tcp:localhost:65536", "tcp:localhost:x"].map(
-    (value): [object, string] => [
-      { configurations: { a: { listen: value } } },
-      `: configuration "a": "listen" must be "unix:PATH" or "tcp:HOST:PORT", not ${JSON.stringify(value)}`,
-    ],
-  ),
+  ...[
+    5,
+    null,
+    "/tmp/nbd.sock",
+    "",
+    "unix:",
+    "unix:..",
+    "unix:\0x",
+    "tcp:localhost",
+    "tcp:localhost:65536",
+    "tcp:localhost:x",
+  ].map((value): [object, string] => [
+    { configurations: { a: { listen: value } } },
+    `: configuration "a": "listen" must be "unix:PATH" or "tcp:HOST:PORT", not ${JSON.stringify(value)}`,
+  ]),
   [
     { configurations: { a: { listen: `unix:/${"x".repeat(107)}` } } },
     ': configuration "a": "listen": the path of a unix socket has at most 107 bytes, this one 108',
@@ -94,6 +103,10 @@ const files: [string | object, string][] = [
   [
     { configurations: { a: { listen, "state-hook": {} } } },
     ': configuration "a": "state-hook" must be a path, not an object',
+  ],
+  [
+    { "allowed-hosts": ["console.example:8000"], configurations: { a: { listen } } },
+    ': "allowed-hosts" must be a host name alone, such as "console.example", without scheme, port, path, blanks or "*", not "console.example:8000"',
   ],
   [
     { "allowed-hosts": "x", configurations: { a: { listen } } },
@@ -139,25 +152,33 @@ tests(
   },
 );
 
-tests("a device that is not there: modprobe is tried, and what it said is passed on", async ({ sandbox }) => {
-  const configurations = { a: { "nbd-device": sandbox.path("nbd7") } };
-  writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations }));
-  const here = `nbd-proxy: config.json: configuration "a": "nbd-device": there is no ${sandbox.path("nbd7")}, `;
-  for (const [script, line] of [
-    [
-      "echo 'modprobe: FATAL: there is none' >&2; exit 1",
-      "and loading the module nbd failed: modprobe: FATAL: there is none",
-    ],
-    ["exit 0", "although the module nbd is loaded; nbds_max says how many devices it has"],
-  ]) {
-    writeFileSync(sandbox.path("modprobe"), `#!/bin/sh\necho "$@" >> calls\n${script}\n`, { mode: 0o755 });
-    const env = { PATH: `${sandbox.folder}:${process.env.PATH}` };
-    const running = sandbox.start(program("nbd-proxy"), ["--config", "config.json"], { env });
-    assert.is(await within(20_000, "nbd-proxy", running.exit), 1);
-    assert.is(running.stderr, `${here}${line}\n`);
-  }
-  assert.is(readFileSync(sandbox.path("calls"), "utf8"), "nbd\nnbd\n");
-});
+needing(tests, ["modprobe", "unshare"])(
+  "a device that is not there: modprobe is tried, and what it said is passed on",
+  async ({ sandbox }) => {
+    const configurations = { a: { "nbd-device": sandbox.path("nbd7") } };
+    writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations }));
+    const here = `nbd-proxy: config.json: configuration "a": "nbd-device": there is no ${sandbox.path("nbd7")}, `;
+    for (const [script, line] of [
+      [
+        "echo 'modprobe: FATAL: there is none' >&2; exit 1",
+        "and loading the module nbd failed: modprobe: FATAL: there is none",
+      ],
+      ["exit 0", "although the module nbd is loaded; nbds_max says how many devices it has"],
+    ]) {
+      const calls = sandbox.path("calls");
+      writeFileSync(sandbox.path("modprobe"), `#!/bin/sh\necho "$@" >> ${calls}\n${script}\n`, {
+        mode: 0o755,
+      });
+      // In the place of the real one, for this program only.
+      const mount = 'mount --bind modprobe "$(readlink -f /usr/sbin/modprobe)" && exec "$@"';
+      const command = [process.execPath, program("nbd-proxy"), "--config", "config.json"];
+      const running = sandbox.start("unshare", ["--mount", "sh", "-c", mount, "sh", ...command]);
+      assert.is(await within(20_000, "nbd-proxy", running.exit), 1);
+      assert.is(running.stderr, `${here}${line}\n`);
+    }
+    assert.is(readFileSync(sandbox.path("calls"), "utf8"), "nbd\nnbd\n");
+  },
+);
 
 /** Arguments beside a config.json that is right, and the line that they give. */
 const argumentLists: [string[], string][] = [
@@ -185,18 +206,22 @@ for (const [args, line] of argumentLists) {
   });
 }
 
-tests("without --config and a file: the places are named; ./config.json is one", async ({ sandbox }) => {
-  const absent = sandbox.start(program("nbd-proxy"), []);
-  const status = await within(20_000, "nbd-proxy", absent.exit);
-  if (existsSync("/etc/nbd-proxy/config.json")) return;
-  assert.is(status, 1);
-  assert.is(
-    absent.stderr,
-    "nbd-proxy: there is no /etc/nbd-proxy/config.json and no ./config.json; name a configuration file with --config\n",
-  );
-  writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations: { found: { listen } } }));
-  assert.is(await sandbox.run(program("nbd-proxy"), ["--metadata"]), '{"found":null}\n');
-});
+tests(
+  "without --config and a file: the places are named; for root ./config.json is none",
+  async ({ sandbox }) => {
+    if (existsSync("/etc/nbd-proxy/config.json")) return;
+    const isRoot = process.geteuid?.() === 0;
+    const absent = sandbox.start(program("nbd-proxy"), []);
+    assert.is(await within(20_000, "nbd-proxy", absent.exit), 1);
+    assert.is(
+      absent.stderr,
+      `nbd-proxy: there is no /etc/nbd-proxy/config.json${isRoot ? ", and as root ./config.json is not read" : " and no ./config.json"}; name a configuration file with --config\n`,
+    );
+    if (isRoot) return;
+    writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations: { found: { listen } } }));
+    assert.is(await sandbox.run(program("nbd-proxy"), ["--metadata"]), '{"found":null}\n');
+  },
+);
 
 tests("--metadata, with null for a configuration without; unknown keys only warn", async ({ sandbox }) => {
   const configurations = { a: { listen, metadata: { description: "disc" } }, b: { listen, typo: 1 } };

@@ -60,7 +60,11 @@ const proxyCommand = (config: string) => [
 ];
 
 needing(tests, ["chromium", "nbdcopy"])("npm start, a file of 300,000,007 bytes, nbdcopy", async () => {
-  const gateway = sandbox.start("npm", ["start"], { cwd: root });
+  // Where the service manager has it: the folder of the user is for the user.
+  const gateway = sandbox.start("npm", ["start"], {
+    cwd: root,
+    env: { RUNTIME_DIRECTORY: sandbox.path("run") },
+  });
   try {
     await withGateway(gateway);
   } finally {
@@ -77,7 +81,7 @@ async function withGateway(gateway: Running) {
   assert.is(url, "http://127.0.0.1:8000/");
 
   const page = await openPage(await chromium(), url, image);
-  const socket = "/tmp/nbd-proxy.sock";
+  const socket = sandbox.path("run/nbd.sock");
   await serve(page);
   assert.is(await copy(socket), digest);
   // What was read ahead is among them.

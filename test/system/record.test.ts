@@ -20,14 +20,18 @@ tests.before.each((context) => {
 tests.after.each(({ sandbox }) => sandbox.end());
 
 /** nbd-proxy, recording to `file`, whose other side is nbd-serve. */
-function start(sandbox: Sandbox, file: string): { proxy: Running; socket: string } {
+function start(
+  sandbox: Sandbox,
+  file: string,
+  [command, args]: [string, string[]] = [program("nbd-proxy"), []],
+): { proxy: Running; socket: string } {
   const socket = sandbox.path("offered.sock");
   const config = sandbox.path("config.json");
   const image = sandbox.path("disk.img");
   writeFileSync(config, JSON.stringify({ configurations: { it: { listen: `unix:${socket}` } } }));
   writeFileSync(image, fixtureImage());
   const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
-  const proxy = sandbox.start(program("nbd-proxy"), ["--config", config, "--record", file], { wire: true });
+  const proxy = sandbox.start(command, [...args, "--config", config, "--record", file], { wire: true });
   for (const [from, to] of [
     [server, proxy],
     [proxy, server],
@@ -72,10 +76,13 @@ tests("a file that can't be opened: one line, exit status 1", async ({ sandbox }
   assert.match(proxy.stderr, /^nbd-proxy: recording to \S+no\/such\/folder: ENOENT[^\n]*\n$/);
 });
 
-tests("a full disk: one line, exit status 1", async ({ sandbox }) => {
-  const { proxy } = start(sandbox, "/dev/full");
+tests("a disk that is full in mid-session: one line, exit status 1", async ({ sandbox }) => {
+  const file = sandbox.path("session.nbd");
+  // As a full disk is, for this program: no file may have more than 512 bytes.
+  const limited = ["-c", 'ulimit -f 1 && exec "$@"', "sh", process.execPath, program("nbd-proxy")];
+  const { proxy } = start(sandbox, file, ["sh", limited]);
   assert.is(await within(10_000, "nbd-proxy's end", proxy.exit), 1);
-  assert.match(proxy.stderr, /^nbd-proxy: recording to \/dev\/full: ENOSPC[^\n]*\n$/);
+  assert.match(proxy.stderr, /^nbd-proxy: recording to \S+session\.nbd: EFBIG[^\n]*\n$/);
 });
 
 tests.run();

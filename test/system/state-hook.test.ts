@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
-import { attached, connectWires, gone, pattern, startProxy } from "./link.ts";
+import { attached, connectWires, gone, pattern, startProxy, writeConfig } from "./link.ts";
 import { RawClient } from "./raw-client.ts";
 
 interface Context {
@@ -38,6 +38,12 @@ function start({ sandbox }: Context) {
 /** What nbd-proxy has said besides the line that says where the export is. */
 function complaints({ stderr }: Running): string[] {
   return stderr.split("\n").filter((line) => line !== "" && !/ bytes, .*, on unix:/.test(line));
+}
+
+/** Whether a process runs: one that has ended may still be waited for by whoever has inherited it. */
+function isRunning(pid: number): boolean {
+  const stat = `/proc/${pid}/stat`;
+  return existsSync(stat) && !/\) Z /.test(readFileSync(stat, "utf8"));
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -133,17 +139,51 @@ tests("a start that is killed ends the session, and stop runs", async (context) 
   assert.equal(said(), ["start local", "stop local"]);
 });
 
-tests("a stop that fails is said, and changes nothing else", async (context) => {
+tests("a stop that fails is said, and is a failure", async (context) => {
   const { sandbox, said } = context;
   writeHook(sandbox, '[ "$1" = start ] || exit 5');
-  const { proxy } = start(context);
+  const { proxy, server } = start(context);
   await attached(proxy);
   proxy.kill();
-  assert.is(await within(2000, "nbd-proxy", proxy.exit), 0);
+  assert.is(await within(2000, "nbd-proxy", proxy.exit), 1);
   assert.equal(complaints(proxy), [
     `nbd-proxy: the state hook ${sandbox.path("state")} stop local failed with exit status 5`,
   ]);
+  // For the other side all went well.
+  assert.is(await within(2000, "nbd-serve", server.exit), 0);
   assert.equal(said(), ["start local", "stop local"]);
+});
+
+tests(
+  "a stop that hangs is ended after 10 s, with all that it has started, and is a failure",
+  async (context) => {
+    const { sandbox, said } = context;
+    writeHook(sandbox, '[ "$1" = start ] && exit', "sleep 600 & echo $! >> diary", "wait");
+    const { proxy } = start(context);
+    await attached(proxy);
+    proxy.kill();
+    assert.is(await within(15_000, "nbd-proxy", proxy.exit), 1);
+    assert.equal(complaints(proxy), [
+      `nbd-proxy: the state hook ${sandbox.path("state")} stop local failed with SIGTERM: it did not end within 10 s`,
+    ]);
+    const [, , left] = said();
+    await until("what it has started is gone", () => !isRunning(Number(left)));
+  },
+);
+
+needing(tests, ["setsid"])("a second Ctrl-C does not reach the hook that unmounts", async (context) => {
+  const { sandbox, said } = context;
+  writeHook(sandbox, '[ "$1" = start ] && exit', "sleep 1", "echo unmounted >> diary");
+  // In a process group of its own, as a shell starts it.
+  const args = [process.execPath, program("nbd-proxy"), "--config", writeConfig(sandbox)];
+  const proxy = sandbox.start("setsid", args, { wire: true });
+  connectWires(proxy, sandbox.start(program("nbd-serve"), [sandbox.path("disk.img"), "-"], { wire: true }));
+  await attached(proxy);
+  process.kill(-proxy.pid, "SIGINT");
+  await until("stop runs", () => said().includes("stop local"));
+  process.kill(-proxy.pid, "SIGINT");
+  assert.is(await within(5000, "nbd-proxy", proxy.exit), 0, proxy.stderr);
+  assert.equal(said(), ["start local", "stop local", "unmounted"]);
 });
 
 tests("a signal during a slow start waits for it, then stop runs", async (context) => {

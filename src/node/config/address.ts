@@ -6,8 +6,9 @@ export type Address = { path: string } | { host: string; port: number };
  * @returns undefined when it is neither
  */
 export function parseAddress(text: string): Address | undefined {
-  const unix = /^unix:(.+)$/.exec(text);
-  if (unix) return { path: unix[1]! };
+  // What begins with a NUL would be no file but a name that everybody on the machine may connect to (unix(7)).
+  const unix = /^unix:([^\0]+)$/.exec(text);
+  if (unix) return /^\.\.?$/.test(unix[1]!) ? undefined : { path: unix[1]! };
   const tcp = /^tcp:(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   if (!tcp) return undefined;
   const port = Number(tcp[3]);

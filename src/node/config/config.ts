@@ -1,11 +1,27 @@
-import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import * as v from "valibot";
+import { quoted } from "../../streams/quoted.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { type ConfigFile, configFile, type DeviceSettings, deviceSettings, knownKeys } from "./schema.ts";
+import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
+import { runtimeFolder } from "./runtime-folder.ts";
+import {
+  type ConfigFile,
+  configFile,
+  configuration,
+  type DeviceSettings,
+  deviceSettings,
+  knownKeys,
+} from "./schema.ts";
+import { readTrustedText } from "./trusted-text.ts";
 
-/** Where a configuration file is looked for, in this order, when none is named. */
-export const CONFIG_FILES = ["/etc/nbd-proxy/config.json", "./config.json"];
+const IS_ROOT = process.geteuid?.() === 0;
+
+/**
+ * Where a configuration file is looked for, in this order, when none is named. Root does not believe what lies in
+ * whatever folder root stands in.
+ */
+const CONFIG_FILES = ["/etc/nbd-proxy/config.json", ...(IS_ROOT ? [] : ["./config.json"])];
 
 const DEFAULT_TIMEOUT = 30;
 const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
@@ -47,7 +63,7 @@ export interface Config {
 
 /**
  * Reads a configuration file: the named one, else the first of `candidates` that is there.
- * @throws ConfigError
+ * @throws ConfigError when it cannot be read, is wrong, or somebody else could change it (see `trustedPath`)
  */
 export async function readConfig(
   file?: string,
@@ -58,8 +74,9 @@ export async function readConfig(
     const text = await readText(candidate, false);
     if (text !== undefined) return parseConfig(candidate, text);
   }
+  const also = IS_ROOT && candidates === CONFIG_FILES ? ", and as root ./config.json is not read" : "";
   throw new ConfigError(
-    `there is no ${candidates.join(" and no ")}; name a configuration file with --config`,
+    `there is no ${candidates.join(" and no ")}${also}; name a configuration file with --config`,
   );
 }
 
@@ -67,7 +84,7 @@ async function readText(file: string, required: true): Promise<string>;
 async function readText(file: string, required: false): Promise<string | undefined>;
 async function readText(file: string, required: boolean): Promise<string | undefined> {
   try {
-    return await readFile(file, "utf8");
+    return await readTrustedText(file);
   } catch (error) {
     if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new ConfigError(`reading the configuration file ${file || '""'}: ${reasonOf(error)}`);
@@ -86,18 +103,10 @@ export function parseConfig(file: string, text: string): Config {
   } catch (error) {
     throw new ConfigError(`${file} is not JSON: ${(error as Error).message.replace(/\s+/g, " ")}`);
   }
-  const parsed = v.safeParse(configFile, json);
-  if (!parsed.success) {
-    const issue = parsed.issues[0];
-    const keys = issue.path?.map(({ key }) => String(key)) ?? [];
-    const found = issue.input === undefined ? "" : `, not ${shown(issue.input)}`;
-    throw new ConfigError(`${place(file, keys)} ${issue.message}${found}`);
-  }
-  const source = parsed.output;
-  // No object can have a key of that name in the ordinary way, so it would get lost.
-  if (Object.hasOwn((json as { configurations: object }).configurations, "__proto__")) {
-    throw new ConfigError(`${file}: a configuration cannot be called "__proto__"`);
-  }
+  const top = read(file, configFile, json, []);
+  // As the file has them: what valibot gives back lacks names such as "constructor".
+  const { configurations: entries } = json as { configurations: object };
+  const source: ConfigFile = { ...top, configurations: readEntries(file, entries) };
   const configurations = new Map(
     Object.keys(source.configurations).map((name) => [name, configurationOf(file, source, name)]),
   );
@@ -106,8 +115,36 @@ export function parseConfig(file: string, text: string): Config {
     configurations,
     defaultName: defaultOf(file, source),
     allowedHosts: source["allowed-hosts"] ?? [],
-    warnings: unknownKeys(file, source),
+    warnings: unknownKeys(file, json as ConfigFile),
   };
+}
+
+/** Reads what stands at a path of keys. */
+function read<S extends v.GenericSchema>(
+  file: string,
+  schema: S,
+  value: unknown,
+  at: readonly string[],
+): v.InferOutput<S> {
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  const issue = parsed.issues[0];
+  const keys = [...at, ...(issue.path?.map(({ key }) => String(key)) ?? [])];
+  const found = issue.input === undefined ? "" : `, not ${shown(issue.input)}`;
+  throw new ConfigError(`${place(file, keys)} ${issue.message}${found}`);
+}
+
+/** The configurations by name, of which "constructor" may be one: there is nothing that would be inherited. */
+function readEntries(file: string, entries: object): ConfigFile["configurations"] {
+  const configurations: ConfigFile["configurations"] = Object.create(null);
+  for (const [name, entry] of Object.entries(entries)) {
+    if (!isConfigurationName(name)) {
+      const rule = name === "__proto__" ? "" : `: ${NAME_RULE}`;
+      throw new ConfigError(`${file}: a configuration cannot be called ${quoted(name)}${rule}`);
+    }
+    configurations[name] = read(file, configuration, entry, ["configurations", name]);
+  }
+  return configurations;
 }
 
 /** A value as the file has it, in short. */
@@ -143,13 +180,16 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     const address = parseAddress(entry.listen!);
     if (!address) {
       throw new ConfigError(
-        `${here}: "listen" must be "unix:PATH" or "tcp:HOST:PORT", not "${entry.listen}"`,
+        `${here}: "listen" must be "unix:PATH" or "tcp:HOST:PORT", not ${JSON.stringify(entry.listen)}`,
       );
     }
-    if ("path" in address && Buffer.byteLength(address.path) > MAX_SOCKET_PATH) {
-      throw new ConfigError(
-        `${here}: "listen": the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${Buffer.byteLength(address.path)}`,
-      );
+    if ("path" in address) {
+      if (!address.path.includes("/")) address.path = join(runtimeFolder(), address.path);
+      if (Buffer.byteLength(address.path) > MAX_SOCKET_PATH) {
+        throw new ConfigError(
+          `${here}: "listen": the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${Buffer.byteLength(address.path)}`,
+        );
+      }
     }
     target = { listen: address };
   }
@@ -185,7 +225,9 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
     ...Object.entries(source.configurations).flatMap(([name, entry]) => {
       const here = place(file, ["configurations", name]);
       const idle =
-        entry.listen === undefined ? [] : Object.keys(entry).filter((key) => key in deviceSettings.entries);
+        entry.listen === undefined
+          ? []
+          : Object.keys(entry).filter((key) => Object.hasOwn(deviceSettings.entries, key));
       return [
         ...odd(here, entry, knownKeys.configuration),
         ...idle.map((key) => `${here}: "${key}" has no meaning with "listen" and is ignored`),

@@ -1,10 +1,11 @@
 import * as v from "valibot";
+import { allowedHost } from "../host-rules.ts";
 
 /** The longest time that a timer can be set to, in whole seconds. */
 const LONGEST = Math.floor(0x7fffffff / 1000);
 const seconds = `must be a number of seconds from 0 to ${LONGEST}`;
 const timeout = v.pipe(v.number(seconds), v.minValue(0, seconds), v.maxValue(LONGEST, seconds));
-const path = v.pipe(v.string("must be a path"), v.nonEmpty("must be a path"));
+const path = v.pipe(v.string("must be a path"), v.regex(/^[^\0]+$/, "must be a path"));
 
 /** For valibot, as for JavaScript, an array is an object too. */
 const isNoList = (input: unknown) => !Array.isArray(input);
@@ -43,25 +44,44 @@ const configurationKeys = v.looseObject(
   },
   "must be an object",
 );
-const configuration = v.pipe(v.custom<object>(isNoList, "must be an object"), configurationKeys);
+
+/** The shape of one configuration. */
+export const configuration = v.pipe(v.custom<object>(isNoList, "must be an object"), configurationKeys);
+export type ConfigurationEntry = v.InferOutput<typeof configuration>;
+
+/** Each is read by itself, as valibot's record leaves out "constructor" and other names. */
 const configurations = v.pipe(
   v.custom<object>(isNoList, "must be an object of configurations"),
-  v.record(v.string(), configuration, "must be an object of configurations"),
+  v.looseObject({}, "must be an object of configurations"),
+);
+
+const notOneHost =
+  'must be a host name alone, such as "console.example", without scheme, port, path, blanks or "*"';
+const host = v.pipe(
+  v.string("must be a host name"),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const name = allowedHost(dataset.value);
+    if (name !== undefined) return name;
+    addIssue({ message: notOneHost });
+    return NEVER;
+  }),
 );
 
 const topKeys = v.looseObject(
   {
     ...shared,
-    "allowed-hosts": v.optional(v.array(v.string("must be a host name"), "must be a list of host names")),
+    "allowed-hosts": v.optional(v.array(host, "must be a list of host names")),
     configurations,
   },
   (issue) => (issue.path && issue.received === "undefined" ? "is missing" : "must be an object"),
 );
 
-/** The shape of config.json. Keys that are not known are let through, and reported by the reader. */
+/** The shape of config.json, but for its configurations. Keys that are not known are let through, and reported by the reader. */
 export const configFile = v.pipe(v.custom<object>(isNoList, "must be an object"), topKeys);
 
-export type ConfigFile = v.InferOutput<typeof configFile>;
+export type ConfigFile = v.InferOutput<typeof configFile> & {
+  configurations: Record<string, ConfigurationEntry>;
+};
 
 /** The keys that have a meaning: at the top, and in a configuration. */
 export const knownKeys: Readonly<Record<"top" | "configuration", ReadonlySet<string>>> = {

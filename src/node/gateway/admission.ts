@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { foreign } from "./origin.ts";
+import { foreign } from "../host-rules.ts";
 
 /** The parts of a request that decide whether it is let in. */
 export type Visit = Pick<IncomingMessage, "method" | "url" | "httpVersion" | "headers" | "rawHeaders">;

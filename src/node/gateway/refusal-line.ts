@@ -1,5 +1,5 @@
+import { quoted } from "../../streams/quoted.ts";
 import type { Refusal, Visit } from "./admission.ts";
-import { quoted } from "./quoted.ts";
 
 /** The line of the log about a request that was refused. */
 export function refusalLine(visit: Visit, { status, words, advice = words }: Refusal): string {

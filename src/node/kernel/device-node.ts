@@ -1,10 +1,16 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { readlink, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { promisify } from "node:util";
+import { fixedEnvironment } from "../fixed-environment.ts";
+import { trustedPath } from "../trusted-path.ts";
 
 /** The major number of nbd devices (Documentation/admin-guide/devices.txt of the kernel). */
 const NBD_MAJOR = 43;
+
+/** Where modprobe(8) is looked for, in this order. PATH is not: it may be anybody's. */
+const MODPROBE = ["/usr/sbin/modprobe", "/sbin/modprobe", "/usr/bin/modprobe", "/bin/modprobe"];
 
 /** Milliseconds within which the nodes of a module that was loaded appear. */
 const NODE_TIME = 1000;
@@ -64,14 +70,14 @@ async function statAfterModprobe(path: string) {
 
 /** Loads the module; gives the reason when that failed. */
 async function modprobe(): Promise<string | undefined> {
+  const path = MODPROBE.find((candidate) => existsSync(candidate));
+  if (path === undefined) return "there is no program modprobe";
   try {
-    await promisify(execFile)("modprobe", ["nbd"], {
-      env: { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` },
-    });
+    trustedPath(path);
+    await promisify(execFile)(path, ["nbd"], { cwd: "/", env: fixedEnvironment() });
     return undefined;
   } catch (error) {
-    const { code, stderr, message } = error as { code?: string | number; stderr?: string; message: string };
-    if (code === "ENOENT") return "there is no program modprobe";
+    const { stderr, message } = error as { stderr?: string; message: string };
     return stderr?.trim().split("\n")[0] || message;
   }
 }

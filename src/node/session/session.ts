@@ -56,8 +56,9 @@ export async function session(
     const remote = await connect(transport, configuration.timeout, signal);
     if (!remote) return;
     const near = fast({ window: remote.window, budget: CACHE })(remote);
+    let stopFault: Error | undefined;
     try {
-      await use(remote, near, place, configuration, options);
+      stopFault = await use(remote, near, place, configuration, options);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
       transport.close(error);
@@ -65,6 +66,8 @@ export async function session(
     } finally {
       await near.close();
     }
+    // No concern of the other end, for which all went well.
+    if (stopFault) throw stopFault;
   } finally {
     place.release();
   }
@@ -91,13 +94,17 @@ async function connect(
   }
 }
 
+/**
+ * Uses the export until the link or the place ends, or the signal asks for it.
+ * @returns what was wrong with the hook's `stop`, where nothing else was
+ */
 async function use(
   remote: RemoteExport,
   near: Export,
   place: Place,
   configuration: Configuration,
   { budget, log, signal }: SessionOptions,
-) {
+): Promise<Error | undefined> {
   if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
@@ -109,6 +116,8 @@ async function use(
   const attached = watch(attachment.ended);
   const hook = new StateHook(configuration.stateHook, configuration.name);
   let started = Promise.resolve();
+  let stopFault: Error | undefined;
+  let hasFailed = true;
   const isWanted = () => !link.isGone && !attached.isGone && !signal.aborted;
   try {
     if (isWanted()) {
@@ -124,11 +133,16 @@ async function use(
       log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
       await untilAborted(Promise.race([link.gone, attached.gone]), signal);
     }
+    hasFailed = false;
   } finally {
     if (link.isGone) {
       // First, as there is little time, and starting a process takes some of it.
       const detached = attachment.detach();
-      hook.stopDetached();
+      try {
+        hook.stopDetached();
+      } catch (error) {
+        log((error as Error).message);
+      }
       await detached;
     } else {
       // What it was to do has no place any more, and `stop` must not run beside it.
@@ -136,13 +150,18 @@ async function use(
       const stopped = started
         .catch(() => {})
         .then(() => hook.stop())
-        .catch((error: Error) => log(error.message));
+        .catch((error: Error) => {
+          // The first fault is the session's.
+          if (hasFailed) log(error.message);
+          else stopFault = error;
+        });
       await Promise.race([stopped, link.gone]);
       await leave(remote, attachment, { link, attached, counts, timeout: configuration.timeout });
     }
   }
   if (link.isGone) await remote.closed;
   else if (attached.isGone) await attachment.ended;
+  return stopFault;
 }
 
 /**

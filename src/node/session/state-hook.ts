@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Configuration } from "../config/config.ts";
+import { type Exit, GroupedProcess } from "../grouped-process.ts";
+import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
 
 /** Milliseconds that the hook is given once somebody waits for the end of the session. */
 const HOOK_TIME = 10_000;
-/** Milliseconds that one has to end after SIGTERM. */
-const KILL_TIME = 1000;
 
 /** The state hook failed. */
 export class StateHookError extends Error {
@@ -13,17 +14,30 @@ export class StateHookError extends Error {
 }
 
 /**
+ * Judges the state hook of a configuration, before anything is opened. One that is not there is no fault.
+ * @throws StateHookError when somebody else could change it (see `trustedPath`)
+ */
+export function judgeStateHook({ stateHook }: Pick<Configuration, "stateHook">): void {
+  try {
+    trustedPath(resolve(stateHook));
+  } catch (error) {
+    if (error instanceof UntrustedPathError)
+      throw new StateHookError(`the state hook ${stateHook}: ${error.message}`);
+  }
+}
+
+/**
  * The executable that is told when an export is ready to use (`start NAME`) and when it goes (`stop NAME`). One
- * that is not there or not executable is skipped. Its standard input and output are /dev/null, as the proxy's own
- * are the wire; its standard error is the proxy's. `stop` runs once, and only when `start` was run.
+ * that is not there or not executable is skipped; one that somebody else could change is not run. `stop` runs once, and
+ * only when `start` was run. What it is run with is told at `GroupedProcess`.
  *
  * A hook that mounts or unmounts something is not cut short, but one that hangs does not hold up the end for ever:
- * it is ended after 10 s.
+ * it is ended after 10 s, with all that it has started.
  */
 export class StateHook {
   readonly #path: string;
   readonly #configuration: string;
-  #started: ChildProcess | undefined;
+  #started: GroupedProcess | undefined;
   #stopped = false;
   /** Milliseconds that a `start` has, once `interrupt` was called. */
   #limit: number | undefined;
@@ -39,86 +53,67 @@ export class StateHook {
    */
   async start(): Promise<void> {
     if (!(await isExecutable(this.#path)) || this.#stopped) return;
-    const child = spawn(this.#path, ["start", this.#configuration], {
-      stdio: ["ignore", "ignore", "inherit"],
-    });
+    const run = this.#run("start");
     // One that could not be run has done nothing that a stop would have to undo.
-    if (child.pid !== undefined) this.#started = child;
-    if (this.#limit !== undefined) endIn(this.#limit, child);
-    await this.#end(child, "start");
+    if (run.wasRun) this.#started = run;
+    if (this.#limit !== undefined) run.endIn(this.#limit);
+    await this.#succeeded(run, "start");
   }
 
   /** Ends a `start` that still runs after so many milliseconds, also one that has yet to begin. */
   interrupt(milliseconds = HOOK_TIME): void {
     this.#limit = milliseconds;
-    if (this.#started) endIn(milliseconds, this.#started);
+    this.#started?.endIn(milliseconds);
   }
 
   /**
    * Runs `stop` and waits for its end.
-   * @throws StateHookError when it fails
+   * @throws StateHookError when it fails, or does not end within 10 s
    */
   async stop(): Promise<void> {
-    const child = this.#spawnStop(false);
-    if (!child) return;
-    endIn(HOOK_TIME, child);
-    await this.#end(child, "stop");
+    const run = this.#runStop();
+    if (!run) return;
+    run.endIn(HOOK_TIME);
+    await this.#succeeded(run, "stop");
   }
 
-  /** Starts `stop` in a process session of its own, which outlives this process and what is done to its group. */
+  /**
+   * Starts `stop` and does not wait for it.
+   * @throws StateHookError when it must not be run any more
+   */
   stopDetached(): void {
     this.interrupt(0);
-    const child = this.#spawnStop(true);
-    child?.on("error", () => {});
-    child?.unref();
+    this.#runStop()?.unref();
   }
 
-  #spawnStop(detached: boolean): ChildProcess | undefined {
+  #runStop(): GroupedProcess | undefined {
     if (this.#stopped) return undefined;
     this.#stopped = true;
-    if (!this.#started) return undefined;
-    return spawn(this.#path, ["stop", this.#configuration], {
-      detached,
-      stdio: ["ignore", "ignore", "inherit"],
-    });
+    return this.#started && this.#run("stop");
   }
 
-  #end(child: ChildProcess, action: string): Promise<void> {
+  #run(action: "start" | "stop"): GroupedProcess {
+    judgeStateHook({ stateHook: this.#path });
+    return new GroupedProcess(resolve(this.#path), [action, this.#configuration]);
+  }
+
+  async #succeeded(run: GroupedProcess, action: "start" | "stop"): Promise<void> {
     const what = `the state hook ${this.#path} ${action} ${this.#configuration}`;
-    return new Promise((resolve, reject) => {
-      child.once("error", (error) =>
-        reject(
-          new StateHookError(
-            `${what} did not run: ${isMissing(error) ? "its interpreter is missing" : error.message}`,
-          ),
-        ),
-      );
-      child.once("exit", (code, signal) => {
-        if (code === 0) resolve();
-        else reject(new StateHookError(`${what} failed with ${signal ?? `exit status ${code}`}`));
-      });
+    const exit = await run.exit.catch((error: NodeJS.ErrnoException) => {
+      // The hook itself was there a moment ago.
+      const fault = error.code === "ENOENT" ? "its interpreter is missing" : error.message;
+      throw new StateHookError(`${what} did not run: ${fault}`);
     });
+    const fault = faultOf(exit);
+    if (fault) throw new StateHookError(`${what} failed${fault}`);
   }
 }
 
-/** Ends a process that still runs after so many milliseconds. */
-function endIn(milliseconds: number, child: ChildProcess): void {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const terminate = () => {
-    child.kill("SIGTERM");
-    timer = setTimeout(() => child.kill("SIGKILL"), KILL_TIME);
-    // Nobody waits for the start of a session that is lost.
-    if (milliseconds === 0) timer.unref();
-  };
-  let timer: NodeJS.Timeout | undefined;
-  child.once("exit", () => clearTimeout(timer));
-  if (milliseconds === 0) terminate();
-  else timer = setTimeout(terminate, milliseconds);
-}
-
-/** The hook itself was there a moment ago. */
-function isMissing(error: NodeJS.ErrnoException): boolean {
-  return error.code === "ENOENT";
+/** What was wrong with the way in which it ended. To end well, but only when it was told to, is wrong too. */
+function faultOf({ status, late }: Exit): string | undefined {
+  if (status === 0 && !late) return undefined;
+  const how = typeof status === "string" ? ` with ${status}` : status ? ` with exit status ${status}` : "";
+  return late ? `${how}: it did not end within ${late / 1000} s` : how;
 }
 
 async function isExecutable(path: string): Promise<boolean> {

@@ -8,6 +8,7 @@ import {
   parseConfig,
   readConfig,
 } from "../../../src/node/config/config.ts";
+import { placeOf } from "../../../src/node/config/place-of.ts";
 import { Sandbox, suite } from "../../harness.ts";
 
 const tests = suite("config.json");
@@ -64,6 +65,36 @@ tests("a device's key where there is none is warned of", () => {
   assert.equal(warnings, [
     'config.json: configuration "a": "read-ahead-kb" has no meaning with "listen" and is ignored',
   ]);
+});
+
+tests("the place of each configuration is told, as text", () => {
+  const configurations = {
+    device: { "nbd-device": "/dev/nbd0" },
+    path: { listen },
+    relative: { listen: "unix:./nbd.sock" },
+    name: { listen: "unix:nbd.sock" },
+    port: { listen: "tcp:[::1]:10809" },
+  };
+  const { RUNTIME_DIRECTORY } = process.env;
+  process.env.RUNTIME_DIRECTORY = "/run/first/:/run/second";
+  try {
+    const places = [...parse({ configurations }).configurations.values()].map(placeOf);
+    assert.equal(places, [
+      "/dev/nbd0",
+      "unix:/run/nbd.sock",
+      "unix:./nbd.sock",
+      "unix:/run/first/nbd.sock",
+      "tcp:[::1]:10809",
+    ]);
+    process.env.RUNTIME_DIRECTORY = `/${"x".repeat(100)}`;
+    assert.throws(
+      () => parse({ configurations }),
+      /"name": "listen": the path of a unix socket has at most 107 bytes/,
+    );
+  } finally {
+    process.env.RUNTIME_DIRECTORY = RUNTIME_DIRECTORY;
+    if (RUNTIME_DIRECTORY === undefined) delete process.env.RUNTIME_DIRECTORY;
+  }
 });
 
 tests("a byte order mark is no error", () => {
@@ -145,6 +176,9 @@ for (const text of [
   "tcp:h:-1",
   "udp:h:1",
   " unix:/a",
+  "unix:.",
+  "unix:..",
+  "unix:\0abstract",
 ]) {
   tests(`no address: ${JSON.stringify(text)}`, () => assert.is(parseAddress(text), undefined));
 }

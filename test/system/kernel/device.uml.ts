@@ -1,16 +1,17 @@
 /** Runs in User-Mode Linux: see machine.ts. */
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   statSync,
   truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, within } from "../../harness.ts";
 import { attached, connectWires, pattern, sha256, startProxy, throughGateway, writeConfig } from "../link.ts";
@@ -300,13 +301,18 @@ tests("the kernel's module is loaded where it is missing", async ({ sandbox, ima
   writeFileSync(image, pattern(1 << 20));
   const folder = sandbox.path("programs");
   mkdirSync(folder);
-  const modprobe = `${folder}/modprobe`;
-  writeFileSync(modprobe, '#!/bin/sh\nexec /sbin/modprobe --dirname /run/modules "$@"\n', { mode: 0o755 });
+  // The machine's modules are not where modprobe looks for them, and it is run by its path.
+  const installed = realpathSync("/usr/sbin/modprobe");
+  copyFileSync(installed, `${folder}/modprobe`);
+  const modprobe = `${folder}/wrapper`;
+  writeFileSync(modprobe, `#!/bin/sh\nexec ${folder}/modprobe --dirname /run/modules "$@"\n`, {
+    mode: 0o755,
+  });
   await sandbox.run(modprobe, ["-r", "nbd"]);
+  await sandbox.run("mount", ["--bind", modprobe, installed]);
   assert.not.ok(existsSync("/sys/block/nbd0"));
   const args = ["--config", writeConfig(sandbox, onDevice())];
-  const env = { PATH: `${folder}:${dirname(process.execPath)}:${process.env.PATH}` };
-  const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true, env });
+  const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true });
   connectWires(proxy, sandbox.start(program("nbd-serve"), [image, "-"], { wire: true }));
   await attached(proxy);
   assert.is(deviceState().size, 1 << 20);
