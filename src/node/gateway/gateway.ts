@@ -10,6 +10,7 @@ import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
 import { refuse, send } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
+import { LimitedLog } from "./limited-log.ts";
 import { forbidden } from "./origin.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -23,7 +24,10 @@ export interface GatewayOptions {
   staticFolder: string;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
-  /** Takes a line for people when something happens. */
+  /**
+   * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
+   * never so many that somebody else could flood it.
+   */
   log(line: string): void;
 }
 
@@ -63,7 +67,7 @@ const SECURITY_HEADERS = {
  * @throws Error when the host is not a loopback address, or the port is in use
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, host = "127.0.0.1", port = 8000, staticFolder, pingInterval = 10_000, log } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, pingInterval = 10_000 } = options;
   if (!isLoopback(host)) {
     throw new Error(
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
@@ -72,6 +76,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
+  const log = new LimitedLog(options.log);
   const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
   const page = sirv(staticFolder, { dev: false, etag: true });
@@ -139,6 +144,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
       await sessions.over();
+      log.end();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { lock } from "../lock.ts";
 import { canAdminister } from "./capability.ts";
-import { lockDevice } from "./device-lock.ts";
+
 import { deviceIndex } from "./device-node.ts";
 import { openFamily } from "./generic-netlink.ts";
 import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
@@ -29,7 +30,7 @@ export async function claimDevice(path: string, identifier: string): Promise<Dev
   await systemCalls(); // without which the rest is of no use
   const index = await deviceIndex(path);
   if (!(await canAdminister())) throw new Error("permission denied: only root may attach a device");
-  const release = await lockDevice(index);
+  const release = await lock(`nbd${index}`);
   const sysfs = new DeviceSysfs(index);
   const pid = await sysfs.pid();
   if (!release)
