@@ -12,6 +12,7 @@ import type { Configuration } from "../config/config.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { claimPlace } from "./claim-place.ts";
 import type { Attachment, Place } from "./place.ts";
+import { signOfLife } from "./sign-of-life.ts";
 import { StateHook } from "./state-hook.ts";
 
 /** Seconds that a server is given to greet, and for each later reply of the handshake; less where `timeout` is less. */
@@ -34,6 +35,8 @@ export interface SessionOptions {
   log(line: string): void;
   /** Asks for an orderly end. */
   signal: AbortSignal;
+  /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
+  silence?: number;
   /** Claims the place of the configuration. Default: `claimPlace`. */
   claim?: (configuration: Configuration) => Promise<Place>;
 }
@@ -57,12 +60,13 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
-  const { signal, claim = claimPlace } = options;
+  const { signal, silence = 0, claim = claimPlace } = options;
   const place = await claim(configuration);
   try {
     const remote = await connect(transport, configuration.timeout, place, signal);
     if (!remote) return;
     const near = fast({ window: remote.window, budget: CACHE })(remote);
+    const endSigns = silence > 0 && remote.size > 0 ? signOfLife(remote, silence) : () => {};
     try {
       await use(remote, near, place, configuration, options);
     } catch (error) {
@@ -70,6 +74,7 @@ export async function session(
       transport.close(error);
       throw error;
     } finally {
+      endSigns();
       await near.close();
     }
   } finally {
