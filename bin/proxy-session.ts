@@ -5,6 +5,9 @@ import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 
+/** Seconds of silence that relays and reverse proxies bear: nginx cuts a WebSocket after 60, others after 30. */
+const SILENCE = 20;
+
 /**
  * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
  *
@@ -17,7 +20,7 @@ export async function proxySession(
   { log, signal }: Pick<SessionOptions, "log" | "signal">,
 ): Promise<void> {
   judgeStateHook(configuration);
-  const options = { budget: processBudget(), log, signal };
+  const options = { budget: processBudget(), log, signal, silence: SILENCE };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
   const recording = await recordToFile(stdioTransport(), "client", record, title);

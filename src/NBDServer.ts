@@ -3,6 +3,7 @@ import { statistics } from "./export/filters/statistics.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
 import { ByteBudget } from "./streams/budget.ts";
+import { wordsForOthers } from "./streams/for-others.ts";
 import { nextTask } from "./streams/next-task.ts";
 import { webSocket } from "./transport/websocket.ts";
 
@@ -103,7 +104,7 @@ class PageServer implements NBDServer {
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const disk = windows({ budget: this.#cache })(blobExport(this.file));
     try {
-      await serve(webSocket(socket), statistics(this.counts)(disk), {
+      await serve(webSocket(socket, { wordsFor: wordsForOthers }), statistics(this.counts)(disk), {
         name: this.file instanceof File ? this.file.name : "",
         signal,
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),

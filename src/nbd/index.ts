@@ -1,4 +1,5 @@
 export { clientHandshake } from "./client/handshake.ts";
+export type { HandshakeTimes } from "./client/handshake-times.ts";
 export { type ExportInquiry, type InquiryOptions, inquireExport, listExports } from "./client/inquiry.ts";
 export { type NbdClientOptions, nbdClient } from "./client/nbd-client.ts";
 export type { RemoteExport } from "./client/remote-export.ts";

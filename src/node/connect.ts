@@ -1,5 +1,6 @@
 import { WebSocket } from "ws";
 import type { Transport } from "../streams/duplex.ts";
+import { wordsForOthers } from "../streams/for-others.ts";
 import { webSocket } from "../transport/websocket.ts";
 import { isLoopback } from "./loopback.ts";
 
@@ -26,7 +27,7 @@ export function connect(endpoint: string, { origin }: ConnectOptions = {}): Tran
     ...(origin && { origin }),
     ...(isUnseen(new URL(endpoint)) && { generateMask: noMask }),
   };
-  return webSocket(new WebSocket(endpoint, options));
+  return webSocket(new WebSocket(endpoint, options), { wordsFor: wordsForOthers });
 }
 
 /**

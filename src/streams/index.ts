@@ -3,6 +3,7 @@ export { ByteQueue } from "./byte-queue.ts";
 export { type ConcurrentOptions, concurrent } from "./concurrent.ts";
 export type { Duplex, Layer, Transport } from "./duplex.ts";
 export { Ended } from "./ended.ts";
+export { type ForOthers, withWordsForOthers, wordsForOthers } from "./for-others.ts";
 export { type JoinOptions, join } from "./join.ts";
 export { giveBack, isLent, lend } from "./lent.ts";
 export { type Dialogue, type DialogueOutcome, negotiate } from "./negotiate.ts";

@@ -1,5 +1,6 @@
 import { ByteQueue } from "./byte-queue.ts";
 import type { Layer } from "./duplex.ts";
+import type { ForOthers } from "./for-others.ts";
 import { WritableStream } from "./runtime.ts";
 import { transform } from "./transform.ts";
 
@@ -10,8 +11,12 @@ import { transform } from "./transform.ts";
 export type Parser<T> = Generator<number, T, Uint8Array>;
 
 /** The bytes ended inside a message. */
-export class UnexpectedEndError extends Error {
+export class UnexpectedEndError extends Error implements ForOthers {
   override name = "UnexpectedEndError";
+
+  get forOthers(): string {
+    return this.message;
+  }
 }
 
 /** One parser at work on a queue of bytes that fills in its own time. */

@@ -1,15 +1,28 @@
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
+import type { ForOthers } from "../streams/for-others.ts";
 import { giveBack, isLent } from "../streams/lent.ts";
 import { byteLength, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
+import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 
 /** The WebSocket failed, or its other side ended it as a failure. */
-export class WebSocketError extends Error {
+export class WebSocketError extends Error implements ForOthers {
   override name = "WebSocketError";
+  /** The other side's own words, as they came, where it gave some. */
+  readonly reason: string | undefined;
+
+  constructor(message: string, reason?: string) {
+    super(message);
+    this.reason = reason;
+  }
+
+  get forOthers(): string {
+    return this.message;
+  }
 }
 
 interface SocketEvent {
@@ -48,6 +61,8 @@ export interface WebSocketTransportOptions {
    * given up. Default 64 MiB.
    */
   receiveLimit?: number;
+  /** What the other side is told of a reason to close. Default: the message of an error, else the reason as a string. */
+  wordsFor?(reason: unknown): string;
 }
 
 const CONNECTING = 0;
@@ -56,6 +71,8 @@ const OPEN = 1;
 const DRAIN_INTERVAL = 4;
 /** Milliseconds that the other side is given to answer a close frame. */
 const CLOSE_TIME = 1000;
+/** The close code of a failure, whose reason says what it was. */
+const FAILED = 4000;
 /** The close code of a connection that ended without a close frame. */
 const LOST = 1006;
 /** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
@@ -75,7 +92,12 @@ const MAX_REASON = 123;
  * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
-  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const {
+    sendBuffer = 1 << 22,
+    receiveBuffer = 1 << 20,
+    receiveLimit = 1 << 26,
+    wordsFor = wordsOf,
+  } = options;
   const closed = deferred();
   const opened = deferred();
   let problem: string | undefined;
@@ -119,7 +141,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   function close(reason?: unknown) {
     if (over) return;
     finish(reason);
-    hangUp(...closeFrame(reason));
+    if (reason === undefined || reason instanceof Ended) hangUp(1000);
+    else hangUp(FAILED, fitting(wordsFor(reason)));
   }
 
   /** Sends the close frame; one side alone must be able to end it where the other does not answer. */
@@ -157,7 +180,9 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     unsent ||= socket.bufferedAmount > 0;
     if (problem !== undefined) finish(new WebSocketError(problem));
     else if (GONE.has(code)) finish();
-    else finish(new WebSocketError(reason || `the other side closed the WebSocket with code ${code}`));
+    else if (reason === "")
+      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`));
+    else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, reason));
   });
 
   /** Called by `ws` alone, once the kernel has it; a browser's WebSocket has a copy, of which nothing is heard. */
@@ -220,10 +245,13 @@ function lostError(): WebSocketError {
   return new WebSocketError("the connection was lost before everything was sent");
 }
 
-function closeFrame(reason: unknown): [number, string?] {
-  if (reason === undefined || reason instanceof Ended) return [1000];
-  const words = reason instanceof Error ? reason.message : String(reason);
-  // Tells how much of the words fits, and never cuts a character in two.
+function wordsOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
+/** As much of the words as fits into a close frame. */
+function fitting(words: string): string {
+  // Tells how much that is, and never cuts a character in two.
   const { read } = new TextEncoder().encodeInto(words, new Uint8Array(MAX_REASON));
-  return [4000, words.slice(0, read)];
+  return words.slice(0, read);
 }

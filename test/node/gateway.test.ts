@@ -14,6 +14,7 @@ import {
   parseConfig,
   join as pipe,
   socketTransport,
+  WebSocketError,
   webSocket,
 } from "../../src/node/index.ts";
 import { program, Sandbox, suite, until, within } from "../harness.ts";
@@ -261,7 +262,7 @@ async function reasonOf(ended: Promise<void>): Promise<string> {
   try {
     await within(5000, "the end of the session", ended);
   } catch (error) {
-    return (error as Error).message;
+    return error instanceof WebSocketError ? (error.reason ?? error.message) : (error as Error).message;
   }
   return "(none)";
 }
@@ -284,7 +285,7 @@ tests("runs sessions for two configurations at the same time", async () => {
 tests("refuses a second session for a configuration in use, and the first is unharmed", async () => {
   const first = serve("/one");
   await listening(socketOf("one"));
-  assert.is(await reasonOf(serve("/").ended), 'configuration "one" is in use by another session');
+  assert.is(await reasonOf(serve("/").ended), "this configuration is in use by another session");
   assert.equal(await read(socketOf("one")), image);
   first.stop();
 });
@@ -317,22 +318,28 @@ tests("gives a configuration free whose session went to sleep, and keeps one tha
   second.stop();
 });
 
-tests("says why it ends a session", async () => {
-  assert.is(
-    await reasonOf(serve("/nowhere").ended),
-    'there is no configuration "nowhere", only "one", "two ü", "device"',
-  );
-  assert.is(
-    await reasonOf(serve("/%E0%A4%A").ended),
-    'there is no configuration "%E0%A4%A", only "one", "two ü", "device"',
-  );
-  assert.match(
-    await reasonOf(serve("/device").ended),
-    /^configuration "device": "nbd-device": \/dev\/null is no block device$/,
-  );
-  assert.is(await reasonOf(serve("/one", new Uint8Array(0)).ended), "the export is empty, 0 bytes");
-  await writeFile(socketOf("one"), "no socket");
-  assert.match(await reasonOf(serve("/one").ended), /there is something else of that name/);
+tests("says why it ends a session: in the log all of it, to the other side what concerns that", async () => {
+  await writeFile(socketOf("two"), "not a socket");
+  for (const [path, bytes, told, logged] of [
+    ["/nowhere", image, "there is no such configuration", 'there is no configuration "nowhere"'],
+    ["/%E0%A4%A", image, "there is no such configuration", 'there is no configuration "%E0%A4%A"'],
+    [
+      "/device",
+      image,
+      "the other machine has no place for the disk; its log says why",
+      'device: config.json: configuration "device": "nbd-device": /dev/null is no block device',
+    ],
+    [
+      "/two%20%C3%BC",
+      image,
+      "the other machine has no place for the disk; its log says why",
+      `two ü: config.json: configuration "two ü": "listen": unix:${socketOf("two")}: there is something else of that name, which is not a socket`,
+    ],
+    ["/one", new Uint8Array(0), "the export is empty, 0 bytes", "one: the export is empty, 0 bytes"],
+  ] as const) {
+    assert.is(await reasonOf(serve(path, bytes).ended), told);
+    assert.is(log.pop(), logged);
+  }
 });
 
 tests("serves the page with its headers, and nothing else", async () => {

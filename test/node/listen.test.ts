@@ -135,20 +135,17 @@ tests("a socket that somebody listens on is refused and goes on", async ({ offer
 
 tests("a file that is no socket is refused and untouched", async ({ offer, path, sandbox }) => {
   writeFileSync(path, "precious");
-  await expectFailure(offer(), "there is something else of that name, which is no socket");
+  await expectFailure(offer(), "there is something else of that name, which is not a socket");
   assert.is(readFileSync(path, "utf8"), "precious");
   await expectFailure(
     listen(memoryExport(new Uint8Array(1)), { path: sandbox.folder }),
-    "there is something else of that name, which is no socket",
+    "there is something else of that name, which is not a socket",
   );
 });
 
 tests("a folder that is not there, a port in use, a host that is not this machine's", async ({ sandbox }) => {
   const target = memoryExport(new Uint8Array(1));
-  await expectFailure(
-    listen(target, { path: sandbox.path("nowhere/nbd.sock") }),
-    "there is no such folder, or permission is denied",
-  );
+  await expectFailure(listen(target, { path: sandbox.path("nowhere/nbd.sock") }), "there is no such folder");
   const first = await listen(target, { host: "127.0.0.1", port: 0 });
   try {
     assert.ok("port" in first.address && first.address.port > 0, "the port that was free is told");

@@ -222,7 +222,7 @@ needing(tests, ["nbdcopy"])(
     }
     const most = await peak(gateway, expectCopied(sandbox, uri, image));
     assert.ok(most < BOUND, `it took ${most} MiB`);
-    assert.is(reasons.get('configuration "local" is in use by another session'), 200);
+    assert.is(reasons.get("this configuration is in use by another session"), 200);
     // Who has not said what it wants after 10 s is hung up on by the gateway itself.
     await until(
       "the gateway has hung up on them",

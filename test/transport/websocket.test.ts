@@ -205,7 +205,7 @@ for (const side of sides) {
         assert.is(await failure(a.writable.getWriter().write(hex("01"))), reason);
         const error = await within(5000, "the other side", failure(collect(b.readable)));
         assert.instance(error, WebSocketError);
-        assert.is(error.message, expected);
+        assert.is((error as WebSocketError).reason, expected);
         assert.is(await failure(b.closed), error);
       }
     },
@@ -217,7 +217,7 @@ for (const side of sides) {
       [1001, "the page was closed", undefined],
       [undefined, "", undefined],
       [1011, "", "the other side closed the WebSocket with code 1011"],
-      [1008, "not you", "not you"],
+      [1008, "not you", 'the other side closed the WebSocket: "not you"'],
       [4321, "", "the other side closed the WebSocket with code 4321"],
     ] as const) {
       const { other, transport } = await half(side);

@@ -1,14 +1,18 @@
 import type { Transport } from "../../streams/duplex.ts";
 import { negotiate } from "../../streams/negotiate.ts";
-import { LinkError } from "../error.ts";
 import { clientHandshake } from "./handshake.ts";
+import { HandshakeClock, type HandshakeTimes } from "./handshake-times.ts";
 import { RemoteExport } from "./remote-export.ts";
 
 export interface NbdClientOptions {
   /** The export to ask for. Default "", the server's default one. */
   name?: string;
-  /** Seconds without an answer after which the handshake, or a request, has failed; 0: never. Default 0. */
+  /** Seconds without an answer after which a request has failed; 0: never. Default 0. */
   timeout?: number;
+  /** Default: `timeout` for the greeting and for each reply, and twice as much for the whole. */
+  handshakeTimes?: HandshakeTimes;
+  /** Called when the server has greeted, and nothing has been said to it yet. What this throws ends the handshake. */
+  onGreeting?(): void;
   /** Gives the handshake up. */
   signal?: AbortSignal;
 }
@@ -22,25 +26,22 @@ export interface NbdClientOptions {
  * @throws ProtocolError, UnexpectedEndError when what it says is no NBD
  */
 export async function nbdClient(transport: Transport, options: NbdClientOptions = {}): Promise<RemoteExport> {
-  const { name = "", timeout = 0, signal } = options;
-  const milliseconds = timeout * 1000;
+  const { name = "", timeout = 0, signal, onGreeting } = options;
+  const times = options.handshakeTimes ?? { greeting: timeout, reply: timeout, whole: 2 * timeout };
+  const clock = new HandshakeClock(times, (error) => transport.close(error));
   const giveUp = () => transport.close(signal?.reason);
-  const timer = milliseconds
-    ? setTimeout(
-        () => transport.close(new LinkError(`the server did not answer for ${timeout} s`)),
-        milliseconds,
-      )
-    : undefined;
   signal?.addEventListener("abort", giveUp);
   try {
     signal?.throwIfAborted();
-    const { result, rest } = await negotiate(transport, (dialogue) => clientHandshake(dialogue, name));
-    return new RemoteExport(result, rest, transport, milliseconds);
+    const { result, rest } = await negotiate(transport, (dialogue) =>
+      clientHandshake(clock.over(dialogue), name, onGreeting),
+    );
+    return new RemoteExport(result, rest, transport, timeout * 1000);
   } catch (error) {
     transport.close(error);
     throw error;
   } finally {
-    clearTimeout(timer);
+    clock.end();
     signal?.removeEventListener("abort", giveUp);
   }
 }

@@ -1,13 +1,10 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
+import { quoted } from "../../streams/quoted.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
-import { oneLine } from "../one-line.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
-
-/** Characters of a server's own words about an error that are passed on. */
-const MAX_WORDS = 200;
 
 /** Both are taken away when the request is settled, and with them the data: see `settle`. */
 interface Entry {
@@ -92,7 +89,7 @@ export class Outstanding {
     const what = `${nameOf(Command, type)} of ${length} bytes at ${offset}`;
     // An error value that the protocol does not define counts as EINVAL (proto.md, "Error values").
     const errno = isErrno(error) ? error : Errno.EINVAL;
-    const words = message ? `, "${oneLine(message).slice(0, MAX_WORDS)}"` : "";
+    const words = message ? `, ${quoted(message)}` : "";
     const where = errorOffset === undefined ? {} : { offset: errorOffset };
     answer.reject(
       new ExportError(errno, `the server answered ${errnoName(error)} to ${what}${words}`, where),

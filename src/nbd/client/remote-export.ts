@@ -146,6 +146,11 @@ export class RemoteExport implements Export {
     );
   }
 
+  /** How many requests have been sent. */
+  get requests(): bigint {
+    return this.#cookie;
+  }
+
   read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
     // A READ of 0 bytes is left open by the specification, so none is sent.
     if (length === 0) return Promise.resolve(new Uint8Array(0));

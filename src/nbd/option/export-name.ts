@@ -1,5 +1,6 @@
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
+import { quoted } from "../../streams/quoted.ts";
 import { Option } from "../constants.ts";
 import { RefusedError } from "../error.ts";
 import { ExportNameReply } from "../messages.ts";
@@ -15,7 +16,9 @@ export const exportName: OptionHandler = async (data, handshake) => {
   const name = decodeName(data);
   const offered = findExport(handshake, name);
   if (!offered) {
-    throw new RefusedError(`the client asked for an export that is not offered: "${name ?? "(not UTF-8)"}"`);
+    throw new RefusedError(
+      `the client asked for an export that is not offered: ${quoted(name ?? "(not UTF-8)")}`,
+    );
   }
   if (handshake.headers === "extended") {
     throw new RefusedError("the client asked with EXPORT_NAME after it had negotiated extended headers");

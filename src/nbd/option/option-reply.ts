@@ -1,11 +1,14 @@
 import type { Parser } from "../../streams/parse.ts";
+import { quoted } from "../../streams/quoted.ts";
 import { nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
 import { OptionReply } from "../messages.ts";
-import { oneLine } from "../one-line.ts";
 
 /** The longest reply data that is read, in bytes. The longest legal one is a name and a description of 4,096. */
 const MAX_REPLY_DATA = 1 << 14;
+
+/** Bytes of a server's own words that are looked at: no more of them are shown. */
+const MAX_WORDS = 1 << 9;
 
 export interface ReceivedReply {
   type: number;
@@ -36,8 +39,10 @@ export function isError(type: number): boolean {
   return type >= 0x80000000;
 }
 
-/** An error reply as an error, with the server's own words made fit for a log line. */
+/** An error reply as an error, with the server's own words. */
 export function refusal(what: string, { type, data }: ReceivedReply): RefusedError {
-  const words = oneLine(new TextDecoder().decode(data.subarray(0, 200)));
-  return new RefusedError(`the server refused ${what}: ${nameOf(Reply, type)}${words ? `, "${words}"` : ""}`);
+  const words = new TextDecoder().decode(data.subarray(0, MAX_WORDS));
+  return new RefusedError(
+    `the server refused ${what}: ${nameOf(Reply, type)}${words ? `, ${quoted(words)}` : ""}`,
+  );
 }

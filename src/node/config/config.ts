@@ -27,7 +27,7 @@ const DEFAULT_TIMEOUT = 30;
 const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
 
 /** The longest path that fits in the system's address of a unix socket. */
-const MAX_SOCKET_PATH = 107;
+export const MAX_SOCKET_PATH = process.platform === "darwin" ? 103 : 107;
 
 /** Something in the configuration is wrong. The message says in which file, which configuration, which key. */
 export class ConfigError extends Error {

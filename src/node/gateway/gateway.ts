@@ -5,6 +5,7 @@ import { isLoopback } from "../loopback.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
+import { LimitedLog } from "./limited-log.ts";
 import { readPageFiles } from "./page-files.ts";
 import { Sessions } from "./sessions.ts";
 import { WebSockets } from "./web-sockets.ts";
@@ -21,7 +22,10 @@ export interface GatewayOptions {
   maxConnections?: number;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
-  /** Takes a line for people when something happens. */
+  /**
+   * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
+   * never so many that somebody else could flood it.
+   */
   log(line: string): void;
 }
 
@@ -44,7 +48,6 @@ const GOODBYE_TIME = 250;
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
   const { maxConnections = 256, pingInterval = 10_000 } = options;
-  const log = unfailing(options.log);
   if (!isLoopback(host)) {
     throw new Error(
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
@@ -53,8 +56,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
+  const log = new LimitedLog(unfailing(options.log));
+  const ofStrangers = (line: string) => log.stranger(line);
   const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
-  const sockets = new WebSockets(log);
+  const sockets = new WebSockets(ofStrangers);
   const server = front({
     config,
     page: await readPageFiles(staticFolder),
@@ -64,7 +69,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       sockets.upgrade(request, socket, head, (client, connection) =>
         sessions.start(client, connection, request.url ?? "/"),
       ),
-    log,
+    log: ofStrangers,
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -75,7 +80,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     server.listen(port, host, resolve);
   });
   // Such as EMFILE: the connection is lost, and no other.
-  server.on("error", ({ message }) => log(`taking a connection failed: ${message}`));
+  server.on("error", ({ message }) => ofStrangers(`taking a connection failed: ${message}`));
   const { port: bound } = server.address() as AddressInfo;
 
   return {
@@ -86,6 +91,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
       await sessions.over();
+      log.end();
       const socketsCutOff = setTimeout(() => sockets.terminate(), GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);

@@ -2,12 +2,17 @@ import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
+import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
-import { type Config, ConfigError, chooseConfiguration } from "../config/config.ts";
+import type { Config, Configuration } from "../config/config.ts";
+import { claimPlace } from "../session/claim-place.ts";
+import type { Place } from "../session/place.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
 import { wordsOf } from "./guard.ts";
 import { heartbeat } from "./heartbeat.ts";
+import type { LimitedLog } from "./limited-log.ts";
 
 export interface SessionsOptions {
   config: Config;
@@ -17,8 +22,7 @@ export interface SessionsOptions {
   pingInterval: number;
   /** Asks for an orderly end of all sessions. */
   signal: AbortSignal;
-  /** Takes a line for people. */
-  log(line: string): void;
+  log: LimitedLog;
 }
 
 /** The sessions of a gateway, one at a time for each configuration. */
@@ -35,7 +39,7 @@ export class Sessions {
   start(client: WebSocket, socket: Socket, path: string): void {
     const running = this.#serve(client, socket, path)
       .catch((error: unknown) => {
-        this.#options.log(`a session could not begin: ${wordsOf(error)}`);
+        this.#options.log.stranger(`a session could not begin: ${wordsOf(error)}`);
         client.terminate();
       })
       .finally(() => this.#running.delete(running));
@@ -49,28 +53,50 @@ export class Sessions {
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
     const { config, budget, pingInterval, signal, log } = this.#options;
-    const transport = webSocket(client);
+    const transport = webSocket(client, { wordsFor: wordsForOthers });
     heartbeat(client, socket, pingInterval, () => {
       transport.close(new LinkError("the other side does not answer any more"));
       client.terminate();
     });
-    const asked = nameIn(path);
-    const label = asked ?? config.defaultName ?? "(default)";
-    const note = (line: string) => log(`${label}: ${line}`);
+    /** Anybody can connect. Only who has got the place may write as much as a session does. */
+    let note = (line: string) => log.stranger(line);
     try {
-      const configuration = chooseConfiguration(config, asked);
-      await this.#exclusive.run(configuration.name, transport, () =>
-        session(transport, configuration, { budget, log: note, signal }),
-      );
+      const configuration = configurationAt(config, path);
+      const { name } = configuration;
+      note = (line) => log.stranger(`${name}: ${line}`);
+      const claim = async (): Promise<Place> => {
+        const place = await this.#exclusive.claim(name, transport, () => claimPlace(configuration));
+        const confirm = () => {
+          place.confirm?.();
+          note = (line) => log.session(name, line);
+        };
+        return { ...place, confirm };
+      };
+      await session(transport, configuration, { budget, log: (line) => note(line), signal, claim });
       note("ended");
     } catch (error) {
       note((error as Error).message);
-      transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
+      transport.close(error);
     }
   }
 }
 
-/** The configuration that a path names; undefined for `/`, the default one. */
+/**
+ * The configuration that a path names; `/` is the default one.
+ * @throws Error when there is none. It does not tell others which there are.
+ */
+function configurationAt({ configurations, defaultName }: Config, path: string): Configuration {
+  const name = nameIn(path) ?? defaultName;
+  if (name === undefined) {
+    throw withWordsForOthers(new Error("no configuration is the default one; the path must name one"));
+  }
+  const configuration = configurations.get(name);
+  if (configuration) return configuration;
+  const error = new Error(`there is no configuration ${quoted(name)}`);
+  throw withWordsForOthers(error, "there is no such configuration");
+}
+
+/** The name of a configuration that a path has; undefined in `/`, which is the default one. */
 export function nameIn(path: string): string | undefined {
   const encoded = path.replace(/[?#].*/s, "").slice(1);
   if (encoded === "") return undefined;
@@ -79,9 +105,4 @@ export function nameIn(path: string): string | undefined {
   } catch {
     return encoded;
   }
-}
-
-/** The paths of this machine are no concern of who is at the other end. */
-function withoutFile(error: Error, file: string): string {
-  return error.message.replace(`${file}: `, "");
 }

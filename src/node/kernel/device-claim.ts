@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { quoted } from "../../streams/quoted.ts";
+import { before } from "../before.ts";
+import { lock } from "../lock.ts";
 import { canAdminister } from "./capability.ts";
-import { lockDevice } from "./device-lock.ts";
 import { deviceIndex } from "./device-node.ts";
+import { deviceUsers, inOneLine } from "./device-users.ts";
 import { openFamily } from "./generic-netlink.ts";
 import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
 import { DeviceSysfs } from "./sysfs.ts";
@@ -18,6 +21,8 @@ export interface DeviceClaim {
 /** Milliseconds that the kernel is given to let go of what a process that was killed has left attached. */
 const CLEAN_UP_TIME = 2000;
 const INTERVAL = 20;
+/** Milliseconds between two looks at who uses it, which goes through all processes. */
+const LOOK_INTERVAL = 500;
 
 /**
  * Finds an nbd device and makes sure that it can be attached and has no other user. What a process with the same
@@ -29,7 +34,7 @@ export async function claimDevice(path: string, identifier: string): Promise<Dev
   await systemCalls(); // without which the rest is of no use
   const index = await deviceIndex(path);
   if (!(await canAdminister())) throw new Error("permission denied: only root may attach a device");
-  const release = await lockDevice(index);
+  const release = await lock(`nbd${index}`);
   const sysfs = new DeviceSysfs(index);
   const pid = await sysfs.pid();
   if (!release)
@@ -50,24 +55,31 @@ export async function claimDevice(path: string, identifier: string): Promise<Dev
 
 async function cleanUp(index: number, sysfs: DeviceSysfs): Promise<void> {
   const kernel = await openFamily(nbdFamily);
-  try {
-    await kernel.request(NbdNetlinkCommand.DISCONNECT, { index });
-  } finally {
-    kernel.close();
-  }
+  const disconnected = kernel.request(NbdNetlinkCommand.DISCONNECT, { index }).finally(() => kernel.close());
+  // The kernel may wait in there for what is outstanding.
+  if (await before(CLEAN_UP_TIME, disconnected)) await disconnected;
+  else disconnected.catch(() => {});
   for (let waited = 0; await sysfs.isAttached(); waited += INTERVAL) {
-    if (waited >= CLEAN_UP_TIME) {
-      throw new Error(
-        "it is still open since an earlier session that was killed; close or unmount what uses it",
-      );
-    }
+    if (waited % LOOK_INTERVAL === 0) await expectNoUsers(sysfs, waited >= CLEAN_UP_TIME);
     await new Promise((resolve) => setTimeout(resolve, INTERVAL));
   }
+}
+
+/**
+ * A device that is open stays attached, with nothing behind it, until it is closed.
+ * @param isOver whether nobody is waited for any more
+ * @throws Error that says who uses it
+ */
+async function expectNoUsers(sysfs: DeviceSysfs, isOver: boolean): Promise<void> {
+  const { standing, processes } = await deviceUsers(sysfs);
+  if (standing.length === 0 && !isOver) return;
+  const users = inOneLine([...standing, ...processes]);
+  throw new Error(`what an earlier session left is still in use, by ${users}; take that away first`);
 }
 
 async function nameOf(pid: number): Promise<string> {
   const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => undefined);
   if (name === undefined)
     return `process ${pid}, which has ended and left it attached; "nbd-client -d" detaches it`;
-  return `process ${pid}, ${name.trim()}`;
+  return `process ${pid} ${quoted(name.trim())}`;
 }

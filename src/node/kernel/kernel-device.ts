@@ -9,6 +9,7 @@ import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { whenCrashing } from "./crash.ts";
+import { deviceUsers, inOneLine } from "./device-users.ts";
 import { flushDevice } from "./flush-device.ts";
 import { type FamilySocket, openFamily } from "./generic-netlink.ts";
 import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
@@ -211,7 +212,8 @@ async function connect(
       return;
     } catch (error) {
       const { code } = error as SystemCallError;
-      if (code !== "EBUSY" || waited >= BUSY_TIME || signal?.aborted) throw inWords(error as Error);
+      if (code !== "EBUSY") throw inWords(error as Error);
+      if (waited >= BUSY_TIME || signal?.aborted) throw await inUse(connection.index as number);
     }
     await new Promise((resolve) => setTimeout(resolve, BUSY_INTERVAL));
   }
@@ -223,9 +225,13 @@ async function isSomebodyElses(sysfs: DeviceSysfs, identifier: string): Promise<
   return pid !== undefined && (pid !== process.pid || (await sysfs.backend()) !== identifier);
 }
 
+async function inUse(index: number): Promise<Error> {
+  const { standing, processes } = await deviceUsers(new DeviceSysfs(index));
+  return new Error(`it is in use, by ${inOneLine([...standing, ...processes])}`);
+}
+
 function inWords(error: Error): Error {
   const words: Readonly<Record<string, string>> = {
-    EBUSY: "it is in use: somebody has it open",
     EPERM: "permission denied: only root may attach a device",
     ENOENT: "the kernel has no such device",
   };

@@ -45,6 +45,24 @@ export class DeviceSysfs {
     return names.filter((name) => name.startsWith(`${this.#name}p`));
   }
 
+  /** Major and minor number, as "43:0", and name of the device and of each of its partitions. */
+  async numbers(): Promise<Map<string, string>> {
+    const folders = ["", ...(await this.partitions()).map((name) => `${name}/`)];
+    const numbers = await Promise.all(folders.map((folder) => this.#read(`${folder}dev`)));
+    const known = folders.flatMap((folder, i): [string, string][] => {
+      const number = numbers[i];
+      return number === undefined ? [] : [[number, folder.slice(0, -1) || this.#name]];
+    });
+    return new Map(known);
+  }
+
+  /** The names of the block devices that stand on it or on its partitions, as dm-0. */
+  async holders(): Promise<string[]> {
+    const folders = ["", ...(await this.partitions()).map((name) => `${name}/`)];
+    const holders = folders.map((folder) => readdir(`${this.#folder}/${folder}holders`).catch(() => []));
+    return (await Promise.all(holders)).flat();
+  }
+
   async setting(name: QueueSetting): Promise<number> {
     return Number(await this.#read(`queue/${name}`));
   }

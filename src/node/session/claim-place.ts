@@ -1,3 +1,5 @@
+import { withWordsForOthers } from "../../streams/for-others.ts";
+import { formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
 import { UntrustedPathError } from "../trusted-path.ts";
 import { listenerPlace } from "./listener-place.ts";
@@ -5,30 +7,38 @@ import type { Place } from "./place.ts";
 import { claimSocketFolder } from "./socket-folder.ts";
 
 /**
- * Takes the place that a configuration names. Nothing is opened yet.
- * @throws ConfigError when it is not there, or somebody else has it
+ * Claims the place that a configuration names: all that can go wrong with it, and can be known, is known before anybody is
+ * asked for an export to put there.
+ * @throws ConfigError when it is not there, cannot be had, or somebody else has it
  */
 export async function claimPlace(configuration: Configuration): Promise<Place> {
   const { file, name, target } = configuration;
-  if ("listen" in target) {
-    if ("path" in target.listen) claimFolder(configuration, target.listen.path);
-    return listenerPlace(name, target.listen);
-  }
+  const [key, where] =
+    "listen" in target ? ["listen", `${formatAddress(target.listen)}: `] : ["nbd-device", ""];
   try {
+    if ("listen" in target) {
+      if ("path" in target.listen) judgeFolder(target.listen.path);
+      return await listenerPlace(name, target.listen);
+    }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
     const { devicePlace } = await import("./device-place.ts");
     return await devicePlace(configuration, target);
   } catch (error) {
-    throw new ConfigError(`${file}: configuration "${name}": "nbd-device": ${(error as Error).message}`);
+    const message = `${file}: configuration "${name}": "${key}": ${where}${(error as Error).message}`;
+    throw withWordsForOthers(new ConfigError(message), NO_PLACE);
   }
 }
 
-/** What else is wrong with the folder shows, in words, when the socket is bound. */
-function claimFolder({ file, name }: Configuration, path: string): void {
+/**
+ * Makes sure that nobody else can put a socket of theirs in the place of ours. What else is wrong with the folder is said, in
+ * words, where the socket is claimed.
+ */
+function judgeFolder(path: string): void {
   try {
     claimSocketFolder(path);
   } catch (error) {
-    if (error instanceof UntrustedPathError)
-      throw new ConfigError(`${file}: configuration "${name}": "listen": ${error.message}`);
+    if (error instanceof UntrustedPathError) throw error;
   }
 }
+
+const NO_PLACE = "the other machine has no place for the disk; its log says why";

@@ -6,7 +6,7 @@ import { ByteBudget } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
-import { bind, boundAddress } from "./bind.ts";
+import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**
  * Bytes of payload in flight for all local clients of the process; for those who hold nothing while others hold all of
@@ -58,9 +58,29 @@ export async function listen(
   address: Address,
   options: ListenOptions = {},
 ): Promise<Listener> {
-  const { server, close } = clientServer(target, options);
-  await bind(server, address);
-  return { address: boundAddress(server, address), close };
+  return listenAt(await claimAddress(address), target, options);
+}
+
+/** As `listen`, at an address that was claimed before. When it fails, the address is given back. */
+export async function listenAt(
+  claimed: ClaimedAddress,
+  target: Export,
+  options: ListenOptions = {},
+): Promise<Listener> {
+  const { close } = serveClients(claimed.server, target, options);
+  try {
+    const address = await claimed.open();
+    return {
+      address,
+      async close() {
+        await claimed.close();
+        await close();
+      },
+    };
+  } catch (error) {
+    await claimed.close();
+    throw error;
+  }
 }
 
 /** As `listen`, on a socket that listens already, given by its descriptor. */
@@ -69,7 +89,8 @@ export async function listenOn(
   fd: number,
   options: ListenOptions = {},
 ): Promise<Pick<Listener, "close">> {
-  const { server, close } = clientServer(target, options);
+  const server = createServer({ allowHalfOpen: true });
+  const { close } = serveClients(server, target, options);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ fd }, resolve);
@@ -77,14 +98,14 @@ export async function listenOn(
   return { close };
 }
 
-/** A server that is not bound yet, and how to close it. */
-function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
+/** Serves the clients of a server, and closes it. */
+function serveClients(server: Server, target: Export, options: ListenOptions): Pick<Listener, "close"> {
   const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "" } = options;
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
 
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  server.on("connection", (socket) => {
     clients.add(socket);
     const room = budget.share(CLIENT_SHARE);
     const late = setTimeout(() => socket.destroy(), handshakeTime);
@@ -102,7 +123,6 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
   // A connection that cannot be accepted, as with too many open files, is that client's misfortune only.
   server.on("error", () => {});
   return {
-    server,
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort(new Ended("the export goes away"));

@@ -1,14 +1,19 @@
 import { type Address, formatAddress } from "../config/address.ts";
-import { listen } from "./listen.ts";
+import { claimAddress } from "./bind.ts";
+import { listenAt } from "./listen.ts";
 import type { Place } from "./place.ts";
 
-/** A socket for local NBD clients, as a place for an export. Whether it is free shows when it is bound. */
-export function listenerPlace(name: string, address: Address): Place {
+/**
+ * A socket for local NBD clients, as a place for an export. Clients are let in when there is one.
+ * @throws Error when the address is in use, or cannot be had
+ */
+export async function listenerPlace(name: string, address: Address): Promise<Place> {
+  const claimed = await claimAddress(address);
   return {
-    release() {},
+    release: () => claimed.close(),
     async attach(target, { budget, exportName }) {
       try {
-        const listener = await listen(target, address, { budget, name: exportName });
+        const listener = await listenAt(claimed, target, { budget, name: exportName });
         return { where: formatAddress(listener.address), detach: () => listener.close() };
       } catch (error) {
         const where = formatAddress(address);

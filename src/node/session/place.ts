@@ -30,10 +30,16 @@ export interface AttachOptions {
 /** A place on this machine that one session has for itself, before it has an export to put there. */
 export interface Place {
   /**
+   * The other side has shown itself to be an NBD server. Where several may claim a place, the first to say so has it from
+   * here on.
+   * @throws Error when another session has it
+   */
+  confirm?(): void;
+  /**
    * Puts an export there. Whatever link the export comes over is not the concern of this.
    * @throws Error when that is not possible, with what to do
    */
   attach(target: Export, options: AttachOptions): Promise<Attachment>;
   /** Gives the place back, once nothing is attached there. */
-  release(): void;
+  release(): void | Promise<void>;
 }

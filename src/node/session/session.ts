@@ -7,14 +7,17 @@ import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
+import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { Configuration } from "../config/config.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { claimPlace } from "./claim-place.ts";
 import type { Attachment, Place } from "./place.ts";
+import { signOfLife } from "./sign-of-life.ts";
 import { StateHook } from "./state-hook.ts";
 
-/** Seconds that a server is given for the handshake where its requests may take for ever. */
-const HANDSHAKE_TIME = 30;
+/** Seconds that a server is given to greet, and for each later reply of the handshake; less where `timeout` is less. */
+const GREETING_TIME = 5;
+const REPLY_TIME = 30;
 
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
@@ -32,11 +35,18 @@ export interface SessionOptions {
   log(line: string): void;
   /** Asks for an orderly end. */
   signal: AbortSignal;
+  /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
+  silence?: number;
+  /** Claims the place of the configuration. Default: `claimPlace`. */
+  claim?: (configuration: Configuration) => Promise<Place>;
 }
 
 /**
  * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
  * the transport and puts it to the use that the configuration asks for.
+ *
+ * The place for it is claimed first, and given back when the server does not greet within 5 s, does not answer within 30 s,
+ * or does not end the handshake within 60 s; sooner where the configuration's `timeout` is less.
  *
  * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way.
@@ -50,13 +60,14 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
-  const { signal } = options;
-  const place = await claimPlace(configuration);
+  const { signal, silence = 0, claim = claimPlace } = options;
+  const place = await claim(configuration);
   try {
-    const remote = await connect(transport, configuration.timeout, signal);
+    const remote = await connect(transport, configuration.timeout, place, signal);
     if (!remote) return;
     const near = fast({ window: remote.window, budget: CACHE })(remote);
     let stopFault: Error | undefined;
+    const endSigns = silence > 0 && remote.size > 0 ? signOfLife(remote, silence) : () => {};
     try {
       stopFault = await use(remote, near, place, configuration, options);
     } catch (error) {
@@ -64,33 +75,38 @@ export async function session(
       transport.close(error);
       throw error;
     } finally {
+      endSigns();
       await near.close();
     }
     // No concern of the other end, for which all went well.
     if (stopFault) throw stopFault;
   } finally {
-    place.release();
+    await place.release();
   }
 }
 
-/** Does the handshake, which ends also where requests may take for ever; undefined when it was given up by the signal. */
+/** Does the handshake; undefined when it was given up by the signal. */
 async function connect(
   transport: Transport,
   timeout: number,
+  place: Place,
   signal: AbortSignal,
 ): Promise<RemoteExport | undefined> {
-  const late = timeout === 0 ? setTimeout(giveUp, HANDSHAKE_TIME * 1000) : undefined;
-  function giveUp() {
-    transport.close(new LinkError(`the server did not end the handshake within ${HANDSHAKE_TIME} s`));
-  }
+  // Where requests may take for ever, the handshake may not.
+  const longest = timeout || Number.POSITIVE_INFINITY;
+  const reply = Math.min(REPLY_TIME, longest);
+  const handshakeTimes = { greeting: Math.min(GREETING_TIME, longest), reply, whole: 2 * reply };
   try {
-    return await nbdClient(transport, { timeout, signal });
+    return await nbdClient(transport, {
+      timeout,
+      handshakeTimes,
+      signal,
+      onGreeting: () => place.confirm?.(),
+    });
   } catch (error) {
     transport.close(error);
     if (signal.aborted) return undefined;
     throw error;
-  } finally {
-    clearTimeout(late);
   }
 }
 
@@ -105,7 +121,7 @@ async function use(
   configuration: Configuration,
   { budget, log, signal }: SessionOptions,
 ): Promise<Error | undefined> {
-  if (remote.size === 0) throw new Error("the export is empty, 0 bytes");
+  if (remote.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
   const target = statistics(counts)(near);
@@ -178,7 +194,8 @@ async function leave(
   if (attachment.flush && !attached.isGone) {
     const flushed = unlessStalled(attachment.flush(), () => counts.writes, timeout || STALL_TIME);
     await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
-      lost = new Error(`what was written last to ${attachment.where} is lost: ${error.message}`);
+      const words = `what was written last to ${attachment.where} is lost: ${error.message}`;
+      lost = withWordsForOthers(new Error(words), "what was written last is lost");
     });
   }
   await attachment.detach();

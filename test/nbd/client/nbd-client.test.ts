@@ -663,13 +663,14 @@ tests("structured: a read of several chunks, and an error's place", async () => 
   assert.is((await isErrno(bad, Errno.EIO)).offset, 203);
 });
 
-tests("words of the server about an error are made fit for a line", async () => {
+tests("words of the server about an error are quoted, and cut", async () => {
   const { remote, peer } = await chunked("structured", ALL);
   const read = remote.read(0, 1);
   await taken(peer);
   await peer.say(structuredReply("8001", 0, `00000005 0205 1b0d0a0761 ${"62".repeat(512)}`));
   const { message } = await isErrno(read, Errno.EIO);
-  assert.is(message, `the server answered EIO to READ of 1 bytes at 0, "a${"b".repeat(199)}"`);
+  const words = `\\u{1b}\\r\\n\\u{7}a${"b".repeat(59)}…`;
+  assert.is(message, `the server answered EIO to READ of 1 bytes at 0, "${words}"`);
 });
 
 for (const [headers, chunk] of [

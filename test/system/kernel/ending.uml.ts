@@ -136,7 +136,7 @@ tests("a device that somebody has open is refused", async ({ sandbox, image }) =
   assert.is(await within(60_000, "its end", proxy.exit), 1);
   assert.is(
     proxy.stderr,
-    'nbd-proxy: configuration "local": attaching /dev/nbd0: it is in use: somebody has it open\n',
+    `nbd-proxy: configuration "local": attaching /dev/nbd0: it is in use, by process ${holder.pid} "sleep"\n`,
   );
   assert.equal(hookCalls(sandbox), []);
   holder.kill("SIGKILL");

@@ -1,0 +1,112 @@
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { quoted } from "../../streams/quoted.ts";
+import type { DeviceSysfs } from "./sysfs.ts";
+
+/** What has a block device, or a partition of it, in use, each in words. */
+export interface DeviceUsers {
+  /** Those that stay until somebody takes them away: devices that stand on it, mounts, swap space. */
+  standing: string[];
+  /** Other processes that have it open, which may be about to close it. */
+  processes: string[];
+}
+
+/**
+ * Finds out who uses a device, as far as this process may know.
+ * @param sysfs the device
+ */
+export async function deviceUsers(sysfs: DeviceSysfs): Promise<DeviceUsers> {
+  const numbers = await sysfs.numbers();
+  const names = [...numbers.values()];
+  const { mounts, processes } = await inProcesses(numbers);
+  return {
+    standing: [
+      ...(await holders(sysfs)),
+      ...(await loopDevices(names)),
+      ...[...mounts].map((folder) => `a mount at ${quoted(folder)}`),
+      ...(await swaps(names)),
+    ],
+    processes,
+  };
+}
+
+/** The most users that a line names. */
+const MOST = 4;
+
+/** Users in a line for people. */
+export function inOneLine(users: readonly string[]): string {
+  if (users.length === 0) return "somebody who cannot be seen from here";
+  const more = users.length > MOST ? ` and ${users.length - MOST} more` : "";
+  return users.slice(0, MOST).join(", ") + more;
+}
+
+/** Device-mapper, md and their like (Documentation/ABI/stable/sysfs-block of the kernel). */
+async function holders(sysfs: DeviceSysfs): Promise<string[]> {
+  return Promise.all(
+    (await sysfs.holders()).map(async (name) => {
+      const mapped = await textOf(`/sys/block/${name}/dm/name`);
+      return mapped === "" ? `the device ${name}` : `the device-mapper device ${quoted(mapped)}`;
+    }),
+  );
+}
+
+/** Loop devices do not count as holders: what they have is a file. */
+async function loopDevices(names: readonly string[]): Promise<string[]> {
+  const all = await readdir("/sys/block").catch(() => []);
+  const loops = all.filter((name) => name.startsWith("loop"));
+  const backing = await Promise.all(loops.map((name) => textOf(`/sys/block/${name}/loop/backing_file`)));
+  return loops.filter((_, i) => names.includes(deviceIn(backing[i]!))).map((name) => `the device ${name}`);
+}
+
+async function swaps(names: readonly string[]): Promise<string[]> {
+  const lines = (await textOf("/proc/swaps")).split("\n").slice(1);
+  const used = lines.map((line) => deviceIn(line.split(/\s/)[0]!));
+  return used.filter((name) => names.includes(name)).map((name) => `swap space on ${name}`);
+}
+
+/** The name of a device from the path of its node; "" where it is another path. */
+function deviceIn(path: string): string {
+  return /^\/dev\/(\w+)$/.exec(path)?.[1] ?? "";
+}
+
+/** Looks at all processes, for the mounts of each mount namespace and for descriptors. */
+async function inProcesses(
+  numbers: ReadonlyMap<string, string>,
+): Promise<{ mounts: Set<string>; processes: string[] }> {
+  const mounts = new Set<string>();
+  const processes: string[] = [];
+  const namespaces = new Set<string>();
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => "");
+    if (!namespaces.has(namespace)) {
+      namespaces.add(namespace);
+      for (const line of (await textOf(`/proc/${pid}/mountinfo`)).split("\n")) {
+        // proc_pid_mountinfo(5): an id, its parent's, the device's numbers, the root in it, the mount point.
+        const [, , device = "", , folder = ""] = line.split(" ");
+        if (numbers.has(device)) mounts.add(folder);
+      }
+    }
+    if (Number(pid) !== process.pid && (await hasOpen(pid, numbers)))
+      processes.push(`process ${pid} ${quoted(await textOf(`/proc/${pid}/comm`))}`);
+  }
+  return { mounts, processes };
+}
+
+async function hasOpen(pid: string, numbers: ReadonlyMap<string, string>): Promise<boolean> {
+  for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+    const link = `/proc/${pid}/fd/${fd}`;
+    if (!(await readlink(link).catch(() => "")).startsWith("/dev/")) continue;
+    const node = await stat(link).catch(() => undefined);
+    if (node?.isBlockDevice() && numbers.has(numbersOf(node.rdev))) return true;
+  }
+  return false;
+}
+
+/** Major and minor number as sysfs and mountinfo have them. */
+function numbersOf(rdev: number): string {
+  return `${(rdev >> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >> 12) & 0xfff00)}`;
+}
+
+/** The text of a file without the line's end; "" where there is none. */
+async function textOf(path: string): Promise<string> {
+  return (await readFile(path, "utf8").catch(() => "")).trimEnd();
+}
