@@ -10,6 +10,7 @@ import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
 import { refuse, send } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
+import { LONGEST_CONTROL } from "./frame-header.ts";
 import { forbidden } from "./origin.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -73,7 +74,12 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
   const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
+  // It is given no more than close frames.
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: LONGEST_CONTROL,
+  });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
   const patience = {
@@ -114,7 +120,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
         return connection;
       },
       MAX_FRAME,
-      (bytes) => receiver?.emit("message", bytes, true),
+      () => receiver,
     );
     sockets.handleUpgrade(request, messages, NOTHING, (client) => {
       receiver = client;
