@@ -199,18 +199,21 @@ export class BinaryMessages extends Duplex {
   /** Takes bytes whose memory is used again afterwards; what has to wait for a later turn is copied. */
   #receive(chunk: Uint8Array): void {
     this.#isReceiving = true;
-    for (let at = 0; at < chunk.byteLength && !this.destroyed && !this.#isOver; ) {
-      if (this.#left > 0) {
-        const part = chunk.subarray(at, at + this.#left);
-        at += part.byteLength;
-        this.#left -= part.byteLength;
-        this.#takePayload(part);
-      } else if (this.#headerBytes === 0 && this.#hasToWait) {
-        this.#keep(chunk.subarray(at));
-        break;
-      } else at += this.#readHeader(chunk, at);
+    try {
+      for (let at = 0; at < chunk.byteLength && !this.destroyed && !this.#isOver; ) {
+        if (this.#left > 0) {
+          const part = chunk.subarray(at, at + this.#left);
+          at += part.byteLength;
+          this.#left -= part.byteLength;
+          this.#takePayload(part);
+        } else if (this.#headerBytes === 0 && this.#hasToWait) {
+          this.#keep(chunk.subarray(at));
+          break;
+        } else at += this.#readHeader(chunk, at);
+      }
+    } finally {
+      this.#isReceiving = false;
     }
-    this.#isReceiving = false;
   }
 
   /** Whether the next frame has to wait. What had come before the socket closed is dealt with although nobody wants more. */
@@ -221,7 +224,7 @@ export class BinaryMessages extends Duplex {
   #keep(rest: Uint8Array): void {
     this.#rest = rest.buffer === mixed.buffer ? rest.slice() : rest;
     this.#socket.pause();
-    this.#turns.next?.then(() => this.#goOn());
+    this.#turns.next?.then(() => this.#goOn()).catch((error) => this.destroy(error));
   }
 
   /** Goes on with what was kept, and then with the socket, unless there is still a reason to wait. */
