@@ -2,8 +2,12 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { Describer } from "../nbd/describe/describer.ts";
 import type { Transport } from "../streams/duplex.ts";
+import { Turns } from "../streams/turns.ts";
 import { formatConversation, type Message, type Side } from "../transport/conversation.ts";
 import { record } from "../transport/record.ts";
+
+/** To describe a message is as much work as to take so many. */
+const EFFORT = 8;
 
 /** A session that is being written to a file. */
 export interface Recording {
@@ -38,6 +42,7 @@ export async function recordToFile(
   // What is on the disk is the business of whoever records it.
   const file = await open(path, NEW_FILE, 0o600).catch(failed);
   const describer = new Describer();
+  const turns = new Turns();
   let written: Promise<unknown> = file.write(`# ${title}\n\n`);
   written.catch(() => {});
 
@@ -52,9 +57,18 @@ export async function recordToFile(
 
   return {
     transport: record(transport, side, async (message) => {
-      await append(describer.push(message)).catch(failed);
+      let described: Message[] = [];
+      for (const each of describer.each(message)) {
+        described.push(each);
+        if (!turns.isOver(EFFORT)) continue;
+        append(described);
+        described = [];
+        await turns.next;
+      }
+      await append(described).catch(failed);
     }),
     async end() {
+      while (turns.next) await turns.next;
       try {
         await append(describer.end()).catch(failed);
       } finally {

@@ -3,15 +3,18 @@ import type { Layer } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 import { ReadableStream, WritableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
+import { Turns } from "./turns.ts";
 
 /** Cuts chunks into items: an array of them, or bytes (`Messages`). */
 export interface Items<Chunk, Item> {
   push(chunk: Chunk): void;
   /**
-   * The next item that is there.
+   * The next item that is there; undefined where there is none, or where `pause` has to be waited for first.
    * @throws what fails the layer, once the items before it have been started
    */
   take(): { value: Item } | undefined;
+  /** Set where others have to have their turn before more is taken: resolves when it may go on. */
+  readonly pause?: Promise<void> | undefined;
   /** Asked when no item is there: a promise makes the writer wait with the next chunk. */
   admit?(): Promise<void> | undefined;
   /** Whether the last item has been taken: the layer ends with it, whatever else was sent. */
@@ -32,6 +35,8 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   weight?(item: In): number;
   /** How many of these bytes somebody upstream has taken room for already; they are released here. Default 0. */
   held?(item: In): number;
+  /** How many other items an item is as much work as, besides itself, before its work waits for anything. Default 0. */
+  effort?(item: In): number;
   /** A chunk of results is closed when it weighs this much. Default 1 MiB. */
   chunkWeight?: number;
   /** Where the items come from. Default: a chunk is an array of them. */
@@ -64,7 +69,8 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   work: (item: In) => Promise<Out | undefined>,
   options: ConcurrentOptions<In, Out, Chunk, Result>,
 ): Layer<Chunk, Result> {
-  const { limit, room, weight = () => 0, held = () => 0, chunkWeight = 1 << 20, later, signal } = options;
+  const { limit, room, weight = () => 0, held = () => 0, effort = () => 0 } = options;
+  const { chunkWeight = 1 << 20, later, signal } = options;
   const items = options.items ?? (new Elements<In>() as unknown as Items<Chunk, In>);
   const emit = options.emit ?? ((results, enqueue) => enqueue(results as Result));
   const ready: { result: Out; weight: number }[] = [];
@@ -79,6 +85,7 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
   let failure: { reason: unknown } | undefined;
   let wanted = false;
   let wakeWriter: (() => void) | undefined;
+  const turns = new Turns();
   let output!: ReadableStreamDefaultController<Result>;
   let input!: WritableStreamDefaultController;
 
@@ -203,11 +210,19 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
     });
   }
 
-  /** Starts the items of a chunk, each when there is room for it. */
+  /** Starts the items of a chunk, each when there is room for it, very many or laborious ones in several turns. */
   async function startAll(chunk: Chunk) {
     items.push(chunk);
-    for (let next = items.take(); next; next = items.take()) {
+    for (;;) {
+      const next = items.take();
+      if (!next) {
+        if (!items.pause) break;
+        await items.pause;
+        if (failure) throw failure.reason;
+        continue;
+      }
       const item = next.value;
+      if (turns.isOver(effort(item))) await turns.next;
       const itemWeight = weight(item);
       const wanting = itemWeight - held(item);
       while (inFlight >= limit && !failure) await change();
@@ -291,8 +306,13 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
 
 /** The items of arrays. */
 class Elements<T> implements Items<T[], T> {
+  readonly #turns = new Turns();
   #chunk: T[] = [];
   #next = 0;
+
+  get pause(): Promise<void> | undefined {
+    return this.#turns.next;
+  }
 
   push(chunk: T[]): void {
     this.#chunk = chunk;
@@ -300,8 +320,12 @@ class Elements<T> implements Items<T[], T> {
   }
 
   take(): { value: T } | undefined {
-    if (this.#next < this.#chunk.length) return { value: this.#chunk[this.#next++]! };
-    this.#chunk = [];
-    return undefined;
+    if (this.#next === this.#chunk.length) {
+      this.#chunk = [];
+      this.#next = 0;
+      return undefined;
+    }
+    if (this.#turns.isOver()) return undefined;
+    return { value: this.#chunk[this.#next++]! };
   }
 }

@@ -3,6 +3,7 @@ import type { Duplex } from "./duplex.ts";
 import { type Parser, Parsing, UnexpectedEndError } from "./parse.ts";
 import type { Payload } from "./payload.ts";
 import { ReadableStream } from "./runtime.ts";
+import { Turns } from "./turns.ts";
 
 /** What a dialogue speaks with: one message at a time, each side in turn. */
 export interface Dialogue {
@@ -22,6 +23,9 @@ export interface Dialogue {
 
 /** Bytes of a dialogue that may wait to leave. */
 const UNSENT = 1 << 16;
+
+/** A message of a dialogue is as much work as so many of what comes after it: each is answered by itself. */
+const EFFORT = 16;
 
 /** The bytes that a dialogue left, and the channel to go on with. */
 export interface DialogueOutcome<T> {
@@ -43,12 +47,15 @@ export async function negotiate<T>(
   const writer = channel.writable.getWriter();
   writer.closed.catch(() => {});
   const queue = new ByteQueue();
+  const turns = new Turns();
 
   async function read<M>(parser: Parser<M>, what: string): Promise<M> {
     const parsing = new Parsing(parser, what);
+    if (turns.isOver(EFFORT)) await turns.next;
     for (;;) {
       const message = parsing.advance(queue);
       if (message) return message.value;
+      if (turns.isOver()) await turns.next;
       const { done, value } = await reader.read();
       if (done) throw new UnexpectedEndError(`the connection ended before the ${what} came`);
       queue.push(value);

@@ -2,7 +2,8 @@ import { ByteQueue } from "./byte-queue.ts";
 import type { Layer } from "./duplex.ts";
 import type { ForOthers } from "./for-others.ts";
 import { WritableStream } from "./runtime.ts";
-import { transform } from "./transform.ts";
+import { type TransformController, transform } from "./transform.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * A parser of one message: a synchronous generator that yields the number of bytes it needs next, is given
@@ -41,12 +42,13 @@ export class Parsing<T> {
   /**
    * Goes on as far as the queue's bytes last. Returns the result once the message is complete; never takes a
    * byte beyond it.
+   * @param turns counts each step of the parser; where it says that they are over, nothing more is taken
    * @throws what the parser throws
    */
-  advance(queue: ByteQueue): { value: T } | undefined {
+  advance(queue: ByteQueue, turns?: Turns): { value: T } | undefined {
     while (!this.#step.done) {
       const need = this.#step.value;
-      if (queue.length < need) return undefined;
+      if (queue.length < need || turns?.isOver()) return undefined;
       this.#started = true;
       this.#step = this.#parser.next(queue.take(need));
     }
@@ -80,6 +82,7 @@ export interface MessagesOptions<T> extends ParseOptions<T> {
 /** Cuts messages out of bytes that come in chunks. */
 export class Messages<T> {
   readonly #queue = new ByteQueue();
+  readonly #turns = new Turns();
   readonly #begin: () => Parser<T>;
   readonly #options: MessagesOptions<T>;
   /** The message that has begun, or the next one once it is looked at. */
@@ -109,17 +112,22 @@ export class Messages<T> {
   }
 
   /**
-   * The next message, once it is complete.
+   * The next message, once it is complete. Where there is none, `pause` says whether that is for lack of bytes.
    * @throws what the parser throws
    */
   take(): { value: T } | undefined {
     if (this.#isOver) return undefined;
-    const message = this.#parsing.advance(this.#queue);
+    const message = this.#parsing.advance(this.#queue, this.#turns);
     if (!message) return undefined;
     this.#current = undefined;
     this.#asked = undefined;
     this.#isOver = this.#options.isLast?.(message.value) ?? false;
     return message;
+  }
+
+  /** What is to be waited for before more is taken, since others have to have their turn. */
+  get pause(): Promise<void> | undefined {
+    return this.#turns.next;
   }
 
   /** Whether, and how long, there is to be waited before more is pushed. */
@@ -147,22 +155,35 @@ export class Messages<T> {
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
   const incoming = new Messages(next, options);
+
+  function handOn(messages: T[], controller: TransformController<T[]>): void {
+    if (messages.length > 0) controller.enqueue(messages);
+    if (incoming.isOver) controller.end();
+  }
+
+  async function fail(error: unknown, messages: T[], controller: TransformController<T[]>): Promise<never> {
+    // A failure drops what is queued, so it waits until these messages were taken.
+    if (messages.length > 0) {
+      controller.enqueue(messages);
+      await controller.taken();
+    }
+    throw error;
+  }
+
   return transform<Uint8Array, T[]>({
     transform(chunk, controller) {
       incoming.push(chunk);
       const messages: T[] = [];
       try {
-        for (let message = incoming.take(); message; message = incoming.take()) messages.push(message.value);
+        const taking = takeAll(incoming, (message) => messages.push(message));
+        if (!taking) return handOn(messages, controller);
+        return taking.then(
+          () => handOn(messages, controller),
+          (error) => fail(error, messages, controller),
+        );
       } catch (error) {
-        // A failure drops what is queued, so it waits until these messages were taken.
-        if (messages.length === 0) throw error;
-        controller.enqueue(messages);
-        return controller.taken().then(() => {
-          throw error;
-        });
+        return fail(error, messages, controller);
       }
-      if (messages.length > 0) controller.enqueue(messages);
-      if (incoming.isOver) controller.end();
     },
     flush() {
       incoming.end();
@@ -183,10 +204,23 @@ export function parseInto<T>(
   return new WritableStream<Uint8Array>({
     write(chunk) {
       incoming.push(chunk);
-      for (let message = incoming.take(); message; message = incoming.take()) take(message.value);
+      return takeAll(incoming, take);
     },
     close() {
       incoming.end();
     },
   });
+}
+
+/** Takes all messages that are there: at once, or in several turns where they are very many. */
+function takeAll<T>(incoming: Messages<T>, take: (message: T) => void): Promise<void> | undefined {
+  for (let message = incoming.take(); message; message = incoming.take()) take(message.value);
+  return incoming.pause && inTurns(incoming, take);
+}
+
+async function inTurns<T>(incoming: Messages<T>, take: (message: T) => void): Promise<void> {
+  while (incoming.pause) {
+    await incoming.pause;
+    for (let message = incoming.take(); message; message = incoming.take()) take(message.value);
+  }
 }

@@ -3,11 +3,15 @@ import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
 import type { ForOthers } from "../streams/for-others.ts";
 import { giveBack, isLent } from "../streams/lent.ts";
-import { byteLength, type Payload } from "../streams/payload.ts";
+import type { Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
+
+/** What is said to whoever sends text. */
+export const TEXT_REFUSED =
+  "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
 
 /** The WebSocket failed, or its other side ended it as a failure. */
 export class WebSocketError extends Error implements ForOthers {
@@ -77,6 +81,8 @@ const FAILED = 4000;
 const LOST = 1006;
 /** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
 const GONE = new Set([1000, 1001, 1005, LOST]);
+/** What a message counts at least while it waits to be read, in bytes: as an object it takes more than that. */
+const LEAST = 64;
 /** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
 
@@ -120,7 +126,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
         if (!(reason instanceof Ended)) close(reason);
       },
     },
-    byteLength,
+    (bytes) => Math.max(bytes.byteLength, LEAST),
   );
 
   function finish(error?: unknown) {
@@ -149,6 +155,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   function hangUp(code: number, reason?: string) {
     socket.resume?.();
     socket.close(code, reason);
+    terminateSoon();
+  }
+
+  function terminateSoon() {
     if (socket.terminate) impatience ??= setTimeout(() => socket.terminate?.(), CLOSE_TIME);
   }
 
@@ -161,10 +171,9 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     wake?.();
     if (over) return;
     const bytes = bytesIn(data);
-    if (!bytes) {
-      const hint = "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
-      return close(new WebSocketError(hint));
-    }
+    if (!bytes) return close(new WebSocketError(TEXT_REFUSED));
+    // It would wait to be read at no cost in bytes, in any number.
+    if (bytes.byteLength === 0) return;
     if (incoming.push(bytes)) return;
     if (socket.pause) socket.pause();
     else if (incoming.queued > receiveLimit) {
@@ -173,6 +182,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   });
   on("error", ({ message }) => {
     problem = message || "the connection failed";
+    finish(new WebSocketError(problem));
+    terminateSoon();
   });
   on("close", ({ code = 1006, reason = "" }) => {
     clearTimeout(impatience);

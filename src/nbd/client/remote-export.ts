@@ -22,6 +22,7 @@ import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 import { Outstanding } from "./outstanding.ts";
+import { USED_DESCRIPTORS } from "./reply-chunks.ts";
 import { replyParsers } from "./reply-parser.ts";
 import { encodeRequests } from "./request-encoder.ts";
 
@@ -78,6 +79,8 @@ export class RemoteExport implements Export {
   /** The longest READ and WRITE, and the longest request without payload, in bytes. */
   readonly #longest: number;
   readonly #longestEffect: number;
+  /** The longest range whose extents are asked for. */
+  #longestStatus = Number.POSITIVE_INFINITY;
   /** What the server's minimum block size is. */
   readonly #minimum: number;
   #batch: NbdRequest[] = [];
@@ -233,10 +236,22 @@ export class RemoteExport implements Export {
     { signal }: Pick<RangeOptions, "signal"> = {},
   ): Promise<Extent[]> {
     const aligned = this.#aligned(offset, length);
-    const asked = Math.min(aligned.length, this.#longestEffect);
+    const asked = Math.min(aligned.length, this.#longestEffect, this.#longestStatus);
     const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });
+    this.#noteStatus(asked, extents!);
     const known = within(extents!, offset - aligned.offset, length);
     return known.length > 0 ? known : [{ length, hole: false, zero: false }];
+  }
+
+  /**
+   * Servers tell all extents of a range, also where only the first ones are of use: where there are many, the next range is
+   * no longer than what those covered.
+   */
+  #noteStatus(asked: number, extents: readonly Extent[]) {
+    if (extents.length === USED_DESCRIPTORS) {
+      const covered = extents.reduce((sum, { length }) => sum + length, 0);
+      this.#longestStatus = Math.ceil(covered / this.#minimum) * this.#minimum;
+    } else if (asked === this.#longestStatus) this.#longestStatus *= 2;
   }
 
   /** Does something with FUA; where the server has none, a flush comes after it. */

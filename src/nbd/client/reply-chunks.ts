@@ -1,6 +1,7 @@
 import type { Extent } from "../../export/export.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { Parser } from "../../streams/parse.ts";
+import { skip } from "../../streams/skip.ts";
 import { Allocation, ChunkFlag, ChunkType, Command, MAX_STRING, nameOf } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import {
@@ -19,8 +20,14 @@ import type { NbdReply, NbdRequest } from "../transmission.ts";
 /** The most descriptors that a server should send in a chunk (proto.md, "NBD_REPLY_TYPE_BLOCK_STATUS"). */
 const MAX_DESCRIPTORS = 1 << 20;
 
-/** How many of them are made use of; what they do not cover can be asked for again. */
-const USED_DESCRIPTORS = 1 << 10;
+/**
+ * How many of them are looked at; what they do not cover can be asked for again. More have to be taken, since nbdkit and
+ * qemu-nbd send as many as there are in the range.
+ */
+export const USED_DESCRIPTORS = 1 << 10;
+
+/** How many are read at a time, between which others may have their turn. */
+const DESCRIPTORS = 32;
 
 /** Error chunks of types that are not known may have some fields more. */
 const MAX_ERROR = ErrorChunk.size + MAX_STRING + 64;
@@ -187,7 +194,7 @@ function errorOf(
   return isWithin ? { ...failure, errorOffset: offset } : failure;
 }
 
-/** The extents of a status chunk, as far as the request asked and no more than are of use. */
+/** The extents of a status chunk, as far as the request asked and no more than are of use. The rest is skipped, never held. */
 function* status(
   length: number,
   { request, allocation }: PartialReply,
@@ -201,22 +208,25 @@ function* status(
   if (!Number.isInteger(count) || count < 1 || count > MAX_DESCRIPTORS) fail();
   const told: { context: number; count?: number } = fixed.decode(yield fixed.size);
   if (told.context !== allocation || (told.count ?? count) !== count) fail();
-  const payload = yield count * descriptor.size;
 
   const extents: Extent[] = [];
+  const used = Math.min(count, USED_DESCRIPTORS);
   let at = 0;
-  for (let i = 0; i < count; i++) {
-    const { length: bytes, status } = descriptor.decode(payload.subarray(i * descriptor.size));
-    // Only the last one may reach beyond what was asked about, and none has flags of more than 32 bits.
-    if (bytes === 0 || at >= request.length || status > 0xffffffff) fail();
-    const within = Math.min(bytes, request.length - at);
-    at += bytes;
-    if (i >= USED_DESCRIPTORS) continue;
-    extents.push({
-      length: within,
-      hole: (status & Allocation.HOLE) !== 0,
-      zero: (status & Allocation.ZERO) !== 0,
-    });
+  while (extents.length < used) {
+    const some = Math.min(DESCRIPTORS, used - extents.length);
+    const payload = yield some * descriptor.size;
+    for (let i = 0; i < some; i++) {
+      const { length: bytes, status } = descriptor.decode(payload.subarray(i * descriptor.size));
+      // Only the last one may reach beyond what was asked about, and none has flags of more than 32 bits.
+      if (bytes === 0 || at >= request.length || status > 0xffffffff) fail();
+      extents.push({
+        length: Math.min(bytes, request.length - at),
+        hole: (status & Allocation.HOLE) !== 0,
+        zero: (status & Allocation.ZERO) !== 0,
+      });
+      at += bytes;
+    }
   }
+  yield* skip((count - used) * descriptor.size);
   return extents;
 }

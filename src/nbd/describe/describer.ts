@@ -37,7 +37,12 @@ export class Describer {
   readonly #server = new OneSide("server", serverMessages(this.#session));
 
   /** Takes the next bytes of one side, in chunks of any size. Returns the messages, or parts of data, that they complete. */
-  push({ from, bytes }: Pick<Described, "from" | "bytes">): Described[] {
+  push(message: Pick<Described, "from" | "bytes">): Described[] {
+    return [...this.each(message)];
+  }
+
+  /** The same, one after the other, for those who do something between: all are to be taken before more is pushed. */
+  each({ from, bytes }: Pick<Described, "from" | "bytes">): Iterable<Described> {
     return (from === "client" ? this.#client : this.#server).push(bytes);
   }
 
@@ -64,23 +69,21 @@ class OneSide {
     this.#messages = messages;
   }
 
-  push(bytes: Uint8Array): Described[] {
+  *push(bytes: Uint8Array): Generator<Described> {
     // What waits here outlives the chunk, which is only lent.
     this.#queue.push(bytes.slice());
-    const described: Described[] = [];
     while (this.#queue.length > 0) {
-      if (!this.#understood) described.push(this.#take(this.#queue.length));
+      if (!this.#understood) yield this.#take(this.#queue.length);
       else if (this.#data > 0) {
         const length = Math.min(this.#data, this.#queue.length);
         this.#data -= length;
-        described.push(this.#take(length));
+        yield this.#take(length);
       } else {
         const message = this.#advance();
         if (!message) break;
-        described.push(message);
+        yield message;
       }
     }
-    return described;
   }
 
   end(): Described[] {

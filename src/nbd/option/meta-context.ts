@@ -21,7 +21,10 @@ export const MetaContext = struct("NBD_REP_META_CONTEXT", (field) => ({ id: fiel
 /** The namespace of `base:allocation`, as a query for all that is in it. */
 const BASE = "base:";
 
-/** The data of LIST_META_CONTEXT and SET_META_CONTEXT. Undefined when its lengths contradict. */
+/** The most queries that are looked at; an option has room for 16,000 empty ones. */
+const MAX_QUERIES = 1 << 10;
+
+/** The data of LIST_META_CONTEXT and SET_META_CONTEXT. Undefined when its lengths contradict, or it has very many queries. */
 export function decodeContextRequest(
   data: Uint8Array,
 ): { name: string | undefined; queries: (string | undefined)[] } | undefined {
@@ -44,7 +47,9 @@ export function decodeContextRequest(
   const name = decodeName(text());
   const queries: (string | undefined)[] = [];
   // Each query takes 4 bytes at least, so a count that lies ends soon.
-  for (let left = number(); left > 0 && isSound; left--) queries.push(decodeName(text()));
+  const count = number();
+  isSound &&= count <= MAX_QUERIES;
+  for (let left = count; left > 0 && isSound; left--) queries.push(decodeName(text()));
   return isSound && at === data.byteLength ? { name, queries } : undefined;
 }
 

@@ -2,6 +2,7 @@ import type { Export } from "../../export/export.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
 import { concat } from "../../streams/payload.ts";
+import { skip } from "../../streams/skip.ts";
 import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
@@ -9,7 +10,6 @@ import { transmissionFlags } from "../transmission-flags.ts";
 
 /** The longest option data that is read, in bytes; the longest legal name and 30,000 information requests fit. */
 const MAX_OPTION_DATA = 1 << 16;
-const SKIP = 1 << 16;
 
 /** An export as a server offers it. */
 export interface OfferedExport {
@@ -85,7 +85,7 @@ export interface ReceivedOption {
 export function* receivedOption(): Parser<ReceivedOption> {
   const { option, length } = OptionRequest.decode(yield OptionRequest.size);
   if (length <= MAX_OPTION_DATA) return { option, data: yield length };
-  for (let left = length; left > 0; left -= SKIP) yield Math.min(left, SKIP);
+  yield* skip(length);
   return { option };
 }
 

@@ -28,6 +28,12 @@ const commands = new Map<number, CommandHandler>([
 /** What the extents that a BLOCK_STATUS finds may take, in bytes. */
 const EXTENTS_WEIGHT = 1 << 16;
 
+/** What needs no more than a request but much work before anything is waited for, and how many others that is. */
+const EFFORT = new Map<number, number>([
+  [Command.BLOCK_STATUS, 63],
+  [Command.CACHE, 15],
+]);
+
 export interface RequestHandlerOptions {
   /** How many requests may be in flight. Default 128. */
   limit?: number;
@@ -70,7 +76,10 @@ export function answering(
   target: Export,
   negotiated: Negotiated,
   { limit = 128, room = ownRoom(), later, onDisconnect }: RequestHandlerOptions,
-): [Answer, Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "later">] {
+): [
+  Answer,
+  Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "effort" | "later">,
+] {
   const offered = commandFlags(negotiated.flags);
 
   const answer: Answer = async (request) => {
@@ -107,7 +116,9 @@ export function answering(
     return refuse(request, read) ? 0 : length;
   }
 
-  return [answer, { limit, room, weight, later, held: (request) => request.held ?? 0 }];
+  const held = (request: NbdRequest) => request.held ?? 0;
+  const effort = ({ type }: NbdRequest) => EFFORT.get(type) ?? 0;
+  return [answer, { limit, room, weight, held, effort, later }];
 }
 
 /** Command flags that clients may use, whatever the command. */

@@ -2,12 +2,14 @@ import { Errno } from "../../export/error.ts";
 import type { Room } from "../../streams/budget.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { Messages, type Parser, parse } from "../../streams/parse.ts";
+import { skip } from "../../streams/skip.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, nameOf, TransmissionFlag } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { BlockStatusPayload, ExtendedRequest, Request } from "../messages.ts";
 import type { NbdRequest, Negotiated } from "../transmission.ts";
 
-const SKIP = 1 << 16;
+/** A payload up to this many bytes is collected without asking for room. */
+const SHORT = 1 << 16;
 
 /** The longest payload of a BLOCK_STATUS that is looked at, in bytes; there is one metadata context. */
 const MAX_CONTEXTS = 1 << 12;
@@ -66,7 +68,7 @@ function* contexts(request: NbdRequest): Parser<void> {
 
 /** Skips a payload. */
 function* refused(request: NbdRequest, errno: Errno): Parser<void> {
-  for (let left = request.length; left > 0; left -= SKIP) yield Math.min(left, SKIP);
+  yield* skip(request.length);
   request.refused = errno;
 }
 
@@ -106,7 +108,7 @@ export function requestMessages(negotiated: RequestOptions, room: Room): Message
   }
 
   function admit(length: number): Promise<void> | undefined {
-    if (length <= SKIP) return undefined;
+    if (length <= SHORT) return undefined;
     held = length;
     return room.acquire(length);
   }

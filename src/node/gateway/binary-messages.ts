@@ -1,8 +1,18 @@
 import { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
 import { giveBack } from "../../streams/lent.ts";
 import { ReusedMemory } from "../../streams/reused-memory.ts";
+import { Turns } from "../../streams/turns.ts";
 import type { Reader } from "../read-into.ts";
-import { decodeFrameHeader, headerLength, LONGEST_HEADER, Opcode } from "./frame-header.ts";
+import {
+  decodeFrameHeader,
+  type FrameError,
+  faultOf,
+  headerLength,
+  LONGEST_CONTROL,
+  LONGEST_HEADER,
+  Opcode,
+} from "./frame-header.ts";
 import { unmask } from "./unmask.ts";
 
 /** Memory is taken in multiples of so many bytes, so that it fits the next message too. */
@@ -15,72 +25,107 @@ const LONGEST = (1 << 20) + STEP;
  */
 const SPARE = 1 << 23;
 
-/** Bytes that are read at a time where it is not known what they are. */
-const MIXED = 1 << 16;
+/**
+ * Where bytes are read to when it is not known what they are: one place for all sockets, since they are dealt with, or
+ * copied, before the next socket is read from.
+ */
+const mixed = new Uint8Array(1 << 16);
 /** Where so many bytes of a frame are still to come, they are read into its message's memory at once. */
 const LONG = 1 << 14;
 
-/** The longest payload of a frame that is no message (RFC 6455, section 5.5). */
-const MAX_CONTROL = 125;
+/** The state of a WebSocket that takes messages. */
+const OPEN = 1;
 
-/** Tells `ws` that a binary message has begun: a frame of 0 bytes, not the last one. */
-const BEGUN = Buffer.from([Opcode.BINARY, 0x80, 0, 0, 0, 0]);
+/** What the payload of a frame is for. */
+type Purpose = "message" | "ping" | "close" | "nothing";
+
+/** The WebSocket of `ws` that messages are for. */
+export type MessageReceiver = Pick<WebSocket, "readyState" | "emit" | "close">;
 
 /**
  * What a server's `ws` is given in place of a socket, so that it need not join binary messages. It joins each frame in new
  * memory, and the frames of a message in new memory again, which took a third of a gateway's memory and, for garbage
  * collection behind a browser, a quarter of its time. Here long ones are read to where they belong, in memory that is lent.
  *
- * Pings and pongs go on to `ws`. So does everything from a frame on that is anything else, a close frame, text, or not as
- * RFC 6455 has it, for `ws` to deal with. What goes out goes through.
+ * Of what comes `ws` is given the close frame only. Pings are answered here. Whatever is not a binary message is refused at
+ * its frame's header, text too, so that no byte of it is held; once the WebSocket is closing messages are dropped.
+ * What goes out goes through.
+ *
+ * Very many frames, however short, are dealt with in several turns of the event loop (`Turns`); the socket is paused between.
  */
 export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
   readonly #longest: number;
-  readonly #deliver: (bytes: Uint8Array) => void;
+  readonly #receiver: () => MessageReceiver | undefined;
   readonly #memory = new ReusedMemory(SPARE);
+  readonly #turns = new Turns();
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);
   #headerBytes = 0;
-  /** All that comes is for `ws`. */
-  #isForeign = false;
+  /** What still comes is dropped: it follows a close frame, or a frame that was refused. */
+  #isOver = false;
   /** A message has begun, and does not end with the frame of it that came last. */
   #isWithin = false;
-  /** Of the current frame: how many bytes have not come yet, and whether they are a message's. */
+  /** Of the current frame: how many bytes have not come yet, and what they are for. */
   #left = 0;
-  #isBinary = false;
+  #purpose: Purpose = "nothing";
   /** What masks the frame's next byte, and those behind it; undefined where it changes nothing. */
   #key: Uint8Array | undefined;
-  /** Where what is read next goes: of a long message to its other bytes, of all else into memory that is used at once. */
-  readonly #mixed = new Uint8Array(MIXED);
   /** Where the message is joined, and how many bytes of it are there. */
   #joined: ArrayBuffer | undefined;
   #joinedBytes = 0;
+  /** The payload of a ping, and how many bytes of it are there. */
+  readonly #ping = Buffer.alloc(LONGEST_CONTROL);
+  #pingBytes = 0;
+  /** The ping that came last, while the answer to one before it waits to be sent. */
+  #unanswered: Buffer | undefined;
+  #isAnswering = false;
+  /** What has come and not been dealt with yet, from the beginning of a frame on. */
+  #rest: Uint8Array | undefined;
+  #isReceiving = false;
+  /** Nobody wants more for now; nothing more will come; the socket has closed. */
+  #isPaused = false;
+  #isEnded = false;
+  #isClosed = false;
 
   /**
    * @param open has a socket's bytes read to where the reader wants them, and gives the socket
-   * @param longest bytes in a frame; a longer one is for `ws`, which is to refuse it
-   * @param deliver is called with what has come of binary messages. Their boundaries are lost: long ones come in several
-   *   pieces. The bytes are whose they are given to, and may be lent.
+   * @param longest bytes in a frame; a longer one is refused
+   * @param receiver gives the WebSocket, once there is one. What has come of binary messages it emits as "message". Their
+   *   boundaries are lost: long ones come in several pieces. The bytes are whose they are given to, and may be lent. When a
+   *   frame is refused the WebSocket is closed, and emits a FrameError as "error".
    */
-  constructor(open: (reader: Reader) => Duplex, longest: number, deliver: (bytes: Uint8Array) => void) {
+  constructor(
+    open: (reader: Reader) => Duplex,
+    longest: number,
+    receiver: () => MessageReceiver | undefined,
+  ) {
     super();
     this.#longest = longest;
-    this.#deliver = deliver;
+    this.#receiver = receiver;
     const socket = open({ place: () => this.#place(), take: (bytes) => this.#take(bytes) });
     this.#socket = socket;
-    socket.once("end", () => this.push(null));
+    socket.once("end", () => {
+      this.#isEnded = true;
+      if (!this.#rest) this.push(null);
+    });
     socket.on("error", () => {}); // its close comes next
-    socket.once("close", () => this.destroy());
+    socket.once("close", () => {
+      this.#isClosed = true;
+      if (this.#rest) this.#goOn();
+      else this.destroy();
+    });
   }
 
   override pause(): this {
+    this.#isPaused = true;
     this.#socket.pause();
     return super.pause();
   }
 
   override resume(): this {
-    this.#socket.resume();
+    this.#isPaused = false;
+    this.#goOn();
     return super.resume();
   }
 
@@ -122,38 +167,76 @@ export class BinaryMessages extends Duplex {
   }
 
   #place(): Uint8Array {
-    const isLong = this.#isBinary && this.#left >= LONG && !this.#isForeign && !this.destroyed;
-    return isLong ? this.#free(0).subarray(0, this.#left) : this.#mixed;
+    const isLong = this.#purpose === "message" && this.#left >= LONG && !this.#isOver && !this.destroyed;
+    return isLong ? this.#free(0).subarray(0, this.#left) : mixed;
   }
 
   /** Takes what has come. */
   #take(bytes: Uint8Array): void {
-    if (this.destroyed) return;
-    if (bytes.buffer === this.#mixed.buffer) {
-      this.#receive(bytes);
-      return;
-    }
-    this.#left -= bytes.byteLength;
-    this.#joinedMore(bytes);
+    if (this.destroyed || this.#isOver) return;
+    if (this.#purpose === "message" && !this.#isOpen) this.#drop();
+    if (bytes.buffer !== mixed.buffer) {
+      this.#left -= bytes.byteLength;
+      if (this.#purpose === "message") this.#joinedMore(bytes);
+    } else if (this.#rest) {
+      // Of a stream that gives more at a time than there is place for, and cannot be stopped in between.
+      this.#rest = Buffer.concat([this.#rest, bytes]);
+    } else this.#receive(bytes);
   }
 
-  /** Takes bytes whose memory is used again afterwards. */
+  /** Whether messages are of any use. */
+  get #isOpen(): boolean {
+    return this.#receiver()?.readyState === OPEN;
+  }
+
+  /** Takes no more of the message at hand, and lets go of what has come of it. */
+  #drop(): void {
+    this.#purpose = "nothing";
+    this.#joined = undefined;
+    this.#joinedBytes = 0;
+  }
+
+  /** Takes bytes whose memory is used again afterwards; what has to wait for a later turn is copied. */
   #receive(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.byteLength && !this.destroyed; ) {
-      if (this.#isForeign) {
-        this.push(Buffer.from(chunk.subarray(at)));
-        return;
+    this.#isReceiving = true;
+    try {
+      for (let at = 0; at < chunk.byteLength && !this.destroyed && !this.#isOver; ) {
+        if (this.#left > 0) {
+          const part = chunk.subarray(at, at + this.#left);
+          at += part.byteLength;
+          this.#left -= part.byteLength;
+          this.#takePayload(part);
+        } else if (this.#headerBytes === 0 && this.#hasToWait) {
+          this.#keep(chunk.subarray(at));
+          break;
+        } else at += this.#readHeader(chunk, at);
       }
-      if (this.#left === 0) {
-        at += this.#readHeader(chunk, at);
-        continue;
-      }
-      const part = chunk.subarray(at, at + this.#left);
-      at += part.byteLength;
-      this.#left -= part.byteLength;
-      if (this.#isBinary) this.#join(part);
-      else this.push(Buffer.from(part));
+    } finally {
+      this.#isReceiving = false;
     }
+  }
+
+  /** Whether the next frame has to wait. What had come before the socket closed is dealt with although nobody wants more. */
+  get #hasToWait(): boolean {
+    return (this.#isPaused && !this.#isClosed) || this.#turns.isOver();
+  }
+
+  #keep(rest: Uint8Array): void {
+    this.#rest = rest.buffer === mixed.buffer ? rest.slice() : rest;
+    this.#socket.pause();
+    this.#turns.next?.then(() => this.#goOn()).catch((error) => this.destroy(error));
+  }
+
+  /** Goes on with what was kept, and then with the socket, unless there is still a reason to wait. */
+  #goOn(): void {
+    if (this.#isReceiving || this.#turns.next || (this.#isPaused && !this.#isClosed)) return;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest && !this.destroyed) this.#receive(rest);
+    if (this.#rest) return;
+    if (this.#isClosed) this.destroy();
+    else if (this.#isEnded && rest) this.push(null);
+    else if (!this.#isPaused) this.#socket.resume();
   }
 
   /** Reads on in the header of a frame, and gives how many bytes of the chunk that took. */
@@ -171,20 +254,80 @@ export class BinaryMessages extends Duplex {
 
   /** Begins a frame. */
   #begin(header: Buffer): void {
-    const { isFinal, reserved, opcode, length, key } = decodeFrameHeader(header);
-    const isBinary = opcode === (this.#isWithin ? Opcode.CONTINUATION : Opcode.BINARY);
-    const isPing = (opcode === Opcode.PING || opcode === Opcode.PONG) && isFinal && length <= MAX_CONTROL;
-    this.#isForeign = !key || reserved !== 0 || length > this.#longest || !(isBinary || isPing);
-    if (this.#isForeign && this.#isWithin) this.push(BEGUN);
-    this.#left = length;
-    this.#isBinary = isBinary;
-    if (this.#isForeign || isPing) {
-      this.push(Buffer.from(header));
+    const frame = decodeFrameHeader(header);
+    const fault = faultOf(frame, this.#isWithin, this.#longest);
+    if (fault) {
+      this.#refuse(fault);
       return;
     }
-    this.#isWithin = !isFinal;
+    const { isFinal, opcode, length, key } = frame;
+    this.#left = length;
     this.#key = key?.some((byte) => byte !== 0) ? key : undefined;
-    if (length === 0 && isFinal) this.#handOn();
+    if (opcode === Opcode.CLOSE) {
+      this.#purpose = "close";
+      this.push(Buffer.from(header));
+    } else if (opcode === Opcode.PING) this.#purpose = "ping";
+    else if (opcode === Opcode.PONG) this.#purpose = "nothing";
+    else {
+      this.#isWithin = !isFinal;
+      if (this.#isOpen) this.#purpose = "message";
+      else this.#drop();
+    }
+    if (length === 0) this.#end();
+  }
+
+  /** Takes the next bytes of a frame, whose memory is used again. */
+  #takePayload(part: Uint8Array): void {
+    if (this.#purpose === "message") this.#join(part);
+    else if (this.#purpose === "close") this.push(Buffer.from(part));
+    else if (this.#purpose === "ping") {
+      this.#ping.set(part, this.#pingBytes);
+      this.#pingBytes += part.byteLength;
+    }
+    if (this.#left === 0 && this.#purpose !== "message") this.#end();
+  }
+
+  /** All of a frame has come. */
+  #end(): void {
+    if (this.#purpose === "message" && !this.#isWithin) this.#handOn();
+    else if (this.#purpose === "close") this.#isOver = true;
+    else if (this.#purpose === "ping") {
+      const payload = Buffer.from(this.#ping.subarray(0, this.#pingBytes));
+      this.#pingBytes = 0;
+      this.#unmask(payload);
+      this.#unanswered = payload;
+      if (!this.#isAnswering) this.#answer();
+    }
+  }
+
+  /**
+   * Answers the ping that came last. While an answer waits to be sent no others are made (RFC 6455, section 5.5.3): whoever
+   * sends pings and reads nothing gets one.
+   */
+  #answer(): void {
+    const payload = this.#unanswered;
+    this.#unanswered = undefined;
+    if (!payload || !this.#isOpen) return;
+    this.#isAnswering = true;
+    const header = Buffer.of(0x80 | Opcode.PONG, payload.byteLength);
+    this.write(Buffer.concat([header, payload]), (error) => {
+      this.#isAnswering = false;
+      if (!error) this.#answer();
+    });
+  }
+
+  /** Ends the connection for what the other side has sent. Nothing of what still comes is looked at. */
+  #refuse(fault: FrameError): void {
+    this.#isOver = true;
+    this.#drop();
+    const receiver = this.#receiver();
+    if (!receiver) {
+      this.destroy();
+      return;
+    }
+    receiver.close(fault.code, fault.message);
+    this.end();
+    receiver.emit("error", fault);
   }
 
   /** Copies the next bytes of a frame to where they belong. */
@@ -249,6 +392,10 @@ export class BinaryMessages extends Duplex {
     // Whoever gets it counts these bytes only, so they must not hold memory of many times their length.
     this.#deliver(this.#copy(bytes));
     giveBack(bytes);
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    this.#receiver()?.emit("message", bytes, true);
   }
 
   /** A copy in memory that fits; new memory for long ones was an eighth of what came from a browser, and made half of all garbage. */

@@ -5,6 +5,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { type Reader, readInto } from "../read-into.ts";
 import { refuse } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
+import { LONGEST_CONTROL } from "./frame-header.ts";
 import { guard, wordsOf } from "./guard.ts";
 import { refusalLine } from "./refusal-line.ts";
 
@@ -24,7 +25,12 @@ export type Start = (client: WebSocket, socket: Socket) => void;
 
 /** Makes WebSockets of requests that have been let in. What a listener on one of them throws ends that one. */
 export class WebSockets {
-  readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
+  /** It is given no more than close frames. */
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: LONGEST_CONTROL,
+  });
   readonly #log: (line: string) => void;
 
   constructor(log: (line: string) => void) {
@@ -53,7 +59,7 @@ export class WebSockets {
         return connection;
       },
       MAX_FRAME,
-      (bytes) => client?.emit("message", bytes, true),
+      () => client,
     );
     guard(messages, onFault);
     try {
