@@ -1,11 +1,13 @@
 import type { Configuration } from "../src/node/config/config.ts";
+import { keepSpareMemory, processMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 
 /**
- * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
+ * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named, which
+ * keeps at most `memory` bytes for later use.
  *
  * A module of its own, loaded when it is needed: `nbd-proxy --metadata`, which consoles run at every page load, does
  * without (test/bench/startup.ts).
@@ -13,9 +15,11 @@ import { stdioTransport } from "../src/node/stdio.ts";
 export async function proxySession(
   configuration: Configuration,
   record: string | undefined,
-  { log, signal }: Pick<SessionOptions, "log" | "signal">,
+  { memory: bytes, log, signal }: Pick<SessionOptions, "log" | "signal"> & { memory: number },
 ): Promise<void> {
-  const options = { budget: processBudget(), log, signal };
+  const memory = processMemory(bytes);
+  keepSpareMemory(memory);
+  const options = { budget: processBudget(), memory, log, signal };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
   const recording = await recordToFile(stdioTransport(), "client", record, title);

@@ -30,6 +30,8 @@ export type DeviceSettings = v.InferOutput<typeof deviceSettings>;
 const shared = {
   timeout: v.optional(timeout),
   "state-hook": v.optional(path),
+  "max-clients": v.optional(whole(1, 4096, "clients")),
+  insecure: v.optional(v.boolean("must be true or false")),
   ...device,
 };
 
@@ -52,6 +54,7 @@ const configurations = v.pipe(
 const topKeys = v.looseObject(
   {
     ...shared,
+    "memory-mb": v.optional(whole(16, 1 << 16, "MiB")),
     "allowed-hosts": v.optional(v.array(v.string("must be a host name"), "must be a list of host names")),
     configurations,
   },

@@ -1,6 +1,6 @@
 import { Duplex } from "node:stream";
 import { giveBack } from "../../streams/lent.ts";
-import { ReusedMemory } from "../../streams/reused-memory.ts";
+import { spareMemory } from "../../streams/reused-memory.ts";
 import type { Reader } from "../read-into.ts";
 import { decodeFrameHeader, headerLength, LONGEST_HEADER, Opcode } from "./frame-header.ts";
 import { unmask } from "./unmask.ts";
@@ -9,11 +9,6 @@ import { unmask } from "./unmask.ts";
 const STEP = 1 << 16;
 /** What is joined at most, in bytes: what our page sends as one message, which is 1 MiB with headers. */
 const LONGEST = (1 << 20) + STEP;
-/**
- * Bytes of memory that are kept while nobody has use of them. With half of it, behind a browser, so much more became
- * garbage that the gateway took a third more time and 20 MB; with twice as much nothing was gained.
- */
-const SPARE = 1 << 23;
 
 /** Bytes that are read at a time where it is not known what they are. */
 const MIXED = 1 << 16;
@@ -38,7 +33,6 @@ export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
   readonly #longest: number;
   readonly #deliver: (bytes: Uint8Array) => void;
-  readonly #memory = new ReusedMemory(SPARE);
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);
   #headerBytes = 0;
@@ -211,7 +205,7 @@ export class BinaryMessages extends Duplex {
 
   /** Where the message goes on, of whose frame so many bytes are there but not joined yet. */
   #free(there: number): Uint8Array {
-    this.#joined ??= this.#memory.take(this.#expected(there));
+    this.#joined ??= spareMemory.take(this.#expected(there));
     return new Uint8Array(this.#joined, this.#joinedBytes);
   }
 
@@ -239,7 +233,7 @@ export class BinaryMessages extends Duplex {
   /** Hands on what has been joined. */
   #handOn(): void {
     if (!this.#joined) return;
-    const bytes = this.#memory.lend(this.#joined, this.#joinedBytes);
+    const bytes = spareMemory.lend(this.#joined, this.#joinedBytes);
     this.#joined = undefined;
     this.#joinedBytes = 0;
     if (bytes.byteLength * 2 >= bytes.buffer.byteLength) {
@@ -255,7 +249,7 @@ export class BinaryMessages extends Duplex {
   #copy(bytes: Uint8Array): Uint8Array {
     const { byteLength } = bytes;
     if (byteLength < STEP) return bytes.slice();
-    const copy = this.#memory.lend(this.#memory.take(stepsOf(byteLength)), byteLength);
+    const copy = spareMemory.lend(spareMemory.take(stepsOf(byteLength)), byteLength);
     copy.set(bytes);
     return copy;
   }

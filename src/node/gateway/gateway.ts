@@ -4,8 +4,10 @@ import { type AddressInfo, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { type Config, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
+import { keepSpareMemory, processMemory } from "../process-memory.ts";
 import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
 import { refuse, send } from "./answers.ts";
@@ -23,6 +25,8 @@ export interface GatewayOptions {
   staticFolder: string;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
+  /** What the caches of all sessions, and spare memory, are kept within. Default: `processMemory(config.memory)`. */
+  memory?: MemoryBudget;
   /** Takes a line for people when something happens. */
   log(line: string): void;
 }
@@ -72,7 +76,8 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
-  const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
+  const memory = options.memory ?? processMemory(config.memory);
+  const sessions = new Sessions({ config, budget, memory, pingInterval, signal: ending.signal, log });
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
@@ -130,6 +135,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     server.listen(port, host, resolve);
   });
   const { port: bound } = server.address() as AddressInfo;
+  const giveUpSpareMemory = keepSpareMemory(memory);
 
   return {
     url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
@@ -145,6 +151,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
+      giveUpSpareMemory();
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration } from "../config/config.ts";
 import { session } from "../session/session.ts";
@@ -12,6 +13,8 @@ export interface SessionsOptions {
   config: Config;
   /** Bytes in flight for the local clients of all sessions. */
   budget: ByteBudget;
+  /** What their caches share. */
+  memory: MemoryBudget;
   /** Milliseconds between pings of an idle WebSocket. */
   pingInterval: number;
   /** Asks for an orderly end of all sessions. */
@@ -42,7 +45,7 @@ export class Sessions {
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
-    const { config, budget, pingInterval, signal, log } = this.#options;
+    const { config, budget, memory, pingInterval, signal, log } = this.#options;
     const transport = webSocket(client);
     heartbeat(client, socket, pingInterval, () => {
       transport.close(new LinkError("the other side does not answer any more"));
@@ -54,7 +57,7 @@ export class Sessions {
     try {
       const configuration = chooseConfiguration(config, asked);
       await this.#exclusive.run(configuration.name, transport, () =>
-        session(transport, configuration, { budget, log: note, signal }),
+        session(transport, configuration, { budget, memory, log: note, signal }),
       );
       note("ended");
     } catch (error) {

@@ -8,7 +8,7 @@ import type { Place } from "./place.ts";
  */
 export async function claimPlace(configuration: Configuration): Promise<Place> {
   const { file, name, target } = configuration;
-  if ("listen" in target) return listenerPlace(name, target.listen);
+  if ("listen" in target) return listenerPlace(name, target.listen, target.maxClients);
   try {
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
     const { devicePlace } = await import("./device-place.ts");
