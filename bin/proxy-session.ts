@@ -1,5 +1,5 @@
 import type { Configuration } from "../src/node/config/config.ts";
-import { keepSpareMemory, processMemory } from "../src/node/process-memory.ts";
+import { ProcessMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
@@ -17,9 +17,9 @@ export async function proxySession(
   record: string | undefined,
   { memory: bytes, log, signal }: Pick<SessionOptions, "log" | "signal"> & { memory: number },
 ): Promise<void> {
-  const memory = processMemory(bytes);
-  keepSpareMemory(memory);
-  const options = { budget: processBudget(), memory, log, signal };
+  const budget = processBudget();
+  const memory = new ProcessMemory(bytes, budget).kept;
+  const options = { budget, memory, log, signal };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
   const recording = await recordToFile(stdioTransport(), "client", record, title);

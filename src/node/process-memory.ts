@@ -1,21 +1,94 @@
+import type { ByteBudget } from "../streams/budget.ts";
 import { MemoryBudget } from "../streams/memory-budget.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
+import { loadKoffi } from "./koffi.ts";
 
-/** Milliseconds after which what an idle session holds is given back, at the latest. */
+/** Milliseconds after which what was of no use is given back, at the latest. */
 const IDLE_TIME = 24_000;
 
-/** The part of a budget that spare memory may have. */
+/** The part of what is kept that spare memory may have. */
 const SPARE_PART = 4;
 
-/** A budget of so many bytes for all that this process keeps because it may be of use again. */
-export function processMemory(bytes: number): MemoryBudget {
-  return new MemoryBudget(bytes, { idleTime: IDLE_TIME });
-}
+/** So many bytes more than are held, and than there were without that before, are worth having them given back to the system. */
+const WORTH_IT = 1 << 24;
+
+/** Milliseconds that V8 is given to free what it has found to be garbage. */
+const SWEEPING_TIME = 1000;
 
 /**
- * Keeps the spare memory of this process within a budget.
- * @returns ends that, and gives up what is spare then
+ * What a process keeps because it may be of use again, the caches of its sessions and spare memory, as long as it is of
+ * use: what an idle session holds goes back to the system within half a minute.
+ *
+ * Two keep it from there otherwise. V8 lets a process that does nothing lie as it is, so its garbage is collected here
+ * where Node was started with --expose-gc, as our programs are; and glibc keeps what was freed, unless it is told
+ * otherwise, which needs the package koffi.
  */
-export function keepSpareMemory(budget: MemoryBudget): () => void {
-  return spareMemory.moveTo(budget, budget.limit / SPARE_PART);
+export class ProcessMemory {
+  /** What is kept is of this budget. */
+  readonly kept: MemoryBudget;
+  readonly #inFlight: ByteBudget;
+  readonly #giveUpSpare: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #sweeping: NodeJS.Timeout | undefined;
+  /** The least that the process ever had besides what was held then. */
+  #base: number;
+
+  /**
+   * @param limit bytes that are kept at most
+   * @param inFlight what else is held
+   * @param idleTime milliseconds after which what was of no use is given back, at the latest; at the earliest after half of that
+   */
+  constructor(limit: number, inFlight: ByteBudget, idleTime = IDLE_TIME) {
+    this.kept = new MemoryBudget(limit);
+    this.#inFlight = inFlight;
+    this.#giveUpSpare = spareMemory.moveTo(this.kept, limit / SPARE_PART);
+    this.#base = this.#rest();
+    this.#timer = setInterval(() => this.#giveUpIdle(), idleTime / 2).unref();
+  }
+
+  /** Gives up what is spare, and ends what is done here. */
+  end(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#sweeping);
+    this.#giveUpSpare();
+  }
+
+  /** What the process has besides what is held. */
+  #rest(): number {
+    return process.memoryUsage.rss() - this.kept.used - this.#inFlight.used;
+  }
+
+  #giveUpIdle() {
+    this.kept.giveUpIdle();
+    const rest = this.#rest();
+    if (rest < this.#base + WORTH_IT || this.#sweeping) return;
+    globalThis.gc?.();
+    this.#sweeping = setTimeout(() => {
+      void this.#trim();
+    }, SWEEPING_TIME).unref();
+  }
+
+  async #trim() {
+    await freeToSystem();
+    this.#base = this.#rest();
+    this.#sweeping = undefined;
+  }
+}
+
+let loaded: Promise<() => Promise<void>> | undefined;
+
+/** Gives what was freed back to the system, as far as the C library is asked to (malloc_trim(3)); not on the event loop. */
+async function freeToSystem(): Promise<void> {
+  loaded ??= loadTrim();
+  await (await loaded)();
+}
+
+async function loadTrim(): Promise<() => Promise<void>> {
+  try {
+    const koffi = await loadKoffi();
+    const trim = koffi.load(null).func("int malloc_trim(size_t pad)");
+    return () => new Promise((resolve) => trim.async(0, () => resolve()));
+  } catch {
+    return async () => {}; // without koffi, and with another C library
+  }
 }

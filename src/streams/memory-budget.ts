@@ -26,36 +26,26 @@ export interface MemoryShare {
   close(): void;
 }
 
-export interface MemoryBudgetOptions {
-  /** Milliseconds after which what was of no use is given up; it happens after half of that at the earliest. Default: never. */
-  idleTime?: number;
-  /** Called after something was given up because it was idle, with the number of its bytes. */
-  onIdle?(bytes: number): void;
-}
-
 /**
  * Bytes of memory for all that is kept only because it may be of use again: caches, and spare memory. It is shared by use:
- * whoever needs more takes it from what was of no use for the longest time, whoever has that.
+ * whoever needs more takes it from what was of no use for the longest time, whoever has that. What is of no use to anybody
+ * goes by `giveUpIdle`, which is for the budget's owner to call now and then.
  */
 export class MemoryBudget {
   /** Bytes that are held at most. */
   readonly limit: number;
-  readonly #idleTime: number;
-  readonly #onIdle: MemoryBudgetOptions["onIdle"];
   readonly #keepers = new Set<Keeper>();
   #used = 0;
   #now = 0;
   /** What somebody gives up is not for others to take, as its memory is when it becomes spare, or no room would be made. */
   #isGivingUp = false;
-  /** Runs while something may be held. */
-  #timer: ReturnType<typeof setInterval> | undefined;
-  /** The moment of the last look for what is idle. */
+  /** The moment of the last look for what is of no use, and how many have had use of what they hold since then, and before. */
   #lookedAt = 0;
+  #active = 0;
+  #wereActive = 0;
 
-  constructor(limit: number, { idleTime = Number.POSITIVE_INFINITY, onIdle }: MemoryBudgetOptions = {}) {
+  constructor(limit: number) {
     this.limit = limit;
-    this.#idleTime = idleTime;
-    this.#onIdle = onIdle;
   }
 
   /** Bytes that are held now. */
@@ -63,9 +53,15 @@ export class MemoryBudget {
     return this.#used;
   }
 
+  /** Bytes for each of those who have use of what they hold now, if all of them need the same. */
+  get fairPart(): number {
+    return this.limit / Math.max(this.#active, this.#wereActive, 1);
+  }
+
   /** A share of at most `limit` bytes. */
   share(keeper: Keeper, limit = this.limit): MemoryShare {
     let used = 0;
+    let usedAt = 0;
     let isClosed = false;
     this.#keepers.add(keeper);
     const release = (bytes: number) => {
@@ -77,7 +73,6 @@ export class MemoryBudget {
       release(used);
       isClosed = true;
       this.#keepers.delete(keeper);
-      if (this.#keepers.size === 0) this.#stopLooking();
     };
     const take = (bytes: number) => {
       if (isClosed || this.#isGivingUp || bytes > limit) return false;
@@ -85,18 +80,36 @@ export class MemoryBudget {
       if (used + bytes > limit || !this.#makeRoom(bytes)) return false;
       used += bytes;
       this.#used += bytes;
-      this.#lookForIdle();
       return true;
     };
     return {
       get used() {
         return used;
       },
-      now: () => ++this.#now,
+      now: () => {
+        if (usedAt <= this.#lookedAt) this.#active++;
+        usedAt = ++this.#now;
+        return usedAt;
+      },
       take,
       release,
       close,
     };
+  }
+
+  /**
+   * Has everybody give up what was of no use since the last call.
+   * @returns how many bytes that were
+   */
+  giveUpIdle(): number {
+    const before = this.#used;
+    this.#givingUp(() => {
+      for (const keeper of this.#keepers) keeper.giveUpIdle(this.#lookedAt);
+    });
+    this.#lookedAt = this.#now;
+    this.#wereActive = this.#active;
+    this.#active = 0;
+    return before - this.#used;
   }
 
   #makeRoom(bytes: number): boolean {
@@ -130,28 +143,5 @@ export class MemoryBudget {
     } finally {
       this.#isGivingUp = false;
     }
-  }
-
-  #lookForIdle() {
-    if (this.#timer || this.#idleTime === Number.POSITIVE_INFINITY) return;
-    this.#lookedAt = 0;
-    this.#timer = setInterval(() => this.#giveUpIdle(), this.#idleTime / 2);
-    // Nothing is lost when the process ends before that. Browsers have numbers for timers.
-    (this.#timer as { unref?(): void }).unref?.();
-  }
-
-  #stopLooking() {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #giveUpIdle() {
-    const before = this.#used;
-    this.#givingUp(() => {
-      for (const keeper of this.#keepers) keeper.giveUpIdle(this.#lookedAt);
-    });
-    this.#lookedAt = this.#now;
-    if (this.#used === 0) this.#stopLooking();
-    if (this.#used < before) this.#onIdle?.(before - this.#used);
   }
 }

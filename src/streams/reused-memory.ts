@@ -99,12 +99,5 @@ function free(buffer: ArrayBuffer & { transfer?(length: number): ArrayBuffer }):
   buffer.transfer?.(0);
 }
 
-/** Bytes of spare memory for those who say nothing else, and milliseconds after which it is given up. */
-const DEFAULT_LIMIT = 1 << 24;
-const DEFAULT_IDLE_TIME = 24_000;
-
-/** The spare memory of all that runs in this process, or page. */
-export const spareMemory = new ReusedMemory(
-  DEFAULT_LIMIT,
-  new MemoryBudget(DEFAULT_LIMIT, { idleTime: DEFAULT_IDLE_TIME }),
-);
+/** The spare memory of all that runs in this process, or page: 16 MiB, or what `moveTo` says. */
+export const spareMemory = new ReusedMemory(1 << 24);

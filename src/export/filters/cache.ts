@@ -77,6 +77,8 @@ class Cache implements Keeper {
   /** The pieces that are there, the least recently used first. */
   readonly #recency = new Set<CachedPiece>();
   readonly #onTheirWay = new Set<CachedPiece>();
+  /** How many of these there was no room for. */
+  #withoutRoom = 0;
   /** When something was last read out of it, or brought in. */
   #usedAt = 0;
   #isClosed = false;
@@ -173,7 +175,8 @@ class Cache implements Keeper {
     const arrivals: Promise<unknown>[] = [];
     this.#usedAt = this.#share.now();
     for (const [from, to] of this.#gaps(start, most)) {
-      if (!this.#share.take(weight(from, to))) break;
+      // What somebody waits for comes first.
+      if (this.#withoutRoom > 0 || !this.#share.take(weight(from, to))) break;
       arrivals.push(this.#ask(from, to, true, new AbortController()).arrival);
     }
     await Promise.all(arrivals);
@@ -245,7 +248,10 @@ class Cache implements Keeper {
     const piece = new CachedPiece(start, end, promise, giveUp);
     this.#onTheirWay.add(piece);
     if (hasRoom) this.#pieces.add(piece);
-    else piece.takeOut();
+    else {
+      this.#withoutRoom++;
+      piece.takeOut();
+    }
     this.#fetch(piece, hasRoom).then(resolve, reject);
     return piece;
   }
@@ -269,7 +275,8 @@ class Cache implements Keeper {
       throw error;
     } finally {
       this.#onTheirWay.delete(piece);
-      if (hasRoom && !piece.isKept) this.#share.release(weight(start, end));
+      if (!hasRoom) this.#withoutRoom--;
+      else if (!piece.isKept) this.#share.release(weight(start, end));
     }
   }
 

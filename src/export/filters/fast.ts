@@ -43,7 +43,16 @@ export function fast({ window, memory, now = () => performance.now(), ...options
     let depth = 0;
     const isNear = () => depth >= DEEP && pace.isNear;
     const isLong = (length: number) => length >= LONG && bytes >= pace.target;
-    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, isPassing: isLong, now });
+    const ahead = readAhead({
+      pace,
+      // Where many share the memory, more would push out what others have ahead, before they have read it.
+      get limit() {
+        return Math.min(budget, memory?.fairPart ?? budget) / 2;
+      },
+      longest: window.request,
+      isPassing: isLong,
+      now,
+    });
     const isPassing = (length: number) => isNear() || isLong(length);
     const cached = cache({ budget, memory, isPassing })(paced(pace)(next));
     const followed = ahead(cached);

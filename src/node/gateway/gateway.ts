@@ -7,7 +7,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { type Config, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
-import { keepSpareMemory, processMemory } from "../process-memory.ts";
+import { ProcessMemory } from "../process-memory.ts";
 import { readInto } from "../read-into.ts";
 import { processBudget } from "../session/listen.ts";
 import { refuse, send } from "./answers.ts";
@@ -25,8 +25,8 @@ export interface GatewayOptions {
   staticFolder: string;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
-  /** What the caches of all sessions, and spare memory, are kept within. Default: `processMemory(config.memory)`. */
-  memory?: MemoryBudget;
+  /** Milliseconds after which memory that is of no use is given back, at the latest. Default 24,000. */
+  idleTime?: number;
   /** Takes a line for people when something happens. */
   log(line: string): void;
 }
@@ -34,6 +34,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the page is. */
   readonly url: string;
+  /** What is kept in memory because it may be of use again. */
+  readonly kept: MemoryBudget;
   /** Ends every session in order and stops listening. */
   close(): Promise<void>;
 }
@@ -76,8 +78,15 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
-  const memory = options.memory ?? processMemory(config.memory);
-  const sessions = new Sessions({ config, budget, memory, pingInterval, signal: ending.signal, log });
+  const memory = new ProcessMemory(config.memory, budget, options.idleTime);
+  const sessions = new Sessions({
+    config,
+    budget,
+    memory: memory.kept,
+    pingInterval,
+    signal: ending.signal,
+    log,
+  });
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME });
   const page = sirv(staticFolder, { dev: false, etag: true });
 
@@ -135,10 +144,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     server.listen(port, host, resolve);
   });
   const { port: bound } = server.address() as AddressInfo;
-  const giveUpSpareMemory = keepSpareMemory(memory);
 
   return {
     url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
+    kept: memory.kept,
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
@@ -151,7 +160,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
-      giveUpSpareMemory();
+      memory.end();
     },
   };
 }
