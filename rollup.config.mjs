@@ -31,10 +31,7 @@ const launcher = ({ before = "", environment = "", options = "--max-semi-space-s
 ":" //; ${before}${environment}exec node ${options} "$0" "$@"`;
 
 /** With an option of V8's, Node has to compile what it has compiled ahead: a tenth of what --metadata takes, for nothing. */
-const proxy = {
-  before: 'case "$*" in *--metadata*) exec node "$0" "$@" ;; esac; ',
-  options: "--expose-gc --max-semi-space-size=2",
-};
+const proxy = { before: 'case "$*" in *--metadata*) exec node "$0" "$@" ;; esac; ' };
 
 /**
  * Each kernel device may hold two of Node's threads while its remote is slow (open(2) and fsync(2) of the device wait for
@@ -42,13 +39,12 @@ const proxy = {
  *
  * V8 counts buffers as part of its heap, which is so small here that it would mark all of it for every 12 MB of them:
  * hence a heap that may grow to 24 MB first. Where its compiler inlines a third of what it would, the gateway takes a sixth
- * less for the first half gigabyte; and glibc keeps 10 MB less with two arenas than with one for each thread. What is
- * garbage is collected when nothing goes on, too (src/node/process-memory.ts). Node 20, 22 and 24 know these options.
+ * less for the first half gigabyte; and glibc keeps 10 MB less with two arenas than with one for each thread. Node 20, 22 and
+ * 24 know these options.
  */
 const gateway = {
   environment: `UV_THREADPOOL_SIZE=\${UV_THREADPOOL_SIZE:-32} MALLOC_ARENA_MAX=\${MALLOC_ARENA_MAX:-2} `,
-  options:
-    "--expose-gc --max-semi-space-size=1 --initial-old-space-size=24 --max-inlined-bytecode-size-cumulative=300",
+  options: "--max-semi-space-size=1 --initial-old-space-size=24 --max-inlined-bytecode-size-cumulative=300",
 };
 
 export default [

@@ -30,6 +30,7 @@ export async function fileExport(
 ): Promise<Export> {
   const size = await sizeOf(handle);
   const ranges = await fileRanges(handle).catch(() => undefined);
+  const memory = spareMemory;
   const cached = await pageCache(handle).catch(() => undefined);
   const readable: Export = {
     size,
@@ -37,7 +38,7 @@ export async function fileExport(
       // All of it is read or the read fails, so what was in it does not matter.
       const buffer =
         length >= LONG
-          ? spareMemory.lend(spareMemory.take(length))
+          ? memory.lend(memory.take(length))
           : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       signal?.throwIfAborted();
       // Handing reads to the thread pool was two fifths of nbd-serve's own time at 4 KiB, a quarter at 256 KiB.

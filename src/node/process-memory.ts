@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { ByteBudget } from "../streams/budget.ts";
 import { MemoryBudget } from "../streams/memory-budget.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
@@ -19,9 +21,8 @@ const SWEEPING_TIME = 1000;
  * What a process keeps because it may be of use again, the caches of its sessions and spare memory, as long as it is of
  * use: what an idle session holds goes back to the system within half a minute.
  *
- * Two keep it from there otherwise. V8 lets a process that does nothing lie as it is, so its garbage is collected here
- * where Node was started with --expose-gc, as our programs are; and glibc keeps what was freed, unless it is told
- * otherwise, which needs the package koffi.
+ * Two would keep it otherwise: V8 may collect no garbage in a process that does nothing, and glibc keeps what was freed
+ * (without the package koffi it does so still).
  */
 export class ProcessMemory {
   /** What is kept is of this budget. */
@@ -62,7 +63,7 @@ export class ProcessMemory {
     this.kept.giveUpIdle();
     const rest = this.#rest();
     if (rest < this.#base + WORTH_IT || this.#sweeping) return;
-    globalThis.gc?.();
+    collectGarbage();
     this.#sweeping = setTimeout(() => {
       void this.#trim();
     }, SWEEPING_TIME).unref();
@@ -73,6 +74,17 @@ export class ProcessMemory {
     this.#base = this.#rest();
     this.#sweeping = undefined;
   }
+}
+
+let collect: (() => void) | undefined;
+
+/** Has V8 collect garbage, by the function that it has for tests: there is no other way to ask for it. */
+function collectGarbage(): void {
+  if (!collect) {
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+  }
+  collect();
 }
 
 let loaded: Promise<() => Promise<void>> | undefined;

@@ -33,6 +33,7 @@ export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
   readonly #longest: number;
   readonly #deliver: (bytes: Uint8Array) => void;
+  readonly #memory = spareMemory;
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);
   #headerBytes = 0;
@@ -205,7 +206,7 @@ export class BinaryMessages extends Duplex {
 
   /** Where the message goes on, of whose frame so many bytes are there but not joined yet. */
   #free(there: number): Uint8Array {
-    this.#joined ??= spareMemory.take(this.#expected(there));
+    this.#joined ??= this.#memory.take(this.#expected(there));
     return new Uint8Array(this.#joined, this.#joinedBytes);
   }
 
@@ -233,7 +234,7 @@ export class BinaryMessages extends Duplex {
   /** Hands on what has been joined. */
   #handOn(): void {
     if (!this.#joined) return;
-    const bytes = spareMemory.lend(this.#joined, this.#joinedBytes);
+    const bytes = this.#memory.lend(this.#joined, this.#joinedBytes);
     this.#joined = undefined;
     this.#joinedBytes = 0;
     if (bytes.byteLength * 2 >= bytes.buffer.byteLength) {
@@ -249,7 +250,7 @@ export class BinaryMessages extends Duplex {
   #copy(bytes: Uint8Array): Uint8Array {
     const { byteLength } = bytes;
     if (byteLength < STEP) return bytes.slice();
-    const copy = spareMemory.lend(spareMemory.take(stepsOf(byteLength)), byteLength);
+    const copy = this.#memory.lend(this.#memory.take(stepsOf(byteLength)), byteLength);
     copy.set(bytes);
     return copy;
   }

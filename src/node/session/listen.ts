@@ -107,7 +107,12 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
       room.close();
     });
     const onTransmission = () => clearTimeout(late);
-    serveClient(socketTransport(socket), target, { name, room, signal: ending.signal, onTransmission })
+    serveClient(socketTransport(socket), target, {
+      name,
+      room,
+      signal: ending.signal,
+      onTransmission,
+    })
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));
