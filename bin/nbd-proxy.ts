@@ -41,5 +41,5 @@ run(program, async () => {
   const configuration = chooseConfiguration(config, positionals[0]);
   const signal = onSignals();
   const { proxySession } = await import("./proxy-session.ts");
-  return proxySession(configuration, values.record, { log, signal });
+  return proxySession(configuration, values.record, { memory: config.memory, log, signal });
 });

@@ -40,7 +40,7 @@ run(program, async () => {
   });
   const socket = endpoint === "-" ? activatedSocket() : undefined;
   if (socket !== undefined) {
-    const listener = await listenOn(target, socket, { name: basename(file) });
+    const listener = await listenOn(target, socket, { name: basename(file), log });
     log(`serving ${file}, ${target.size} bytes`);
     if (!signal.aborted) await once(signal, "abort");
     await listener.close();

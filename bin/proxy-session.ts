@@ -1,4 +1,5 @@
 import type { Configuration } from "../src/node/config/config.ts";
+import { ProcessMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
@@ -9,7 +10,8 @@ import { stdioTransport } from "../src/node/stdio.ts";
 const SILENCE = 20;
 
 /**
- * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
+ * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named, which
+ * keeps at most `memory` bytes for later use.
  *
  * A module of its own, loaded when it is needed: `nbd-proxy --metadata`, which consoles run at every page load, does
  * without (test/bench/startup.ts).
@@ -17,10 +19,12 @@ const SILENCE = 20;
 export async function proxySession(
   configuration: Configuration,
   record: string | undefined,
-  { log, signal }: Pick<SessionOptions, "log" | "signal">,
+  { memory: bytes, log, signal }: Pick<SessionOptions, "log" | "signal"> & { memory: number },
 ): Promise<void> {
   judgeStateHook(configuration);
-  const options = { budget: processBudget(), log, signal, silence: SILENCE };
+  const budget = processBudget();
+  const memory = new ProcessMemory(bytes, budget).kept;
+  const options = { budget, memory, log, signal, silence: SILENCE };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
   const recording = await recordToFile(stdioTransport(), "client", record, title);

@@ -1,13 +1,10 @@
-import { ReusedMemory } from "../streams/reused-memory.ts";
+import { spareMemory } from "../streams/reused-memory.ts";
 import { BlobReading } from "./blob-reading.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
 
 /** Reads of so many bytes go into memory of earlier ones that has been given back: to fetch new memory costs more than to set up a stream. */
 const LONG = 1 << 19;
-
-/** Bytes of memory that are kept for that. */
-const SPARE = 1 << 24;
 
 /** How many readers that read on from where they were are told apart. */
 const READERS = 8;
@@ -21,7 +18,6 @@ const READERS = 8;
  * read of 4 MiB Chromium's browser process took two thirds more time.
  */
 export function blobExport(blob: Blob): Export {
-  const memory = new ReusedMemory(SPARE);
   /** Those that will be read on, and where long reads ended of late; the most recent last. */
   const readings = new Set<BlobReading>();
   const endedAt = new Set<number>();
@@ -52,7 +48,7 @@ export function blobExport(blob: Blob): Export {
     endedAt.delete(offset);
     endedAt.add(offset + length);
     if (endedAt.size > READERS) forgetFirst(endedAt);
-    const bytes = await reading?.read(length, memory, signal);
+    const bytes = await reading?.read(length, spareMemory, signal);
     // Chromium looks whether the file has changed where it opens a stream, and not while it reads.
     if (bytes && reading?.start !== offset) await blob.slice(offset, offset + 1).arrayBuffer();
     return bytes;

@@ -3,7 +3,7 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
 import { writeZeroesPiecewise } from "../export/zeroes.ts";
-import { ReusedMemory } from "../streams/reused-memory.ts";
+import { spareMemory } from "../streams/reused-memory.ts";
 import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
 import { pageCache } from "./page-cache.ts";
 
@@ -14,9 +14,6 @@ export interface FileExportOptions {
 
 /** Reads of so many bytes go into memory of earlier ones that has left. */
 const LONG = 1 << 16;
-
-/** Bytes of memory that are kept for that. */
-const SPARE = 1 << 22;
 
 /**
  * Exports an open file or block device. The handle belongs to the export and is closed with it.
@@ -33,7 +30,7 @@ export async function fileExport(
 ): Promise<Export> {
   const size = await sizeOf(handle);
   const ranges = await fileRanges(handle).catch(() => undefined);
-  const memory = new ReusedMemory(SPARE);
+  const memory = spareMemory;
   const cached = await pageCache(handle).catch(() => undefined);
   const readable: Export = {
     size,

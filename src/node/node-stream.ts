@@ -1,14 +1,15 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Ended } from "../streams/ended.ts";
 import { giveBack } from "../streams/lent.ts";
-import { byteLength, bytesOf, type Payload } from "../streams/payload.ts";
+import { bytesOf, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 import { connectionError } from "./system-error.ts";
 
-/** Bytes that may wait to be read before the stream is paused. */
+/** Bytes that may wait to be read before the stream is paused, and what each chunk takes besides its bytes. */
 const RECEIVE_BUFFER = 1 << 18;
+const CHUNK_WEIGHT = 1 << 9;
 
 /**
  * Destroys a stream of Node's; with a reason other than `Ended` it fails with it. What was written in this turn of
@@ -23,11 +24,13 @@ export function destroy(stream: Readable | Writable, reason: unknown): void {
 /**
  * A readable stream of Node's, or the readable half of a socket, with backpressure. Cancelling with `Ended`
  * leaves the other half of a socket alive. (`Duplex.toWeb` counts bytes as chunks and crashes on half-open sockets.)
+ *
+ * @param buffer bytes that may wait to be read before the stream is paused; one chunk more may
  */
-export function readableOf(stream: Readable): ReadableStream<Uint8Array> {
+export function readableOf(stream: Readable, buffer = RECEIVE_BUFFER): ReadableStream<Uint8Array> {
   const incoming = push<Uint8Array>(
     {
-      highWaterMark: RECEIVE_BUFFER,
+      highWaterMark: buffer,
       resume: () => stream.resume(),
       cancel(reason) {
         if (!(reason instanceof Ended) || !(stream as Duplex).writable) return destroy(stream, reason);
@@ -36,7 +39,7 @@ export function readableOf(stream: Readable): ReadableStream<Uint8Array> {
         stream.resume();
       },
     },
-    byteLength,
+    (chunk) => chunk.byteLength + CHUNK_WEIGHT,
   );
   stream.on("data", (chunk: Uint8Array) => {
     if (!incoming.push(chunk)) stream.pause();

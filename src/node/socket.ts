@@ -4,6 +4,9 @@ import type { Transport } from "../streams/duplex.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
 import { connectionError } from "./system-error.ts";
 
+/** Bytes that may wait to be read: there may be many clients, and what one has sent ahead is not counted otherwise. */
+const RECEIVE_BUFFER = 1 << 16;
+
 /**
  * A transport over a connected unix or TCP socket. The socket belongs to the transport. Make it with
  * `allowHalfOpen: true`, so that what was asked before the other side ended its half is still answered.
@@ -14,7 +17,7 @@ export function socketTransport(socket: Socket): Transport {
     socket.errored ? closed.reject(connectionError(socket.errored)) : closed.resolve(),
   );
   return {
-    readable: readableOf(socket),
+    readable: readableOf(socket, RECEIVE_BUFFER),
     writable: writableOf(socket),
     closed: closed.promise,
     close: (reason) => destroy(socket, reason),

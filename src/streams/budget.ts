@@ -23,29 +23,44 @@ export interface Reserve {
   reserve?: number;
   /** Once the reserve is used up, for each of them. Default 0. */
   assured?: number;
+  /** The same, for all of them together. Default: without end. */
+  assuredToAll?: number;
 }
 
 /**
  * A number of bytes shared by several users, so that none can take it all.
  *
- * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can
- * have one request in flight. That is bounded by the reserve, beyond which it is given a short request only. One that
- * asks for more than its limit waits until it holds nothing itself and the total allows it. What is held at any time is
- * therefore at most `total` and `reserve` and `assured` for each share, or one request if that alone is more.
+ * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can have one
+ * request in flight. That is bounded by the reserve, beyond which it is given a short request only, of `assured` bytes at
+ * most, and nothing once all shares hold `assuredToAll` of that. One that asks for more than its limit waits until it holds
+ * nothing itself and the total allows it.
+ *
+ * What is held at any time is therefore at most `total`, `reserve` and `assuredToAll` together, or, where it is less,
+ * `assured` for each share in place of the latter; or one request if that alone is more.
  */
 export class ByteBudget {
   readonly #total: number;
   readonly #reserve: number;
   readonly #assured: number;
+  /** The most that is ever held, unless one request alone is more. */
+  readonly #most: number;
   #used = 0;
   /** Shares with somebody waiting, the one whose turn is next first: each serves its first waiter if that fits. */
   readonly #waiting = new Set<() => boolean>();
 
   /** @param total bytes for all shares together */
-  constructor(total: number, { reserve = Number.POSITIVE_INFINITY, assured = 0 }: Reserve = {}) {
+  constructor(
+    total: number,
+    {
+      reserve = Number.POSITIVE_INFINITY,
+      assured = 0,
+      assuredToAll = Number.POSITIVE_INFINITY,
+    }: Reserve = {},
+  ) {
     this.#total = total;
     this.#reserve = reserve;
     this.#assured = assured;
+    this.#most = total + reserve + assuredToAll;
   }
 
   /** Bytes that are held now. */
@@ -70,8 +85,9 @@ export class ByteBudget {
 
     const admit = (weight: number): boolean => {
       const isInTotal = this.#used === 0 || this.#used + weight <= this.#total;
-      const isGiven =
-        weight <= this.#assured || (weight <= limit && this.#used + weight <= this.#total + this.#reserve);
+      const isAssured = weight <= this.#assured;
+      const most = isAssured ? this.#most : this.#total + this.#reserve;
+      const isGiven = (isAssured || weight <= limit) && this.#used + weight <= most;
       const fits = held === 0 ? isGiven || isInTotal : held + weight <= limit && isInTotal;
       if (!fits) return false;
       held += weight;

@@ -1,5 +1,5 @@
 import { giveBack, isLent, Loan } from "./lent.ts";
-import { ReusedMemory } from "./reused-memory.ts";
+import { spareMemory } from "./reused-memory.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -16,8 +16,6 @@ const GATHERED = 1 << 14;
  * to keep account of.
  */
 const LONG = 1 << 16;
-/** Bytes of such memory that are kept while nobody has use of them. */
-const SPARE = 1 << 23;
 
 /**
  * Bytes that came in chunks and are taken in other lengths.
@@ -35,7 +33,6 @@ export class ByteQueue {
   #length = 0;
   /** The chunk of which bytes are being taken, where it was lent. */
   #loan: Loan | undefined;
-  readonly #memory = new ReusedMemory(SPARE);
   /** Where small chunks are gathered, and how many bytes of it are used; the last chunk is a view of it. */
   #gathered = EMPTY;
   #used = 0;
@@ -79,7 +76,7 @@ export class ByteQueue {
       this.#advance(n);
       return view;
     }
-    const joined = n < LONG ? new Uint8Array(n) : this.#memory.lend(this.#memory.take(n));
+    const joined = n < LONG ? new Uint8Array(n) : spareMemory.lend(spareMemory.take(n));
     for (let at = 0; at < n; ) {
       const next = this.#begin();
       const length = Math.min(next.byteLength - this.#offset, n - at);

@@ -6,6 +6,7 @@ export { Ended } from "./ended.ts";
 export { type ForOthers, withWordsForOthers, wordsForOthers } from "./for-others.ts";
 export { type JoinOptions, join } from "./join.ts";
 export { giveBack, isLent, lend } from "./lent.ts";
+export { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts";
 export { type Dialogue, type DialogueOutcome, negotiate } from "./negotiate.ts";
 export { duplexPair, type PairEnd, transportPair } from "./pair.ts";
 export { type ParseOptions, type Parser, Parsing, parse, UnexpectedEndError } from "./parse.ts";

@@ -21,8 +21,9 @@ export interface Dialogue {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Bytes of a dialogue that may wait to leave. */
+/** Bytes of a dialogue that may wait to leave, and what each message counts besides its own: it takes as much while it waits. */
 const UNSENT = 1 << 16;
+const MESSAGE_WEIGHT = 1 << 10;
 
 /** A message of a dialogue is as much work as so many of what comes after it: each is answered by itself. */
 const EFFORT = 16;
@@ -64,9 +65,10 @@ export async function negotiate<T>(
 
   let unsent = 0;
   async function write(bytes: Uint8Array): Promise<void> {
-    unsent += bytes.byteLength;
+    const weight = bytes.byteLength + MESSAGE_WEIGHT;
+    unsent += weight;
     const sent = writer.write(bytes).then(() => {
-      unsent -= bytes.byteLength;
+      unsent -= weight;
     });
     // A failure shows at the next read or write.
     sent.catch(() => {});

@@ -1,5 +1,6 @@
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
+import { type Keeper, MemoryBudget, type MemoryShare } from "../../streams/memory-budget.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
@@ -11,6 +12,8 @@ import { Pieces } from "./pieces.ts";
 export interface CacheOptions {
   /** Bytes that are kept in memory, those on their way included. */
   budget: number;
+  /** What these bytes are of, shared with others. Default: nobody shares them, and they are kept while nobody reads too. */
+  memory?: MemoryBudget | undefined;
   /** Whether a read that is about to be made, of so many bytes, is not worth keeping. Default: all are. */
   isPassing?(length: number): boolean;
 }
@@ -38,9 +41,9 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
-export function cache({ budget, isPassing }: CacheOptions): Filter {
+export function cache(options: CacheOptions): Filter {
   return (next) => {
-    const kept = new Cache(next, budget, isPassing);
+    const kept = new Cache(next, options);
     const cached: Export = {
       ...forward(next),
       read: (offset, length, options) => kept.read(offset, length, options),
@@ -63,9 +66,10 @@ export function cache({ budget, isPassing }: CacheOptions): Filter {
   };
 }
 
-class Cache {
+class Cache implements Keeper {
   readonly #next: Export;
   readonly #budget: number;
+  readonly #share: MemoryShare;
   readonly #isPassing: CacheOptions["isPassing"];
   readonly #grain: number;
   readonly #longest: number;
@@ -73,13 +77,17 @@ class Cache {
   /** The pieces that are there, the least recently used first. */
   readonly #recency = new Set<CachedPiece>();
   readonly #onTheirWay = new Set<CachedPiece>();
-  #used = 0;
+  /** How many of these there was no room for. */
+  #withoutRoom = 0;
+  /** When something was last read out of it, or brought in. */
+  #usedAt = 0;
   #isClosed = false;
 
-  constructor(next: Export, budget: number, isPassing: CacheOptions["isPassing"]) {
+  constructor(next: Export, { budget, memory = new MemoryBudget(budget), isPassing }: CacheOptions) {
     this.#isPassing = isPassing;
     this.#next = next;
-    this.#budget = budget;
+    this.#budget = Math.min(budget, memory.limit);
+    this.#share = memory.share(this, this.#budget);
     this.#grain = Math.max(SECTOR, next.blockSize?.minimum ?? 1);
     const longest = next.blockSize?.maximum ?? Number.POSITIVE_INFINITY;
     this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
@@ -165,9 +173,11 @@ class Cache {
     if (this.#isClosed) throw closedError();
     const most = Math.min(end, start + this.#budget / LARGEST_PART);
     const arrivals: Promise<unknown>[] = [];
+    this.#usedAt = this.#share.now();
     for (const [from, to] of this.#gaps(start, most)) {
-      if (!this.#makeRoom(weight(from, to))) break;
-      arrivals.push(this.#ask(from, to, new AbortController()).arrival);
+      // What somebody waits for comes first.
+      if (this.#withoutRoom > 0 || !this.#share.take(weight(from, to))) break;
+      arrivals.push(this.#ask(from, to, true, new AbortController()).arrival);
     }
     await Promise.all(arrivals);
   }
@@ -189,8 +199,8 @@ class Cache {
       await this.#next.close();
     } finally {
       await gone;
-      this.#pieces.clear();
-      this.#recency.clear();
+      while (this.#recency.size > 0) this.giveUpOldest();
+      this.#share.close();
     }
   }
 
@@ -198,14 +208,15 @@ class Cache {
   #cover(start: number, end: number): Covering[] {
     // What is there already counts as just used, or it would be the first to make room for the rest.
     const there = this.#pieces.within(start, end);
+    this.#usedAt = this.#share.now();
     for (const piece of there) {
+      piece.usedAt = this.#usedAt;
       if (this.#recency.delete(piece)) this.#recency.add(piece);
       piece.use();
     }
     const covering = there.map((piece) => ({ piece, isOwn: false }));
     for (const [from, to] of this.#gaps(start, end)) {
-      this.#makeRoom(weight(from, to));
-      const piece = this.#ask(from, to);
+      const piece = this.#ask(from, to, this.#share.take(weight(from, to)));
       piece.use();
       covering.push({ piece, isOwn: true });
     }
@@ -231,19 +242,21 @@ class Cache {
     return gaps;
   }
 
-  #ask(start: number, end: number, giveUp?: AbortController): CachedPiece {
+  /** Asks for a range. Where there is no room it goes to those who wait for it, and is not kept. */
+  #ask(start: number, end: number, hasRoom: boolean, giveUp?: AbortController): CachedPiece {
     const { promise, resolve, reject } = deferred<Uint8Array>();
     const piece = new CachedPiece(start, end, promise, giveUp);
-    this.#used += weight(start, end);
     this.#onTheirWay.add(piece);
-    // Where even taking all else out makes no room, it goes to those who wait, and is not kept.
-    if (this.#used > this.#budget) piece.takeOut();
-    else this.#pieces.add(piece);
-    this.#fetch(piece).then(resolve, reject);
+    if (hasRoom) this.#pieces.add(piece);
+    else {
+      this.#withoutRoom++;
+      piece.takeOut();
+    }
+    this.#fetch(piece, hasRoom).then(resolve, reject);
     return piece;
   }
 
-  async #fetch(piece: CachedPiece): Promise<Uint8Array> {
+  async #fetch(piece: CachedPiece, hasRoom: boolean): Promise<Uint8Array> {
     const { start, end, giveUp } = piece;
     try {
       const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
@@ -254,31 +267,44 @@ class Cache {
       }
       if (bytes !== received) giveBack(received);
       piece.arrived(bytes);
-      if (piece.isKept) this.#recency.add(piece);
-      else this.#used -= weight(start, end);
+      if (piece.isKept) this.#hold(piece);
       return bytes;
     } catch (error) {
-      this.#used -= weight(start, end);
       if (piece.isKept) this.#pieces.remove(piece);
       piece.takeOut();
       throw error;
     } finally {
       this.#onTheirWay.delete(piece);
+      if (!hasRoom) this.#withoutRoom--;
+      else if (!piece.isKept) this.#share.release(weight(start, end));
     }
   }
 
-  /** Takes out the least recently used pieces until there is room; false where that is not enough. */
-  #makeRoom(needed: number): boolean {
+  #hold(piece: CachedPiece) {
+    piece.usedAt = this.#share.now();
+    this.#recency.add(piece);
+  }
+
+  get oldest(): number {
+    for (const { usedAt } of this.#recency) return usedAt;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  giveUpOldest(): void {
     for (const piece of this.#recency) {
-      if (this.#used + needed <= this.#budget) return true;
       this.#drop(piece);
+      return;
     }
-    return this.#used + needed <= this.#budget;
+  }
+
+  /** All or nothing: who reads now and then has use of what was read long ago too. */
+  giveUpIdle(moment: number): void {
+    while (this.#usedAt <= moment && this.#recency.size > 0) this.giveUpOldest();
   }
 
   #drop(piece: CachedPiece) {
     this.#pieces.remove(piece);
-    if (this.#recency.delete(piece)) this.#used -= weight(piece.start, piece.end);
+    if (this.#recency.delete(piece)) this.#share.release(weight(piece.start, piece.end));
     piece.takeOut();
   }
 
@@ -298,13 +324,12 @@ class Cache {
   }
 
   #keepPart({ start, bytes }: CachedPiece, from: number, to: number) {
-    if (from >= to) return;
+    if (from >= to || !this.#share.take(weight(from, to))) return;
     const part = bytes!.slice(from - start, to - start);
     const piece = new CachedPiece(from, to, Promise.resolve(part));
     piece.arrived(part);
-    this.#used += weight(from, to);
     this.#pieces.add(piece);
-    this.#recency.add(piece);
+    this.#hold(piece);
   }
 }
 

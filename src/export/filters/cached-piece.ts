@@ -13,6 +13,8 @@ export class CachedPiece implements Piece {
   /** Gives up what nobody waits for. */
   readonly giveUp: AbortController | undefined;
   bytes?: Uint8Array;
+  /** When it was read last, as the memory's share tells it. */
+  usedAt = 0;
   #isKept = true;
   #lent: Uint8Array | undefined;
   #users = 0;

@@ -1,3 +1,4 @@
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
 import { cache } from "./cache.ts";
@@ -10,9 +11,13 @@ export interface FastOptions {
   window: RequestWindow;
   /** Bytes of memory. Default 24 MiB: half of it in flight are 100 ms at 1 Gbit/s. */
   budget?: number;
+  /** What these bytes are of, shared with others; see `cache`. */
+  memory?: MemoryBudget | undefined;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
+
+const BUDGET = 24 << 20;
 
 /** A reader with so many reads in flight keeps a near link busy itself, as one with this many bytes does any link. */
 const DEEP = 4;
@@ -27,7 +32,8 @@ const PATIENCE = 16;
  * For a reader who keeps the link busy itself nothing is kept, and nothing asked for ahead: it gains nothing by that. On a
  * near link no account is kept of it either: that, and the copies, took a third of the random reads of 4 KiB.
  */
-export function fast({ window, budget = 24 << 20, now = () => performance.now() }: FastOptions): Filter {
+export function fast({ window, memory, now = () => performance.now(), ...options }: FastOptions): Filter {
+  const budget = Math.min(options.budget ?? BUDGET, memory?.limit ?? Number.POSITIVE_INFINITY);
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
     /** What readers wait for, by whichever way. */
@@ -37,9 +43,18 @@ export function fast({ window, budget = 24 << 20, now = () => performance.now() 
     let depth = 0;
     const isNear = () => depth >= DEEP && pace.isNear;
     const isLong = (length: number) => length >= LONG && bytes >= pace.target;
-    const ahead = readAhead({ pace, limit: budget / 2, longest: window.request, isPassing: isLong, now });
+    const ahead = readAhead({
+      pace,
+      // Where many share the memory, more would push out what others have ahead, before they have read it.
+      get limit() {
+        return Math.min(budget, memory?.fairPart ?? budget) / 2;
+      },
+      longest: window.request,
+      isPassing: isLong,
+      now,
+    });
     const isPassing = (length: number) => isNear() || isLong(length);
-    const cached = cache({ budget, isPassing })(paced(pace)(next));
+    const cached = cache({ budget, memory, isPassing })(paced(pace)(next));
     const followed = ahead(cached);
     return {
       ...forward(followed),

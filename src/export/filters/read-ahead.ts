@@ -5,8 +5,11 @@ import type { Pace } from "./pace.ts";
 export interface ReadAheadOptions {
   /** What the reads on the link say of it; the filter `paced` with it stands below, nearest to the link. */
   pace: Pace;
-  /** Bytes that may be ahead of all readers together: what the cache below can hold besides what it is read for. */
-  limit: number;
+  /**
+   * Bytes that may be ahead of all readers together: what the cache below can hold besides what it is read for. It is looked
+   * at anew each time, so a getter may change it.
+   */
+  readonly limit: number;
   /** The longest request, in bytes. Default 256 KiB: one that is needed now waits behind no longer one. */
   longest?: number;
   /** Whether a read that is about to be made, of so many bytes, needs nobody to read ahead of it. Default: none does. */
@@ -93,7 +96,7 @@ export function readAhead(options: ReadAheadOptions): Filter {
 class ReadAhead {
   readonly #next: Export;
   readonly #pace: Pace;
-  readonly #limit: number;
+  readonly #options: Pick<ReadAheadOptions, "limit">;
   readonly #longest: number;
   readonly #now: () => number;
   /** The most recently used last. */
@@ -102,10 +105,10 @@ class ReadAhead {
   #isStopped = false;
 
   constructor(next: Export, options: ReadAheadOptions) {
-    const { pace, limit, longest = LONGEST, now = () => performance.now() } = options;
+    const { pace, longest = LONGEST, now = () => performance.now() } = options;
     this.#next = next;
     this.#pace = pace;
-    this.#limit = limit;
+    this.#options = options;
     this.#longest = Math.min(longest, LONGEST);
     this.#now = now;
   }
@@ -131,7 +134,7 @@ class ReadAhead {
   /** Takes note of what somebody says will be read soon. */
   expect(offset: number, length: number): void {
     const stream = this.#begin(offset, 0);
-    stream.advance = Math.min(length, this.#limit);
+    stream.advance = Math.min(length, this.#options.limit);
     stream.isTold = true;
     this.#use(stream);
     this.pump();
@@ -200,6 +203,7 @@ class ReadAhead {
     let total = 0;
     for (const { position, ahead } of this.#streams) total += ahead - position;
     const chunk = this.#chunk;
+    const { limit } = this.#options;
     let least = Number.POSITIVE_INFINITY;
     let found: { stream: Stream; bytes: number } | undefined;
     for (const stream of this.#streams) {
@@ -207,7 +211,7 @@ class ReadAhead {
       const lead = ahead - position;
       if (lead >= least || ahead >= this.#next.size) continue;
       const shown = reads > 1 ? Math.min(run, target) : 0;
-      const allowed = Math.min(advance + shown, this.#limit - total + lead);
+      const allowed = Math.min(advance + shown, limit - total + lead);
       // Of random readers none may have more: looking no further at them is a tenth of what a read of theirs costs.
       if (lead + PAGE > allowed) continue;
       const bytes = Math.min(chunk, Math.max(PAGE, powerOfTwo(allowed / 2)));

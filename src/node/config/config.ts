@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { quoted } from "../../streams/quoted.ts";
+import { isLoopback } from "../loopback.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
@@ -25,6 +26,9 @@ const CONFIG_FILES = ["/etc/nbd-proxy/config.json", ...(IS_ROOT ? [] : ["./confi
 
 const DEFAULT_TIMEOUT = 30;
 const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
+const DEFAULT_MAX_CLIENTS = 64;
+const DEFAULT_MEMORY_MIB = 96;
+const MIB = 1 << 20;
 
 /** The longest path that fits in the system's address of a unix socket. */
 export const MAX_SOCKET_PATH = process.platform === "darwin" ? 103 : 107;
@@ -40,7 +44,7 @@ export interface Configuration {
   /** The file that it is from, for messages. */
   file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
-  target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address };
+  target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address; maxClients: number };
   /** Seconds without an answer after which a request fails; 0: never. */
   timeout: number;
   /** The executable to run when the export is ready and when it goes. */
@@ -57,6 +61,8 @@ export interface Config {
   defaultName: string | undefined;
   /** Names under which the gateway may be reached, besides localhost and IP addresses. */
   allowedHosts: readonly string[];
+  /** Bytes of memory for the caches of all sessions, and for what is spare. */
+  memory: number;
   /** What is odd but no error, a line each: keys without a meaning. */
   warnings: readonly string[];
 }
@@ -115,6 +121,7 @@ export function parseConfig(file: string, text: string): Config {
     configurations,
     defaultName: defaultOf(file, source),
     allowedHosts: source["allowed-hosts"] ?? [],
+    memory: (source["memory-mb"] ?? DEFAULT_MEMORY_MIB) * MIB,
     warnings: unknownKeys(file, json as ConfigFile),
   };
 }
@@ -191,7 +198,13 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
         );
       }
     }
-    target = { listen: address };
+    if ("host" in address && !isLoopback(address.host) && !(entry.insecure ?? source.insecure)) {
+      throw new ConfigError(
+        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: whoever reaches the port can use the disk; "insecure": true allows that`,
+      );
+    }
+    const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
+    target = { listen: address, maxClients };
   }
   return {
     name,
@@ -215,6 +228,9 @@ function defaultOf(file: string, { configurations }: ConfigFile): string | undef
   return defaults[0] ?? (names.length === 1 ? names[0] : undefined);
 }
 
+const deviceKeys: ReadonlySet<string> = new Set(Object.keys(deviceSettings.entries));
+const listenerKeys: ReadonlySet<string> = new Set(["max-clients", "insecure"]);
+
 function unknownKeys(file: string, source: ConfigFile): string[] {
   const odd = (at: string, object: object, known: ReadonlySet<string>) =>
     Object.keys(object)
@@ -224,13 +240,12 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
     ...odd(file, source, knownKeys.top),
     ...Object.entries(source.configurations).flatMap(([name, entry]) => {
       const here = place(file, ["configurations", name]);
-      const idle =
-        entry.listen === undefined
-          ? []
-          : Object.keys(entry).filter((key) => Object.hasOwn(deviceSettings.entries, key));
+      const [target, others] =
+        entry.listen === undefined ? ["nbd-device", listenerKeys] : ["listen", deviceKeys];
+      const idle = Object.keys(entry).filter((key) => others.has(key));
       return [
         ...odd(here, entry, knownKeys.configuration),
-        ...idle.map((key) => `${here}: "${key}" has no meaning with "listen" and is ignored`),
+        ...idle.map((key) => `${here}: "${key}" has no meaning with "${target}" and is ignored`),
       ];
     }),
   ];

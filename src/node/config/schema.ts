@@ -31,6 +31,8 @@ export type DeviceSettings = v.InferOutput<typeof deviceSettings>;
 const shared = {
   timeout: v.optional(timeout),
   "state-hook": v.optional(path),
+  "max-clients": v.optional(whole(1, 4096, "clients")),
+  insecure: v.optional(v.boolean("must be true or false")),
   ...device,
 };
 
@@ -70,6 +72,7 @@ const host = v.pipe(
 const topKeys = v.looseObject(
   {
     ...shared,
+    "memory-mb": v.optional(whole(16, 1 << 16, "MiB")),
     "allowed-hosts": v.optional(v.array(host, "must be a list of host names")),
     configurations,
   },

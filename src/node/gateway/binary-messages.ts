@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { giveBack } from "../../streams/lent.ts";
-import { ReusedMemory } from "../../streams/reused-memory.ts";
+import { spareMemory } from "../../streams/reused-memory.ts";
 import { Turns } from "../../streams/turns.ts";
 import type { Reader } from "../read-into.ts";
 import {
@@ -19,11 +19,6 @@ import { unmask } from "./unmask.ts";
 const STEP = 1 << 16;
 /** What is joined at most, in bytes: what our page sends as one message, which is 1 MiB with headers. */
 const LONGEST = (1 << 20) + STEP;
-/**
- * Bytes of memory that are kept while nobody has use of them. With half of it, behind a browser, so much more became
- * garbage that the gateway took a third more time and 20 MB; with twice as much nothing was gained.
- */
-const SPARE = 1 << 23;
 
 /**
  * Where bytes are read to when it is not known what they are: one place for all sockets, since they are dealt with, or
@@ -57,7 +52,7 @@ export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
   readonly #longest: number;
   readonly #receiver: () => MessageReceiver | undefined;
-  readonly #memory = new ReusedMemory(SPARE);
+  readonly #memory = spareMemory;
   readonly #turns = new Turns();
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);

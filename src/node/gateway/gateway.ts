@@ -1,7 +1,9 @@
 import { setMaxListeners } from "node:events";
 import { type AddressInfo, isIP } from "node:net";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
+import { ProcessMemory } from "../process-memory.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
@@ -22,6 +24,8 @@ export interface GatewayOptions {
   maxConnections?: number;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
+  /** Milliseconds after which memory that is of no use is given back, at the latest. Default 24,000. */
+  idleTime?: number;
   /**
    * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
    * never so many that somebody else could flood it.
@@ -32,6 +36,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the page is. */
   readonly url: string;
+  /** What is kept in memory because it may be of use again. */
+  readonly kept: MemoryBudget;
   /** Ends every session in order and stops listening. */
   close(): Promise<void>;
 }
@@ -58,7 +64,15 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const budget = processBudget();
   const log = new LimitedLog(unfailing(options.log));
   const ofStrangers = (line: string) => log.stranger(line);
-  const sessions = new Sessions({ config, budget, pingInterval, signal: ending.signal, log });
+  const memory = new ProcessMemory(config.memory, budget, options.idleTime);
+  const sessions = new Sessions({
+    config,
+    budget,
+    memory: memory.kept,
+    pingInterval,
+    signal: ending.signal,
+    log,
+  });
   const sockets = new WebSockets(ofStrangers);
   const server = front({
     config,
@@ -85,6 +99,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
+    kept: memory.kept,
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
@@ -96,6 +111,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
+      memory.end();
     },
   };
 }

@@ -3,6 +3,7 @@ import type { WebSocket } from "ws";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
@@ -18,6 +19,8 @@ export interface SessionsOptions {
   config: Config;
   /** Bytes in flight for the local clients of all sessions. */
   budget: ByteBudget;
+  /** What their caches share. */
+  memory: MemoryBudget;
   /** Milliseconds between pings of an idle WebSocket. */
   pingInterval: number;
   /** Asks for an orderly end of all sessions. */
@@ -52,7 +55,7 @@ export class Sessions {
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
-    const { config, budget, pingInterval, signal, log } = this.#options;
+    const { config, budget, memory, pingInterval, signal, log } = this.#options;
     const transport = webSocket(client, { wordsFor: wordsForOthers });
     heartbeat(client, socket, pingInterval, () => {
       transport.close(new LinkError("the other side does not answer any more"));
@@ -72,7 +75,7 @@ export class Sessions {
         };
         return { ...place, confirm };
       };
-      await session(transport, configuration, { budget, log: (line) => note(line), signal, claim });
+      await session(transport, configuration, { budget, memory, log: (line) => note(line), signal, claim });
       note("ended");
     } catch (error) {
       note((error as Error).message);

@@ -18,7 +18,7 @@ export async function claimPlace(configuration: Configuration): Promise<Place> {
   try {
     if ("listen" in target) {
       if ("path" in target.listen) judgeFolder(target.listen.path);
-      return await listenerPlace(name, target.listen);
+      return await listenerPlace(name, target.listen, target.maxClients);
     }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
     const { devicePlace } = await import("./device-place.ts");

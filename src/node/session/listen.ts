@@ -9,14 +9,21 @@ import { socketTransport } from "../socket.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**
- * Bytes of payload in flight for all local clients of the process; for those who hold nothing while others hold all of
- * that; and at most for one of them.
+ * Bytes of payload in flight: for all local clients of the process; beyond that, for clients that hold nothing; and at
+ * most for one client.
  */
 const PROCESS_BUDGET = 1 << 26;
 const RESERVE = 1 << 26;
 const CLIENT_SHARE = 1 << 22;
-/** Bytes in flight that every client may have, however many there are: a request of nbdcopy, of the kernel. */
+/**
+ * Bytes in flight that a client may have though others hold all of that, a request of nbdcopy or of the kernel; and for how
+ * many clients of the process there is room for it: those of four listeners.
+ */
 const ASSURED = 1 << 18;
+const ASSURED_CLIENTS = 256;
+
+/** Clients of one listener. Programs open up to 16 connections each. */
+const MAX_CLIENTS = 64;
 
 /** Milliseconds that a client is given to choose the export. */
 const HANDSHAKE_TIME = 30_000;
@@ -26,12 +33,17 @@ const GOODBYE_TIME = 200;
 
 /** What bounds the memory that local clients can take: one for each process. */
 export function processBudget(): ByteBudget {
-  return new ByteBudget(PROCESS_BUDGET, { reserve: RESERVE, assured: ASSURED });
+  const assuredToAll = ASSURED * ASSURED_CLIENTS;
+  return new ByteBudget(PROCESS_BUDGET, { reserve: RESERVE, assured: ASSURED, assuredToAll });
 }
 
 export interface ListenOptions {
   /** Bytes for all clients together; share one budget among all listeners of a process. Default: `processBudget()`. */
   budget?: ByteBudget;
+  /** Clients that may be connected. One more is hung up on before anything is allocated for it. Default 64. */
+  maxClients?: number;
+  /** Takes a line for people when that happens. */
+  log?(line: string): void;
   /** Milliseconds after which a client that has not chosen the export is hung up on. Default 30,000. */
   handshakeTime?: number;
   /** The export's name. Clients may ask for it, or for "". */
@@ -46,8 +58,8 @@ export interface Listener {
 }
 
 /**
- * Offers an export to local NBD clients, any number at once, on a unix or TCP socket. A unix socket has mode
- * 0600; a stale socket file is taken over, one that somebody listens on is not.
+ * Offers an export to local NBD clients, `maxClients` at once, on a unix or TCP socket. A unix socket has mode 0600; a stale
+ * socket file is taken over, one that somebody listens on is not.
  *
  * The clients share `budget`: one that stops reading holds its share, and delays no other.
  *
@@ -101,6 +113,7 @@ export async function listenOn(
 /** Serves the clients of a server, and closes it. */
 function serveClients(server: Server, target: Export, options: ListenOptions): Pick<Listener, "close"> {
   const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "" } = options;
+  const { maxClients = MAX_CLIENTS, log } = options;
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
@@ -115,11 +128,20 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
       room.close();
     });
     const onTransmission = () => clearTimeout(late);
-    serveClient(socketTransport(socket), target, { name, room, signal: ending.signal, onTransmission })
+    serveClient(socketTransport(socket), target, {
+      name,
+      room,
+      signal: ending.signal,
+      onTransmission,
+    })
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));
   });
+  server.maxConnections = maxClients;
+  server.on("drop", () =>
+    log?.(`hung up on a further client: ${maxClients} are connected, which is the limit (max-clients)`),
+  );
   // A connection that cannot be accepted, as with too many open files, is that client's misfortune only.
   server.on("error", () => {});
   return {

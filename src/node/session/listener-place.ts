@@ -7,13 +7,13 @@ import type { Place } from "./place.ts";
  * A socket for local NBD clients, as a place for an export. Clients are let in when there is one.
  * @throws Error when the address is in use, or cannot be had
  */
-export async function listenerPlace(name: string, address: Address): Promise<Place> {
+export async function listenerPlace(name: string, address: Address, maxClients: number): Promise<Place> {
   const claimed = await claimAddress(address);
   return {
     release: () => claimed.close(),
-    async attach(target, { budget, exportName }) {
+    async attach(target, { budget, exportName, log }) {
       try {
-        const listener = await listenAt(claimed, target, { budget, name: exportName });
+        const listener = await listenAt(claimed, target, { budget, name: exportName, maxClients, log });
         return { where: formatAddress(listener.address), detach: () => listener.close() };
       } catch (error) {
         const where = formatAddress(address);

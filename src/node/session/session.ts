@@ -8,6 +8,7 @@ import type { ByteBudget } from "../../streams/budget.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { withWordsForOthers } from "../../streams/for-others.ts";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { claimPlace } from "./claim-place.ts";
@@ -25,12 +26,14 @@ const FLUSH_TIME = 1000;
 /** Seconds within which one of the last writes to a device has to get through where requests may take for ever. */
 const STALL_TIME = 30;
 
-/** Bytes that are kept of what was read, and read ahead, for all local clients of a session. */
+/** Bytes that are kept at most of what was read, and read ahead, for all local clients of a session. */
 const CACHE = 16 << 20;
 
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
   budget: ByteBudget;
+  /** What the caches of all sessions of this process share (`processMemory`). Default: nobody shares this one's. */
+  memory?: MemoryBudget;
   /** Takes a line for people when the state changes. */
   log(line: string): void;
   /** Asks for an orderly end. */
@@ -60,12 +63,12 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
-  const { signal, silence = 0, claim = claimPlace } = options;
+  const { memory, signal, silence = 0, claim = claimPlace } = options;
   const place = await claim(configuration);
   try {
     const remote = await connect(transport, configuration.timeout, place, signal);
     if (!remote) return;
-    const near = fast({ window: remote.window, budget: CACHE })(remote);
+    const near = fast({ window: remote.window, budget: CACHE, memory })(remote);
     let stopFault: Error | undefined;
     const endSigns = silence > 0 && remote.size > 0 ? signOfLife(remote, silence) : () => {};
     try {

@@ -33,12 +33,15 @@ tests("what is right is read, and the top's keys are filled in", () => {
   assert.equal(config.configurations.get("a"), {
     name: "a",
     file: "config.json",
-    target: { listen: { path: "/run/nbd.sock" } },
+    target: { listen: { path: "/run/nbd.sock" }, maxClients: 64 },
     timeout: 7,
     stateHook: "/top",
     metadata: { description: "first" },
   });
-  assert.equal(config.configurations.get("b")!.target, { listen: { host: "::1", port: 10809 } });
+  assert.equal(config.configurations.get("b")!.target, {
+    listen: { host: "::1", port: 10809 },
+    maxClients: 64,
+  });
   assert.is(config.configurations.get("b")!.timeout, 0);
   assert.is(config.configurations.get("b")!.stateHook, "/own");
   assert.equal(config.configurations.get("0")!.target, {
