@@ -1,8 +1,10 @@
 /** Who is let in: each door, with what other servers understand in another way, and with what another site's page asks for. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { doors } from "../../src/node/gateway/admission.ts";
 import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
-import { Sandbox, suite, until } from "../harness.ts";
+import { root, Sandbox, suite, until } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 import { writePage } from "./page.ts";
 
@@ -154,6 +156,19 @@ tests("each door is asked about, and opens", async () => {
   for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
     assert.is(statusOf(await ask(door, {})), knocks[door].behind, door);
   }
+});
+
+tests("there is one HTTP server, and nobody else listens to its requests", () => {
+  const folder = join(root, "src/node");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".ts"),
+  );
+  const holding = (pattern: RegExp) =>
+    files.filter((name) => pattern.test(readFileSync(join(folder, name), "utf8")));
+  assert.equal(holding(/createServer[^;]* from "node:https?"/), ["gateway/front.ts"]);
+  assert.equal(holding(/"(request|upgrade|connect|checkContinue|checkExpectation)", \w/), [
+    "gateway/front.ts",
+  ]);
 });
 
 for (const change of refused) {

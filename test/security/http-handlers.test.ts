@@ -153,11 +153,12 @@ tests("a log that throws: requests that are refused, garbage, connections that a
   const second = new WebSocket(running.url.replace("http", "ws"));
   const closed = new Promise((resolve) => second.once("close", resolve));
   second.on("error", () => {});
-  const held = second;
-  await new Promise((resolve) => held.once("open", resolve));
+  await new Promise((resolve) => second.once("open", resolve));
   assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", host])), 503);
   second.terminate();
   await closed;
+  const get = ["GET / HTTP/1.1", host, "Connection: close"];
+  await until("its place is free", async () => statusOf(await exchange(port, get)) === 200);
   await session.check();
   await running.close();
 });

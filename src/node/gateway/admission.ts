@@ -33,8 +33,8 @@ export type Door = keyof typeof doors;
 type Check = (visit: Visit, door: Door, allowedHosts: readonly string[]) => Refusal | undefined;
 
 /**
- * Decides who gets in, for every door: says why a request is refused, or undefined when it is let in. Nothing is answered
- * that another server on the way may understand in another way (RFC 9112, section 11.2), and nothing that another site asks for.
+ * Decides who gets in, for every door: says why a request is refused, or undefined when it is let in. Refused is
+ * what another server on the way may understand in another way (RFC 9112, section 11.2), and what another site asks for.
  */
 export function admission(visit: Visit, door: Door, allowedHosts: readonly string[]): Refusal | undefined {
   for (const check of checks) {

@@ -46,8 +46,8 @@ export class Connections {
   }
 
   /**
-   * Whether what has come on a connection has waited for the answer to what came before. If not, the connection ends with that
-   * answer, or at once where even more comes meanwhile: nothing piles up for those who do not read.
+   * Whether what has come on a connection has waited for the answer to what came before. If not, the connection ends
+   * with that answer, or at once where even more comes meanwhile: nothing piles up for those who do not read.
    */
   isInTurn(socket: Duplex): boolean {
     if (!socket.writable) {
@@ -64,7 +64,7 @@ export class Connections {
     this.#open.add(socket);
     socket.once("close", () => this.#open.delete(socket));
     if (!this.#isFull(socket)) return;
-    // Of those that wait for another request, whoever is in need of one can make a new one.
+    // Those that have been answered and say nothing: their clients can connect again.
     this.#server.closeIdleConnections();
     const why = this.#isFull(socket);
     if (!why) return;
@@ -76,7 +76,6 @@ export class Connections {
   #isFull(socket: Duplex): string | undefined {
     const there = [...this.#open].filter(({ destroyed }) => !destroyed).length;
     if (there > this.#limit) return `there are ${this.#limit} already, which is the most`;
-    // Too late for the descriptor that it has: the limit holds for the next one.
     if (descriptorOf(socket) >= this.#descriptors - RESERVED) {
       return `nearly all of the ${this.#descriptors} file descriptors that this process may have are in use (ulimit -n)`;
     }

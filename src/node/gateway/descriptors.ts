@@ -12,8 +12,8 @@ export function descriptorLimit(): number {
 }
 
 /**
- * The descriptor of a socket of Node's; 0 where it has none. The system gives the lowest number that is free, so that of a new one
- * says how many are in use at least.
+ * The descriptor of a socket of Node's; 0 where it has none. The system gives the lowest number that is free, so that
+ * of a new socket says how many are in use at least.
  */
 export function descriptorOf(socket: Duplex): number {
   return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? 0;

@@ -35,8 +35,8 @@ export interface FrontOptions {
 }
 
 /**
- * The HTTP server in front of everything, which does not listen yet. Each request goes through `admission` first. What goes wrong in
- * a handler costs a connection an answer with status 500 and a line of the log.
+ * The HTTP server in front of everything, which does not listen yet. Each request goes through `admission` first. What
+ * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
 export function front(options: FrontOptions): Server {
   const { config, page, maxConnections, signal, upgrade, log } = options;

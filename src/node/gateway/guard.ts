@@ -1,8 +1,8 @@
 import type { EventEmitter } from "node:events";
 
 /**
- * Keeps what a listener throws from the process, which it would end with everything else in it: it goes to `onFault`, as does an
- * "error" event that nobody listens to. Listeners behind the one that throws are not called.
+ * Gives what a listener throws to `onFault`, and an "error" event that nobody listens to: either would end the process
+ * and everything else in it. Listeners behind the one that throws are not called.
  *
  * @param onFault is given the error, the event's name and its arguments; must not throw
  */

@@ -32,8 +32,8 @@ interface PageFile {
 }
 
 /**
- * The files of the page, read and compressed once: nothing is open while one is sent, and what happens to the folder afterwards
- * changes nothing.
+ * The files of the page, read and compressed once: nothing is open while one is sent, and what happens to the folder
+ * afterwards changes nothing.
  */
 export class PageFiles {
   readonly #files: ReadonlyMap<string, PageFile>;

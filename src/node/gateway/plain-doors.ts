@@ -10,7 +10,8 @@ const NOT_UPGRADED: Refusal = {
   status: 426,
   words: "this is the path of a WebSocket",
   advice:
-    "this is the path of a WebSocket, and the request does not ask for one; a reverse proxy must pass the headers Upgrade and Connection on",
+    "this is the path of a WebSocket, and the request does not ask for one; " +
+    "a reverse proxy must pass the headers Upgrade and Connection on",
   headers: { Upgrade: "websocket", Connection: "Upgrade, close" },
 };
 
