@@ -198,4 +198,15 @@ tests(
   },
 );
 
+tests("what is assured to each is bounded for all of them together", async () => {
+  const budget = new ByteBudget(100, { reserve: 50, assured: 10, assuredToAll: 20 });
+  for (const weight of [100, 50, 10, 10]) assert.is(budget.share(100).acquire(weight), undefined);
+  const late = budget.share(100);
+  const waiting = late.acquire(10)!;
+  assert.ok(await isPending(waiting));
+  assert.is(budget.used, 170);
+  late.close();
+  await failure(waiting);
+});
+
 tests.run();

@@ -6,6 +6,7 @@ import { cache } from "../../../src/export/filters/cache.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
 import { giveBack, lend } from "../../../src/streams/lent.ts";
+import { MemoryBudget } from "../../../src/streams/memory-budget.ts";
 import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, isPending, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
@@ -377,6 +378,65 @@ tests("nobody is given bytes that others may overwrite, and no memory is kept fr
     }),
     { numRuns: 300 },
   );
+});
+
+tests("caches that share memory take it from the one that was of no use for longest", async () => {
+  const memory = new MemoryBudget(10 * KIB);
+  const sources = [0, 1].map(() => counted(memoryExport(sequence(SIZE))));
+  const [idle, busy] = sources.map(({ target }) => cache({ budget: 8 * KIB, memory })(target)) as [
+    Export,
+    Export,
+  ];
+  for (const at of [0, 1, 2, 3, 4, 5]) await idle.read(at * KIB, KIB);
+  for (const at of [0, 1, 2, 3, 4, 5]) await busy.read(at * KIB, KIB);
+  assert.ok(memory.used <= 10 * KIB);
+  for (const at of [0, 1, 2, 3, 4, 5]) await busy.read(at * KIB, KIB);
+  assert.is(sources[1]!.asked.length, 6, "it has all of its own");
+  await idle.read(5 * KIB, KIB);
+  assert.is(sources[0]!.asked.length, 6, "what was left to the other is there still");
+  await idle.read(0, KIB);
+  assert.is(sources[0]!.asked.length, 7);
+  await idle.close();
+  await busy.close();
+  assert.is(memory.used, 0);
+});
+
+tests("who reads now and then keeps all, who does not gives up all", async () => {
+  const memory = new MemoryBudget(SIZE);
+  const { target, asked } = counted(memoryExport(sequence(SIZE)));
+  const cached = cache({ budget: SIZE, memory })(target);
+  for (const at of [0, 1, 2]) await cached.read(at * KIB, KIB);
+  memory.giveUpIdle();
+  await cached.read(0, KIB);
+  assert.is(memory.giveUpIdle(), 0);
+  await cached.read(KIB, KIB);
+  assert.is(asked.length, 3);
+  memory.giveUpIdle();
+  memory.giveUpIdle();
+  assert.is(memory.used, 0);
+  await cached.read(0, KIB);
+  assert.is(asked.length, 4);
+});
+
+tests("what is on its way counts, and is given back however it ends", async () => {
+  const memory = new MemoryBudget(SIZE);
+  const { target, reads } = held();
+  const cached = cache({ budget: SIZE, memory })(target);
+  const reading = [0, 1, 2].map((at) => cached.read(at * KIB, KIB));
+  const used = memory.used;
+  assert.ok(used >= 3 * KIB);
+  memory.giveUpIdle();
+  memory.giveUpIdle();
+  assert.is(memory.used, used);
+  reads[0]!.answer(new Error("broken"));
+  await failure(reading[0]!);
+  await cached.write!(KIB, Uint8Array.of(1));
+  reads[1]!.answer();
+  await reading[1];
+  const closing = cached.close();
+  reads[2]!.answer();
+  await Promise.all([closing, reading[2]]);
+  assert.is(memory.used, 0);
 });
 
 tests.run();

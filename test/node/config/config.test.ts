@@ -63,6 +63,41 @@ tests("what is not said has the contract's defaults", () => {
   );
 });
 
+tests("memory, in MiB, is of the whole process; clients are of a listener", () => {
+  const configurations = { a: { listen }, b: { listen, "max-clients": 1 } };
+  assert.is(parse({ configurations }).memory, 96 * 2 ** 20);
+  const config = parse({ "memory-mb": 65_536, "max-clients": 4096, configurations });
+  assert.is(config.memory, 2 ** 36);
+  const clients = ["a", "b"].map((name) => {
+    const { target } = chooseConfiguration(config, name);
+    return "listen" in target && target.maxClients;
+  });
+  assert.equal(clients, [4096, 1]);
+  for (const [key, value] of [
+    ["memory-mb", 15],
+    ["memory-mb", 65_537],
+    ["memory-mb", 16.5],
+    ["max-clients", 0],
+    ["max-clients", 4097],
+    ["insecure", "yes"],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+  }
+});
+
+tests("a listener's key where there is none is warned of", () => {
+  const { warnings } = parse({
+    "max-clients": 3,
+    configurations: { "0": { "nbd-device": "/dev/nbd0", "max-clients": 1, insecure: true } },
+  });
+  assert.equal(
+    warnings,
+    ["max-clients", "insecure"].map(
+      (key) => `config.json: configuration "0": "${key}" has no meaning with "nbd-device" and is ignored`,
+    ),
+  );
+});
+
 tests("a device's key where there is none is warned of", () => {
   const { warnings } = parse({ configurations: { a: { listen, "read-ahead-kb": 1 } } });
   assert.equal(warnings, [
