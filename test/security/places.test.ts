@@ -29,6 +29,8 @@ interface Context {
 
 const tests = suite<Context>("places");
 
+const target = memoryExport(new Uint8Array(4096));
+
 tests.before.each(async (context) => {
   context.sandbox = new Sandbox();
   context.path = context.sandbox.path("nbd.sock");
@@ -108,18 +110,41 @@ tests("nor do some that keep coming", async (context) => {
   }
 });
 
-tests("of those that wait the first to greet has the place, and the others are told", async (context) => {
-  const silent = stranger(context.running);
-  await silent.open;
+tests("of those that have connected the first to greet has the place", async (context) => {
+  const late = stranger(context.running);
+  await late.open;
   const server = realServer(context.running);
   await until("the real server is served", () => existsSync(context.path));
+  late.socket.send(GREETING);
   const words = "this configuration is in use by another session";
-  assert.is(await within(2000, "the end of the silent one", silent.closed), words);
-  const late = stranger(context.running, GREETING);
   assert.is(await within(2000, "the end of the late one", late.closed), words);
-  assert.equal(late.heard, []);
+  const later = stranger(context.running);
+  assert.is(await within(2000, "the end of one that comes later", later.closed), words);
+  assert.equal([...late.heard, ...later.heard], []);
+  assert.ok(await reads({ path: context.path }));
   server.stop();
   await server.ended;
+});
+
+tests("two that greet at the same time: one is served, the other is told", async (context) => {
+  for (let round = 1; round <= 10; round++) {
+    const servers = [realServer(context.running), realServer(context.running)];
+    const [loser] = await Promise.race(
+      servers.map((server, i) =>
+        server.ended.then(
+          () => [],
+          (error: Error) => [i, error.message] as const,
+        ),
+      ),
+    );
+    assert.ok(loser !== undefined, "one is sent away");
+    const winner = servers[1 - loser]!;
+    await until("the other is served", () => existsSync(context.path));
+    assert.ok(await reads({ path: context.path }));
+    winner.stop();
+    await winner.ended;
+    await until("its socket is gone", () => !existsSync(context.path));
+  }
 });
 
 tests("one that says nothing, or its greeting a byte at a time, has 5 s", async (context) => {
@@ -149,6 +174,16 @@ tests(
     await (await listen(memoryExport(new Uint8Array(1)), { path: proxy.socket })).close();
   },
 );
+
+tests("an nbd-proxy whose server says nothing keeps no other out", async ({ sandbox }) => {
+  const silent = startProxy(sandbox);
+  const proxy = startProxy(sandbox);
+  join(wireOf(proxy), nbdServer(target)).catch(() => {});
+  await until("the other is attached", () => / bytes, writable, on /.test(proxy.stderr), 20_000);
+  const late = await within(20_000, "the end of the silent one", silent.exit);
+  assert.is(late, 1);
+  assert.ok(await reads({ path: proxy.socket }));
+});
 
 /** What can be known of a place before there is an export to put there: how it comes about, and what is said of it. */
 const unusable: Record<string, { make(context: Context): Promise<[string, Server?]>; fault: string }> = {
@@ -228,8 +263,8 @@ tests("a client that connects to a port before there is an export is hung up on"
   await new Promise((resolve) => free.close(resolve));
   const other = await startGateway(context, `tcp:127.0.0.1:${port}`);
   try {
-    const silent = stranger(other);
-    await silent.open;
+    const slow = stranger(other, GREETING);
+    await until("the port is claimed", () => slow.heard.length > 0);
     const isHungUpOn = () =>
       new Promise<boolean>((resolve) => {
         const client = connect({ host: "127.0.0.1", port });
@@ -237,7 +272,9 @@ tests("a client that connects to a port before there is an export is hung up on"
         client.once("error", () => resolve(false));
         client.once("end", () => resolve(true));
       });
-    await until("the port is claimed", isHungUpOn);
+    assert.ok(await isHungUpOn());
+    slow.socket.terminate();
+    await until("the port is free again", () => context.log.length > 0);
     const server = realServer(other);
     await until("it is served", () => context.log.some((line) => / bytes, read-only, on /.test(line)));
     assert.ok(await reads({ host: "127.0.0.1", port }));
@@ -247,8 +284,6 @@ tests("a client that connects to a port before there is an export is hung up on"
     await other.close();
   }
 });
-
-const target = memoryExport(new Uint8Array(4096));
 
 /** Leaves a socket file on which nobody listens. */
 async function leaveStale(sandbox: Sandbox, path: string) {

@@ -16,14 +16,14 @@ import type { Negotiated } from "../transmission.ts";
  * then for the export with NBD_OPT_GO, and with NBD_OPT_EXPORT_NAME where the server knows no other option.
  *
  * @param name the export to ask for; "" is the server's default one
- * @param onGreeting called between the server's greeting and the answer to it; what it throws ends the handshake
+ * @param onGreeting called between the server's greeting and the answer to it, which waits for it
  * @throws RefusedError when the server refuses the export
  * @throws ProtocolError, UnexpectedEndError
  */
 export async function clientHandshake(
   dialogue: Dialogue,
   name: string,
-  onGreeting?: () => void,
+  onGreeting?: () => Promise<void>,
 ): Promise<ExportInformation> {
   const flags = await greet(dialogue, onGreeting);
   const noZeroes = (flags & HandshakeFlag.NO_ZEROES) !== 0;
@@ -42,7 +42,7 @@ export async function clientHandshake(
  * @returns the handshake flags that both know
  * @throws ProtocolError when it is the greeting of no NBD server, or of one that speaks the oldstyle handshake
  */
-export async function greet(dialogue: Dialogue, onGreeting?: () => void): Promise<number> {
+export async function greet(dialogue: Dialogue, onGreeting?: () => Promise<void>): Promise<number> {
   const greeting = await dialogue.read(Greeting.parser(), "greeting of an NBD server");
   if (greeting.style === NBD_CLISERV_MAGIC) {
     throw new ProtocolError("the server speaks the oldstyle handshake, which went out of use in 2012");
@@ -50,7 +50,7 @@ export async function greet(dialogue: Dialogue, onGreeting?: () => void): Promis
   if (greeting.style !== NBD_OPTS_MAGIC) {
     throw new ProtocolError(`the greeting has the unknown magic 0x${greeting.style.toString(16)}`);
   }
-  onGreeting?.();
+  await onGreeting?.();
   const flags = greeting.flags & (HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES);
   await dialogue.write(ClientFlags.encode({ flags }));
   return flags;

@@ -11,8 +11,11 @@ export interface NbdClientOptions {
   timeout?: number;
   /** Default: `timeout` for the greeting and for each reply, and twice as much for the whole. */
   handshakeTimes?: HandshakeTimes;
-  /** Called when the server has greeted, and nothing has been said to it yet. What this throws ends the handshake. */
-  onGreeting?(): void;
+  /**
+   * Called when the server has greeted. It is answered once this has resolved; an error ends the handshake before anything
+   * was said to the server.
+   */
+  onGreeting?(): Promise<void>;
   /** Gives the handshake up. */
   signal?: AbortSignal;
 }

@@ -3,103 +3,84 @@ import type { Transport } from "../../streams/duplex.ts";
 import { type ForOthers, withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
 
-/** One of those who want a place, as long as they do. */
-interface Claim {
-  readonly link: Pick<Transport, "close">;
+interface Holder extends Deferred<void> {
   isGone: boolean;
 }
 
-/** A place, and those who want it. */
-class Held {
-  readonly place: Promise<Place>;
-  readonly claims = new Set<Claim>();
-  /** The one of them that has it. */
-  holder: Claim | undefined;
-  readonly released: Deferred<void> = deferred();
-
-  constructor(place: Promise<Place>) {
-    this.place = place;
-    place.catch(() => {});
-  }
+interface Look {
+  readonly since: number;
+  readonly outcome: Promise<void>;
 }
 
-/**
- * Sees to it that a configuration has one session at a time.
- *
- * Whoever connects first claims the place of the configuration, so that a place that cannot be had is told at once. It is
- * exclusive from the moment on that one of those who wait has greeted as an NBD server: one that says nothing keeps
- * nobody out.
- */
+/** Milliseconds that a place counts as free after a look found it so: a thousand who connect cost no more than one. */
+const FRESH = 1000;
+
+/** Sees to it that a configuration has one session at a time. */
 export class Exclusive {
-  readonly #held = new Map<string, Held>();
+  readonly #holders = new Map<string, Holder>();
+  readonly #looks = new Map<string, Look>();
 
   /**
-   * Claims the place of the configuration called `name`. While a session that has it ends, as that of a page that was
-   * loaded again, it is waited for.
+   * Finds out whether a session could have the place of the configuration called `name` now. Nothing is held for it.
+   * @param look finds out on this machine
+   * @throws Error when another session has it, and what `look` throws
+   */
+  async look(name: string, look: () => Promise<void>): Promise<void> {
+    await this.#vacant(name);
+    const known = this.#looks.get(name);
+    if (known && performance.now() - known.since < FRESH) return known.outcome;
+    const mine: Look = { since: performance.now(), outcome: look() };
+    this.#looks.set(name, mine);
+    try {
+      await mine.outcome;
+    } catch (error) {
+      // What is wrong may be put right at any time.
+      if (this.#looks.get(name) === mine) this.#looks.delete(name);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes the place of the configuration called `name`, until it is released. A session that has it, but whose link is gone
+   * already, as that of a page that was loaded again, is waited for.
    *
-   * @param link what the session runs over; it is closed when another session gets the place
    * @param claim claims the place on this machine
    * @throws Error when another session has it, and what `claim` throws
    */
   async claim(
     name: string,
-    link: Pick<Transport, "closed" | "close">,
+    { closed }: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
   ): Promise<Place> {
-    const mine: Claim = { link, isGone: false };
+    await this.#vacant(name);
+    const holder: Holder = { isGone: false, ...deferred() };
     const note = () => {
-      mine.isGone = true;
+      holder.isGone = true;
     };
-    link.closed.then(note, note);
-    for (;;) {
-      const held = this.#held.get(name) ?? this.#begin(name, claim);
-      if (held.holder) {
-        if (!held.holder.isGone) throw inUse(name);
-        await held.released.promise;
-        continue;
-      }
-      held.claims.add(mine);
-      try {
-        const { attach } = await held.place;
-        return {
-          attach,
-          confirm: () => confirm(name, held, mine),
-          release: () => this.#leave(name, held, mine),
-        };
-      } catch (error) {
-        await this.#leave(name, held, mine);
-        throw error;
-      }
-    }
-  }
-
-  #begin(name: string, claim: () => Promise<Place>): Held {
-    const held = new Held(claim());
-    this.#held.set(name, held);
-    return held;
-  }
-
-  /** The last one to leave gives the place back. */
-  async #leave(name: string, held: Held, mine: Claim): Promise<void> {
-    held.claims.delete(mine);
-    mine.isGone = true;
-    if (held.claims.size > 0) return;
-    // Nobody gets in any more, and whoever comes waits.
-    held.holder ??= mine;
+    closed.then(note, note);
+    this.#holders.set(name, holder);
+    const release = () => {
+      this.#holders.delete(name);
+      holder.resolve();
+    };
     try {
-      await (await held.place.catch(() => undefined))?.release();
-    } finally {
-      this.#held.delete(name);
-      held.released.resolve();
+      // A look that is under way has the place for a moment.
+      await this.#looks.get(name)?.outcome.catch(() => {});
+      const place = await claim();
+      return { attach: place.attach, release: async () => Promise.resolve(place.release()).finally(release) };
+    } catch (error) {
+      release();
+      throw error;
     }
   }
-}
 
-/** Gives the place to one of its claims. The others are told. */
-function confirm(name: string, held: Held, mine: Claim): void {
-  if (held.holder) throw inUse(name);
-  held.holder = mine;
-  for (const { link } of held.claims) if (link !== mine.link) link.close(inUse(name));
+  /** Waits for a session that is about to leave. */
+  async #vacant(name: string): Promise<void> {
+    for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
+      if (!other.isGone) throw inUse(name);
+      await other.promise;
+    }
+  }
 }
 
 function inUse(name: string): Error & ForOthers {

@@ -7,8 +7,8 @@ import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
-import { claimPlace } from "../session/claim-place.ts";
-import type { Place } from "../session/place.ts";
+import type { Places } from "../session/place.ts";
+import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
 import { wordsOf } from "./guard.ts";
@@ -67,15 +67,22 @@ export class Sessions {
       const configuration = configurationAt(config, path);
       const { name } = configuration;
       note = (line) => log.stranger(`${name}: ${line}`);
-      const claim = async (): Promise<Place> => {
-        const place = await this.#exclusive.claim(name, transport, () => claimPlace(configuration));
-        const confirm = () => {
-          place.confirm?.();
+      const places: Places = {
+        look: () => this.#exclusive.look(name, () => placesOfThisMachine.look(configuration)),
+        claim: async () => {
+          const claim = () => placesOfThisMachine.claim(configuration);
+          const place = await this.#exclusive.claim(name, transport, claim);
           note = (line) => log.session(name, line);
-        };
-        return { ...place, confirm };
+          return place;
+        },
       };
-      await session(transport, configuration, { budget, memory, log: (line) => note(line), signal, claim });
+      await session(transport, configuration, {
+        budget,
+        memory,
+        log: (line) => note(line),
+        signal,
+        places,
+      });
       note("ended");
     } catch (error) {
       note((error as Error).message);

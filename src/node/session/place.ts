@@ -1,5 +1,6 @@
 import type { Export } from "../../export/export.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import type { Configuration } from "../config/config.ts";
 
 /** An export in use on this machine: what its users see, whatever link it comes over. */
 export interface Attachment {
@@ -30,16 +31,24 @@ export interface AttachOptions {
 /** A place on this machine that one session has for itself, before it has an export to put there. */
 export interface Place {
   /**
-   * The other side has shown itself to be an NBD server. Where several may claim a place, the first to say so has it from
-   * here on.
-   * @throws Error when another session has it
-   */
-  confirm?(): void;
-  /**
    * Puts an export there. Whatever link the export comes over is not the concern of this.
    * @throws Error when that is not possible, with what to do
    */
   attach(target: Export, options: AttachOptions): Promise<Attachment>;
   /** Gives the place back, once nothing is attached there. */
   release(): void | Promise<void>;
+}
+
+/** How a session comes to its place. */
+export interface Places {
+  /**
+   * Finds out whether the place of a configuration could be had now. Nothing is held.
+   * @throws Error when it is not there, cannot be had, or somebody else has it
+   */
+  look(configuration: Configuration): Promise<void>;
+  /**
+   * Takes the place.
+   * @throws Error as `look`
+   */
+  claim(configuration: Configuration): Promise<Place>;
 }

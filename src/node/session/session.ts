@@ -11,8 +11,8 @@ import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
 import { untilAborted } from "../until-aborted.ts";
-import { claimPlace } from "./claim-place.ts";
-import type { Attachment, Place } from "./place.ts";
+import type { Attachment, Place, Places } from "./place.ts";
+import { places as placesOfThisMachine } from "./places.ts";
 import { signOfLife } from "./sign-of-life.ts";
 import { StateHook } from "./state-hook.ts";
 
@@ -40,22 +40,23 @@ export interface SessionOptions {
   signal: AbortSignal;
   /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
   silence?: number;
-  /** Claims the place of the configuration. Default: `claimPlace`. */
-  claim?: (configuration: Configuration) => Promise<Place>;
+  /** Where the place of a configuration comes from. Default: this machine's. */
+  places?: Places;
 }
 
 /**
  * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
  * the transport and puts it to the use that the configuration asks for.
  *
- * The place for it is claimed first, and given back when the server does not greet within 5 s, does not answer within 30 s,
- * or does not end the handshake within 60 s; sooner where the configuration's `timeout` is less.
+ * Whether the place for it can be had is found out first. It is taken when the server has greeted, before anything is
+ * said to it: who says nothing keeps nobody out. It is given back when a reply of the handshake takes more than 30 s, or
+ * the whole more than 60 s. The greeting has 5 s. Where the configuration's `timeout` is less, so are these times.
  *
  * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way.
  *
- * @throws ConfigError before the transport is touched, which is the caller's still: as when the place where the export
- *   is to be is not there, or in use
+ * @throws ConfigError before anything is said to the other side, when the place where the export is to be is not there, or
+ *   in use; where that shows before the server has greeted, the transport is the caller's still
  * @throws StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
  */
 export async function session(
@@ -63,16 +64,20 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
-  const { memory, signal, silence = 0, claim = claimPlace } = options;
-  const place = await claim(configuration);
+  const { memory, signal, silence = 0, places = placesOfThisMachine } = options;
+  await places.look(configuration);
+  let place: Place | undefined;
+  const onGreeting = async () => {
+    place = await places.claim(configuration);
+  };
   try {
-    const remote = await connect(transport, configuration.timeout, place, signal);
+    const remote = await connect(transport, configuration.timeout, signal, onGreeting);
     if (!remote) return;
     const near = fast({ window: remote.window, budget: CACHE, memory })(remote);
     let stopFault: Error | undefined;
     const endSigns = silence > 0 && remote.size > 0 ? signOfLife(remote, silence) : () => {};
     try {
-      stopFault = await use(remote, near, place, configuration, options);
+      stopFault = await use(remote, near, place!, configuration, options);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
       transport.close(error);
@@ -84,7 +89,7 @@ export async function session(
     // No concern of the other end, for which all went well.
     if (stopFault) throw stopFault;
   } finally {
-    await place.release();
+    await (place as Place | undefined)?.release();
   }
 }
 
@@ -92,20 +97,15 @@ export async function session(
 async function connect(
   transport: Transport,
   timeout: number,
-  place: Place,
   signal: AbortSignal,
+  onGreeting: () => Promise<void>,
 ): Promise<RemoteExport | undefined> {
   // Where requests may take for ever, the handshake may not.
   const longest = timeout || Number.POSITIVE_INFINITY;
   const reply = Math.min(REPLY_TIME, longest);
   const handshakeTimes = { greeting: Math.min(GREETING_TIME, longest), reply, whole: 2 * reply };
   try {
-    return await nbdClient(transport, {
-      timeout,
-      handshakeTimes,
-      signal,
-      onGreeting: () => place.confirm?.(),
-    });
+    return await nbdClient(transport, { timeout, handshakeTimes, signal, onGreeting });
   } catch (error) {
     transport.close(error);
     if (signal.aborted) return undefined;

@@ -3,15 +3,18 @@ import { formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
 import { UntrustedPathError } from "../trusted-path.ts";
 import { listenerPlace } from "./listener-place.ts";
-import type { Place } from "./place.ts";
+import type { Place, Places } from "./place.ts";
 import { claimSocketFolder } from "./socket-folder.ts";
 
-/**
- * Claims the place that a configuration names: all that can go wrong with it, and can be known, is known before anybody is
- * asked for an export to put there.
- * @throws ConfigError when it is not there, cannot be had, or somebody else has it
- */
-export async function claimPlace(configuration: Configuration): Promise<Place> {
+/** The places of this machine. */
+export const places: Places = { look, claim };
+
+async function look(configuration: Configuration): Promise<void> {
+  await (await claim(configuration)).release();
+}
+
+/** @throws ConfigError whatever is wrong, with the key that says so */
+async function claim(configuration: Configuration): Promise<Place> {
   const { file, name, target } = configuration;
   const [key, where] =
     "listen" in target ? ["listen", `${formatAddress(target.listen)}: `] : ["nbd-device", ""];
