@@ -1,14 +1,24 @@
 import { blobExport } from "./export/blob.ts";
+import { sampleOf } from "./export/blob-sample.ts";
 import { statistics } from "./export/filters/statistics.ts";
+import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
 import { ByteBudget } from "./streams/budget.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
 import { nextTask } from "./streams/next-task.ts";
+import { unlessAborted } from "./streams/unless-aborted.ts";
 import { webSocket } from "./transport/websocket.ts";
 
-/** Where a server is in its life. */
-export type NBDServerState = "idle" | "connecting" | "waiting" | "serving" | "ended" | "failed";
+/** Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. */
+export type NBDServerState =
+  | "idle"
+  | "connecting"
+  | "waiting"
+  | "serving"
+  | "unreadable"
+  | "ended"
+  | "failed";
 
 /** Serves a File over a WebSocket. */
 export interface NBDServer {
@@ -21,7 +31,10 @@ export interface NBDServer {
   onlog: ((line: string) => void) | undefined;
   /** Called when `state` has changed. */
   onstate: ((state: NBDServerState) => void) | undefined;
-  /** Connects and serves until the other side ends or `stop()`. Starting a server that runs does nothing. */
+  /**
+   * Connects and serves until the other side ends or `stop()`. A File that cannot be read is not served: it fails before it
+   * connects. Starting a server that runs does nothing.
+   */
   start(): void;
   /** Answers what is outstanding, for which there is half a second, and closes the connection. */
   stop(): void;
@@ -100,9 +113,21 @@ class PageServer implements NBDServer {
 
   async #serve(signal: AbortSignal): Promise<void> {
     this.#become("connecting", `connecting to ${this.endpoint}`);
+    const sample = sampleOf(this.file);
+    try {
+      if (sample) await unlessAborted(sample.look(), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
     const socket = new WebSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
-    const disk = windows({ budget: this.#cache })(blobExport(this.file));
+    const watched = watchReads({
+      onfailing: (line) => this.#become("unreadable", line),
+      onworking: (line) => this.#become("serving", line),
+      trial: sample && (() => sample.look()),
+    })(blobExport(this.file));
+    const disk = windows({ budget: this.#cache })(watched);
     try {
       await serve(webSocket(socket, { wordsFor: wordsForOthers }), statistics(this.counts)(disk), {
         name: this.file instanceof File ? this.file.name : "",

@@ -152,6 +152,7 @@ const packages: Readonly<Record<string, string>> = {
   nbdinfo: "libnbd-bin",
   nbdsh: "python3-libnbd",
   nbdkit: "nbdkit",
+  nginx: "nginx",
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",

@@ -1,7 +1,10 @@
+import { sampleOf } from "../src/export/blob-sample.ts";
 import { NBDServer, type NBDServerState } from "../src/NBDServer.ts";
-import { loadConfigurations } from "./configurations.ts";
+import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
 import { formatBytes } from "./format-bytes.ts";
 import { createLog } from "./log.ts";
+import { whyRefused } from "./refusal.ts";
+import { Trial } from "./trial.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;
@@ -12,59 +15,108 @@ const drop = element<HTMLLabelElement>("drop");
 const input = element<HTMLInputElement>("file");
 const choice = element<HTMLParagraphElement>("choice");
 const select = element<HTMLSelectElement>("configuration");
+const place = element<HTMLParagraphElement>("place");
 const serveButton = element<HTMLButtonElement>("serve");
 const stopButton = element<HTMLButtonElement>("stop");
 const stateText = element<HTMLParagraphElement>("state");
-const bytes = element<HTMLOutputElement>("bytes");
+const bytes = element<HTMLSpanElement>("bytes");
 const log = createLog(element<HTMLOListElement>("log"));
 
-const words: Record<NBDServerState, string> = {
-  idle: "Ready to serve",
+type PageState = NBDServerState | "starting" | "looking";
+
+const words: Record<PageState, string> = {
+  starting: "Starting…",
+  idle: "No file chosen",
+  looking: "Looking at the file…",
   connecting: "Connecting…",
   waiting: "Connected, waiting for the other machine…",
   serving: "Serving: the other machine can read the disk",
+  unreadable: "Cannot be read",
   ended: "Ended: the other machine no longer has the disk",
   failed: "Failed",
 };
 
+/** The file to be served; undefined while it cannot be read. */
 let file: File | undefined;
+let trial: Trial | undefined;
 let server: NBDServer | undefined;
+/** What is known of what may be chosen; undefined while that is on its way. */
+let configurations: OfferedConfiguration[] | undefined;
+let state: PageState = "idle";
+let text = words.idle;
 
-function show(state: NBDServerState, text = words[state]) {
-  const running = state === "connecting" || state === "waiting" || state === "serving";
-  stateText.dataset.state = state;
-  stateText.textContent = text;
+function show(next: PageState, nextText = words[next]) {
+  state = next;
+  text = nextText;
+  render();
+}
+
+function render() {
+  stateText.dataset.state = configurations ? state : "starting";
+  const shown = configurations ? text : words.starting;
+  // A status that is set is read out, also where it stays the same.
+  if (stateText.textContent !== shown) stateText.textContent = shown;
   // A button that is disabled loses the focus; whoever works by keyboard would have to look for it.
   const focused = document.activeElement;
-  serveButton.disabled = running || !file;
+  const running = server !== undefined;
+  serveButton.disabled = running || !file || !configurations;
   stopButton.disabled = !running;
-  if (focused === serveButton && running) stopButton.focus();
-  if (focused === stopButton && !running) serveButton.focus();
   select.disabled = running;
   input.disabled = running;
+  if ((focused === serveButton && serveButton.disabled) || (focused === stopButton && stopButton.disabled)) {
+    [stopButton, serveButton, input].find(({ disabled }) => !disabled)?.focus();
+  }
   drop.classList.toggle("busy", running);
 }
 
-function choose(chosen: File | undefined) {
+function choose(chosen: File | undefined, isFolder = false) {
   if (!chosen) return;
-  file = chosen;
+  trial?.end();
+  element("file-label").hidden = true;
   element("file-name").textContent = chosen.name;
-  element("file-size").textContent =
-    `${formatBytes(chosen.size)} (${chosen.size.toLocaleString("en")} bytes)`;
-  show("idle");
+  element("file-size").textContent = isFolder
+    ? "A folder"
+    : `${formatBytes(chosen.size)} (${chosen.size.toLocaleString("en")} bytes)`;
+  if (!isFolder) return tryToRead(chosen);
+  file = undefined;
+  show("unreadable", "Cannot be read: a folder cannot be served, choose a file");
 }
 
-/** The gateway, or the relay, that this page came from. */
+/** Makes a file that was chosen the one to be served, and says whether it can be read. */
+function tryToRead(chosen: File, wasLogged = false) {
+  let isLogged = wasLogged;
+  // Whoever is fast need not wait: a server looks at the file before it connects.
+  file = chosen;
+  trial = new Trial(chosen, {
+    onslow: () => show("looking"),
+    onfault(fault) {
+      file = undefined;
+      if (!isLogged) log(`${chosen.name} cannot be read: ${fault}`);
+      isLogged = true;
+      show("unreadable", `Cannot be read: ${fault}. Choose it again, or wait until it is back`);
+    },
+    onread() {
+      file = chosen;
+      show("idle", "Ready to serve");
+    },
+  });
+  render();
+}
+
+/** The gateway, or the relay, that this page came from, wherever a proxy has put it. */
 function endpoint(): string {
-  const url = new URL(encodeURIComponent(select.value), new URL("/", location.href));
+  const url = new URL(encodeURIComponent(select.value) || ".", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
 }
 
 function serve() {
-  if (!file || server) return;
-  const running = new NBDServer(endpoint(), file);
+  if (!file || server || !configurations) return;
+  trial?.end();
+  const served = file;
+  const running = new NBDServer(endpoint(), served);
   let lastLine = "";
+  let isOpen = false;
   running.onlog = (line) => {
     lastLine = line;
     log(line);
@@ -72,15 +124,29 @@ function serve() {
   const meter = setInterval(() => {
     bytes.textContent = formatBytes(running.counts.bytesRead);
   }, 250);
-  running.onstate = (state) => {
-    show(state, state === "failed" ? `Failed: ${lastLine}` : words[state]);
-    if (state !== "ended" && state !== "failed") return;
-    clearInterval(meter);
-    bytes.textContent = formatBytes(running.counts.bytesRead);
-    server = undefined;
+  running.onstate = (next) => {
+    if (next === "waiting") isOpen = true;
+    if (next === "ended" || next === "failed") {
+      clearInterval(meter);
+      bytes.textContent = formatBytes(running.counts.bytesRead);
+      server = undefined;
+    }
+    if (next === "failed" && !isOpen && sampleOf(served)?.isInDoubt) return tryToRead(served, true);
+    const isFault = next === "failed" || next === "unreadable";
+    show(next, isFault ? `${words[next]}: ${lastLine}` : words[next]);
+    if (next === "failed" && !isOpen) void explain(running.endpoint);
   };
   server = running;
   running.start();
+}
+
+/** Says more of a server that failed before it was connected. */
+async function explain(url: string) {
+  const failure = text;
+  const why = await whyRefused(url);
+  log(`a plain request to the same address: ${why}`);
+  // Something else may have been begun in the meantime.
+  if (text === failure) show("failed", `${failure}: ${why}`);
 }
 
 input.addEventListener("click", () => {
@@ -105,16 +171,32 @@ addEventListener("dragleave", () => drop.classList.remove("over"));
 addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (!server) choose(event.dataTransfer?.files[0]);
+  const { files, items } = event.dataTransfer ?? {};
+  const item = [...(items ?? [])].find(({ kind }) => kind === "file");
+  const isFolder = item?.webkitGetAsEntry?.()?.isDirectory;
+  if (!server) choose(files?.[0], isFolder);
 });
 addEventListener("beforeunload", (event) => {
   // Leaving the page takes the disk away from the other machine.
-  if (server?.state === "serving") event.preventDefault();
+  if (server?.state === "serving" || server?.state === "unreadable") event.preventDefault();
 });
 
-loadConfigurations().then((configurations) => {
+/** Says where the disk will be, as far as that is known. */
+function showPlace() {
+  const where = configurations?.find(({ name }) => name === select.value)?.place;
+  place.textContent = where ? `On the other machine the disk is at ${where}` : "";
+  place.hidden = !where;
+}
+
+select.addEventListener("change", showPlace);
+element("late").remove();
+render();
+loadConfigurations().then((offered) => {
+  configurations = offered;
   select.replaceChildren(
-    ...configurations.map(({ name, label, isDefault }) => new Option(label, name, isDefault, isDefault)),
+    ...offered.map(({ name, label, isDefault }) => new Option(label, name, isDefault, isDefault)),
   );
-  choice.hidden = configurations.length < 2;
+  choice.hidden = offered.length < 2;
+  showPlace();
+  render();
 });

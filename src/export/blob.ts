@@ -1,5 +1,8 @@
+import { giveBack } from "../streams/lent.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
+import { blobFault } from "./blob-fault.ts";
 import { BlobReading } from "./blob-reading.ts";
+import { sampleOf } from "./blob-sample.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
 
@@ -14,10 +17,14 @@ const READERS = 8;
  * the reader, who may give them back (`giveBack`): they are read into again then, where a page would leave them to its
  * garbage collector, which lets 64 MiB pile up.
  *
+ * Firefox does not see that a File was changed. So a sample of it is looked at beside the reads, ten times a second; when it
+ * is not what it was, every read fails until it is again.
+ *
  * Who makes long reads, each from where the one before ended, is given one stream for all of them: with a stream for each
  * read of 4 MiB Chromium's browser process took two thirds more time.
  */
 export function blobExport(blob: Blob): Export {
+  const sample = sampleOf(blob);
   /** Those that will be read on, and where long reads ended of late; the most recent last. */
   const readings = new Set<BlobReading>();
   const endedAt = new Set<number>();
@@ -54,32 +61,41 @@ export function blobExport(blob: Blob): Export {
     return bytes;
   }
 
+  function forgetReadings() {
+    for (const reading of readings) reading.cancel();
+    readings.clear();
+  }
+
   return {
     size: blob.size,
     async read(offset, length, { signal } = {}) {
       signal?.throwIfAborted();
+      const doing = `reading ${length} bytes at ${offset}`;
       let bytes: Uint8Array | undefined;
       try {
+        if (sample?.isInDoubt) {
+          // They may have begun in a file that took its place.
+          forgetReadings();
+          await sample.look();
+        }
+        // At the same time, so that the read takes no longer.
+        const look = sample?.lookIfDue();
+        look?.catch(() => {});
         if (length >= LONG && hasByteStreams) bytes = await readLong(offset, length, signal);
         bytes ??= new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+        if (look) await look;
       } catch (cause) {
+        if (bytes) giveBack(bytes);
         signal?.throwIfAborted();
-        throw new ExportError(
-          Errno.EIO,
-          `reading ${length} bytes at ${offset}: the file was changed or removed`,
-          {
-            cause,
-          },
-        );
+        throw blobFault(cause, doing);
       }
       if (bytes.byteLength !== length) {
-        throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset}: the file has become shorter`);
+        throw new ExportError(Errno.EIO, `${doing}: the file has become shorter`);
       }
       return bytes;
     },
     async close() {
-      for (const reading of readings) reading.cancel();
-      readings.clear();
+      forgetReadings();
     },
   };
 }

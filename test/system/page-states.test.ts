@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
 import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import * as assert from "uvu/assert";
+import { deferred } from "../../src/streams/deferred.ts";
 import { openChromium, serve, stateOf, stop } from "../browser.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
 
@@ -48,8 +50,17 @@ async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; 
   });
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(url);
-  await page.waitForSelector("#configuration");
+  await says(page, "No file chosen");
   return { page, complaints };
+}
+
+async function says(page: Page, words: string) {
+  await until(`the page says ${words}`, async () => (await stateOf(page)).startsWith(words));
+}
+
+async function chooseImage(page: Page) {
+  await page.setInputFiles("#file", image);
+  await says(page, "Ready to serve");
 }
 
 async function faults(page: Page): Promise<string[]> {
@@ -73,9 +84,8 @@ chromium("offers the configurations and marks the default one", async () => {
   assert.is(await stateOf(page), "No file chosen");
   assert.not(await page.isEnabled("#serve"));
 
-  await page.setInputFiles("#file", image);
+  await chooseImage(page);
   assert.is(await page.innerText("#file-size"), "1.2 MiB (1,234,567 bytes)");
-  assert.is(await stateOf(page), "Ready to serve");
   await page.selectOption("#configuration", "ü/?");
   await serve(page);
   await until("the chosen one is there", () => existsSync(sandbox.path("other.sock")));
@@ -137,8 +147,8 @@ chromium("takes a file that is dropped anywhere", async () => {
     document.querySelector("h1")!.dispatchEvent(new DragEvent("dragover", carried));
     document.querySelector("h1")!.dispatchEvent(new DragEvent("drop", carried));
   });
+  await says(page, "Ready to serve");
   assert.is(await page.innerText("#file-name"), "dropped.img");
-  assert.is(await stateOf(page), "Ready to serve");
   await page.close();
 });
 
@@ -170,7 +180,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       assert.ok(width <= 360, `${state}: ${width} pixels wide`);
     };
     await look("No file chosen");
-    await page.setInputFiles("#file", image);
+    await chooseImage(page);
     await look("Ready");
     await serve(page);
     await look("Serving");
@@ -178,10 +188,145 @@ for (const colorScheme of ["light", "dark"] as const) {
     await look("Ended");
     await page.selectOption("#configuration", "0");
     await page.click("#serve");
-    await until("it has failed", async () => (await stateOf(page)).startsWith("Failed"));
+    await says(page, "Failed");
     await look("Failed");
+    const gone = sandbox.path("gone.img");
+    await writeFile(gone, "x");
+    await page.setInputFiles("#file", gone);
+    await says(page, "Ready");
+    await rm(gone);
+    await page.click("#serve");
+    await says(page, "Cannot be read");
+    await look("Cannot be read");
     await page.close();
   });
+
+  for (const javaScriptEnabled of [true, false]) {
+    const how = javaScriptEnabled ? "its script was refused" : "scripts are not allowed";
+    chromium(
+      `says that it does not start, and is accessible then, where ${how}, ${colorScheme}`,
+      async () => {
+        browser ??= await openChromium();
+        const page = await browser.newPage({ colorScheme, javaScriptEnabled });
+        await page.route("**/page.js", (route) => route.fulfill({ status: 403 }));
+        await page.goto(url);
+        if (javaScriptEnabled) {
+          assert.is(await stateOf(page), "Starting…");
+          assert.is((await page.locator("#late").boundingBox())?.height, 0);
+          assert.equal(await faults(page), []);
+          await until("it says more", async () => (await page.locator("#late").boundingBox())!.height > 0);
+          assert.equal(await faults(page), []);
+        } else {
+          assert.match(await page.innerText(".status"), /^This page needs JavaScript: /);
+          assert.not(await page.isVisible("#late"));
+        }
+        await page.close();
+      },
+    );
+  }
 }
+
+chromium("is starting until it knows what may be chosen", async () => {
+  browser ??= await openChromium();
+  const page = await browser.newPage();
+  const answer = deferred();
+  await page.route("**/metadata", async (route) => {
+    await answer.promise;
+    await route.fulfill({
+      json: { "a/b": { description: "A" }, c: null },
+      headers: { "Default-Configuration": "c", Places: "a%2Fb=%2Frun%2Fx%20%2C%3D.sock, c=%2Fdev%2Fnbd0" },
+    });
+  });
+  await page.goto(url);
+  await page.setInputFiles("#file", image);
+  await until("the file is known", async () => (await page.innerText("#file-name")) !== "");
+  assert.is(await stateOf(page), "Starting…");
+  assert.not(await page.isEnabled("#serve"));
+  assert.not(await page.isVisible("#late"));
+  answer.resolve();
+  await says(page, "Ready to serve");
+  assert.ok(await page.isEnabled("#serve"));
+
+  assert.is(await page.innerText("#place"), "On the other machine the disk is at /dev/nbd0");
+  await page.selectOption("#configuration", "a/b");
+  assert.is(await page.innerText("#place"), "On the other machine the disk is at /run/x ,=.sock");
+  assert.equal(await faults(page), []);
+  await page.close();
+});
+
+chromium("says nothing of where the disk is when it is not told", async () => {
+  browser ??= await openChromium();
+  for (const Places of ["", "%", "local", "local=", "=x", "other=x"]) {
+    const page = await browser.newPage();
+    await page.route("**/metadata", (route) =>
+      route.fulfill({ json: { local: null, other: null }, headers: { Places } }),
+    );
+    await page.goto(url);
+    await says(page, "No file chosen");
+    assert.is(await page.locator("#configuration option").count(), 2);
+    assert.not(await page.isVisible("#place"), Places);
+    await page.close();
+  }
+});
+
+chromium("speaks when the state changes, and not when a number does", async () => {
+  const { page } = await open();
+  await page.evaluate(() => {
+    const spoken: string[] = [];
+    Object.assign(window, { spoken });
+    const live = "output, [role=status], [role=alert], [role=log], [role=timer], [aria-live]";
+    const observer = new MutationObserver((changes) => {
+      for (const { target } of changes) {
+        const element = target instanceof Element ? target : target.parentElement;
+        const region = element?.closest(live);
+        if (region) spoken.push(region.textContent);
+      }
+    });
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  await chooseImage(page);
+  await serve(page);
+  await until("the socket is there", () => existsSync(socket));
+  const uri = `nbd+unix:///?socket=${socket}`;
+  for (const end of [1000, 1_200_000]) {
+    const before = await page.innerText("#bytes");
+    await sandbox.run("nbdsh", ["-u", uri, "-c", `h.pread(512, ${end})`]);
+    await until("the number grows", async () => (await page.innerText("#bytes")) !== before);
+  }
+  await stop(page);
+  assert.equal(await page.evaluate(() => (window as unknown as { spoken: string[] }).spoken), [
+    "Ready to serve",
+    "Connecting…",
+    "Connected, waiting for the other machine…",
+    "Serving: the other machine can read the disk",
+    "Ended: the other machine no longer has the disk",
+  ]);
+  await page.close();
+});
+
+chromium(
+  "calls the field the same before and after a file was chosen, and tells the file's name",
+  async () => {
+    const { page } = await open();
+    const session = await page.context().newCDPSession(page);
+    /** What a screen reader is told. */
+    const field = async () => {
+      const { root } = await session.send("DOM.getDocument");
+      const { nodeId } = await session.send("DOM.querySelector", { nodeId: root.nodeId, selector: "#file" });
+      const { nodes } = await session.send("Accessibility.getPartialAXTree", {
+        nodeId,
+        fetchRelatives: false,
+      });
+      return { name: nodes[0]?.name?.value, description: nodes[0]?.description?.value };
+    };
+    const name = "Choose a disk image, or drop one here";
+    assert.equal(await field(), { name, description: "ISO, IMG or any other file; it is only read" });
+    await chooseImage(page);
+    const { name: after, description } = await field();
+    assert.is(after, `${name} ${basename(image)}`);
+    assert.is(description, "1.2 MiB (1,234,567 bytes)");
+    await page.close();
+  },
+);
 
 tests.run();

@@ -1,0 +1,19 @@
+import { Errno, ExportError } from "./error.ts";
+
+/** What browsers' errors mean to whoever chose the file, by their names. */
+const causes: Readonly<Record<string, string>> = {
+  // A folder that was dropped on a page looks like a file, and is not found.
+  NotFoundError: "the file was removed, or is a folder",
+  NotReadableError: "the file was changed since it was chosen, or must not be read",
+};
+
+/** Why a Blob cannot be read, in words: what went wrong, and the browser's own name for it. */
+export function blobFault(cause: unknown, doing?: string): ExportError {
+  const words = cause instanceof ExportError ? cause.message : wordsFor(cause);
+  return new ExportError(Errno.EIO, doing ? `${doing}: ${words}` : words, { cause });
+}
+
+function wordsFor(cause: unknown): string {
+  const name = cause instanceof Error ? cause.name : String(cause);
+  return `${causes[name] ?? "the file was changed or removed"} (${name})`;
+}

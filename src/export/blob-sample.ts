@@ -1,0 +1,93 @@
+import { blobFault } from "./blob-fault.ts";
+import { Errno, ExportError } from "./error.ts";
+
+/** Bytes of each place that is looked at. */
+const PLACE = 4096;
+
+/**
+ * Where two images differ: the boot sector and partition table, the first volume descriptor of ISO 9660, the file system of
+ * a first partition that begins at 1 MiB. The middle and the end, with the copy of a partition table, come on top.
+ */
+const BEGINNINGS = [0, 1 << 15, 1 << 20];
+
+/** Milliseconds between two looks while the file is read. */
+const INTERVAL = 100;
+
+const samples = new WeakMap<File, BlobSample>();
+
+/** The sample of a File, the same one each time; undefined for any other Blob, which is in memory and stays as it is. */
+export function sampleOf(blob: Blob): BlobSample | undefined {
+  if (!(blob instanceof File)) return undefined;
+  const sample = samples.get(blob) ?? new BlobSample(blob);
+  samples.set(blob, sample);
+  return sample;
+}
+
+/**
+ * A few places of a File, to find out whether it can be read, and whether it is still the file that was chosen.
+ *
+ * A browser must refuse to read a file that was changed since it was chosen (File API, "Snapshot state"). Firefox does not:
+ * it reads the new bytes, and whatever one asks for the size and `lastModified` has the old ones. Only the bytes tell.
+ */
+export class BlobSample {
+  readonly #places: Blob;
+  #bytes: Uint8Array | undefined;
+  #looking: Promise<void> | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #isInDoubt = false;
+
+  constructor(blob: Blob) {
+    const offsets = [...BEGINNINGS, blob.size / 2, blob.size - PLACE].map((offset) =>
+      Math.max(0, Math.floor(offset)),
+    );
+    // A browser makes one read of several slices that are joined in a Blob.
+    this.#places = new Blob([...new Set(offsets)].map((offset) => blob.slice(offset, offset + PLACE)));
+  }
+
+  /** Whether the last look failed: then look before anything else is read. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt;
+  }
+
+  /** A look, which may be under way already; undefined when the last one was a moment ago. */
+  lookIfDue(): Promise<void> | undefined {
+    if (this.#looking) return this.#looking;
+    return performance.now() - this.#lookedAt < INTERVAL ? undefined : this.look();
+  }
+
+  /**
+   * Reads the places. The first time that it succeeds settles what is in them.
+   * @throws ExportError when the file cannot be read, or has other bytes there than it had
+   */
+  look(): Promise<void> {
+    if (this.#looking) return this.#looking;
+    this.#lookedAt = performance.now();
+    const over = (isInDoubt: boolean) => {
+      this.#isInDoubt = isInDoubt;
+      this.#looking = undefined;
+    };
+    const looking = this.#compare();
+    this.#looking = looking;
+    looking.then(
+      () => over(false),
+      () => over(true),
+    );
+    return looking;
+  }
+
+  async #compare(): Promise<void> {
+    let bytes: Uint8Array;
+    try {
+      bytes = new Uint8Array(await this.#places.arrayBuffer());
+    } catch (cause) {
+      throw blobFault(cause);
+    }
+    if (bytes.byteLength !== this.#places.size) throw changed("it has become shorter");
+    this.#bytes ??= bytes;
+    if (bytes.some((byte, at) => byte !== this.#bytes![at])) throw changed("it has other bytes");
+  }
+}
+
+function changed(how: string): ExportError {
+  return new ExportError(Errno.EIO, `the file was changed since it was chosen: ${how}`);
+}

@@ -1,0 +1,55 @@
+/** nginx, as a reverse proxy with the gateway under a path of its own. */
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { type Sandbox, until } from "./harness.ts";
+import { freePort } from "./websocketd.ts";
+
+/** For the gateway to see that requests come from its own page. */
+export const HOST = "proxy_set_header Host $http_host;";
+
+/** For WebSockets. */
+const UPGRADE = `proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;`;
+
+/**
+ * Starts Debian's nginx in front of a gateway, and returns where its page is.
+ * @param location what is added to the location; default: what the gateway needs
+ */
+export async function startNginx(
+  sandbox: Sandbox,
+  gateway: string,
+  location = `${HOST}
+      ${UPGRADE}`,
+): Promise<string> {
+  const port = await freePort();
+  const config = sandbox.path(`nginx-${port}.conf`);
+  await writeFile(
+    config,
+    `daemon off;
+master_process off;
+pid ${sandbox.path(`nginx-${port}.pid`)};
+error_log stderr;
+events {}
+http {
+  access_log off;
+  client_body_temp_path ${sandbox.path("body")};
+  proxy_temp_path ${sandbox.path("proxy")};
+  fastcgi_temp_path ${sandbox.path("fastcgi")};
+  uwsgi_temp_path ${sandbox.path("uwsgi")};
+  scgi_temp_path ${sandbox.path("scgi")};
+  server {
+    listen 127.0.0.1:${port};
+    location /vm/ {
+      proxy_pass ${gateway};
+      ${location}
+    }
+  }
+}
+`,
+  );
+  const running = sandbox.start("/usr/sbin/nginx", ["-e", "stderr", "-c", config]);
+  running.exit.catch(() => {});
+  await until("nginx listens", () => existsSync(sandbox.path(`nginx-${port}.pid`)));
+  return `http://127.0.0.1:${port}/vm/`;
+}

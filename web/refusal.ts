@@ -1,0 +1,39 @@
+import { oneLine } from "../src/nbd/one-line.ts";
+
+/** Milliseconds that the answer may take. */
+const PATIENCE = 5000;
+
+/** How much of what the other side says is shown, in characters. */
+const WORDS = 300;
+
+/** With it the gateway answers a plain request for what is there for WebSockets. */
+const UPGRADE_REQUIRED = 426;
+const HINT = "a proxy in between must hand on Upgrade, Connection and Host";
+
+/**
+ * Why a WebSocket could not be opened, in words: a page is not told, so the same path is asked for by a plain request.
+ *
+ * @param endpoint a ws:// or wss:// URL
+ */
+export async function whyRefused(endpoint: string): Promise<string> {
+  const url = endpoint.replace(/^ws/, "http");
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const response = await fetch(url, { cache: "no-store", redirect: "manual", signal });
+    if (response.type === "opaqueredirect") return "a plain request is sent elsewhere, perhaps to sign in";
+    const answer = `${response.status} ${response.statusText}`.trim();
+    if (response.status === UPGRADE_REQUIRED || response.ok) {
+      return `a plain request is answered (${answer}), a WebSocket is not: ${HINT}`;
+    }
+    const said = await wordsOf(response);
+    return said ? `${answer}: ${said}` : answer;
+  } catch {
+    return `there is no answer from ${new URL(url).host}`;
+  }
+}
+
+/** What a refusal says; nothing where that is a page, as of a reverse proxy. */
+async function wordsOf(response: Response): Promise<string> {
+  if (!response.headers.get("Content-Type")?.startsWith("text/plain")) return "";
+  return oneLine(await response.text()).slice(0, WORDS);
+}
