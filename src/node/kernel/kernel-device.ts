@@ -7,6 +7,7 @@ import type { Room } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
+import type { SystemCallError } from "../system-call-error.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { whenCrashing } from "./crash.ts";
 import { flushDevice } from "./flush-device.ts";
@@ -15,7 +16,6 @@ import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
 import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
 import { changeQueue, type QueueSettings } from "./queue-settings.ts";
 import { DeviceSysfs } from "./sysfs.ts";
-import type { SystemCallError } from "./system-calls.ts";
 
 export interface KernelDeviceOptions {
   /** The path of the device, /dev/nbdN. */
