@@ -142,7 +142,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   });
   ended.catch(() => {});
   const sysfs = new DeviceSysfs(index);
-  const queue = changeQueue(sysfs, { ...options.queue, connections });
+  const queue = changeQueue(sysfs, { ...options.queue, connections, timeout });
   queue.catch(() => {});
 
   const device: KernelDevice = {
