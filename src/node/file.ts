@@ -55,10 +55,12 @@ export async function fileExport(
           .read(buffer, at, length - at, offset + at)
           .catch(throwFileError(offset + at));
         if (bytesRead === 0) {
-          const ended = offset + at;
-          throw new ExportError(Errno.EIO, `the file ended at ${ended}: it has become shorter`, {
-            offset: ended,
-          });
+          const missing = offset + at;
+          throw new ExportError(
+            Errno.EIO,
+            `the file has become shorter: there is nothing at ${missing} any more`,
+            { offset: missing },
+          );
         }
         at += bytesRead;
       }

@@ -56,7 +56,7 @@ tests("reading a file that has become shorter is EIO, at the byte where it ends"
   await truncate(path, 500);
   assert.equal(await bytesOf(await target.read(400, 100)), sequence(100, 400));
   const error = await failure(target.read(400, 200));
-  assert.is(error.message, "the file ended at 500: it has become shorter");
+  assert.is(error.message, "the file has become shorter: there is nothing at 500 any more");
   assert.is((error as ExportError).errno, Errno.EIO);
   await target.close();
 });
