@@ -1,12 +1,15 @@
 import { once } from "node:events";
 import { basename } from "node:path";
+import { statistics } from "../src/export/filters/statistics.ts";
 import { connect } from "../src/node/connect.ts";
+import { failureLog } from "../src/node/failure-log.ts";
 import { openFileExport } from "../src/node/file.ts";
 import { listenOn } from "../src/node/session/listen.ts";
 import { activatedSocket } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
+import { pathArgument } from "./path-argument.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -33,17 +36,22 @@ run(program, async () => {
   if (file === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
   }
+  const path = pathArgument(file);
   const signal = onSignals();
 
-  const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {
+  const opened = await openFileExport(path, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
+  const failures = failureLog((line) => log(`${file}: ${line}`));
+  const counts = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  const target = statistics(counts, failures.add)(opened);
   const socket = endpoint === "-" ? activatedSocket() : undefined;
   if (socket !== undefined) {
     const listener = await listenOn(target, socket, { name: basename(file), log });
     log(`serving ${file}, ${target.size} bytes`);
     if (!signal.aborted) await once(signal, "abort");
     await listener.close();
+    failures.end();
     await target.flush?.();
     await target.close();
     return;
@@ -62,6 +70,7 @@ run(program, async () => {
   } catch (error) {
     throw new Error(endpoint === "-" ? (error as Error).message : `${endpoint}: ${(error as Error).message}`);
   } finally {
+    failures.end();
     await target.flush?.();
     await target.close();
   }

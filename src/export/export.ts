@@ -77,11 +77,11 @@ export interface Export {
    */
   extents?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<Extent[]>;
   /**
-   * What is known of the extents at once; what is not known counts as data. Asked before each read, which waits for it, and
-   * zeroes that it tells are not read. Absent where it is not known so soon, as of an export that is far away; a filter
-   * that changes what is read has to change this too, or to drop it.
+   * What is known of the extents, at once or soon; what is not known counts as data. Asked before each read, which waits for
+   * it, and zeroes that it tells are not read: they must be so while it is asked. Absent where that is not known so soon, as
+   * of an export that is far away; a filter that changes what is read has to change this too, or to drop it.
    */
-  knownExtents?(offset: number, length: number): Extent[];
+  knownExtents?(offset: number, length: number): Extent[] | Promise<Extent[]>;
   readonly blockSize?: BlockSize;
   /** Releases what the export holds. Called once, when nothing is outstanding. */
   close(): Promise<void>;

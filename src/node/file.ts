@@ -1,10 +1,11 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
-import { writeZeroesPiecewise } from "../export/zeroes.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
-import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
+import { fileEffects } from "./file-effects.ts";
+import { throwFileError } from "./file-error.ts";
+import { fileRanges } from "./file-ranges.ts";
+import { mediumOf, openMedium } from "./medium.ts";
 import { pageCache } from "./page-cache.ts";
 
 export interface FileExportOptions {
@@ -28,7 +29,8 @@ export async function fileExport(
   handle: FileHandle,
   { writable = false }: FileExportOptions = {},
 ): Promise<Export> {
-  const size = await sizeOf(handle);
+  const medium = await mediumOf(handle);
+  const { size } = medium;
   const ranges = await fileRanges(handle).catch(() => undefined);
   const memory = spareMemory;
   const cached = await pageCache(handle).catch(() => undefined);
@@ -48,12 +50,14 @@ export async function fileExport(
         signal?.throwIfAborted();
         const { bytesRead } = await handle
           .read(buffer, at, length - at, offset + at)
-          .catch(failAt(offset + at));
+          .catch(throwFileError(offset + at));
         if (bytesRead === 0) {
-          const ended = offset + at;
-          throw new ExportError(Errno.EIO, `the file ended at ${ended}: it has become shorter`, {
-            offset: ended,
-          });
+          const missing = offset + at;
+          throw new ExportError(
+            Errno.EIO,
+            `the file has become shorter: there is nothing at ${missing} any more`,
+            { offset: missing },
+          );
         }
         at += bytesRead;
       }
@@ -62,8 +66,8 @@ export async function fileExport(
     },
     close: () => handle.close(),
     ...(ranges && {
-      extents: async (offset, length) => ranges.extents(offset, length, false),
-      knownExtents: (offset, length) => ranges.extents(offset, length, true),
+      extents: (offset, length) => ranges.extents(offset, length),
+      knownExtents: (offset, length) => ranges.knownExtents(offset, length),
     }),
   };
   if (!writable) return readable;
@@ -77,7 +81,7 @@ export async function fileExport(
           cause,
         }),
       };
-      return fail(cause);
+      return throwFileError()(cause);
     });
   }
   async function write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}) {
@@ -85,56 +89,33 @@ export async function fileExport(
       signal?.throwIfAborted();
       const { bytesWritten } = await handle
         .write(data, at, data.byteLength - at, offset + at)
-        .catch(failAt(offset + at));
+        .catch(throwFileError(offset + at));
       at += bytesWritten;
     }
     if (fua) await flush();
   }
-  return { ...readable, flush, write, ...(ranges && (await holes(ranges, size, { write, flush }))) };
+  return { ...readable, flush, write, ...(ranges && (await fileEffects(ranges, medium, { write, flush }))) };
 }
 
-/** TRIM and WRITE_ZEROES, where the file system can make holes. */
-async function holes(
-  ranges: FileRanges,
-  size: number,
-  target: Required<Pick<Export, "write" | "flush">>,
-): Promise<Pick<Export, "trim" | "writeZeroes">> {
-  // Asked of a byte beyond the end, which changes nothing.
-  const cannot = await ranges.punchHole(size, 1).then(
-    () => false,
-    ({ code }: NodeJS.ErrnoException) => code === "EOPNOTSUPP",
-  );
-  if (cannot) return {};
-  return {
-    async trim(offset, length, { fua = false } = {}) {
-      // A range that can't be discarded, as one that is not aligned, may stay as it is.
-      await ranges.punchHole(offset, length).catch(unlessUnsupported);
-      if (fua) await target.flush();
-    },
-    async writeZeroes(offset, length, options = {}) {
-      try {
-        await (options.noHole ? ranges.zeroRange : ranges.punchHole)(offset, length);
-      } catch (error) {
-        unlessUnsupported(error as NodeJS.ErrnoException);
-        return writeZeroesPiecewise(target, offset, length, options);
-      }
-      if (options.fua) await target.flush();
-    },
-  };
-}
-
-function unlessUnsupported(error: NodeJS.ErrnoException): void {
-  if (!isUnsupported(error)) fail(error);
-}
+/** How much is read to see whether a file can be read at all, in bytes: a block of a disk. */
+const TRIAL = 4096;
 
 /**
- * Opens a file or block device and exports it.
- * @throws the error of open(2), or Error when it is neither a file nor a block device
+ * Opens a file or block device and exports it, once the first of it could be read: a network share may have lost its server.
+ * @param path a Buffer where its name is not UTF-8
+ * @throws the error of open(2) or read(2), or Error in words when it is neither a file nor a block device, or too large
  */
-export async function openFileExport(path: string, options: FileExportOptions = {}): Promise<Export> {
-  const handle = await open(path, options.writable ? constants.O_RDWR : constants.O_RDONLY);
+export async function openFileExport(
+  path: string | Buffer,
+  options: FileExportOptions = {},
+): Promise<Export> {
+  const handle = await openMedium(path, options.writable ?? false);
   try {
-    return await fileExport(handle, options);
+    const target = await fileExport(handle, options);
+    await handle.read(new Uint8Array(TRIAL), 0, TRIAL, 0).catch((cause: Error) => {
+      throw new Error(`it cannot be read: ${cause.message}`, { cause });
+    });
+    return target;
   } catch (error) {
     await handle.close();
     throw error;
@@ -156,31 +137,3 @@ function together(): Promise<void> {
   });
   return turn;
 }
-
-async function sizeOf(handle: FileHandle): Promise<number> {
-  const stat = await handle.stat();
-  if (stat.isFile()) return stat.size;
-  if (!stat.isBlockDevice()) throw new Error("it is neither a file nor a block device");
-  // stat(2) gives no size for a block device; sysfs gives it in sectors of 512 bytes whatever its block size.
-  const [major, minor] = [(stat.rdev >> 8) & 0xfff, (stat.rdev & 0xff) | ((stat.rdev >> 12) & 0xfff00)];
-  const sectors = await readFile(`/sys/dev/block/${major}:${minor}/size`, "ascii");
-  return Number(sectors) * 512;
-}
-
-const errnos: Readonly<Record<string, Errno>> = {
-  ENOSPC: Errno.ENOSPC,
-  EDQUOT: Errno.ENOSPC,
-  EFBIG: Errno.ENOSPC,
-  EPERM: Errno.EPERM,
-  EACCES: Errno.EPERM,
-  EROFS: Errno.EPERM,
-  ENOMEM: Errno.ENOMEM,
-};
-
-/** The errno of a system call as one that NBD has (proto.md, "Error values"). */
-function fail(cause: NodeJS.ErrnoException, offset?: number): never {
-  const where = offset === undefined ? {} : { offset };
-  throw new ExportError(errnos[cause.code ?? ""] ?? Errno.EIO, cause.message, { cause, ...where });
-}
-
-const failAt = (offset: number) => (cause: NodeJS.ErrnoException) => fail(cause, offset);

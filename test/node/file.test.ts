@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { type FileHandle, open, readFile, truncate, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../src/export/error.ts";
@@ -6,7 +8,7 @@ import { fileExport, openFileExport } from "../../src/node/file.ts";
 import { giveBack } from "../../src/streams/lent.ts";
 import { bytesOf } from "../../src/streams/payload.ts";
 import { failure, hex, sequence } from "../bytes.ts";
-import { Sandbox } from "../harness.ts";
+import { Sandbox, within } from "../harness.ts";
 
 const tests = suite("file export");
 const sandbox = new Sandbox();
@@ -54,7 +56,7 @@ tests("reading a file that has become shorter is EIO, at the byte where it ends"
   await truncate(path, 500);
   assert.equal(await bytesOf(await target.read(400, 100)), sequence(100, 400));
   const error = await failure(target.read(400, 200));
-  assert.is(error.message, "the file ended at 500: it has become shorter");
+  assert.is(error.message, "the file has become shorter: there is nothing at 500 any more");
   assert.is((error as ExportError).errno, Errno.EIO);
   await target.close();
 });
@@ -83,7 +85,7 @@ function fake(answers: Partial<Record<"read" | "write" | "datasync", (...args: n
       return answers[name]?.(...args);
     };
   const handle = {
-    stat: async () => ({ isFile: () => true, size: 1000 }),
+    stat: async () => ({ isFile: () => true, size: 1000n }),
     read: call("read"),
     write: call("write"),
     datasync: call("datasync"),
@@ -185,12 +187,24 @@ tests("a signal gives a read or write up", async () => {
   assert.equal(calls, []);
 });
 
-tests("a folder or device that is no block device is refused, and its handle closed", async () => {
-  assert.match(
-    (await failure(openFileExport("/dev/null"))).message,
-    /^it is neither a file nor a block device$/,
-  );
-  assert.match((await failure(openFileExport(sandbox.folder))).message, /neither a file nor a block device/);
+tests("what is neither a file nor a block device is refused in words, and not waited for", async () => {
+  const fifo = sandbox.path("fifo");
+  await sandbox.run("mkfifo", [fifo]);
+  const socket = sandbox.path("socket");
+  const server = createServer().listen(socket);
+  await once(server, "listening");
+  for (const [path, kind] of [
+    ["/dev/null", "a character device"],
+    [sandbox.folder, "a folder"],
+    [fifo, "a FIFO"],
+    [socket, "a socket"],
+  ] as const) {
+    for (const writable of [false, true]) {
+      const refusal = within(5000, path, failure(openFileExport(path, { writable })));
+      assert.is((await refusal).message, `it is ${kind}, and neither a file nor a block device`);
+    }
+  }
+  server.close();
   assert.match((await failure(openFileExport(sandbox.path("missing")))).message, /ENOENT/);
 });
 
@@ -234,13 +248,17 @@ tests("the extents of a sparse file are where its data and its holes are", async
 tests(
   "what was a hole and is written is data; what was data may be called so until it is looked at again",
   async () => {
-    const target = await openFileExport(await sparseFile("written", "dhd"), { writable: true });
-    assert.equal(target.knownExtents!(0, 3 * BLOCK), [data(BLOCK), hole(BLOCK), data(BLOCK)]);
+    const path = await sparseFile("written", "dhd");
+    const target = await openFileExport(path, { writable: true });
+    assert.equal(await target.knownExtents!(0, 3 * BLOCK), [data(BLOCK), hole(BLOCK), data(BLOCK)]);
     await target.write!(BLOCK, sequence(BLOCK));
-    assert.equal(target.knownExtents!(0, 3 * BLOCK), [data(3 * BLOCK)]);
-    await target.trim!(BLOCK, BLOCK);
-    assert.equal(target.knownExtents!(BLOCK, BLOCK), [data(BLOCK)]);
+    assert.equal(await target.knownExtents!(0, 3 * BLOCK), [data(3 * BLOCK)]);
+    const other = await openFileExport(path, { writable: true });
+    await other.trim!(BLOCK, BLOCK);
+    await other.close();
+    assert.equal(await target.knownExtents!(BLOCK, BLOCK), [data(BLOCK)]);
     assert.equal(await target.extents!(BLOCK, BLOCK), [hole(BLOCK)]);
+    assert.equal(await target.knownExtents!(BLOCK, BLOCK), [hole(BLOCK)]);
     await target.close();
   },
 );

@@ -277,7 +277,7 @@ const others: ["nbd-gateway" | "nbd-serve", string[], string][] = [
   ["nbd-serve", [], "a FILE and a WS-URL are needed; see nbd-serve --help"],
   ["nbd-serve", ["a", "b", "c"], "a FILE and a WS-URL are needed; see nbd-serve --help"],
   ["nbd-serve", ["missing.img", "-"], "opening missing.img: there is no such file"],
-  ["nbd-serve", [".", "-"], "opening .: it is neither a file nor a block device"],
+  ["nbd-serve", [".", "-"], "opening .: it is a folder, and neither a file nor a block device"],
   [
     "nbd-serve",
     ["config.json", "http://localhost/"],

@@ -21,6 +21,7 @@ import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constant
 import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
+import { effectWindow } from "./effect-window.ts";
 import { Outstanding } from "./outstanding.ts";
 import { USED_DESCRIPTORS } from "./reply-chunks.ts";
 import { replyParsers } from "./reply-parser.ts";
@@ -31,11 +32,14 @@ const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
 const FIRST_GENERATION_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 1 << 19 };
 
+/** The largest minimum block size that a server may demand. */
+const LARGEST_BLOCK = 0x1_0000;
+
 /**
  * The longest TRIM, WRITE_ZEROES, CACHE and BLOCK_STATUS where a request's length has 32 bits: what fits, in multiples of
  * the largest minimum block size. With extended headers there is no limit.
  */
-const MAX_EFFECT = 0x1_0000_0000 - 0x1_0000;
+const MAX_EFFECT = 0x1_0000_0000 - LARGEST_BLOCK;
 
 /** How many pieces of one long request are asked for at a time, so that others get their turn between them. */
 const PIECES = 8;
@@ -72,14 +76,17 @@ export class RemoteExport implements Export {
   readonly #transport: Transport;
   readonly #outstanding: Outstanding;
   readonly #room: Room;
+  /** Room for the bytes that requests without payload are of; absent where they may take for ever. */
+  readonly #effects: Room | undefined;
   readonly #link: WritableStreamDefaultWriter<Payload>;
   readonly #encode: ReturnType<typeof encodeRequests>;
   readonly #end = deferred();
   readonly #flags: number;
-  /** The longest READ and WRITE, and the longest request without payload, in bytes. */
+  /** The longest READ and WRITE; TRIM, WRITE_ZEROES and CACHE; and BLOCK_STATUS, in bytes. */
   readonly #longest: number;
   readonly #longestEffect: number;
-  /** The longest range whose extents are asked for. */
+  readonly #longestInquiry: number;
+  /** The longest range that is likely to have no more extents than are of use. */
   #longestStatus = Number.POSITIVE_INFINITY;
   /** What the server's minimum block size is. */
   readonly #minimum: number;
@@ -115,7 +122,10 @@ export class RemoteExport implements Export {
     const longest = Math.min(window.request, blockSize?.maximum ?? MAX_PAYLOAD);
     this.#minimum = minimum;
     this.#longest = Math.max(minimum, longest - (longest % minimum));
-    this.#longestEffect = headers === "extended" ? Number.POSITIVE_INFINITY : MAX_EFFECT;
+    this.#longestInquiry = headers === "extended" ? Number.POSITIVE_INFINITY : MAX_EFFECT;
+    const effects = effectWindow(timeout);
+    this.#longestEffect = Math.min(this.#longestInquiry, multiple(effects / PIECES, LARGEST_BLOCK));
+    if (timeout > 0) this.#effects = new ByteBudget(effects).share(effects);
 
     const isWritable = !(flags & TransmissionFlag.READ_ONLY);
     if (blockSize) {
@@ -236,7 +246,7 @@ export class RemoteExport implements Export {
     { signal }: Pick<RangeOptions, "signal"> = {},
   ): Promise<Extent[]> {
     const aligned = this.#aligned(offset, length);
-    const asked = Math.min(aligned.length, this.#longestEffect, this.#longestStatus);
+    const asked = Math.min(aligned.length, this.#longestInquiry, this.#longestStatus);
     const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });
     this.#noteStatus(asked, extents!);
     const known = within(extents!, offset - aligned.offset, length);
@@ -270,7 +280,12 @@ export class RemoteExport implements Export {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     return this.#inPieces(length, this.#longestEffect, async (from, to) => {
-      await this.#send(type, flags, offset + from, to - from, { signal });
+      await this.#effects?.acquire(to - from);
+      try {
+        await this.#send(type, flags, offset + from, to - from, { signal });
+      } finally {
+        this.#effects?.release(to - from);
+      }
     });
   }
 
@@ -406,6 +421,9 @@ export class RemoteExport implements Export {
     this.#transport.close(cause);
   }
 }
+
+/** The largest multiple that is not more, or the first. */
+const multiple = (bytes: number, of: number) => Math.max(of, bytes - (bytes % of || 0));
 
 const payloadOf = ({ payload }: ReplyContent): Payload => payload!;
 

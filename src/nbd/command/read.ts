@@ -19,7 +19,8 @@ export const read: CommandHandler = {
   },
   async serve({ offset, length, flags }, target, { headers }) {
     if (length === 0) return undefined;
-    const holes = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : NONE;
+    const asked = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : NONE;
+    const holes = asked instanceof Promise ? await asked : asked;
     if (holes.length > 0) return readSparse(target, offset, length, holes);
     return { payload: exactly(await target.read(offset, length), offset, length) };
   },
@@ -65,15 +66,28 @@ function part(data: Payload, from: number, to: number): Payload {
   return data instanceof Uint8Array ? data.subarray(from, to) : data.slice(from, to);
 }
 
-/** The runs of zeroes in a range that are worth telling, in order, relative to its beginning. */
-function knownHoles(target: Export, offset: number, length: number): readonly Hole[] {
+/**
+ * The runs of zeroes in a range that are worth telling, in order, relative to its beginning. Most are known at once, or
+ * known not to be there, and then no promise is made.
+ */
+function knownHoles(
+  target: Export,
+  offset: number,
+  length: number,
+): readonly Hole[] | Promise<readonly Hole[]> {
   if (!target.knownExtents) return NONE;
-  let extents: readonly Extent[];
+  const holes = (extents: readonly Extent[]) => worthTelling(extents, length);
+  // What is not known about a range is no reason not to read it.
+  const unknown = () => NONE;
   try {
-    extents = target.knownExtents(offset, length);
+    const extents = target.knownExtents(offset, length);
+    return extents instanceof Promise ? extents.then(holes, unknown) : holes(extents);
   } catch {
-    return NONE; // what is not known about a range is no reason not to read it
+    return NONE;
   }
+}
+
+function worthTelling(extents: readonly Extent[], length: number): readonly Hole[] {
   const holes: Hole[] = [];
   let at = 0;
   for (const extent of extents) {

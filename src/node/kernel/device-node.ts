@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readlink, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { promisify } from "node:util";
+import { deviceNumber } from "../device-number.ts";
 import { fixedEnvironment } from "../fixed-environment.ts";
 import { trustedPath } from "../trusted-path.ts";
 
@@ -26,12 +27,13 @@ const INTERVAL = 20;
 export async function deviceIndex(path: string): Promise<number> {
   const node = (await statOf(path)) ?? (await statAfterModprobe(path));
   if (!node.isBlockDevice()) throw new Error(`${path} is no block device`);
-  const [major, minor] = [(node.rdev >> 8) & 0xfff, (node.rdev & 0xff) | ((node.rdev >> 12) & 0xfff00)];
+  const number = deviceNumber(node.rdev);
+  const major = Number(number.split(":")[0]);
   if (major !== NBD_MAJOR)
     throw new Error(`${path} is no nbd device but one of another kind, with major number ${major}`);
-  let name = await nameOf(major, minor);
+  let name = await nameOf(number);
   // Where nodes are made by hand they are there without the module.
-  if (name === "" && (await modprobe()) === undefined) name = await nameOf(major, minor);
+  if (name === "" && (await modprobe()) === undefined) name = await nameOf(number);
   const index = /^nbd(\d+)$/.exec(name)?.[1];
   if (index !== undefined) return Number(index);
   if (name !== "") throw new Error(`${path} is a partition, ${name}; name the whole device`);
@@ -40,9 +42,9 @@ export async function deviceIndex(path: string): Promise<number> {
   );
 }
 
-/** What the kernel calls the device, "" where it has none with these numbers. */
-async function nameOf(major: number, minor: number): Promise<string> {
-  return basename(await readlink(`/sys/dev/block/${major}:${minor}`).catch(() => ""));
+/** What the kernel calls the device with a number, "" where it has none. */
+async function nameOf(number: string): Promise<string> {
+  return basename(await readlink(`/sys/dev/block/${number}`).catch(() => ""));
 }
 
 async function statOf(path: string) {

@@ -1,5 +1,6 @@
 import { type Field, struct } from "../../nbd/struct.ts";
 import { concat } from "../../streams/payload.ts";
+import { SystemCallError } from "../system-call-error.ts";
 import {
   type Attributes,
   type AttributeValues,
@@ -8,14 +9,7 @@ import {
   text,
   u16 as u16Attribute,
 } from "./netlink-attributes.ts";
-import {
-  AF_NETLINK,
-  NETLINK_GENERIC,
-  SOCK_CLOEXEC,
-  SOCK_RAW,
-  SystemCallError,
-  systemCalls,
-} from "./system-calls.ts";
+import { AF_NETLINK, NETLINK_GENERIC, SOCK_CLOEXEC, SOCK_RAW, systemCalls } from "./system-calls.ts";
 
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 

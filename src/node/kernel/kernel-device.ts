@@ -7,6 +7,7 @@ import type { Room } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
+import type { SystemCallError } from "../system-call-error.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { whenCrashing } from "./crash.ts";
 import { deviceUsers, inOneLine } from "./device-users.ts";
@@ -16,7 +17,6 @@ import { type KernelSocket, kernelSocket } from "./kernel-socket.ts";
 import { NbdNetlinkCommand, nbdFamily } from "./nbd-netlink.ts";
 import { changeQueue, type QueueSettings } from "./queue-settings.ts";
 import { DeviceSysfs } from "./sysfs.ts";
-import type { SystemCallError } from "./system-calls.ts";
 
 export interface KernelDeviceOptions {
   /** The path of the device, /dev/nbdN. */
@@ -143,7 +143,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   });
   ended.catch(() => {});
   const sysfs = new DeviceSysfs(index);
-  const queue = changeQueue(sysfs, { ...options.queue, connections });
+  const queue = changeQueue(sysfs, { ...options.queue, connections, timeout });
   queue.catch(() => {});
 
   const device: KernelDevice = {

@@ -1,3 +1,4 @@
+import { effectWindow } from "../../nbd/client/effect-window.ts";
 import type { DeviceSysfs, QueueSetting } from "./sysfs.ts";
 
 /** How the kernel asks a device. */
@@ -11,6 +12,8 @@ export interface QueueSettings {
 export interface ChangeQueueOptions extends QueueSettings {
   /** How many queues the kernel has for the device, each with requests of its own. */
   connections: number;
+  /** Seconds after which a request counts as lost; 0: never. */
+  timeout: number;
 }
 
 /** The kernel's own 128 KiB make a long way of a link that is far. */
@@ -25,20 +28,29 @@ const OUTSTANDING_KB = 16 << 10;
 const FEWEST_REQUESTS = 4;
 const MOST_REQUESTS = 128;
 
+/** The limits of a discard, in bytes, whatever the timeout: it must be a multiple of any block, and the kernel has 32 bits. */
+const LEAST_DISCARD = 1 << 16;
+const MOST_DISCARD = 2 ** 31;
+
 /**
  * Changes the settings of a device's queue, which outlive what is attached.
  * @returns what puts them back as they were; it comes late where the queue is busy, as the kernel waits for that
  */
 export async function changeQueue(
   sysfs: DeviceSysfs,
-  { maxRequestKb = MAX_REQUEST_KB, readAheadKb = READ_AHEAD_KB, connections }: ChangeQueueOptions,
+  { maxRequestKb = MAX_REQUEST_KB, readAheadKb = READ_AHEAD_KB, connections, timeout }: ChangeQueueOptions,
 ): Promise<() => Promise<void>> {
-  const requests = Math.floor(OUTSTANDING_KB / maxRequestKb / connections);
+  const fitting = Math.floor(OUTSTANDING_KB / maxRequestKb / connections);
+  const requests = Math.min(Math.max(fitting, FEWEST_REQUESTS), MOST_REQUESTS);
   const wanted: [QueueSetting, number][] = [
     ["max_sectors_kb", maxRequestKb],
     ["read_ahead_kb", readAheadKb],
-    ["nr_requests", Math.min(Math.max(requests, FEWEST_REQUESTS), MOST_REQUESTS)],
+    ["nr_requests", requests],
   ];
+  if (timeout > 0) {
+    const discard = Math.max(LEAST_DISCARD, effectWindow(timeout * 1000) / requests / connections);
+    wanted.push(["discard_max_bytes", 2 ** Math.floor(Math.log2(Math.min(discard, MOST_DISCARD)))]);
+  }
   const before: [QueueSetting, number][] = [];
   for (const [name, value] of wanted) {
     const found = await sysfs.setting(name);

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 
-/** Settings of a block device's queue, in KiB or requests (Documentation/ABI/stable/sysfs-block of the kernel). */
-export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests";
+/** Settings of a block device's queue, in KiB, requests or bytes (Documentation/ABI/stable/sysfs-block of the kernel). */
+export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests" | "discard_max_bytes";
 
 /** What the kernel says of an nbd device in /sys/block. */
 export class DeviceSysfs {

@@ -1,18 +1,6 @@
-import { getSystemErrorName } from "node:util";
 import type { KoffiFunc } from "koffi";
 import { loadKoffi } from "../koffi.ts";
-
-/** A system call failed. `code` is the name of the errno, as Node has it in its own errors. */
-export class SystemCallError extends Error {
-  override name = "SystemCallError";
-  readonly code: string;
-
-  constructor(call: string, errno: number) {
-    const code = getSystemErrorName(-errno);
-    super(`${call} failed: ${code}`);
-    this.code = code;
-  }
-}
+import { SystemCallError } from "../system-call-error.ts";
 
 /** The numbers of Linux that are needed here (socket(2), netlink(7), unix(7), socket(7), recv(2)). */
 export const AF_UNIX = 1;

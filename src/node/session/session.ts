@@ -1,6 +1,6 @@
 import type { Export } from "../../export/export.ts";
 import { fast } from "../../export/filters/fast.ts";
-import { type Statistics, statistics } from "../../export/filters/statistics.ts";
+import { changes, type Statistics, statistics } from "../../export/filters/statistics.ts";
 import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
@@ -10,6 +10,7 @@ import type { Transport } from "../../streams/duplex.ts";
 import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
+import { type FailureLog, failureLog } from "../failure-log.ts";
 import { untilAborted } from "../until-aborted.ts";
 import type { Attachment, Place, Places } from "./place.ts";
 import { places as placesOfThisMachine } from "./places.ts";
@@ -23,7 +24,7 @@ const REPLY_TIME = 30;
 /** Milliseconds that a server is given to confirm the last FLUSH. */
 const FLUSH_TIME = 1000;
 
-/** Seconds within which one of the last writes to a device has to get through where requests may take for ever. */
+/** Seconds within which one of the last changes of a device has to get through where requests may take for ever. */
 const STALL_TIME = 30;
 
 /** Bytes that are kept at most of what was read, and read ahead, for all local clients of a session. */
@@ -127,7 +128,10 @@ async function use(
   if (remote.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
-  const target = statistics(counts)(near);
+  const failures = failureLog(log);
+  // Of a link that is gone its own end tells.
+  const note: FailureLog["add"] = (...failure) => link.isGone || failures.add(...failure);
+  const target = statistics(counts, note)(near);
   const exportName = remote.name ?? "";
   const attachment = await whileLinked(link, signal, (hurry) =>
     place.attach(target, { exportName, budget, log, signal: hurry }),
@@ -154,6 +158,7 @@ async function use(
     }
     hasFailed = false;
   } finally {
+    failures.end();
     if (link.isGone) {
       // First, as there is little time, and starting a process takes some of it.
       const detached = attachment.detach();
@@ -195,7 +200,7 @@ async function leave(
 ) {
   let lost: unknown;
   if (attachment.flush && !attached.isGone) {
-    const flushed = unlessStalled(attachment.flush(), () => counts.writes, timeout || STALL_TIME);
+    const flushed = unlessStalled(attachment.flush(), () => changes(counts), timeout || STALL_TIME);
     await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
       const words = `what was written last to ${attachment.where} is lost: ${error.message}`;
       lost = withWordsForOthers(new Error(words), "what was written last is lost");

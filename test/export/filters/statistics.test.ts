@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { forward } from "../../../src/export/filters/forward.ts";
-import { statistics } from "../../../src/export/filters/statistics.ts";
+import { changes, type Statistics, statistics } from "../../../src/export/filters/statistics.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, hex, sequence } from "../../bytes.ts";
@@ -25,6 +25,27 @@ tests("what succeeds is counted, what fails is not", async () => {
   assert.is(await failure(failing.read(0, 1)), reason);
   assert.is(await failure(failing.write!(0, hex("aa"))), reason);
   assert.equal(counts, { reads: 2, bytesRead: 7, writes: 1, bytesWritten: 2 });
+});
+
+tests("trims, zeroes and flushes are counted, and are changes as writes are", async () => {
+  const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  const target = statistics(counts)(memoryExport(sequence(10)));
+  await target.read(0, 1);
+  assert.is(changes(counts), 0);
+  await target.write!(0, hex("aa"));
+  await target.trim!(1, 1);
+  await target.writeZeroes!(2, 2, { fua: true });
+  await target.writeZeroes!(3, 1);
+  await target.flush!();
+  const { trims, zeroes, flushes } = counts;
+  assert.equal({ trims, zeroes, flushes }, { trims: 1, zeroes: 2, flushes: 1 });
+  assert.is(changes(counts), 5);
+  const reason = new Error("broken");
+  const no = () => Promise.reject(reason);
+  const failing = statistics(counts)({ ...memoryExport(sequence(10)), trim: no, writeZeroes: no, flush: no });
+  for (const call of [failing.trim!(0, 1), failing.writeZeroes!(0, 1), failing.flush!()])
+    assert.is(await failure(call), reason);
+  assert.is(changes(counts), 5);
 });
 
 tests("a read-only export stays one", () => {

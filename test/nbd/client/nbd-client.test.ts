@@ -1,10 +1,13 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
+import { memoryExport } from "../../../src/export/memory.ts";
 import { type NbdClientOptions, nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError, ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
 import { ExtendedRequest, Request } from "../../../src/nbd/messages.ts";
+import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
 import { Ended } from "../../../src/streams/ended.ts";
+import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { bytesOf, concat } from "../../../src/streams/payload.ts";
@@ -614,6 +617,46 @@ tests(
     await within(1000, "the zeroes", zeroed);
   },
 );
+
+/** A client of a server that takes its time for what has no payload, with what it is asked for at a time, in bytes. */
+async function unhurried(timeout: number, work: (length: number, busy: number) => Promise<void>) {
+  const asked = { now: 0, most: 0, all: 0 };
+  let busy = 0;
+  const effect = async (_offset: number, length: number) => {
+    busy++;
+    asked.now += length;
+    asked.most = Math.max(asked.most, asked.now);
+    await work(length, busy);
+    busy--;
+    asked.now -= length;
+    asked.all += length;
+  };
+  const target = { ...memoryExport(new Uint8Array(0)), trim: effect, writeZeroes: effect, cache: effect };
+  const [client, server] = transportPair();
+  join(server, nbdServer({ ...target, size: 2 ** 40 })).catch(() => {});
+  return { remote: await nbdClient(client, { timeout }), asked };
+}
+const wait = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+
+tests("what has a timeout asks for no more at a time than 10 MB/s do in half of it", async () => {
+  for (const start of ["trim", "writeZeroes", "cache"] as const) {
+    const { remote, asked } = await unhurried(30, () => wait(10));
+    const length = 2 ** 29 + 12_345;
+    await Promise.all([remote[start]!(0, length), remote[start]!(2 ** 39, length)]);
+    assert.ok(asked.most <= 150e6 && asked.most > 75e6, `${asked.most} bytes at a time`);
+    assert.is(asked.all, 2 * length);
+    await remote.close();
+  }
+});
+
+tests("a server that writes zeroes at 10 MB/s, side by side, is not given up", async () => {
+  const { remote, asked } = await unhurried(2, async (length, busy) => {
+    for (let left = length; left > 0; left -= 1e6 / busy) await wait(100);
+  });
+  await remote.writeZeroes!(0, 50e6);
+  assert.is(asked.all, 50e6);
+  await remote.close();
+});
 
 tests("extended: requests and replies, byte by byte", async () => {
   const { remote, peer } = await chunked("extended", ALL);
