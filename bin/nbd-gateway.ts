@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { readConfig } from "../src/node/config/config.ts";
 import { gateway } from "../src/node/gateway/gateway.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-gateway",
@@ -33,6 +34,7 @@ run(program, async () => {
 
   const config = await readConfig(values.config);
   for (const warning of config.warnings) log(warning);
+  keepYoungGenerationSmall();
   const signal = onSignals();
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const running = await gateway({ config, host: values.host, port, staticFolder, log });

@@ -8,6 +8,7 @@ import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-serve",
@@ -33,6 +34,7 @@ run(program, async () => {
   if (file === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
   }
+  keepYoungGenerationSmall();
   const signal = onSignals();
 
   const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {

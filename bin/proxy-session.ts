@@ -3,6 +3,7 @@ import { recordToFile } from "../src/node/recording.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 /**
  * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named.
@@ -15,6 +16,7 @@ export async function proxySession(
   record: string | undefined,
   { log, signal }: Pick<SessionOptions, "log" | "signal">,
 ): Promise<void> {
+  keepYoungGenerationSmall();
   const options = { budget: processBudget(), log, signal };
   if (record === undefined) return session(stdioTransport(), configuration, options);
   const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
