@@ -63,7 +63,8 @@ tests("the young generation stays small, and nothing is said about it", async ({
     keepYoungGenerationSmall();
     const kept = [];
     for (let i = 0; i < 3e6; i++) kept[i % 50_000] = { some: [i] };
-    console.log(getHeapSpaceStatistics().find((space) => space.space_name === "new_space").space_size);`;
+    const { space_size } = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
+    process.stdout.write(String(space_size));`;
   const tsx = import.meta.resolve("tsx");
   const running = sandbox.start(process.execPath, ["--import", tsx, "--input-type=module", "--eval", script]);
   assert.is(await running.exit, 0);
