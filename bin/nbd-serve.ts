@@ -2,11 +2,14 @@ import { once } from "node:events";
 import { basename } from "node:path";
 import { connect } from "../src/node/connect.ts";
 import { openFileExport } from "../src/node/file.ts";
-import { listenOn } from "../src/node/session/listen.ts";
-import { activatedSocket } from "../src/node/socket-activation.ts";
+import { listenOn, processBudget } from "../src/node/session/listen.ts";
+import { activatedSockets } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
+import type { Transport } from "../src/streams/duplex.ts";
+import { messageOf } from "../src/streams/message-of.ts";
+import { shownUrl } from "../src/transport/shown-url.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
@@ -16,7 +19,7 @@ const program = {
        nbd-serve [--writable] FILE -
 
 Serves the disk image FILE to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends; with "-"
-on standard input and output, or on the socket that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
+on standard input and output, or on the sockets that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
 
   --writable       let the other side write to FILE
   --origin ORIGIN  the Origin header to send, for relays that check it (websocketd --sameorigin=true)
@@ -34,35 +37,46 @@ run(program, async () => {
   if (file === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
   }
+  const where = shownUrl(endpoint);
+  // Other users of this machine see a process's arguments.
+  if (where !== endpoint) process.title = `${program.name} ${file} ${where}`;
   keepYoungGenerationSmall();
   const signal = onSignals();
 
   const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
-  const socket = endpoint === "-" ? activatedSocket() : undefined;
-  if (socket !== undefined) {
-    const listener = await listenOn(target, socket, { name: basename(file) });
-    log(`serving ${file}, ${target.size} bytes`);
+  const options = {
+    name: basename(file),
+    onerror: (error: Error) => log(`${file}: ${messageOf(error)}`),
+  };
+  const isServing = `serving ${file}, ${target.size} bytes`;
+
+  /** Serves whoever connects to the sockets, until a signal comes. */
+  async function serveOn(sockets: readonly number[]) {
+    const budget = processBudget();
+    const listening = sockets.map((socket) => listenOn(target, socket, { ...options, budget }));
+    const listeners = await Promise.all(listening);
+    log(isServing);
     if (!signal.aborted) await once(signal, "abort");
-    await listener.close();
-    await target.flush?.();
-    await target.close();
-    return;
+    await Promise.all(listeners.map((listener) => listener.close()));
   }
-  const transport =
-    endpoint === "-"
-      ? stdioTransport()
-      : connect(endpoint, { ...(values.origin && { origin: values.origin }) });
+
+  function serveOver(transport: Transport, to: string) {
+    return serve(transport, target, { ...options, signal, onTransmission: () => log(`${isServing}${to}`) });
+  }
+
   try {
-    await serve(transport, target, {
-      name: basename(file),
-      signal,
-      onTransmission: () =>
-        log(`serving ${file}, ${target.size} bytes${endpoint === "-" ? "" : `, to ${endpoint}`}`),
-    });
-  } catch (error) {
-    throw new Error(endpoint === "-" ? (error as Error).message : `${endpoint}: ${(error as Error).message}`);
+    if (endpoint !== "-") {
+      const transport = connect(endpoint, { ...(values.origin && { origin: values.origin }) });
+      await serveOver(transport, `, to ${where}`).catch((error: unknown) => {
+        throw new Error(`${where}: ${messageOf(error)}`);
+      });
+      return;
+    }
+    const sockets = activatedSockets();
+    if (sockets.length > 0) await serveOn(sockets);
+    else await serveOver(stdioTransport(), "");
   } finally {
     await target.flush?.();
     await target.close();

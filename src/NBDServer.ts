@@ -1,9 +1,13 @@
 import { blobExport } from "./export/blob.ts";
 import { statistics } from "./export/filters/statistics.ts";
 import { windows } from "./export/filters/windows.ts";
+import type { OnExportError } from "./nbd/server/export-faults.ts";
 import { serve } from "./serve.ts";
 import { ByteBudget } from "./streams/budget.ts";
+import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
+import { messageOf } from "./streams/message-of.ts";
 import { nextTask } from "./streams/next-task.ts";
+import { shownUrl, withShownUrls } from "./transport/shown-url.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. */
@@ -29,12 +33,15 @@ export interface NBDServer {
 export interface PageServerOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
+  /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
+  onerror?: OnExportError | undefined;
 }
 
 export interface NBDServerConstructor {
   /**
    * @param endpoint a ws:// or wss:// URL
    * @param file what to serve, read-only
+   * @throws TypeError, RangeError when an argument is not what it should be. That a URL is none shows when it is started.
    */
   new (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
   (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
@@ -70,11 +77,16 @@ class PageServer implements NBDServer {
   readonly endpoint: string;
   readonly file: Blob;
   readonly #cache: number;
+  readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob, { cache = CACHE }: PageServerOptions = {}) {
-    if (!(cache >= 0)) throw new RangeError(`a cache of ${cache} bytes is none`);
+  constructor(endpoint: string, file: Blob, { cache = CACHE, onerror }: PageServerOptions = {}) {
+    if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
+    checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
+    checkAmount(cache, "the cache, in bytes,");
+    if (onerror !== undefined) checkType(onerror, "onerror", "function");
+    this.#onerror = onerror;
     this.endpoint = endpoint;
     this.file = file;
     this.#cache = cache;
@@ -89,7 +101,7 @@ class PageServer implements NBDServer {
     this.#ending = new AbortController();
     this.#serve(this.#ending.signal).then(
       () => this.#finish("ended", "the session has ended"),
-      (error: unknown) => this.#finish("failed", error instanceof Error ? error.message : String(error)),
+      (error: unknown) => this.#finish("failed", messageOf(error)),
     );
   }
 
@@ -98,8 +110,8 @@ class PageServer implements NBDServer {
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
-    this.#become("connecting", `connecting to ${this.endpoint}`);
-    const socket = new WebSocket(this.endpoint);
+    this.#become("connecting", `connecting to ${shownUrl(this.endpoint)}`);
+    const socket = openSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const disk = windows({ budget: this.#cache })(blobExport(this.file));
     try {
@@ -109,6 +121,7 @@ class PageServer implements NBDServer {
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
         gatherUpTo: MESSAGE,
         later: nextTask,
+        onerror: this.#onerror,
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {
@@ -127,6 +140,16 @@ class PageServer implements NBDServer {
     this.#state = state;
     report(() => this.onlog?.(line));
     report(() => this.onstate?.(state));
+  }
+}
+
+/** Opens a WebSocket; what is wrong with a URL browsers say with the URL in it, and its password. */
+function openSocket(endpoint: string): WebSocket {
+  try {
+    return new WebSocket(endpoint);
+  } catch (cause) {
+    const words = messageOf(cause).replaceAll(String(endpoint), shownUrl(endpoint));
+    throw new Error(withShownUrls(words), { cause });
   }
 }
 

@@ -186,7 +186,10 @@ tests("small reads that are asked for together are answered in few messages", as
 });
 
 tests("a cache of less than nothing is refused", () => {
-  assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: -1 }), /a cache of -1 bytes/);
+  assert.throws(
+    () => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: -1 }),
+    /cache, in bytes, must be at least 0, not -1/,
+  );
   assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: Number.NaN }), RangeError);
 });
 

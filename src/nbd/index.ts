@@ -11,6 +11,7 @@ export * from "./messages.ts";
 export type { ExportInformation } from "./option/go.ts";
 export type { ExportName } from "./option/list.ts";
 export type { Chosen, OfferedExport } from "./option/option.ts";
+export type { FailedRequest, OnExportError } from "./server/export-faults.ts";
 export { serverHandshake } from "./server/handshake.ts";
 export { type NbdServerOptions, nbdServer } from "./server/nbd-server.ts";
 export { type ReplyEncoderOptions, replyEncoder } from "./server/reply-encoder.ts";

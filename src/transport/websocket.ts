@@ -2,10 +2,12 @@ import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
 import { giveBack, isLent } from "../streams/lent.ts";
+import { messageOf } from "../streams/message-of.ts";
 import { byteLength, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
+import { closeReason } from "./close-reason.ts";
 
 /** The WebSocket failed, or its other side ended it as a failure. */
 export class WebSocketError extends Error {
@@ -16,7 +18,8 @@ interface SocketEvent {
   readonly data?: unknown;
   readonly code?: number;
   readonly reason?: string;
-  readonly message?: string;
+  /** What has failed; a browser does not tell. */
+  readonly error?: unknown;
 }
 
 /**
@@ -48,6 +51,8 @@ export interface WebSocketTransportOptions {
    * given up. Default 64 MiB.
    */
   receiveLimit?: number;
+  /** Puts into words why the WebSocket could not be opened, or has failed; a browser does not tell. Default: as it is told. */
+  explain?(error: Error): WebSocketError;
 }
 
 const CONNECTING = 0;
@@ -60,8 +65,6 @@ const CLOSE_TIME = 1000;
 const LOST = 1006;
 /** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
 const GONE = new Set([1000, 1001, 1005, LOST]);
-/** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
 
 /**
  * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
@@ -75,10 +78,10 @@ const MAX_REASON = 123;
  * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
-  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26, explain = told } = options;
   const closed = deferred();
   const opened = deferred();
-  let problem: string | undefined;
+  let problem: WebSocketError | undefined;
   let over = false;
   let lost = false;
   let unsent = false;
@@ -148,14 +151,15 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       close(new WebSocketError(`${incoming.queued} bytes came in faster than they were read`));
     }
   });
-  on("error", ({ message }) => {
-    problem = message || "the connection failed";
+  on("error", ({ error }) => {
+    if (error instanceof Error) problem = explain(error);
+    else problem = new WebSocketError("the connection failed");
   });
   on("close", ({ code = 1006, reason = "" }) => {
     clearTimeout(impatience);
     lost = !over && code === LOST && problem === undefined;
     unsent ||= socket.bufferedAmount > 0;
-    if (problem !== undefined) finish(new WebSocketError(problem));
+    if (problem !== undefined) finish(problem);
     else if (GONE.has(code)) finish();
     else finish(new WebSocketError(reason || `the other side closed the WebSocket with code ${code}`));
   });
@@ -216,14 +220,15 @@ function bytesIn(data: unknown): Uint8Array | undefined {
   return isLent(data) ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+function told(cause: Error): WebSocketError {
+  return new WebSocketError(messageOf(cause), { cause });
+}
+
 function lostError(): WebSocketError {
   return new WebSocketError("the connection was lost before everything was sent");
 }
 
 function closeFrame(reason: unknown): [number, string?] {
   if (reason === undefined || reason instanceof Ended) return [1000];
-  const words = reason instanceof Error ? reason.message : String(reason);
-  // Tells how much of the words fits, and never cuts a character in two.
-  const { read } = new TextEncoder().encodeInto(words, new Uint8Array(MAX_REASON));
-  return [4000, words.slice(0, read)];
+  return [4000, closeReason(messageOf(reason))];
 }

@@ -365,7 +365,7 @@ needing(tests, ["websocketd"])(
     assert.is(await within(SOON * 2, "nbd-serve", server.exit), 1);
     assert.is(
       server.stderr,
-      `nbd-serve: ${relay.endpoint}: the connection ended before the client flags came\n`,
+      `nbd-serve: ${relay.endpoint}: the other side left without reading; its log says why\n`,
     );
   },
 );

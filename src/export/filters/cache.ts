@@ -4,6 +4,7 @@ import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
+import { payloadOfRead } from "../payload-of-read.ts";
 import { CachedPiece } from "./cached-piece.ts";
 import { forward } from "./forward.ts";
 import { Pieces } from "./pieces.ts";
@@ -247,11 +248,8 @@ class Cache {
     const { start, end, giveUp } = piece;
     try {
       const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
-      const received = await bytesOf(payload);
+      const received = await bytesOf(payloadOfRead(payload, start, end - start));
       const bytes = whole(received);
-      if (bytes.byteLength !== end - start) {
-        throw new ExportError(Errno.EIO, `reading ${end - start} bytes at ${start} gave ${bytes.byteLength}`);
-      }
       if (bytes !== received) giveBack(received);
       piece.arrived(bytes);
       if (piece.isKept) this.#recency.add(piece);

@@ -14,6 +14,7 @@ import { write } from "../command/write.ts";
 import { writeZeroes } from "../command/write-zeroes.ts";
 import { Command, CommandFlag, TransmissionFlag } from "../constants.ts";
 import type { NbdReply, NbdRequest, Negotiated } from "../transmission.ts";
+import { exportFaults, type OnExportError } from "./export-faults.ts";
 
 const commands = new Map<number, CommandHandler>([
   [Command.READ, read],
@@ -40,6 +41,14 @@ export interface RequestHandlerOptions {
   later?: (callback: () => void) => void;
   /** Called when the client has said NBD_CMD_DISC, which tells an orderly end from one without a word. */
   onDisconnect?(): void;
+  /** Called once, at the first request other than NBD_CMD_DISC. */
+  onFirstRequest?(): void;
+  /**
+   * Called when the export has failed at a request: has thrown, or has given something else than was asked, as too few
+   * bytes. Not called where it refuses what it cannot do, with an ExportError of EPERM, EINVAL, EOVERFLOW, ENOTSUP or
+   * ESHUTDOWN. Default: one warning of the process, or on the console, for each kind of mistake, which ExportErrors are not.
+   */
+  onerror?: OnExportError | undefined;
 }
 
 /** Bytes of payload in flight where nobody shares a budget. */
@@ -69,15 +78,21 @@ export function requestHandler(
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom(), later, onDisconnect }: RequestHandlerOptions,
+  { limit = 128, room = ownRoom(), later, onDisconnect, onFirstRequest, onerror }: RequestHandlerOptions,
 ): [Answer, Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "later">] {
   const offered = commandFlags(negotiated.flags);
+  const note = exportFaults(target, onerror);
+  let isFirst = onFirstRequest !== undefined;
 
   const answer: Answer = async (request) => {
     const { cookie, type, flags } = request;
     if (type === Command.DISC) {
       onDisconnect?.();
       return undefined;
+    }
+    if (isFirst) {
+      isFirst = false;
+      onFirstRequest?.();
     }
     const reply: NbdReply = { cookie, error: 0 };
     if (negotiated.headers) reply.offset = request.exactOffset ?? request.offset;
@@ -86,9 +101,10 @@ export function answering(
     reply.error = refuse(request, command) ?? (unknownFlags ? Errno.EINVAL : 0);
     if (reply.error) return reply;
     try {
-      const content = await command.serve(request, target, negotiated);
+      const content = await command.serve(request, target, negotiated, note);
       return content ? Object.assign(reply, content) : reply;
     } catch (error) {
+      note(error, request);
       return failed(reply, request, error);
     }
   };

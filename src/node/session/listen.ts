@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Export } from "../../export/export.ts";
+import type { OnExportError } from "../../nbd/server/export-faults.ts";
 import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
@@ -36,6 +37,8 @@ export interface ListenOptions {
   handshakeTime?: number;
   /** The export's name. Clients may ask for it, or for "". */
   name?: string;
+  /** Called when the export has failed at a request of a client; see `NbdServerOptions`. */
+  onerror?: OnExportError | undefined;
 }
 
 export interface Listener {
@@ -79,7 +82,7 @@ export async function listenOn(
 
 /** A server that is not bound yet, and how to close it. */
 function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
-  const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "" } = options;
+  const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "", onerror } = options;
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
@@ -94,7 +97,8 @@ function clientServer(target: Export, options: ListenOptions): { server: Server 
       room.close();
     });
     const onTransmission = () => clearTimeout(late);
-    serveClient(socketTransport(socket), target, { name, room, signal: ending.signal, onTransmission })
+    const served = { name, room, signal: ending.signal, onTransmission, onerror };
+    serveClient(socketTransport(socket), target, served)
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));
