@@ -46,10 +46,7 @@ run(program, async () => {
   const target = await openFileExport(file, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
-  const options = {
-    name: basename(file),
-    onerror: (error: Error) => log(`${file}: ${messageOf(error)}`),
-  };
+  const options = { name: basename(file) };
   const isServing = `serving ${file}, ${target.size} bytes`;
 
   /** Serves whoever connects to the sockets, until a signal comes. */

@@ -1,3 +1,4 @@
+import { checkMethods } from "../streams/check.ts";
 import { ReusedMemory } from "../streams/reused-memory.ts";
 import { BlobReading } from "./blob-reading.ts";
 import { Errno, ExportError } from "./error.ts";
@@ -21,6 +22,7 @@ const READERS = 8;
  * read of 4 MiB Chromium's browser process took two thirds more time.
  */
 export function blobExport(blob: Blob): Export {
+  checkMethods(blob, "what is exported", "a File or Blob", ["slice", "arrayBuffer"]);
   const memory = new ReusedMemory(SPARE);
   /** Those that will be read on, and where long reads ended of late; the most recent last. */
   const readings = new Set<BlobReading>();

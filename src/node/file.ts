@@ -3,6 +3,7 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
 import { writeZeroesPiecewise } from "../export/zeroes.ts";
+import { checkMethods } from "../streams/check.ts";
 import { ReusedMemory } from "../streams/reused-memory.ts";
 import { type FileRanges, fileRanges, isUnsupported } from "./file-ranges.ts";
 import { pageCache } from "./page-cache.ts";
@@ -31,6 +32,7 @@ export async function fileExport(
   handle: FileHandle,
   { writable = false }: FileExportOptions = {},
 ): Promise<Export> {
+  checkMethods(handle, "the handle", "a FileHandle", ["stat", "datasync"]);
   const size = await sizeOf(handle);
   const ranges = await fileRanges(handle).catch(() => undefined);
   const memory = new ReusedMemory(SPARE);

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { Describer } from "../nbd/describe/describer.ts";
+import { checkTransport } from "../streams/check.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { formatConversation, type Message, type Side } from "../transport/conversation.ts";
 import { record } from "../transport/record.ts";
@@ -27,6 +28,7 @@ export async function recordToFile(
   path: string,
   title: string,
 ): Promise<Recording> {
+  checkTransport(transport, "the transport");
   const failed = (error: Error): never => {
     throw new Error(`recording to ${path}: ${error.message}`, { cause: error });
   };

@@ -1,3 +1,4 @@
+import { checkAmount, checkMethods } from "../streams/check.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
@@ -79,6 +80,10 @@ const GONE = new Set([1000, 1001, 1005, LOST]);
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
   const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26, explain = told } = options;
+  checkMethods(socket, "the socket", "a WebSocket", ["send", "close", "addEventListener"]);
+  checkAmount(sendBuffer, "sendBuffer, in bytes,");
+  checkAmount(receiveBuffer, "receiveBuffer, in bytes,");
+  checkAmount(receiveLimit, "receiveLimit, in bytes,");
   const closed = deferred();
   const opened = deferred();
   let problem: WebSocketError | undefined;

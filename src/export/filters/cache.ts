@@ -1,3 +1,4 @@
+import { checkAmount } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { bytesOf, type Payload } from "../../streams/payload.ts";
@@ -39,11 +40,13 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
-export function cache({ budget, isPassing }: CacheOptions): Filter {
+export function cache({ budget, isPassing } = {} as CacheOptions): Filter {
+  checkAmount(budget, "the budget of a cache, in bytes,");
   return (next) => {
+    const passedOn = forward(next);
     const kept = new Cache(next, budget, isPassing);
     const cached: Export = {
-      ...forward(next),
+      ...passedOn,
       read: (offset, length, options) => kept.read(offset, length, options),
       cache: (offset, length) => kept.bring(offset, offset + length),
       close: () => kept.close(),

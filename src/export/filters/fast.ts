@@ -1,3 +1,4 @@
+import { checkAmount, checkObject } from "../../streams/check.ts";
 import type { Filter } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
 import { cache } from "./cache.ts";
@@ -27,7 +28,13 @@ const PATIENCE = 16;
  * For a reader who keeps the link busy itself nothing is kept, and nothing asked for ahead: it gains nothing by that. On a
  * near link no account is kept of it either: that, and the copies, took a third of the random reads of 4 KiB.
  */
-export function fast({ window, budget = 24 << 20, now = () => performance.now() }: FastOptions): Filter {
+export function fast(
+  { window, budget = 24 << 20, now = () => performance.now() } = {} as FastOptions,
+): Filter {
+  checkObject(window, "the window");
+  checkAmount(window.request, "the longest request of the window, in bytes,", 1);
+  checkAmount(window.outstanding, "what may be outstanding in the window, in bytes,", 1);
+  checkAmount(budget, "the budget of fast, in bytes,");
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
     /** What readers wait for, by whichever way. */

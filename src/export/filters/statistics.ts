@@ -1,3 +1,4 @@
+import { checkObject } from "../../streams/check.ts";
 import type { Export, Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -11,6 +12,7 @@ export interface Statistics {
 
 /** Counts what succeeds in reading from and writing to the next export, into `counts`. */
 export function statistics(counts: Statistics): Filter {
+  checkObject(counts, "the counts");
   return (next: Export) => {
     const counted: Export = {
       ...forward(next),

@@ -1,6 +1,8 @@
+import { checkExport } from "../../export/check-export.ts";
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
+import { checkAmount, checkMethods, checkObject, checkType, checkWhole } from "../../streams/check.ts";
 import { type ConcurrentOptions, concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { blockStatus } from "../command/block-status.ts";
@@ -71,7 +73,26 @@ export function requestHandler(
   negotiated: Negotiated,
   options: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
+  checkExport(target);
+  checkNegotiated(negotiated);
+  checkRequestHandlerOptions(options);
   return concurrent(...answering(target, negotiated, options));
+}
+
+/** @throws TypeError, RangeError when what was negotiated lacks something */
+export function checkNegotiated(negotiated: Negotiated): void {
+  checkObject(negotiated, "what was negotiated");
+  checkWhole(negotiated.size, "the size that was negotiated, in bytes,");
+  checkWhole(negotiated.flags, "the transmission flags that were negotiated", 0, 0xffff);
+}
+
+/** @throws TypeError, RangeError when an option is not what it should be */
+export function checkRequestHandlerOptions({ limit, room, ...callbacks }: RequestHandlerOptions): void {
+  if (limit !== undefined) checkAmount(limit, "the limit of requests in flight", 1);
+  if (room !== undefined) checkMethods(room, "the room", "a Room", ["acquire", "release"]);
+  for (const name of ["later", "onDisconnect", "onFirstRequest", "onerror"] as const) {
+    if (callbacks[name] !== undefined) checkType(callbacks[name], name, "function");
+  }
 }
 
 /** What `concurrent` is told to answer requests with: how, and how many at a time. */

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
+import { checkObject, checkType } from "../../streams/check.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type ConfigFile, configFile, type DeviceSettings, deviceSettings, knownKeys } from "./schema.ts";
@@ -80,6 +81,7 @@ async function readText(file: string, required: boolean): Promise<string | undef
  * @throws ConfigError
  */
 export function parseConfig(file: string, text: string): Config {
+  checkType(text, "the text of a configuration file", "string");
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\ufeff/, ""));
@@ -199,6 +201,7 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
  * @throws ConfigError when there is none
  */
 export function chooseConfiguration(config: Config, name?: string): Configuration {
+  checkObject(config, "the configuration file");
   if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
   const names = [...config.configurations.keys()].map((known) => `"${known}"`).join(", ");
   const chosen = name ?? config.defaultName;
@@ -213,5 +216,6 @@ export function chooseConfiguration(config: Config, name?: string): Configuratio
 
 /** What `nbd-proxy --metadata` prints: configuration name → its metadata or null. */
 export function metadataOf(config: Config): Record<string, unknown> {
+  checkObject(config, "the configuration file");
   return Object.fromEntries([...config.configurations].map(([name, { metadata }]) => [name, metadata]));
 }

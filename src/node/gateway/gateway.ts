@@ -4,6 +4,7 @@ import { type AddressInfo, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import sirv from "sirv";
 import { type WebSocket, WebSocketServer } from "ws";
+import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { type Config, metadataOf } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { readInto } from "../read-into.ts";
@@ -63,7 +64,14 @@ const SECURITY_HEADERS = {
  * @throws Error when the host is not a loopback address, or the port is in use
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
+  checkObject(options, "the options");
   const { config, host = "127.0.0.1", port = 8000, staticFolder, pingInterval = 10_000, log } = options;
+  checkObject(config, "config");
+  checkType(host, "host", "string");
+  checkWhole(port, "port", 0, 65535);
+  checkType(staticFolder, "staticFolder", "string");
+  checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
+  checkType(log, "log", "function");
   if (!isLoopback(host)) {
     throw new Error(
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { checkType } from "../../streams/check.ts";
 import { canAdminister } from "./capability.ts";
 import { lockDevice } from "./device-lock.ts";
 import { deviceIndex } from "./device-node.ts";
@@ -26,6 +27,8 @@ const INTERVAL = 20;
  * @throws Error in words when there is no such device, no permission, or another user
  */
 export async function claimDevice(path: string, identifier: string): Promise<DeviceClaim> {
+  checkType(path, "the path of the device", "string");
+  checkType(identifier, "the identifier", "string");
   await systemCalls(); // without which the rest is of no use
   const index = await deviceIndex(path);
   if (!(await canAdminister())) throw new Error("permission denied: only root may attach a device");

@@ -1,12 +1,16 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
+import { checkName } from "../../nbd/option/name.ts";
 import type { OnExportError } from "../../nbd/server/export-faults.ts";
 import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
+import { checkAmount, checkMethods, checkType, LONGEST_TIMER } from "../../streams/check.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
+import { addressOf } from "./address-argument.ts";
 import { bind, boundAddress } from "./bind.ts";
 
 /**
@@ -54,16 +58,19 @@ export interface Listener {
  *
  * The clients share `budget`: one that stops reading holds its share, and delays no other.
  *
+ * @param address also as "unix:PATH" or "tcp:HOST:PORT"
+ * @throws TypeError, RangeError when an argument is not what it should be
  * @throws Error when the address is in use or cannot be had
  */
 export async function listen(
   target: Export,
-  address: Address,
+  address: Address | string,
   options: ListenOptions = {},
 ): Promise<Listener> {
+  const where = addressOf(address);
   const { server, close } = clientServer(target, options);
-  await bind(server, address);
-  return { address: boundAddress(server, address), close };
+  await bind(server, where);
+  return { address: boundAddress(server, where), close };
 }
 
 /** As `listen`, on a socket that listens already, given by its descriptor. */
@@ -83,6 +90,11 @@ export async function listenOn(
 /** A server that is not bound yet, and how to close it. */
 function clientServer(target: Export, options: ListenOptions): { server: Server } & Pick<Listener, "close"> {
   const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "", onerror } = options;
+  checkExport(target);
+  checkMethods(budget, "the budget", "a ByteBudget", ["share"]);
+  checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
+  checkName(name, "the name of the export");
+  if (onerror !== undefined) checkType(onerror, "onerror", "function");
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();

@@ -5,6 +5,7 @@ import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import { checkObject, checkOwnTransport } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import type { Configuration } from "../config/config.ts";
@@ -50,6 +51,9 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
+  checkOwnTransport(transport, "the transport");
+  checkObject(configuration, "the configuration");
+  checkObject(options, "the options");
   const { signal } = options;
   const place = await claimPlace(configuration);
   try {
