@@ -52,7 +52,11 @@ run(program, async () => {
   /** Serves whoever connects to the sockets, until a signal comes. */
   async function serveOn(sockets: readonly number[]) {
     const budget = processBudget();
-    const listening = sockets.map((socket) => listenOn(target, socket, { ...options, budget }));
+    const listening = sockets.map((socket) =>
+      listenOn(target, socket, { ...options, budget }).catch((cause: unknown) => {
+        throw new Error(`descriptor ${socket} is not a socket that listens`, { cause });
+      }),
+    );
     const listeners = await Promise.all(listening);
     log(isServing);
     if (!signal.aborted) await once(signal, "abort");
