@@ -1,3 +1,4 @@
+import { messageOf } from "../../streams/message-of.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -95,7 +96,7 @@ class Watch {
 }
 
 function failureLine(error: unknown, offset: number, length: number): string {
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   const reading = `reading ${length} bytes at ${offset}`;
   return words.startsWith(reading) ? words : `${reading}: ${words}`;
 }
