@@ -13,6 +13,7 @@ const {
   nbdServer,
   transportPair,
   ByteBudget,
+  MemoryBudget,
   Pace,
   NBDServer: PageServer,
 } = library;
@@ -70,6 +71,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
   cache: (call) => [
     () => call(),
     ...amounts.map((budget) => () => call({ budget })),
+    () => call({ budget: 1000, memory: 1000 }),
     ...exports.map((x) => () => (call({ budget: 1000 }) as Wrong)(x)),
   ],
   windows: (call) => [
@@ -101,6 +103,13 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...amounts.map((limit) => () => call({ pace: new Pace({ ceiling: 1 }), limit })),
     ...exports.map((x) => () => (call({ pace: new Pace({ ceiling: 1 }), limit: 1 }) as Wrong)(x)),
   ],
+  watchReads: (call) => [
+    () => call(),
+    () => call({}),
+    () => call({ onfailing() {}, onworking: "log" }),
+    () => call({ onfailing() {}, onworking() {}, trial: 1 }),
+    ...exports.map((x) => () => (call({ onfailing() {}, onworking() {} }) as Wrong)(x)),
+  ],
   Pace: (call) => [() => call(), ...amounts.map((ceiling) => () => call({ ceiling }))],
   writeZeroesPiecewise: (call) => [
     () => call(undefined, 0, 1),
@@ -122,8 +131,14 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...amounts.map((total) => () => call(total)),
     () => call(1, { reserve: -1 }),
     () => call(1, { assured: Number.NaN }),
+    () => call(1, { assuredToAll: -1 }),
     ...amounts.map((limit) => () => new ByteBudget(1).share(limit)),
   ],
+  MemoryBudget: (call) => [
+    ...amounts.map((limit) => () => call(limit)),
+    ...[undefined, {}].map((keeper) => () => new MemoryBudget(1).share(keeper as Wrong)),
+  ],
+  withWordsForOthers: (call) => [undefined, "no"].map((error) => () => call(error)),
   concurrent: (call) => [
     () => call(undefined, { limit: 1 }),
     ...[0, Number.NaN, undefined].map((limit) => () => call(async () => {}, { limit })),
@@ -161,6 +176,8 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...transports.map((x) => () => call(x)),
     ...names.map((name) => () => call(near(), { name })),
     ...[...times, 2147484].map((timeout) => () => call(near(), { timeout })),
+    ...times.map((reply) => () => call(near(), { handshakeTimes: { greeting: 1, reply, whole: 1 } })),
+    () => call(near(), { onGreeting: 1 }),
     () => call(near(), { signal: {} }),
   ],
   listExports: (call) => [...transports.map((x) => () => call(x)), () => call(near(), { signal: {} })],
@@ -227,6 +244,8 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...[-1, 65536, 1.5, undefined].map((port) => () => call(disk(), { host: "127.0.0.1", port })),
     ...times.map((handshakeTime) => () => call(disk(), "tcp:127.0.0.1:0", { handshakeTime })),
     ...names.map((name) => () => call(disk(), "tcp:127.0.0.1:0", { name })),
+    ...[0, 1.5, "1"].map((maxClients) => () => call(disk(), "tcp:127.0.0.1:0", { maxClients })),
+    () => call(disk(), "tcp:127.0.0.1:0", { log: 1 }),
     () => call(disk(), "tcp:127.0.0.1:0", { budget: 1000 }),
     () => call(disk(), "tcp:127.0.0.1:0", { onerror: 1 }),
   ],
@@ -242,7 +261,11 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call({ config, staticFolder: "", log() {}, host: 1 }),
     () => call({ config, log() {} }),
     () => call({ config, staticFolder: "" }),
+    ...[0, 1.5, "1"].map(
+      (maxConnections) => () => call({ config, staticFolder: "", log() {}, maxConnections }),
+    ),
     ...times.map((pingInterval) => () => call({ config, staticFolder: "", log() {}, pingInterval })),
+    ...times.map((idleTime) => () => call({ config, staticFolder: "", log() {}, idleTime })),
   ],
   kernelDevice: (call) => [...exports.map((x) => () => call(x, {})), () => call(disk())],
   claimDevice: (call) => [() => call(), () => call("/dev/nbd0")],
@@ -251,7 +274,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
 /** What takes no argument, any at all, or one message of many, for which a check would cost more than it is worth. */
 const unchecked = new Set([
   ...["duplexPair", "transportPair", "stdioTransport", "kernelSocket", "push"],
-  ...["errnoName", "isErrno", "nameOf", "flagNames", "otherSide", "parseAddress"],
+  ...["errnoName", "isErrno", "wordsForOthers", "nameOf", "flagNames", "otherSide", "parseAddress"],
   ...["byteLength", "bytesOf", "concat", "lend", "giveBack", "isLent", "ByteQueue", "Parsing", "Describer"],
   ...["request", "extendedRequest", "struct", "magic", "requestParser", "requestEncoder", "replyEncoder"],
   ...["formatMessage", "formatConversation"],

@@ -15,9 +15,11 @@ let running: Gateway;
 let port: number;
 const log: string[] = [];
 
-tests.before(async () => {
+// A gateway for each, as what strangers do makes no more than 20 lines at once.
+tests.before.each(async () => {
   sandbox = new Sandbox();
   const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}` } };
+  log.length = 0;
   running = await gateway({
     config: parseConfig("/etc/secret.json", JSON.stringify({ "state-hook": "/nowhere", configurations })),
     port: 0,
@@ -27,11 +29,7 @@ tests.before(async () => {
   port = Number(new URL(running.url).port);
 });
 
-tests.before.each(() => {
-  log.length = 0;
-});
-
-tests.after(async () => {
+tests.after.each(async () => {
   await running.close();
   await sandbox.end();
 });

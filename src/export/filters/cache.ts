@@ -1,4 +1,4 @@
-import { checkAmount } from "../../streams/check.ts";
+import { checkAmount, checkMethods } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { type Keeper, MemoryBudget, type MemoryShare } from "../../streams/memory-budget.ts";
@@ -44,7 +44,9 @@ const LARGEST_PART = 4;
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
 export function cache(options = {} as CacheOptions): Filter {
-  checkAmount(options.budget, "the budget of a cache, in bytes,");
+  const { budget, memory } = options;
+  checkAmount(budget, "the budget of a cache, in bytes,");
+  if (memory !== undefined) checkMethods(memory, "the memory", "a MemoryBudget", ["share"]);
   return (next) => {
     const passedOn = forward(next);
     const kept = new Cache(next, options);
