@@ -122,13 +122,13 @@ for (const [what, scheme, server, words] of [
     "a refusal with a reason",
     "ws",
     http(403, 'the Origin "null" is not allowed here\nask somebody\n'),
-    'the server answered 403 Forbidden: "the Origin "null" is not allowed here"',
+    'the server answered 403 Forbidden: "the Origin \\"null\\" is not allowed here"',
   ],
   [
     "a refusal with a long reason that forges lines",
     "ws",
     http(503, `\u001b[31mred\rnbd-serve: ${"x".repeat(10_000)}`),
-    `the server answered 503 Service Unavailable: "${"[31mred nbd-serve: ".padEnd(200, "x")}"`,
+    `the server answered 503 Service Unavailable: "\\u{1b}[31mred\\rnbd-serve: ${"x".repeat(180)}…"`,
   ],
   [
     "a refusal with a page",
