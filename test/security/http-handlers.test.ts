@@ -1,16 +1,20 @@
 /** Each handler of the gateway throws, while a session goes on: it costs a connection, and a line of the log. */
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { Server } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
 import * as assert from "uvu/assert";
-import { WebSocket } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { front } from "../../src/node/gateway/front.ts";
+import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
+import { Sessions } from "../../src/node/gateway/sessions.ts";
 import { WebSockets } from "../../src/node/gateway/web-sockets.ts";
 import {
   type Config,
   type Gateway,
   gateway,
+  MemoryBudget,
   memoryExport,
   nbdClient,
   nbdServer,
@@ -19,6 +23,7 @@ import {
   socketTransport,
   webSocket,
 } from "../../src/node/index.ts";
+import { processBudget } from "../../src/node/session/listen.ts";
 import { Sandbox, suite, until } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 import { writePage } from "./page.ts";
@@ -164,19 +169,23 @@ tests("a log that throws: requests that are refused, garbage, connections that a
 });
 
 tests("a session that cannot begin", async () => {
-  const running = await gateway({
+  const sessions = new Sessions({
     config: failing(() => FINE),
-    port: 0,
-    staticFolder: await writePage(sandbox.path("web")),
+    budget: processBudget(),
+    memory: new MemoryBudget(0),
     pingInterval: Number.NaN, // no timer takes it
-    log: (line) => log.push(line),
+    signal: new AbortController().signal,
+    log: new LimitedLog((line) => log.push(line)),
   });
-  const client = new WebSocket(running.url.replace("http", "ws"));
-  await new Promise((resolve) => client.once("close", resolve));
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  server.on("connection", (client, { socket }) => sessions.start(client, socket, "/"));
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await once(client, "close");
   assert.is(log.length, 1);
   assert.match(log[0]!, /^a session could not begin: /);
-  assert.is((await fetch(running.url)).status, 200);
-  await running.close();
+  await sessions.over();
+  server.close();
 });
 
 /** A server whose WebSockets are echoed, and have listeners that throw. */
@@ -238,7 +247,7 @@ tests("a WebSocket's start, messages of each kind, pings, its end, and a timer o
     await until("a line", () => log.length > 0);
     assert.is(log[0], "a WebSocket was ended by an error in the gateway: by the test", name);
     const echo = new Promise((resolve) => quiet.once("message", resolve));
-    quiet.send(name);
+    quiet.send(Buffer.from(name));
     assert.is(String(await echo), name);
   }
   quiet.terminate();
