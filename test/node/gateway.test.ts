@@ -379,6 +379,8 @@ tests("/metadata is what nbd-proxy --metadata prints", async () => {
   const response = await fetch(new URL("/metadata", running.url));
   assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
   assert.is(response.headers.get("default-configuration"), "one");
+  const places = `one=${encodeURIComponent(`unix:${socketOf("one")}`)}, two%20%C3%BC=`;
+  assert.ok(response.headers.get("places")?.startsWith(places));
   const metadata = await response.json();
   const printed = await sandbox.run(program("nbd-proxy"), [
     "--config",
