@@ -1,31 +1,48 @@
 import { isIP } from "node:net";
+import { quoted } from "../streams/quoted.ts";
+
+/** What a request says about where it goes to and where it comes from. */
+export interface Claims {
+  host?: string | undefined;
+  origin?: string | undefined;
+}
+
+export interface Foreign {
+  /** For the other side, which is told nothing of our configuration. */
+  words: string;
+  /** For the log: what was wrong, and what to do about it. */
+  advice: string;
+}
 
 /**
- * Says why a request must not be served, or undefined when it may. No other web page is to get through the browser of
+ * Says why a request must not be served, or undefined when it may. No other web page is to reach us through the browser of
  * somebody who can:
  *
- * - the Host must be an IP literal, `localhost` or an allowed name, so that a name which an attacker's DNS points
- *   here (rebinding) is of no use;
+ * - the Host must be an IP literal, `localhost` or an allowed name, so that a name which an attacker's DNS points here
+ *   (rebinding) is of no use;
  * - an Origin, where there is one, must be the same host and port. `null` never is.
  *
  * @param allowedHosts as `allowedHost` gives them
  */
-export function hostFault(
-  host: string | undefined,
-  origin: string | undefined,
-  allowedHosts: readonly string[],
-): string | undefined {
+export function foreign({ host, origin }: Claims, allowedHosts: readonly string[]): Foreign | undefined {
   const url = parse(`http://${host}`);
-  if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, ""))
-    return "the Host header makes no sense";
+  if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, "")) {
+    const words = "the Host header makes no sense";
+    return { words, advice: words };
+  }
   const name = withoutBrackets(url.hostname);
+  // A name with a dot at its end is the same one.
   if (!isIP(name) && name !== "localhost" && !allowedHosts.includes(name.replace(/\.$/, ""))) {
-    return `the host name ${quoted(name)} is not one of "allowed-hosts"`;
+    return {
+      words: "this host name is not allowed here",
+      advice: `the host name ${quoted(name)} is not allowed; if it is yours, add it to "allowed-hosts"`,
+    };
   }
   if (origin === undefined) return undefined;
   const from = parse(origin);
   if (!from || !/^https?:$/.test(from.protocol) || from.host !== parse(`${from.protocol}//${host}`)?.host) {
-    return "the request comes from another web page";
+    const words = "the request comes from another web page";
+    return { words, advice: `${words}; behind a reverse proxy, have it pass on Host as the browser sent it` };
   }
   return undefined;
 }
@@ -44,16 +61,6 @@ export function allowedHost(entry: string): string | undefined {
   const fits = name.length <= 253 && labels.every(({ length }) => length > 0 && length <= 63);
   return fits ? name : undefined;
 }
-
-/** What somebody else chose, quoted for a line of text and cut at 64 characters; what cannot be seen is shown as \u…. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text).replace(
-    /[\p{C}\u2028\u2029]/gu,
-    (unseen) => `\\u${unseen.codePointAt(0)!.toString(16).padStart(4, "0")}`,
-  );
-}
-
-const SHOWN = 64;
 
 function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, "$1");

@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
-import { hostFault, quoted } from "./host-rules.ts";
+import { quoted } from "../streams/quoted.ts";
+import { foreign } from "./host-rules.ts";
 
 /** A relay sets one of these at least (RFC 3875, section 4.1). */
 const TOLD = ["GATEWAY_INTERFACE", "SERVER_NAME", "HTTP_HOST", "HTTP_ORIGIN"];
@@ -15,10 +16,10 @@ const TOLD = ["GATEWAY_INTERFACE", "SERVER_NAME", "HTTP_HOST", "HTTP_ORIGIN"];
 export function relayFault(env: NodeJS.ProcessEnv, allowedHosts: readonly string[]): string | undefined {
   if (TOLD.every((name) => env[name] === undefined)) return undefined;
   const [host, origin] = [hostOf(env), env.HTTP_ORIGIN];
-  const fault = hostFault(host, origin, allowedHosts);
+  const fault = foreign({ host, origin }, allowedHosts);
   if (fault === undefined) return undefined;
   const from = origin === undefined ? "without an Origin" : `with Origin ${quoted(origin)}`;
-  return `the relay's request for ${quoted(host ?? "")}, ${from}, is refused: ${fault}`;
+  return `the relay's request for ${quoted(host ?? "")}, ${from}, is refused: ${fault.advice}`;
 }
 
 /** The Host header: HTTP_HOST, or what websocketd makes of it. */

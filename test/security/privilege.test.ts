@@ -438,7 +438,9 @@ for (const [what, squat, words] of [...squatted, ["is not there", () => {}, unde
       if (words) {
         const line = await complaint(running);
         assert.ok(
-          line.startsWith(`${config}: configuration "local": "listen": not safe, as ${folder} `),
+          line.startsWith(
+            `${config}: configuration "local": "listen": unix:${folder}/nbd.sock: not safe, as ${folder} `,
+          ),
           line,
         );
         assert.match(line, words);
@@ -463,7 +465,7 @@ for (const named of ["absolute", "relative"] as const) {
       const line = await complaint(startServed(sandbox, proxy("--config", config)));
       assert.is(
         line,
-        `${config}: configuration "local": "listen": not safe, as ${shared} can be written by everybody; "chmod go-w ${shared}" mends that`,
+        `${config}: configuration "local": "listen": ${listen}: not safe, as ${shared} can be written by everybody; "chmod go-w ${shared}" mends that`,
       );
       assert.not.ok(existsSync(join(shared, "nbd.sock")));
 

@@ -56,10 +56,10 @@ function serveBy(port: string, host: string, origin: string | undefined) {
 type Request = [what: string, host: string, origin: string | undefined, fault?: RegExp];
 
 const NAME =
-  /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the host name "[^"]+" is not one of "allowed-hosts"$/m;
+  /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the host name "[^"]+" is not allowed; if it is yours, add it to "allowed-hosts"$/m;
 const SENSE = /^nbd-proxy: the relay's request for "[^"]*", .+, is refused: the Host header makes no sense$/m;
 const PAGE =
-  /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the request comes from another web page$/m;
+  /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the request comes from another web page; behind a reverse proxy, .+$/m;
 
 const sameOrigin: Request[] = [
   ["a rebound name, with the page's own Origin", "evil.example:PORT", "http://evil.example:PORT", NAME],
@@ -125,7 +125,7 @@ const environments: [NodeJS.ProcessEnv, RegExp | undefined][] = [
   [{ SERVER_NAME: "::1", SERVER_PORT: "8000", HTTP_ORIGIN: "http://[::1]:8000" }, undefined],
   [{ SERVER_NAME: "localhost", SERVER_PORT: "443", HTTP_ORIGIN: "https://localhost" }, undefined],
   [{ SERVER_NAME: "localhost", SERVER_PORT: "443", HTTP_ORIGIN: "http://localhost" }, /another web page/],
-  [{ SERVER_NAME: "x".repeat(5000), SERVER_PORT: "80" }, /^.{1,250}$/],
+  [{ SERVER_NAME: "x".repeat(5000), SERVER_PORT: "80" }, /^.{1,300}$/],
 ];
 
 for (const [env, fault] of environments) {

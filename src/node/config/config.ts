@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import * as v from "valibot";
-import { quoted } from "../host-rules.ts";
+import { quoted } from "../../streams/quoted.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";

@@ -30,7 +30,11 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the page is. */
   readonly url: string;
-  /** Ends every session in order and stops listening. */
+  /**
+   * Ends every session in order and stops listening.
+   * @throws Error when one did not end in order, as when its hook failed or what was written last is lost: its line is in
+   *   the log
+   */
   close(): Promise<void>;
 }
 
@@ -138,13 +142,14 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      await sessions.over();
+      const failures = await sessions.over();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
+      if (failures > 0) throw new Error("a session did not end in order; the log says why");
     },
   };
 }

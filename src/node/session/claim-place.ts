@@ -1,5 +1,5 @@
+import { formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
-import { UntrustedPathError } from "../trusted-path.ts";
 import { listenerPlace } from "./listener-place.ts";
 import type { Place } from "./place.ts";
 import { claimSocketFolder } from "./socket-folder.ts";
@@ -10,25 +10,17 @@ import { claimSocketFolder } from "./socket-folder.ts";
  */
 export async function claimPlace(configuration: Configuration): Promise<Place> {
   const { file, name, target } = configuration;
-  if ("listen" in target) {
-    if ("path" in target.listen) claimFolder(configuration, target.listen.path);
-    return listenerPlace(name, target.listen);
-  }
+  const [key, where] =
+    "listen" in target ? ["listen", `${formatAddress(target.listen)}: `] : ["nbd-device", ""];
   try {
+    if ("listen" in target) {
+      if ("path" in target.listen) claimSocketFolder(target.listen.path);
+      return listenerPlace(name, target.listen);
+    }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
     const { devicePlace } = await import("./device-place.ts");
     return await devicePlace(configuration, target);
   } catch (error) {
-    throw new ConfigError(`${file}: configuration "${name}": "nbd-device": ${(error as Error).message}`);
-  }
-}
-
-/** What else is wrong with the folder shows, in words, when the socket is bound. */
-function claimFolder({ file, name }: Configuration, path: string): void {
-  try {
-    claimSocketFolder(path);
-  } catch (error) {
-    if (error instanceof UntrustedPathError)
-      throw new ConfigError(`${file}: configuration "${name}": "listen": ${error.message}`);
+    throw new ConfigError(`${file}: configuration "${name}": "${key}": ${where}${(error as Error).message}`);
   }
 }
