@@ -32,8 +32,7 @@ export interface Gateway {
   readonly url: string;
   /**
    * Ends every session in order and stops listening.
-   * @throws Error when one did not end in order, as when its hook failed or what was written last is lost: its line is in
-   *   the log
+   * @throws Error when the state hook of one failed, as it could not unmount: its line is in the log
    */
   close(): Promise<void>;
 }
@@ -142,14 +141,14 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      const failures = await sessions.over();
+      const failedHooks = await sessions.over();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
-      if (failures > 0) throw new Error("a session did not end in order; the log says why");
+      if (failedHooks > 0) throw new Error("a state hook failed at the end; the log says why");
     },
   };
 }

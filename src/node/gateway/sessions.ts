@@ -5,6 +5,7 @@ import type { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration } from "../config/config.ts";
 import { session } from "../session/session.ts";
+import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
 
@@ -25,7 +26,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
-  #failures = 0;
+  #failedHooks = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -37,10 +38,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of those that did not end in order when they were asked to. */
+  /** Resolves when no session runs any more, with the number of state hooks that failed at the end of all. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
-    return this.#failures;
+    return this.#failedHooks;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -60,7 +61,7 @@ export class Sessions {
       );
       note("ended");
     } catch (error) {
-      if (signal.aborted) this.#failures++;
+      if (signal.aborted && error instanceof StateHookError) this.#failedHooks++;
       note((error as Error).message);
       transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
     }

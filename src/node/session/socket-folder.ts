@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { isPrivate, runtimeFolder, temporaryFolder } from "../config/runtime-folder.ts";
 import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
 
@@ -11,7 +11,7 @@ import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
  * @throws UntrustedPathError
  */
 export function claimSocketFolder(path: string): void {
-  const folder = dirname(resolve(path));
+  const folder = dirname(path);
   try {
     if (folder === runtimeFolder()) makeFolder(folder);
     const { stats } = trustedPath(folder);
