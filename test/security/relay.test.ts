@@ -34,15 +34,14 @@ under("websocketd starts", async () => {
   const config = sandbox.path("config.json");
   const configurations = { local: { listen: `unix:${socket}`, "state-hook": hook } };
   writeFileSync(config, JSON.stringify({ configurations, "allowed-hosts": ["Console.example"] }));
-  const command = ["--address=[::1]", process.execPath, program("nbd-proxy"), "--config", config, "local"];
+  const command = [process.execPath, program("nbd-proxy"), "--config", config, "local"];
   relay = await startWebsocketd(sandbox, command);
   lax = await startWebsocketd(sandbox, ["--sameorigin=false", ...command]);
 });
 
 /** Serves through websocketd what a page of `origin` serves that has reached it by the name `host`. */
 function serveBy(port: string, host: string, origin: string | undefined) {
-  const address = host.startsWith("[") ? "[::1]" : "127.0.0.1";
-  const client = new WebSocket(`ws://${address}:${port}/`, {
+  const client = new WebSocket(`ws://127.0.0.1:${port}/`, {
     headers: { host },
     perMessageDeflate: false,
     ...(origin !== undefined && { origin }),
