@@ -1,5 +1,5 @@
 /** Rebound names, and pages of others, at nbd-proxy under a relay that does not know the names which it is to have. */
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { memoryExport } from "../../src/export/memory.ts";
@@ -104,7 +104,9 @@ for (const [which, requests] of [
       if (!fault) return;
       await until("nbd-proxy says why", () => words().includes("is refused", before));
       assert.match(words().slice(before), fault);
-      assert.not.ok(existsSync(diary), "no hook has run");
+      // The `stop` of the session before may come late.
+      const calls = existsSync(diary) ? readFileSync(diary, "utf8") : "";
+      assert.not.match(calls, /start/, "no hook has run");
     });
   }
 }
