@@ -128,7 +128,7 @@ tests("a gateway does not start with a name that ends it at /metadata", async ()
   assert.is(await within(10_000, "nbd-gateway", gateway.exit), 1);
   assert.match(
     gateway.stderr,
-    /^nbd-gateway: \S+: a configuration cannot be called "\\ud800": a name has [^\n]+\n$/,
+    /^nbd-gateway: \S+: a configuration cannot be called "\\u\{d800\}": a name has [^\n]+\n$/,
   );
 });
 

@@ -38,7 +38,10 @@ export interface Gateway {
   readonly url: string;
   /** What is kept in memory because it may be of use again. */
   readonly kept: MemoryBudget;
-  /** Ends every session in order and stops listening. */
+  /**
+   * Ends every session in order and stops listening.
+   * @throws Error when the state hook of one failed, as it could not unmount: its line is in the log
+   */
   close(): Promise<void>;
 }
 
@@ -105,13 +108,14 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      await sessions.over();
+      const failedHooks = await sessions.over();
       log.end();
       const socketsCutOff = setTimeout(() => sockets.terminate(), GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
       memory.end();
+      if (failedHooks > 0) throw new Error("a state hook failed at the end; the log says why");
     },
   };
 }

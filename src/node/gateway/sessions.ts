@@ -10,6 +10,7 @@ import type { Config, Configuration } from "../config/config.ts";
 import type { Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
+import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
 import { wordsOf } from "./guard.ts";
 import { heartbeat } from "./heartbeat.ts";
@@ -33,6 +34,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
+  #failedHooks = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -49,9 +51,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more. */
-  async over(): Promise<void> {
+  /** Resolves when no session runs any more, with the number of state hooks that failed at the end of all. */
+  async over(): Promise<number> {
     await Promise.allSettled(this.#running);
+    return this.#failedHooks;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -85,6 +88,7 @@ export class Sessions {
       });
       note("ended");
     } catch (error) {
+      if (signal.aborted && error instanceof StateHookError) this.#failedHooks++;
       note((error as Error).message);
       transport.close(error);
     }
