@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import esbuild from "rollup-plugin-esbuild";
 
@@ -23,43 +23,37 @@ function declareTypes(...entries) {
 const installed = /^(node:|ws$|mrmime$|valibot$|web-streams-polyfill$|koffi$)/;
 
 /**
- * How a program begins: a shell command and a line of JavaScript at once, as not every env(1) can hand on options
- * (busybox has no -S). V8 lets buffers that nobody uses any more lie until their size is twice that of its young
- * generation: with 2 MiB instead of 16, 20 MB less memory for nbd-serve, at the same speed.
+ * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as
+ * Node 20 reads an ES module with threads of the pool, whose number is then settled before the module's first line runs.
  */
-const launcher = ({ before = "", environment = "", options = "--max-semi-space-size=2" } = {}) => `#!/bin/sh
-":" //; ${before}${environment}exec node ${options} "$0" "$@"`;
-
-/** With an option of V8's, Node has to compile what it has compiled ahead: a tenth of what --metadata takes, for nothing. */
-const proxy = { before: 'case "$*" in *--metadata*) exec node "$0" "$@" ;; esac; ' };
+function writeLauncher(name, settings = "") {
+  const file = `dist/bin/${name}.js`;
+  writeFileSync(file, `#!/usr/bin/env node\n${settings}import("../programs/${name}.js");\n`);
+  chmodSync(file, 0o755);
+}
 
 /**
- * Each kernel device may hold two of Node's threads while its remote is slow (open(2) and fsync(2) of the device wait for
- * it), and there are four unless one says otherwise.
- *
- * V8 counts buffers as part of its heap, which is so small here that it would mark all of it for every 12 MB of them:
- * hence a heap that may grow to 24 MB first. Where its compiler inlines a third of what it would, the gateway takes a sixth
- * less for the first half gigabyte; and glibc keeps 10 MB less with two arenas than with one for each thread. Node 20, 22 and
- * 24 know these options.
+ * Each kernel device may hold two threads of the pool while its remote is slow (open(2) and fsync(2) of the device wait
+ * for it), and there are four unless one says otherwise.
  */
-const gateway = {
-  environment: `UV_THREADPOOL_SIZE=\${UV_THREADPOOL_SIZE:-32} MALLOC_ARENA_MAX=\${MALLOC_ARENA_MAX:-2} `,
-  options: "--max-semi-space-size=1 --initial-old-space-size=24 --max-inlined-bytecode-size-cumulative=300",
-};
+const manyThreads = 'process.env.UV_THREADPOOL_SIZE ??= "32";\n';
 
 export default [
   {
     input: {
-      "bin/nbd-proxy": "bin/nbd-proxy.ts",
-      "bin/nbd-gateway": "bin/nbd-gateway.ts",
-      "bin/nbd-serve": "bin/nbd-serve.ts",
+      "programs/nbd-proxy": "bin/nbd-proxy.ts",
+      "programs/nbd-gateway": "bin/nbd-gateway.ts",
+      "programs/nbd-serve": "bin/nbd-serve.ts",
       "node/index": "src/node/index.ts",
     },
     external: installed,
     plugins: [
       ...typescript(),
       afterwards(() => {
-        for (const name of ["nbd-proxy", "nbd-gateway", "nbd-serve"]) chmodSync(`dist/bin/${name}.js`, 0o755);
+        mkdirSync("dist/bin", { recursive: true });
+        writeFileSync("dist/bin/package.json", '{ "type": "commonjs" }\n');
+        for (const name of ["nbd-proxy", "nbd-serve"]) writeLauncher(name);
+        writeLauncher("nbd-gateway", manyThreads);
         declareTypes("src/index.ts", "src/node/index.ts");
       }),
     ],
@@ -67,10 +61,6 @@ export default [
       dir: "dist",
       format: "es",
       chunkFileNames: "node/chunks/[name]-[hash].js",
-      banner: (chunk) => {
-        if (!chunk.name.startsWith("bin/")) return "";
-        return launcher({ "bin/nbd-gateway": gateway, "bin/nbd-proxy": proxy }[chunk.name]);
-      },
     },
   },
   {

@@ -4,6 +4,7 @@ import { readConfig } from "../src/node/config/config.ts";
 import { gateway } from "../src/node/gateway/gateway.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-gateway",
@@ -35,6 +36,7 @@ run(program, async () => {
   const config = await readConfig(values.config);
   for (const configuration of config.configurations.values()) judgeStateHook(configuration);
   for (const warning of config.warnings) log(warning);
+  keepYoungGenerationSmall();
   const signal = onSignals();
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const running = await gateway({ config, host: values.host, port, staticFolder, log });

@@ -1,16 +1,19 @@
 import { once } from "node:events";
 import { basename } from "node:path";
-import { statistics } from "../src/export/filters/statistics.ts";
 import { connect } from "../src/node/connect.ts";
 import { failureLog } from "../src/node/failure-log.ts";
 import { openFileExport } from "../src/node/file.ts";
-import { listenOn } from "../src/node/session/listen.ts";
-import { activatedSocket } from "../src/node/socket-activation.ts";
+import { listenOn, processBudget } from "../src/node/session/listen.ts";
+import { activatedSockets } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
+import type { Transport } from "../src/streams/duplex.ts";
+import { messageOf } from "../src/streams/message-of.ts";
+import { shownUrl } from "../src/transport/shown-url.ts";
 import { pathArgument } from "./path-argument.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-serve",
@@ -18,7 +21,7 @@ const program = {
        nbd-serve [--writable] FILE -
 
 Serves the disk image FILE to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends; with "-"
-on standard input and output, or on the socket that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
+on standard input and output, or on the sockets that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
 
   --writable       let the other side write to FILE
   --origin ORIGIN  the Origin header to send, for relays that check it (websocketd --sameorigin=true)
@@ -37,38 +40,48 @@ run(program, async () => {
     throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
   }
   const path = pathArgument(file);
+  const where = shownUrl(endpoint);
+  // Other users of this machine see a process's arguments.
+  if (where !== endpoint) process.title = `${program.name} ${file} ${where}`;
+  keepYoungGenerationSmall();
   const signal = onSignals();
 
-  const opened = await openFileExport(path, { writable: values.writable }).catch((error: unknown) => {
+  const target = await openFileExport(path, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
   const failures = failureLog((line) => log(`${file}: ${line}`));
-  const counts = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
-  const target = statistics(counts, failures.add)(opened);
-  const socket = endpoint === "-" ? activatedSocket() : undefined;
-  if (socket !== undefined) {
-    const listener = await listenOn(target, socket, { name: basename(file), log });
-    log(`serving ${file}, ${target.size} bytes`);
+  const options = { name: basename(file), onerror: failures.add };
+  const isServing = `serving ${file}, ${target.size} bytes`;
+
+  /** Serves whoever connects to the sockets, until a signal comes. */
+  async function serveOn(sockets: readonly number[]) {
+    const budget = processBudget();
+    const listening = sockets.map((socket) =>
+      listenOn(target, socket, { ...options, budget, log }).catch((cause: unknown) => {
+        throw new Error(`descriptor ${socket} is not a socket that listens`, { cause });
+      }),
+    );
+    const listeners = await Promise.all(listening);
+    log(isServing);
     if (!signal.aborted) await once(signal, "abort");
-    await listener.close();
-    failures.end();
-    await target.flush?.();
-    await target.close();
-    return;
+    await Promise.all(listeners.map((listener) => listener.close()));
   }
-  const transport =
-    endpoint === "-"
-      ? stdioTransport()
-      : connect(endpoint, { ...(values.origin && { origin: values.origin }) });
+
+  function serveOver(transport: Transport, to: string) {
+    return serve(transport, target, { ...options, signal, onTransmission: () => log(`${isServing}${to}`) });
+  }
+
   try {
-    await serve(transport, target, {
-      name: basename(file),
-      signal,
-      onTransmission: () =>
-        log(`serving ${file}, ${target.size} bytes${endpoint === "-" ? "" : `, to ${endpoint}`}`),
-    });
-  } catch (error) {
-    throw new Error(endpoint === "-" ? (error as Error).message : `${endpoint}: ${(error as Error).message}`);
+    if (endpoint !== "-") {
+      const transport = connect(endpoint, { ...(values.origin && { origin: values.origin }) });
+      await serveOver(transport, `, to ${where}`).catch((error: unknown) => {
+        throw new Error(`${where}: ${messageOf(error)}`);
+      });
+      return;
+    }
+    const sockets = activatedSockets();
+    if (sockets.length > 0) await serveOn(sockets);
+    else await serveOver(stdioTransport(), "");
   } finally {
     failures.end();
     await target.flush?.();

@@ -1,6 +1,8 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version as packageVersion } from "../package.json";
 import { oneLine } from "../src/nbd/one-line.ts";
+import { messageOf } from "../src/streams/message-of.ts";
+import { withShownUrls } from "../src/transport/shown-url.ts";
 
 /** How a program of this package presents itself. */
 export interface Program {
@@ -35,9 +37,9 @@ function leave(text: string): never {
   process.exit(0);
 }
 
-/** Writes a line for people to standard error; standard output may be the wire. */
+/** Writes a line for people to standard error, as standard output may be the wire. No URL in it shows a password. */
 export function logger(program: Program): (line: string) => void {
-  return (line) => process.stderr.write(`${program.name}: ${oneLine(line)}\n`);
+  return (line) => process.stderr.write(`${program.name}: ${oneLine(withShownUrls(line))}\n`);
 }
 
 /** Aborted by the first SIGTERM, SIGINT or SIGHUP. */
@@ -55,7 +57,7 @@ export async function run(program: Program, main: () => Promise<void>): Promise<
     await main();
     process.exit(0);
   } catch (error) {
-    logger(program)(error instanceof Error ? error.message : String(error));
+    logger(program)(messageOf(error));
     process.exit(1);
   }
 }

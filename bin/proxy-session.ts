@@ -5,6 +5,7 @@ import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
+import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 /** Seconds of silence that relays and reverse proxies bear: nginx cuts a WebSocket after 60, others after 30. */
 const SILENCE = 20;
@@ -22,6 +23,7 @@ export async function proxySession(
   { memory: bytes, log, signal }: Pick<SessionOptions, "log" | "signal"> & { memory: number },
 ): Promise<void> {
   judgeStateHook(configuration);
+  keepYoungGenerationSmall();
   const budget = processBudget();
   const memory = new ProcessMemory(bytes, budget).kept;
   const options = { budget, memory, log, signal, silence: SILENCE };

@@ -1,13 +1,17 @@
 import { blobExport } from "./export/blob.ts";
 import { sampleOf } from "./export/blob-sample.ts";
+import type { OnExportError } from "./export/failed-request.ts";
 import { statistics } from "./export/filters/statistics.ts";
 import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
 import { ByteBudget } from "./streams/budget.ts";
+import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
+import { messageOf } from "./streams/message-of.ts";
 import { nextTask } from "./streams/next-task.ts";
 import { unlessAborted } from "./streams/unless-aborted.ts";
+import { shownUrl, withShownUrls } from "./transport/shown-url.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. */
@@ -43,12 +47,15 @@ export interface NBDServer {
 export interface PageServerOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
+  /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
+  onerror?: OnExportError | undefined;
 }
 
 export interface NBDServerConstructor {
   /**
    * @param endpoint a ws:// or wss:// URL
    * @param file what to serve, read-only
+   * @throws TypeError, RangeError when an argument is not what it should be. That a URL is none shows when it is started.
    */
   new (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
   (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
@@ -84,11 +91,16 @@ class PageServer implements NBDServer {
   readonly endpoint: string;
   readonly file: Blob;
   readonly #cache: number;
+  readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob, { cache = CACHE }: PageServerOptions = {}) {
-    if (!(cache >= 0)) throw new RangeError(`a cache of ${cache} bytes is none`);
+  constructor(endpoint: string, file: Blob, { cache = CACHE, onerror }: PageServerOptions = {}) {
+    if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
+    checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
+    checkAmount(cache, "the cache, in bytes,");
+    if (onerror !== undefined) checkType(onerror, "onerror", "function");
+    this.#onerror = onerror;
     this.endpoint = endpoint;
     this.file = file;
     this.#cache = cache;
@@ -103,7 +115,7 @@ class PageServer implements NBDServer {
     this.#ending = new AbortController();
     this.#serve(this.#ending.signal).then(
       () => this.#finish("ended", "the session has ended"),
-      (error: unknown) => this.#finish("failed", error instanceof Error ? error.message : String(error)),
+      (error: unknown) => this.#finish("failed", messageOf(error)),
     );
   }
 
@@ -112,7 +124,7 @@ class PageServer implements NBDServer {
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
-    this.#become("connecting", `connecting to ${this.endpoint}`);
+    this.#become("connecting", `connecting to ${shownUrl(this.endpoint)}`);
     const sample = sampleOf(this.file);
     try {
       if (sample) await unlessAborted(sample.look(), signal);
@@ -120,7 +132,7 @@ class PageServer implements NBDServer {
       if (signal.aborted) return;
       throw error;
     }
-    const socket = new WebSocket(this.endpoint);
+    const socket = openSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const watched = watchReads({
       onfailing: (line) => this.#become("unreadable", line),
@@ -135,6 +147,7 @@ class PageServer implements NBDServer {
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),
         gatherUpTo: MESSAGE,
         later: nextTask,
+        onerror: this.#onerror,
         onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
       });
     } finally {
@@ -153,6 +166,16 @@ class PageServer implements NBDServer {
     this.#state = state;
     report(() => this.onlog?.(line));
     report(() => this.onstate?.(state));
+  }
+}
+
+/** Opens a WebSocket; what is wrong with a URL browsers say with the URL in it, and its password. */
+function openSocket(endpoint: string): WebSocket {
+  try {
+    return new WebSocket(endpoint);
+  } catch (cause) {
+    const words = messageOf(cause).replaceAll(String(endpoint), shownUrl(endpoint));
+    throw new Error(withShownUrls(words), { cause });
   }
 }
 

@@ -2,29 +2,42 @@ import type { Export } from "./export/export.ts";
 import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
+import { UnexpectedEndError } from "./streams/parse.ts";
 
 /** Milliseconds that a client is given to take the replies to what it has asked for. */
 const GOODBYE_TIME = 500;
+
+export type ServeOptions = Omit<NbdServerOptions, "onDisconnect" | "onFirstRequest"> & {
+  signal: AbortSignal;
+};
 
 /**
  * Serves an export over a transport until the client ends, or until `signal`, whatever its reason: then what is
  * outstanding is answered, and the connection closed even where the client takes no answer. A transport that is
  * still connecting, or a client that has not chosen the export yet, is not waited for.
+ *
+ * A client that leaves before it has read anything, and without a word of the protocol that says so, has failed, and so
+ * does this: its place was in use, or the device could not be attached.
  */
 export async function serve(
   transport: Transport,
   target: Export,
-  { signal, onTransmission, ...options }: NbdServerOptions & { signal: AbortSignal },
+  { signal, onTransmission, ...options }: ServeOptions,
 ): Promise<void> {
   const ending = new AbortController();
   const late = () => transport.close(new Ended("the time to answer is over"));
   let serving = false;
+  let isUsed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function end() {
     if (serving) timer = setTimeout(late, GOODBYE_TIME);
     else late();
     ending.abort(new Ended("the server was asked to end"));
+  }
+
+  function note() {
+    isUsed = true;
   }
 
   signal.addEventListener("abort", end);
@@ -39,12 +52,20 @@ export async function serve(
         serving = true;
         onTransmission?.(negotiated);
       },
+      onFirstRequest: note,
+      onDisconnect: note,
     });
+    if (serving && !isUsed && !signal.aborted) throw leftWithoutReading();
   } catch (error) {
     // Whoever has asked for the end does not care what else went on.
-    if (!signal.aborted) throw error;
+    if (!signal.aborted)
+      throw error instanceof UnexpectedEndError && !isUsed ? leftWithoutReading(error) : error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
   }
+}
+
+function leftWithoutReading(cause?: UnexpectedEndError): Error {
+  return new Error("the other side left without reading; its log says why", { cause });
 }

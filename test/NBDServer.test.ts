@@ -186,8 +186,84 @@ tests("small reads that are asked for together are answered in few messages", as
 });
 
 tests("a cache of less than nothing is refused", () => {
-  assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: -1 }), /a cache of -1 bytes/);
+  assert.throws(
+    () => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: -1 }),
+    /cache, in bytes, must be at least 0, not -1/,
+  );
   assert.throws(() => new NBDServer("ws://127.0.0.1/", new Blob([]), { cache: Number.NaN }), RangeError);
+});
+
+/** A relay whose other side says this in so many messages, and leaves. */
+async function relaySaying(...messages: string[]) {
+  const relay = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(relay, "listening");
+  relay.on("connection", (socket) => {
+    for (const message of messages) socket.send(Buffer.from(message, "hex"));
+    // Once all was answered.
+    setTimeout(() => socket.close(), 200);
+  });
+  return { port: (relay.address() as AddressInfo).port, end: () => relay.close() };
+}
+
+const EXPORT_NAME = "0000000349484156454f50540000000100000000";
+const READ = "25609513000000000000000000000001000000000000000000000001";
+const DISC = "25609513000000020000000000000002000000000000000000000000";
+
+for (const [what, messages, state, words] of [
+  ["says nothing", [], "failed", "the other side left without reading; its log says why"],
+  ["chooses the file", [EXPORT_NAME], "failed", "the other side left without reading; its log says why"],
+  ["disconnects", [EXPORT_NAME, DISC], "ended", "the session has ended"],
+  ["reads", [EXPORT_NAME, READ], "ended", "the session has ended"],
+] as const) {
+  tests(`the other side ${what} and leaves: ${state}`, async () => {
+    const relay = await relaySaying(...messages);
+    const server = new NBDServer(`ws://127.0.0.1:${relay.port}/`, new Blob(["x"]));
+    const lines: string[] = [];
+    server.onlog = (line) => lines.push(line);
+    server.start();
+    await until("the end", () => server.state === "ended" || server.state === "failed");
+    assert.is(server.state, state);
+    assert.is(lines.at(-1), words);
+    relay.end();
+  });
+}
+
+for (const url of [
+  (port: number) => `ws://user:secret@127.0.0.1:${port}/?token=secret`,
+  () => "ws://user:secret@127.0.0.1:99999/?token=secret",
+  () => "ws://user:se cret@127.0.0.1:99999/?token=secret",
+  () => "ftp://user:secret@127.0.0.1/?token=secret",
+]) {
+  tests(`nothing that is said shows the secrets of ${url(1)}`, async () => {
+    const relay = await relaySaying();
+    const server = new NBDServer(url(relay.port), new Blob(["x"]));
+    const lines: string[] = [];
+    server.onlog = (line) => lines.push(line);
+    server.start();
+    await until("the end", () => server.state === "failed");
+    assert.ok(lines.length >= 2);
+    assert.match(lines[0]!, /^connecting to \w+:\/\/127\.0\.0\.1/);
+    assert.not.match(lines.join("\n"), /secret|se cret|user/);
+    relay.end();
+  });
+}
+
+tests("a file that cannot be read is told to onerror", async () => {
+  const relay = await relaySaying(EXPORT_NAME, READ);
+  const file = new Blob(["x"]);
+  file.slice = () => {
+    throw new DOMException("it was removed", "NotFoundError");
+  };
+  const told: unknown[] = [];
+  const server = new NBDServer(`ws://127.0.0.1:${relay.port}/`, file, {
+    cache: 0,
+    onerror: ({ message }, request) => told.push(message, request),
+  });
+  server.start();
+  await until("the end", () => server.state === "ended");
+  const words = "reading 1 bytes at 0: the file was changed or removed";
+  assert.equal(told, [words, { command: "READ", offset: 0, length: 1 }]);
+  relay.end();
 });
 
 tests.run();

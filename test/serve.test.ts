@@ -9,7 +9,7 @@ import type { Transport } from "../src/streams/duplex.ts";
 import { Ended } from "../src/streams/ended.ts";
 import { transportPair } from "../src/streams/pair.ts";
 import { webSocket } from "../src/transport/websocket.ts";
-import { failure, hex, isPending, readBytes, sequence, settled } from "./bytes.ts";
+import { collect, failure, hex, isPending, readBytes, sequence, settled } from "./bytes.ts";
 import { until, within } from "./harness.ts";
 
 const tests = suite("serve");
@@ -114,9 +114,49 @@ tests("who has the only connection is not told that there could be several", asy
     `${"64".padStart(16, "0")}0003`,
     "no CAN_MULTI_CONN",
   );
-  await writer.close();
+  await writer.write(hex("25609513 0000 0002 0000000000000002 0000000000000000 00000000"));
   await served;
 });
+
+/** Serves a client that says this, and then ends its stream; gives what is said of it, "" where all is well. */
+async function ended(...said: string[]): Promise<string> {
+  const [near, far] = transportPair();
+  const { signal } = new AbortController();
+  const served = serve(near, memoryExport(sequence(100)), { signal });
+  const taken = collect(far.readable).catch(() => {});
+  const writer = far.writable.getWriter();
+  for (const part of said) await writer.write(hex(part)).catch(() => {});
+  await writer.close().catch(() => {});
+  const words = await within(
+    2000,
+    "the end",
+    served.then(
+      () => "",
+      (error: Error) => error.message,
+    ),
+  );
+  await taken;
+  return words;
+}
+
+const DISC = "25609513 0000 0002 0000000000000002 0000000000000000 00000000";
+const WRITE = "25609513 0000 0001 0000000000000003 0000000000000000 00000001 ff";
+const LEFT = "the other side left without reading; its log says why";
+
+for (const [what, said, words] of [
+  ["nothing", [], LEFT],
+  ["half an option", ["00000003 49484156"], LEFT],
+  ["the export's name", [EXPORT_NAME], LEFT],
+  ["the export's name, and half a request", [EXPORT_NAME, "25609513 0000"], LEFT],
+  ["NBD_OPT_ABORT", ["00000003 49484156454f5054 00000002 00000000"], ""],
+  ["the export's name, and NBD_CMD_DISC", [EXPORT_NAME, DISC], ""],
+  ["a read", [EXPORT_NAME, READ], ""],
+  ["a write", [EXPORT_NAME, WRITE], ""],
+] as const) {
+  tests(`a client that leaves after ${what} ${words ? "has failed" : "has not failed"}`, async () => {
+    assert.is(await ended(...said), words);
+  });
+}
 
 tests("a signal lets what is outstanding be answered", async () => {
   const [near, far] = transportPair();

@@ -1,3 +1,4 @@
+import { checkMethods } from "../streams/check.ts";
 import { giveBack } from "../streams/lent.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { blobFault } from "./blob-fault.ts";
@@ -24,6 +25,7 @@ const READERS = 8;
  * read of 4 MiB Chromium's browser process took two thirds more time.
  */
 export function blobExport(blob: Blob): Export {
+  checkMethods(blob, "what is exported", "a File or Blob", ["slice", "arrayBuffer"]);
   const sample = sampleOf(blob);
   /** Those that will be read on, and where long reads ended of late; the most recent last. */
   const readings = new Set<BlobReading>();

@@ -1,3 +1,5 @@
+import { shown } from "../streams/check.ts";
+
 /** The error values that NBD defines (proto.md, "Error values"). A server sends no others. */
 export const Errno = {
   EPERM: 1,
@@ -35,6 +37,9 @@ export class ExportError extends Error {
   readonly offset: number | undefined;
 
   constructor(errno: Errno, message: string, { offset, ...options }: ExportErrorOptions = {}) {
+    if (!isErrno(errno)) {
+      throw new RangeError(`${shown(errno)} is not an errno that NBD has: ${[...names.keys()].join(", ")}`);
+    }
     super(message, options);
     this.errno = errno;
     this.offset = offset;

@@ -10,6 +10,7 @@ export type {
   WriteOptions,
   WriteZeroesOptions,
 } from "./export.ts";
+export type { FailedRequest, OnExportError } from "./failed-request.ts";
 export { type CacheOptions, cache } from "./filters/cache.ts";
 export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";

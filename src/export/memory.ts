@@ -1,7 +1,9 @@
+import { checkBytes } from "../streams/check.ts";
 import type { Export } from "./export.ts";
 
 /** Exports bytes in memory. Writes go to `bytes` itself; with `readOnly` there are none. */
 export function memoryExport(bytes: Uint8Array, { readOnly = false } = {}): Export {
+  checkBytes(bytes, "what is exported");
   const readable = {
     size: bytes.byteLength,
     // A copy, since what is read may change while it waits to be sent.

@@ -1,3 +1,4 @@
+import { checkMethods, checkWhole } from "../streams/check.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export, WriteZeroesOptions } from "./export.ts";
 
@@ -19,6 +20,9 @@ export async function writeZeroesPiecewise(
   length: number,
   { fua = false, fast = false, signal }: WriteZeroesOptions = {},
 ): Promise<void> {
+  checkMethods(target, "what is written to", "an export with write()", ["write"]);
+  checkWhole(offset, "the offset");
+  checkWhole(length, "the length");
   if (fast) throw new ExportError(Errno.ENOTSUP, "the zeroes would have to be written");
   for (let at = 0; at < length; at += PIECE) {
     signal?.throwIfAborted();

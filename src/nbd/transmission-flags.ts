@@ -1,3 +1,4 @@
+import { checkExport } from "../export/check-export.ts";
 import type { Export } from "../export/export.ts";
 import { TransmissionFlag } from "./constants.ts";
 import type { Negotiated } from "./transmission.ts";
@@ -7,6 +8,7 @@ export function transmissionFlags(
   target: Export,
   { headers, allocation }: Pick<Negotiated, "headers" | "allocation"> = {},
 ): number {
+  checkExport(target);
   const { write, flush, trim, writeZeroes, cache } = target;
   // A flush covers what any client wrote, as all share the export.
   let flags: number = TransmissionFlag.HAS_FLAGS | TransmissionFlag.CAN_MULTI_CONN;

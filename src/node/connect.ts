@@ -1,7 +1,9 @@
 import { WebSocket } from "ws";
 import type { Transport } from "../streams/duplex.ts";
 import { wordsForOthers } from "../streams/for-others.ts";
+import { shownUrl } from "../transport/shown-url.ts";
 import { webSocket } from "../transport/websocket.ts";
+import { connectError, refusal } from "./connect-error.ts";
 import { isLoopback } from "./loopback.ts";
 
 /** Milliseconds that a relay is given to answer the WebSocket's handshake. */
@@ -14,20 +16,37 @@ export interface ConnectOptions {
 
 /**
  * Connects to a WebSocket server, as what is not a browser. The transport can be used at once; what fails later,
- * fails it.
- * @throws Error when the endpoint is no ws:// or wss:// URL
+ * fails it, with a WebSocketError that says why in words.
+ * @throws TypeError when the endpoint is not a ws:// or wss:// URL
+ * @throws RangeError when its port is not 1 to 65535
  */
 export function connect(endpoint: string, { origin }: ConnectOptions = {}): Transport {
-  if (!/^wss?:\/\//.test(endpoint) || !URL.canParse(endpoint)) {
-    throw new Error(`"${endpoint}" is no ws:// or wss:// URL, and not "-"`);
-  }
-  const options = {
+  const url = webSocketUrl(endpoint);
+  const socket = new WebSocket(url, {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIME,
     ...(origin && { origin }),
-    ...(isUnseen(new URL(endpoint)) && { generateMask: noMask }),
-  };
-  return webSocket(new WebSocket(endpoint, options), { wordsFor: wordsForOthers });
+    ...(isUnseen(url) && { generateMask: noMask }),
+  });
+  const transport = webSocket(socket, {
+    wordsFor: wordsForOthers,
+    explain: (error) => connectError(error, url.protocol === "wss:"),
+  });
+  socket.once("unexpected-response", (_request, response) => {
+    void refusal(response).then((error) => transport.close(error));
+  });
+  return transport;
+}
+
+function webSocketUrl(endpoint: string): URL {
+  const port = /^wss?:\/\/[^/?#]*:(\d+)(?:[/?#]|$)/i.exec(endpoint)?.[1];
+  if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65535)) {
+    throw new RangeError(`${shownUrl(endpoint)}: ${port} is not a valid port`);
+  }
+  if (!/^wss?:\/\//i.test(endpoint) || !URL.canParse(endpoint)) {
+    throw new TypeError(`"${shownUrl(endpoint)}" is not a ws:// or wss:// URL`);
+  }
+  return new URL(endpoint);
 }
 
 /**

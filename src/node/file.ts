@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
+import { checkMethods } from "../streams/check.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { fileEffects } from "./file-effects.ts";
 import { throwFileError } from "./file-error.ts";
@@ -29,6 +30,7 @@ export async function fileExport(
   handle: FileHandle,
   { writable = false }: FileExportOptions = {},
 ): Promise<Export> {
+  checkMethods(handle, "the handle", "a FileHandle", ["stat", "datasync"]);
   const medium = await mediumOf(handle);
   const { size } = medium;
   const ranges = await fileRanges(handle).catch(() => undefined);

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { Describer } from "../nbd/describe/describer.ts";
+import { checkTransport } from "../streams/check.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Turns } from "../streams/turns.ts";
 import { formatConversation, type Message, type Side } from "../transport/conversation.ts";
@@ -35,6 +36,7 @@ export async function recordToFile(
   path: string,
   title: string,
 ): Promise<Recording> {
+  checkTransport(transport, "the transport");
   const failed = (error: NodeJS.ErrnoException): never => {
     const fault = error.code === "EEXIST" ? "it is there already; name a new file" : error.message;
     throw new Error(`recording to ${path}: ${fault}`, { cause: error });

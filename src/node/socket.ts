@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { checkMethods } from "../streams/check.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
@@ -12,6 +13,7 @@ const RECEIVE_BUFFER = 1 << 16;
  * `allowHalfOpen: true`, so that what was asked before the other side ended its half is still answered.
  */
 export function socketTransport(socket: Socket): Transport {
+  checkMethods(socket, "the socket", "a socket of node:net", ["on", "write", "destroy", "pause"]);
   const closed = deferred();
   socket.once("close", () =>
     socket.errored ? closed.reject(connectionError(socket.errored)) : closed.resolve(),

@@ -4,27 +4,42 @@ import type { Readable, Writable } from "node:stream";
 import { isatty } from "node:tty";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
+import { onHangUp } from "./hang-up.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
 import { connectionError } from "./system-error.ts";
+
+/** Milliseconds for what the other side said last, once it reads nothing any more. */
+const LAST_WORDS = 200;
 
 /**
  * A transport over standard input and output, whatever each of them is: pipe, socket, file or device. They
  * belong to the transport.
+ *
+ * It has ended when either has: whoever reads standard output may be gone, and have forgotten to end standard input.
  *
  * `process.stdout` will not do: it writes to pipes synchronously, and a reader that stops would stop the event loop.
  *
  * @throws Error when either is a terminal
  */
 export function stdioTransport(): Transport {
-  const input: Readable = isPipe(0)
+  const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
+  const input: Readable = isInputPipe
     ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
     : fs.createReadStream("", { fd: 0, fs: keptOpen });
-  const output: Writable = isPipe(1)
+  const output: Writable = isOutputPipe
     ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
     : fs.createWriteStream("", { fd: 1, fs: keptOpen });
 
   const closed = deferred();
   let open = 2;
+  let late: NodeJS.Timeout | undefined;
+  if (isOutputPipe) {
+    const stopWatching = onHangUp(1, () => {
+      late = setTimeout(() => destroy(input, undefined), LAST_WORDS);
+    });
+    output.once("close", stopWatching);
+    input.once("close", () => clearTimeout(late));
+  }
   for (const end of [input, output]) {
     end.once("error", (error) => closed.reject(connectionError(error)));
     end.once("close", () => {

@@ -1,3 +1,4 @@
+import { checkAmount } from "./check.ts";
 import { Ended } from "./ended.ts";
 
 /** Room for work in flight, measured in bytes. */
@@ -57,6 +58,10 @@ export class ByteBudget {
       assuredToAll = Number.POSITIVE_INFINITY,
     }: Reserve = {},
   ) {
+    checkAmount(total, "the bytes of a budget");
+    checkAmount(reserve, "the reserve of a budget, in bytes,");
+    checkAmount(assured, "what is assured by a budget, in bytes,");
+    checkAmount(assuredToAll, "what is assured by a budget to all together, in bytes,");
     this.#total = total;
     this.#reserve = reserve;
     this.#assured = assured;
@@ -79,6 +84,7 @@ export class ByteBudget {
 
   /** A share of `limit` bytes. */
   share(limit: number): Share {
+    checkAmount(limit, "the limit of a share, in bytes,");
     let held = 0;
     let isClosed = false;
     const waiters: { weight: number; resolve: () => void; reject: (reason: unknown) => void }[] = [];

@@ -1,4 +1,5 @@
 import type { Room } from "./budget.ts";
+import { checkAmount, checkSignal, checkType } from "./check.ts";
 import type { Layer } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 import { ReadableStream, WritableStream } from "./runtime.ts";
@@ -71,6 +72,9 @@ export function concurrent<In, Out, Chunk = In[], Result = Out[]>(
 ): Layer<Chunk, Result> {
   const { limit, room, weight = () => 0, held = () => 0, effort = () => 0 } = options;
   const { chunkWeight = 1 << 20, later, signal } = options;
+  checkType(work, "the work", "function");
+  checkAmount(limit, "the limit of items in flight", 1);
+  checkSignal(signal, "signal");
   const items = options.items ?? (new Elements<In>() as unknown as Items<Chunk, In>);
   const emit = options.emit ?? ((results, enqueue) => enqueue(results as Result));
   const ready: { result: Out; weight: number }[] = [];

@@ -1,3 +1,5 @@
+import { checkObject } from "./check.ts";
+
 /**
  * What an error says to the other side of a link, who may be anybody. Its message is for this machine, and may name paths,
  * configurations and processes of it.
@@ -15,6 +17,7 @@ export function wordsForOthers(reason: unknown): string {
 }
 
 /** Gives an error words for others. Default: those that it has, as they are. */
-export function withWordsForOthers<E extends Error>(error: E, forOthers = error.message): E & ForOthers {
-  return Object.assign(error, { forOthers });
+export function withWordsForOthers<E extends Error>(error: E, forOthers?: string): E & ForOthers {
+  checkObject(error, "the error");
+  return Object.assign(error, { forOthers: forOthers ?? error.message });
 }

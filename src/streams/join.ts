@@ -1,3 +1,4 @@
+import { checkDuplex, checkSignal } from "./check.ts";
 import type { Duplex, Transport } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 
@@ -19,6 +20,9 @@ export async function join<A, B>(
   b: Duplex<B, A> & Partial<Pick<Transport, "close">>,
   options: JoinOptions = {},
 ): Promise<void> {
+  checkDuplex(a, "the first channel to join");
+  checkDuplex(b, "the second channel to join");
+  checkSignal(options.signal, "signal");
   const abort = new AbortController();
   let failure: { reason: unknown } | undefined;
 

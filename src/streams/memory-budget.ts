@@ -1,3 +1,5 @@
+import { checkAmount, checkMethods } from "./check.ts";
+
 /** Who keeps memory only because it may be of use again, and can do without it. */
 export interface Keeper {
   /** When what it would give up first was last of use, in `MemoryShare.now()`; infinite where it has nothing to give up. */
@@ -45,6 +47,7 @@ export class MemoryBudget {
   #wereActive = 0;
 
   constructor(limit: number) {
+    checkAmount(limit, "the bytes of a budget");
     this.limit = limit;
   }
 
@@ -60,6 +63,8 @@ export class MemoryBudget {
 
   /** A share of at most `limit` bytes. */
   share(keeper: Keeper, limit = this.limit): MemoryShare {
+    checkMethods(keeper, "the keeper", "a Keeper", ["giveUpOldest", "giveUpIdle"]);
+    checkAmount(limit, "the limit of a share, in bytes,");
     let used = 0;
     let usedAt = 0;
     let isClosed = false;

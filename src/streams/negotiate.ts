@@ -1,4 +1,5 @@
 import { ByteQueue } from "./byte-queue.ts";
+import { checkDuplex, checkType } from "./check.ts";
 import type { Duplex } from "./duplex.ts";
 import { type Parser, Parsing, UnexpectedEndError } from "./parse.ts";
 import type { Payload } from "./payload.ts";
@@ -44,6 +45,8 @@ export async function negotiate<T>(
   channel: Duplex<Uint8Array, Payload>,
   dialogue: (dialogue: Dialogue) => Promise<T>,
 ): Promise<DialogueOutcome<T>> {
+  checkDuplex(channel, "the channel");
+  checkType(dialogue, "the dialogue", "function");
   const reader = channel.readable.getReader();
   const writer = channel.writable.getWriter();
   writer.closed.catch(() => {});

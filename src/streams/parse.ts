@@ -1,4 +1,5 @@
 import { ByteQueue } from "./byte-queue.ts";
+import { checkType } from "./check.ts";
 import type { Layer } from "./duplex.ts";
 import type { ForOthers } from "./for-others.ts";
 import { WritableStream } from "./runtime.ts";
@@ -154,6 +155,7 @@ export class Messages<T> {
  * before a bad one are handed on first. With the last message the layer ends, whatever else was sent.
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
+  checkType(next, "what makes a parser", "function");
   const incoming = new Messages(next, options);
 
   function handOn(messages: T[], controller: TransformController<T[]>): void {

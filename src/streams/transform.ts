@@ -1,3 +1,4 @@
+import { checkMethods } from "./check.ts";
 import type { Layer } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 import { ReadableStream, WritableStream } from "./runtime.ts";
@@ -36,6 +37,7 @@ export interface Transformer<In, Out> {
  * instead of failing it.
  */
 export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In, Out> {
+  checkMethods(transformer, "the transformer", "an object with transform()", ["transform"]);
   let output!: ReadableStreamDefaultController<Out>;
   let input!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;

@@ -1,3 +1,4 @@
+import { checkType } from "../streams/check.ts";
 import { concat } from "../streams/payload.ts";
 
 /** One of the two ends of a conversation. The client is the one that connects, or asks. */
@@ -60,6 +61,7 @@ const marks: Readonly<Record<Side, string>> = { client: "C", server: "S" };
  * @throws ConversationError at anything else, with the number of the line
  */
 export function parseConversation(text: string): Conversation {
+  checkType(text, "the text of a conversation", "string");
   const conversation: Conversation = [];
   let comments: string[] = [];
   let total = 0;

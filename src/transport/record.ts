@@ -1,3 +1,4 @@
+import { checkTransport, checkType, shown } from "../streams/check.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { bytesOf, type Payload } from "../streams/payload.ts";
 import { ReadableStream, WritableStream } from "../streams/runtime.ts";
@@ -19,6 +20,11 @@ export type RecordSink = (message: Message) => void | Promise<void>;
  * @param sink when it throws or rejects, both streams and `transport` fail with its error
  */
 export function record(transport: Transport, side: Side, sink: RecordSink): Transport {
+  checkTransport(transport, "the transport");
+  if (side !== "client" && side !== "server") {
+    throw new TypeError(`the side must be "client" or "server", not ${shown(side)}`);
+  }
+  checkType(sink, "the sink", "function");
   const reader = transport.readable.getReader();
   const writer = transport.writable.getWriter();
 

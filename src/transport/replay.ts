@@ -1,3 +1,4 @@
+import { checkAmount, checkDuplex, checkMethods, LONGEST_TIMER, shown } from "../streams/check.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Layer, Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
@@ -40,7 +41,12 @@ export interface Replay extends Transport {
  */
 export function replay(conversation: Conversation, options: ReplayOptions): Replay {
   const { as, chunkSize = Number.POSITIVE_INFINITY, timeout = 10_000 } = options;
-  if (!(chunkSize >= 1)) throw new RangeError(`a chunk size of ${chunkSize} bytes`);
+  checkMethods(conversation, "the conversation", "an array of messages", ["filter", "map"]);
+  if (as !== "client" && as !== "server") {
+    throw new TypeError(`"as" must be "client" or "server", not ${shown(as)}`);
+  }
+  checkAmount(chunkSize, "the chunk size, in bytes,", 1);
+  checkAmount(timeout, "timeout, in milliseconds,", 0, LONGEST_TIMER);
   const listensTo = otherSide(as);
   const heard = conversation.filter(({ from }) => from === listensTo);
   const expected = concat(heard.map(({ bytes }) => bytes));
@@ -226,6 +232,7 @@ export async function replayLayer(
   conversation: Conversation,
   options: ReplayOptions,
 ): Promise<void> {
+  checkDuplex(layer, "the layer");
   const played = replay(conversation, options);
   await join(played, layer);
   await played.closed;

@@ -1,13 +1,16 @@
+import { checkAmount, checkMethods } from "../streams/check.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
 import type { ForOthers } from "../streams/for-others.ts";
 import { giveBack, isLent } from "../streams/lent.ts";
+import { messageOf } from "../streams/message-of.ts";
 import type { Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
+import { closeReason } from "./close-reason.ts";
 
 /** What is said to whoever sends text. */
 export const TEXT_REFUSED =
@@ -19,8 +22,8 @@ export class WebSocketError extends Error implements ForOthers {
   /** The other side's own words, as they came, where it gave some. */
   readonly reason: string | undefined;
 
-  constructor(message: string, reason?: string) {
-    super(message);
+  constructor(message: string, { reason, ...options }: ErrorOptions & { reason?: string } = {}) {
+    super(message, options);
     this.reason = reason;
   }
 
@@ -33,7 +36,8 @@ interface SocketEvent {
   readonly data?: unknown;
   readonly code?: number;
   readonly reason?: string;
-  readonly message?: string;
+  /** What has failed; a browser does not tell. */
+  readonly error?: unknown;
 }
 
 /**
@@ -67,6 +71,8 @@ export interface WebSocketTransportOptions {
   receiveLimit?: number;
   /** What the other side is told of a reason to close. Default: the message of an error, else the reason as a string. */
   wordsFor?(reason: unknown): string;
+  /** Puts into words why the WebSocket could not be opened, or has failed; a browser does not tell. Default: as it is told. */
+  explain?(error: Error): WebSocketError;
 }
 
 const CONNECTING = 0;
@@ -83,8 +89,6 @@ const LOST = 1006;
 const GONE = new Set([1000, 1001, 1005, LOST]);
 /** What a message counts at least while it waits to be read, in bytes: as an object it takes more than that. */
 const LEAST = 64;
-/** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
 
 /**
  * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
@@ -98,15 +102,15 @@ const MAX_REASON = 123;
  * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
-  const {
-    sendBuffer = 1 << 22,
-    receiveBuffer = 1 << 20,
-    receiveLimit = 1 << 26,
-    wordsFor = wordsOf,
-  } = options;
+  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const { wordsFor = messageOf, explain = told } = options;
+  checkMethods(socket, "the socket", "a WebSocket", ["send", "close", "addEventListener"]);
+  checkAmount(sendBuffer, "sendBuffer, in bytes,");
+  checkAmount(receiveBuffer, "receiveBuffer, in bytes,");
+  checkAmount(receiveLimit, "receiveLimit, in bytes,");
   const closed = deferred();
   const opened = deferred();
-  let problem: string | undefined;
+  let problem: WebSocketError | undefined;
   let over = false;
   let lost = false;
   let unsent = false;
@@ -148,7 +152,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (over) return;
     finish(reason);
     if (reason === undefined || reason instanceof Ended) hangUp(1000);
-    else hangUp(FAILED, fitting(wordsFor(reason)));
+    else hangUp(FAILED, closeReason(wordsFor(reason)));
   }
 
   /** Sends the close frame; one side alone must be able to end it where the other does not answer. */
@@ -180,20 +184,20 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       close(new WebSocketError(`${incoming.queued} bytes came in faster than they were read`));
     }
   });
-  on("error", ({ message }) => {
-    problem = message || "the connection failed";
-    finish(new WebSocketError(problem));
+  on("error", ({ error }) => {
+    problem = error instanceof Error ? explain(error) : new WebSocketError("the connection failed");
+    finish(problem);
     terminateSoon();
   });
   on("close", ({ code = 1006, reason = "" }) => {
     clearTimeout(impatience);
     lost = !over && code === LOST && problem === undefined;
     unsent ||= socket.bufferedAmount > 0;
-    if (problem !== undefined) finish(new WebSocketError(problem));
+    if (problem !== undefined) finish(problem);
     else if (GONE.has(code)) finish();
     else if (reason === "")
       finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`));
-    else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, reason));
+    else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { reason }));
   });
 
   /** Called by `ws` alone, once the kernel has it; a browser's WebSocket has a copy, of which nothing is heard. */
@@ -252,17 +256,10 @@ function bytesIn(data: unknown): Uint8Array | undefined {
   return isLent(data) ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+function told(cause: Error): WebSocketError {
+  return new WebSocketError(messageOf(cause), { cause });
+}
+
 function lostError(): WebSocketError {
   return new WebSocketError("the connection was lost before everything was sent");
-}
-
-function wordsOf(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
-}
-
-/** As much of the words as fits into a close frame. */
-function fitting(words: string): string {
-  // Tells how much that is, and never cuts a character in two.
-  const { read } = new TextEncoder().encodeInto(words, new Uint8Array(MAX_REASON));
-  return words.slice(0, read);
 }

@@ -1,10 +1,13 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocketServer } from "ws";
 import { connect, isUnseen } from "../../src/node/connect.ts";
-import { hex, toHex } from "../bytes.ts";
+import { connectError } from "../../src/node/connect-error.ts";
+import { WebSocketError } from "../../src/transport/websocket.ts";
+import { failure, hex, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 
 const tests = suite("connect");
@@ -47,10 +50,136 @@ tests("to this machine a message is masked with zeroes, which leaves it as it is
   }
 });
 
-tests("an endpoint that is no WebSocket is refused", () => {
-  for (const endpoint of ["http://127.0.0.1/", "ws://", "image.iso"]) {
-    assert.throws(() => connect(endpoint), /is no ws:\/\/ or wss:\/\/ URL/);
+tests("an endpoint that is not a WebSocket's is refused, without its password", () => {
+  for (const [endpoint, words] of [
+    ["http://127.0.0.1/", '"http://127.0.0.1/" is not a ws:// or wss:// URL'],
+    ["ws://", '"ws://" is not a ws:// or wss:// URL'],
+    ["image.iso", '"image.iso" is not a ws:// or wss:// URL'],
+    [
+      "https://user:secret@far.example/?token=secret",
+      '"https://far.example/?…" is not a ws:// or wss:// URL',
+    ],
+    ["wss://user:se/cret@far.example/", '"wss://far.example/" is not a ws:// or wss:// URL'],
+    ["ws://127.0.0.1:99999/", "ws://127.0.0.1:99999/: 99999 is not a valid port"],
+    ["ws://127.0.0.1:0/", "ws://127.0.0.1:0/: 0 is not a valid port"],
+    ["wss://user:secret@far.example:65536", "wss://far.example:65536: 65536 is not a valid port"],
+  ] as const) {
+    assert.throws(
+      () => connect(endpoint),
+      (error: Error) => error.message === words,
+      endpoint,
+    );
   }
+});
+
+/** A TCP server that deals with each connection so. */
+function tcp(deal: (socket: Socket) => void): () => Server {
+  return () => createTcpServer((socket) => deal(socket.on("error", () => {})));
+}
+
+/** An HTTP server that answers each request so. */
+function http(status: number, body = "", headers: Record<string, string> = {}): () => Server {
+  return () => createHttpServer((_, response) => response.writeHead(status, headers).end(body));
+}
+
+const nobody = () => createTcpServer();
+
+for (const [what, scheme, server, words] of [
+  ["nobody", "ws", nobody, "nobody listens there"],
+  ["nobody", "wss", nobody, "nobody listens there"],
+  ["a server that speaks HTTP", "wss", http(200), "the server does not speak TLS there; use ws://"],
+  [
+    "a server that speaks first",
+    "wss",
+    tcp((socket) => socket.write("NBDMAGICIHAVEOPT")),
+    "the server does not speak TLS there; use ws://",
+  ],
+  [
+    "a server that speaks another protocol",
+    "ws",
+    tcp((socket) => socket.write("NBDMAGICIHAVEOPT")),
+    "the server does not speak HTTP there; if it speaks TLS, use wss://",
+  ],
+  [
+    "a server that hangs up",
+    "ws",
+    tcp((socket) => socket.once("data", () => socket.end())),
+    "the server closed the connection without an answer; if it speaks TLS, use wss://",
+  ],
+  [
+    "a server that hangs up",
+    "wss",
+    tcp((socket) => socket.once("data", () => socket.end())),
+    "the server closed the connection without an answer; if it does not speak TLS, use ws://",
+  ],
+  [
+    "a server without WebSockets",
+    "ws",
+    http(200, "hello"),
+    "the server answered 200 OK: there is no WebSocket at this path",
+  ],
+  [
+    "a refusal with a reason",
+    "ws",
+    http(403, 'the Origin "null" is not allowed here\nask somebody\n'),
+    'the server answered 403 Forbidden: "the Origin \\"null\\" is not allowed here"',
+  ],
+  [
+    "a refusal with a long reason that forges lines",
+    "ws",
+    http(503, `\u001b[31mred\rnbd-serve: ${"x".repeat(10_000)}`),
+    `the server answered 503 Service Unavailable: "\\u{1b}[31mred\\rnbd-serve: ${"x".repeat(180)}…"`,
+  ],
+  [
+    "a refusal with a page",
+    "ws",
+    http(401, "<html><title>no</title>"),
+    "the server answered 401 Unauthorized",
+  ],
+  ["a refusal without a word", "ws", http(404), "the server answered 404 Not Found"],
+  [
+    "a server that has moved",
+    "ws",
+    http(301, "", { location: "https://user:secret@far.example/?token=secret" }),
+    'the server answered 301 Moved Permanently: it is at "https://far.example/?…"',
+  ],
+] as const) {
+  tests(`${scheme}:// to ${what}: the error says why, and keeps its cause`, async () => {
+    const listener = server();
+    listener.listen(0, "127.0.0.1");
+    await once(listener, "listening");
+    const { port } = listener.address() as AddressInfo;
+    if (server === nobody) listener.close();
+    try {
+      const transport = connect(`${scheme}://127.0.0.1:${port}/`);
+      const error = await within(10_000, "the end", failure(transport.closed));
+      assert.instance(error, WebSocketError);
+      assert.is(error.message, words);
+      assert.is(error.cause instanceof Error, !words.startsWith("the server answered"));
+    } finally {
+      listener.close();
+    }
+  });
+}
+
+tests("a refusal whose reason has no end is told with what came, in time", async () => {
+  const endless = createHttpServer((_, response) => response.writeHead(403).write("no entry\n"));
+  endless.listen(0, "127.0.0.1");
+  await once(endless, "listening");
+  const transport = connect(`ws://127.0.0.1:${(endless.address() as AddressInfo).port}/`);
+  const { message } = await within(10_000, "the end", failure(transport.closed));
+  assert.is(message, 'the server answered 403 Forbidden: "no entry"');
+  endless.close();
+});
+
+tests("a host with several addresses and nobody at any: what is wrong with each, once", () => {
+  const refused = (address: string) =>
+    Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: "ECONNREFUSED" });
+  const all = Object.assign(new AggregateError([refused("::1:9"), refused("127.0.0.1:9")]), {
+    code: "ECONNREFUSED",
+  });
+  assert.is(all.message, "");
+  assert.is(connectError(all, false).message, "nobody listens there");
 });
 
 tests.run();

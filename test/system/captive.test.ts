@@ -110,7 +110,7 @@ tests("an end of input before a word is said is an error, in one line", async ({
     "-",
   ]);
   assert.is(await within(5000, "nbd-serve", running.exit), 1);
-  assert.is(running.stderr, "nbd-serve: the connection ended before the client flags came\n");
+  assert.is(running.stderr, "nbd-serve: the other side left without reading; its log says why\n");
 });
 
 tests.run();

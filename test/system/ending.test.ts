@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocketServer } from "ws";
@@ -211,10 +211,49 @@ tests("a remote that vanishes under I/O", async (context) => {
 });
 
 tests("a gateway that vanishes: nbd-serve ends", async ({ sandbox, image }) => {
-  const { gateway, server } = await throughGateway(sandbox, image);
+  const { gateway, server, socket } = await throughGateway(sandbox, image);
+  const client = await RawClient.open(socket);
+  client.read(1, 0, 512);
+  await within(SOON, "the reply", client.reply(512));
   gateway.kill("SIGKILL");
   assert.is(await within(SOON, "nbd-serve", server.exit), 0);
 });
+
+tests("a gateway that vanishes before anything was read: nbd-serve says so", async ({ sandbox, image }) => {
+  const { gateway, server } = await throughGateway(sandbox, image);
+  gateway.kill("SIGKILL");
+  assert.is(await within(SOON, "nbd-serve", server.exit), 1);
+  const [, complaint] = server.stderr.split("\n");
+  assert.is(
+    complaint,
+    `nbd-serve: ${gateway.stdout.trim().replace("http", "ws")}: the other side left without reading; its log says why`,
+  );
+});
+
+for (const [user, url] of [
+  ["a user and a password", (port: number) => `ws://user:secret@127.0.0.1:${port}/`],
+  ["a token", (port: number) => `ws://127.0.0.1:${port}/?token=secret`],
+  ["a port that is none", () => "ws://user:secret@127.0.0.1:99999/"],
+  ["a scheme that is none of ours", () => "http://user:secret@127.0.0.1/"],
+] as const) {
+  tests(
+    `nbd-serve with ${user} in its URL shows none, in a line or as an argument`,
+    async ({ sandbox, image }) => {
+      const relay = await deafRelay();
+      const server = sandbox.start(program("nbd-serve"), [image, url(Number(new URL(relay.url).port))]);
+      if (!/none/.test(user)) {
+        await until("it serves", () => server.stderr.includes("serving"));
+        const shown = readFileSync(`/proc/${server.pid}/cmdline`, "utf8");
+        assert.not.match(shown, /secret/);
+        relay.cut();
+      }
+      assert.is(await within(SOON * 2, "nbd-serve", server.exit), 1);
+      assert.not.match(server.stderr, /secret/);
+      assert.match(server.stderr, /127\.0\.0\.1/);
+      relay.end();
+    },
+  );
+}
 
 /** What a client says that asks for the default export, then for so many reads of 256 KiB. */
 function asking(reads: number): Buffer {
@@ -365,7 +404,7 @@ needing(tests, ["websocketd"])(
     assert.is(await within(SOON * 2, "nbd-serve", server.exit), 1);
     assert.is(
       server.stderr,
-      `nbd-serve: ${relay.endpoint}: the connection ended before the client flags came\n`,
+      `nbd-serve: ${relay.endpoint}: the other side left without reading; its log says why\n`,
     );
   },
 );

@@ -35,7 +35,14 @@ tests("it has what is needed and nothing else", () => {
     readdirSync(packed).sort(),
     wanted.filter((name) => existsSync(join(root, name))),
   );
-  assert.equal(readdirSync(join(packed, "dist")).sort(), ["bin", "browser", "node", "types", "web"]);
+  assert.equal(readdirSync(join(packed, "dist")).sort(), [
+    "bin",
+    "browser",
+    "node",
+    "programs",
+    "types",
+    "web",
+  ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
   const odd = files.filter((file) => /(^|\/)(test|fixtures)(\/|$)|\.test\.|(?<!\.d)\.ts$/.test(file));
   assert.equal(odd, []);

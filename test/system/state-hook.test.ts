@@ -118,7 +118,8 @@ tests("a start that fails ends the session, and stop runs", async (context) => {
   writeHook(sandbox, '[ "$1" = stop ] || exit 3');
   const { proxy, server } = start(context);
   assert.is(await within(10_000, "nbd-proxy", proxy.exit), 1);
-  assert.is(await within(2000, "nbd-serve", server.exit), 0);
+  assert.is(await within(2000, "nbd-serve", server.exit), 1);
+  assert.match(server.stderr, /\nnbd-serve: the other side left without reading; its log says why\n$/);
   assert.is(
     proxy.stderr,
     `nbd-proxy: the state hook ${sandbox.path("state")} start local failed with exit status 3\n`,

@@ -1,7 +1,10 @@
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { createWriteStream, existsSync, open as openFile, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { promisify } from "node:util";
 import * as assert from "uvu/assert";
-import { needing, program, Sandbox, suite, until, within } from "../harness.ts";
+import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
 import { attached, attachedAt, pattern, sha256, startProxy, writeConfig } from "./link.ts";
 import { RawClient } from "./raw-client.ts";
 
@@ -88,5 +91,74 @@ tests(
     assert.not.ok(existsSync(proxy.socket));
   },
 );
+
+const open = promisify(openFile);
+
+/** The two ends of a program's standard input and output that the test has. */
+interface Wire {
+  running: Running;
+  forth: Writable;
+  back: Readable;
+  /** Stops reading, and leaves standard input open. */
+  hangUp(): void;
+}
+
+/** Starts a program over what Node makes for it, which are sockets. */
+function overSockets(sandbox: Sandbox, name: "nbd-proxy" | "nbd-serve", args: string[]): Wire {
+  const running = sandbox.start(program(name), args, { wire: true });
+  const { stdin: forth, stdout: back } = running.process as { stdin: Writable; stdout: Readable };
+  return { running, forth, back, hangUp: () => back.destroy() };
+}
+
+/** Starts a program over two pipes, as other servers do. */
+async function overPipes(sandbox: Sandbox, name: "nbd-proxy" | "nbd-serve", args: string[]): Promise<Wire> {
+  await sandbox.run("mkfifo", [sandbox.path("forth"), sandbox.path("back")]);
+  const command = 'exec "$@" <forth >back';
+  const running = sandbox.start("sh", ["-c", command, "sh", process.execPath, program(name), ...args]);
+  // Each opening waits for the other side's.
+  const [to, from] = await Promise.all([open(sandbox.path("forth"), "w"), open(sandbox.path("back"), "r")]);
+  const forth = createWriteStream("", { fd: to });
+  const back = new Socket({ fd: from, readable: true, writable: false });
+  return { running, forth, back, hangUp: () => back.destroy() };
+}
+
+for (const [kind, start] of [
+  ["sockets", overSockets],
+  ["pipes", overPipes],
+] as const) {
+  tests(
+    `${kind}: nbd-proxy ends when nobody reads what it says, though standard input stays open`,
+    async ({ sandbox, image }) => {
+      const { running, forth, back, hangUp } = await start(sandbox, "nbd-proxy", [
+        "--config",
+        writeConfig(sandbox),
+      ]);
+      const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
+      server.process.stdout!.pipe(forth, { end: false });
+      back.pipe(server.process.stdin!);
+      await attached(running);
+      hangUp();
+      assert.is(await within(2000, "nbd-proxy", running.exit), 0);
+      assert.not.ok(existsSync(attachedAt(sandbox).socket), "its place is free");
+      forth.destroy();
+    },
+  );
+
+  tests(
+    `${kind}: nbd-serve ends when nobody reads what it says, though standard input stays open`,
+    async ({ sandbox, image }) => {
+      const { running, forth, back, hangUp } = await start(sandbox, "nbd-serve", [image, "-"]);
+      back.resume();
+      // The default export, then a read.
+      forth.write(Buffer.from("0000000349484156454f50540000000100000000", "hex"));
+      forth.write(Buffer.from("25609513000000000000000000000001000000000000000000000200", "hex"));
+      await until("it serves", () => running.stderr.includes("serving"));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      hangUp();
+      assert.is(await within(2000, "nbd-serve", running.exit), 0);
+      forth.destroy();
+    },
+  );
+}
 
 tests.run();

@@ -191,9 +191,9 @@ for (const side of sides) {
     async () => {
       for (const [words, expected] of [
         ["the disk is gone", "the disk is gone"],
-        ["x".repeat(500), "x".repeat(123)],
-        ["é".repeat(100), "é".repeat(61)],
-        [`a${"💾".repeat(100)}`, `a${"💾".repeat(30)}`],
+        [`${"x".repeat(500)}: the disk is full`, `${"x".repeat(36)}…${"x".repeat(66)}: the disk is full`],
+        ["é".repeat(100), `${"é".repeat(18)}…${"é".repeat(42)}`],
+        [`a${"💾".repeat(100)}`, `a${"💾".repeat(8)}…${"💾".repeat(21)}`],
       ] as const) {
         const { client, server } = await connected();
         const [own, other] = side === "client" ? [client, server] : [server, client];

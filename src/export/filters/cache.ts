@@ -1,3 +1,4 @@
+import { checkAmount, checkMethods } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { type Keeper, MemoryBudget, type MemoryShare } from "../../streams/memory-budget.ts";
@@ -5,6 +6,7 @@ import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
+import { payloadOfRead } from "../payload-of-read.ts";
 import { CachedPiece } from "./cached-piece.ts";
 import { forward } from "./forward.ts";
 import { Pieces } from "./pieces.ts";
@@ -41,11 +43,15 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it has failed or not. What was asked for before
  * that may carry the old bytes, so it is never kept: it goes only to those who asked before.
  */
-export function cache(options: CacheOptions): Filter {
+export function cache(options = {} as CacheOptions): Filter {
+  const { budget, memory } = options;
+  checkAmount(budget, "the budget of a cache, in bytes,");
+  if (memory !== undefined) checkMethods(memory, "the memory", "a MemoryBudget", ["share"]);
   return (next) => {
+    const passedOn = forward(next);
     const kept = new Cache(next, options);
     const cached: Export = {
-      ...forward(next),
+      ...passedOn,
       read: (offset, length, options) => kept.read(offset, length, options),
       cache: (offset, length) => kept.bring(offset, offset + length),
       close: () => kept.close(),
@@ -260,11 +266,8 @@ class Cache implements Keeper {
     const { start, end, giveUp } = piece;
     try {
       const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
-      const received = await bytesOf(payload);
+      const received = await bytesOf(payloadOfRead(payload, start, end - start));
       const bytes = whole(received);
-      if (bytes.byteLength !== end - start) {
-        throw new ExportError(Errno.EIO, `reading ${end - start} bytes at ${start} gave ${bytes.byteLength}`);
-      }
       if (bytes !== received) giveBack(received);
       piece.arrived(bytes);
       if (piece.isKept) this.#hold(piece);

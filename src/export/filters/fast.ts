@@ -1,3 +1,4 @@
+import { checkAmount, checkObject } from "../../streams/check.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
@@ -32,7 +33,13 @@ const PATIENCE = 16;
  * For a reader who keeps the link busy itself nothing is kept, and nothing asked for ahead: it gains nothing by that. On a
  * near link no account is kept of it either: that, and the copies, took a third of the random reads of 4 KiB.
  */
-export function fast({ window, memory, now = () => performance.now(), ...options }: FastOptions): Filter {
+export function fast(
+  { window, memory, now = () => performance.now(), ...options } = {} as FastOptions,
+): Filter {
+  checkObject(window, "the window");
+  checkAmount(window.request, "the longest request of the window, in bytes,", 1);
+  checkAmount(window.outstanding, "what may be outstanding in the window, in bytes,", 1);
+  checkAmount(options.budget ?? BUDGET, "the budget of fast, in bytes,");
   const budget = Math.min(options.budget ?? BUDGET, memory?.limit ?? Number.POSITIVE_INFINITY);
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });

@@ -1,3 +1,4 @@
+import { checkAmount, checkMethods } from "../../streams/check.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -85,7 +86,8 @@ export class Pace {
   /** `rate` is the one to beat, before what is in flight is stretched further. */
   #epoch = { at: 0, delivered: 0, rate: 0, wasFull: false, wasFinding: true };
 
-  constructor({ ceiling, now = () => performance.now() }: PaceOptions) {
+  constructor({ ceiling, now = () => performance.now() } = {} as PaceOptions) {
+    checkAmount(ceiling, "the ceiling of a pace, in bytes,");
     this.#ceiling = ceiling;
     this.#now = now;
   }
@@ -208,6 +210,7 @@ export class Pace {
 
 /** Measures the reads that go to the next export. */
 export function paced(pace: Pace): Filter {
+  checkMethods(pace, "the pace", "a Pace", ["sent", "answered"]);
   return (next) => ({
     ...forward(next),
     read(offset, length, options) {

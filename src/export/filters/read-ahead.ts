@@ -1,3 +1,4 @@
+import { checkAmount, checkMethods, checkObject } from "../../streams/check.ts";
 import type { Export, Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 import type { Pace } from "./pace.ts";
@@ -69,11 +70,16 @@ const EARNING = 1 / 8;
  * An export without `cache` is left as it is.
  */
 export function readAhead(options: ReadAheadOptions): Filter {
+  checkObject(options, "the options");
+  checkMethods(options.pace, "the pace", "a Pace", ["sent", "answered"]);
+  checkAmount(options.limit, "the limit of a read-ahead, in bytes,");
+  checkAmount(options.longest ?? LONGEST, "the longest request of a read-ahead, in bytes,", 1);
   return (next) => {
+    const passedOn = forward(next);
     if (!next.cache) return next;
     const reader = new ReadAhead(next, options);
     return {
-      ...forward(next),
+      ...passedOn,
       read(offset, length, readOptions) {
         const { outstanding } = options.pace;
         const isPassing = options.isPassing?.(length) ?? false;

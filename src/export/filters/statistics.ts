@@ -1,4 +1,6 @@
+import { checkObject } from "../../streams/check.ts";
 import type { Export, Filter } from "../export.ts";
+import type { OnExportError } from "../failed-request.ts";
 import { forward } from "./forward.ts";
 
 /** What went through an export so far; the numbers grow in place. */
@@ -12,21 +14,12 @@ export interface Statistics {
   flushes?: number;
 }
 
-/** What an export was asked for: the name of the command, as "READ", and its range in bytes. */
-export interface CountedRequest {
-  readonly command: string;
-  readonly offset: number;
-  readonly length: number;
-}
-
 /**
  * Counts what succeeds in reading from and changing the next export, into `counts`.
  * @param onFailure takes what fails, and what it was asked for
  */
-export function statistics(
-  counts: Statistics,
-  onFailure: (error: Error, request: CountedRequest) => void = () => {},
-): Filter {
+export function statistics(counts: Statistics, onFailure: OnExportError = () => {}): Filter {
+  checkObject(counts, "the counts");
   async function change(
     command: string,
     offset: number,

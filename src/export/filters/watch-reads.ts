@@ -1,3 +1,5 @@
+import { checkObject, checkType } from "../../streams/check.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -21,10 +23,15 @@ const TRIAL_INTERVAL = 1000;
 
 /** Tells when reads of the next export begin to fail, and when they work again. A read that was given up is no failure. */
 export function watchReads(options: WatchReadsOptions): Filter {
+  checkObject(options, "the options");
+  checkType(options.onfailing, "onfailing", "function");
+  checkType(options.onworking, "onworking", "function");
+  if (options.trial !== undefined) checkType(options.trial, "trial", "function");
   return (next) => {
+    const passedOn = forward(next);
     const watch = new Watch(options);
     return {
-      ...forward(next),
+      ...passedOn,
       read(offset, length, readOptions) {
         const reading = next.read(offset, length, readOptions);
         reading.then(
@@ -95,7 +102,7 @@ class Watch {
 }
 
 function failureLine(error: unknown, offset: number, length: number): string {
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   const reading = `reading ${length} bytes at ${offset}`;
   return words.startsWith(reading) ? words : `${reading}: ${words}`;
 }

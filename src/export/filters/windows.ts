@@ -1,3 +1,4 @@
+import { checkAmount } from "../../streams/check.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { bytesOf } from "../../streams/payload.ts";
 import type { Export, Filter } from "../export.ts";
@@ -50,7 +51,8 @@ const PART = 16;
  * The window around a read in a new place is short. It grows for whoever reads on, to no more than what they have read
  * so far: of a sequential reader who stops, no more is read in vain than that, and of a random one the short window.
  */
-export function windows({ budget }: WindowsOptions): Filter {
+export function windows({ budget } = {} as WindowsOptions): Filter {
+  checkAmount(budget, "the budget of windows, in bytes,");
   return (next) => {
     if (budget < MOST) return next;
     const kept = cache({ budget })(next);

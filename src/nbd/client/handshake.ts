@@ -1,3 +1,4 @@
+import { checkMethods } from "../../streams/check.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { HandshakeFlag, NBD_CLISERV_MAGIC, NBD_OPTS_MAGIC, Option } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
@@ -7,6 +8,7 @@ import { chooseExportName } from "../option/export-name.ts";
 import { askForExtendedHeaders } from "../option/extended-headers.ts";
 import { askFor, type ExportInformation } from "../option/go.ts";
 import { selectAllocation } from "../option/meta-context.ts";
+import { checkName } from "../option/name.ts";
 import { askForStructuredReplies } from "../option/structured-reply.ts";
 import type { Negotiated } from "../transmission.ts";
 
@@ -25,6 +27,8 @@ export async function clientHandshake(
   name: string,
   onGreeting?: () => Promise<void>,
 ): Promise<ExportInformation> {
+  checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
+  checkName(name, "the name of the export");
   const flags = await greet(dialogue, onGreeting);
   const noZeroes = (flags & HandshakeFlag.NO_ZEROES) !== 0;
   const information =

@@ -1,3 +1,4 @@
+import { checkOwnTransport, checkSignal } from "../../streams/check.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { type Dialogue, negotiate } from "../../streams/negotiate.ts";
 import { HandshakeFlag, Option } from "../constants.ts";
@@ -6,6 +7,7 @@ import { sendAbort } from "../option/abort.ts";
 import { askFor, type ExportInformation } from "../option/go.ts";
 import { askForList, type ExportName } from "../option/list.ts";
 import { askForContexts } from "../option/meta-context.ts";
+import { checkName } from "../option/name.ts";
 import { askForStructuredReplies } from "../option/structured-reply.ts";
 import { greet } from "./handshake.ts";
 
@@ -41,6 +43,7 @@ export function inquireExport(
   options: InquiryOptions = {},
 ): Promise<ExportInquiry> {
   return inquire(transport, options, async (dialogue) => {
+    checkName(name, "the name of the export");
     const isStructured = await askForStructuredReplies(dialogue);
     const information = await askFor(dialogue, Option.INFO, name);
     if (!information) throw new RefusedError("the server does not tell about exports that are not used");
@@ -53,9 +56,11 @@ async function inquire<T>(
   { signal }: InquiryOptions,
   ask: (dialogue: Dialogue) => Promise<T>,
 ): Promise<T> {
+  checkOwnTransport(transport, "the transport");
   const giveUp = () => transport.close(signal?.reason);
-  signal?.addEventListener("abort", giveUp);
   try {
+    checkSignal(signal, "signal");
+    signal?.addEventListener("abort", giveUp);
     signal?.throwIfAborted();
     const { result: answer, rest } = await negotiate(transport, async (dialogue) => {
       if (!((await greet(dialogue)) & HandshakeFlag.FIXED_NEWSTYLE)) {
@@ -77,6 +82,6 @@ async function inquire<T>(
     transport.close(error);
     throw error;
   } finally {
-    signal?.removeEventListener("abort", giveUp);
+    signal?.removeEventListener?.("abort", giveUp);
   }
 }

@@ -1,6 +1,7 @@
 import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { Command, nameOf } from "../constants.ts";
 import { LinkError, ProtocolError } from "../error.ts";
@@ -12,6 +13,11 @@ interface Entry {
   answer: Deferred<ReplyContent> | undefined;
   /** What it holds of the room on the link. */
   readonly weight: number;
+}
+
+/** What a request fails with once the link is gone. */
+export function linkGone(cause: unknown): ExportError {
+  return new ExportError(Errno.EIO, `the link to the server is gone: ${messageOf(cause)}`, { cause });
 }
 
 export interface OutstandingOptions {
@@ -103,7 +109,7 @@ export class Outstanding {
     this.#entries.clear();
     for (const { answer, weight } of entries) {
       this.#options.release(weight);
-      answer?.reject(new ExportError(Errno.EIO, "the link to the server is gone", { cause }));
+      answer?.reject(linkGone(cause));
     }
   }
 

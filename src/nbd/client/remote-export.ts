@@ -10,6 +10,7 @@ import type {
 } from "../../export/export.ts";
 import type { RequestWindow } from "../../export/request-window.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
+import { checkBytes, checkWhole } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
@@ -22,7 +23,7 @@ import { LinkError } from "../error.ts";
 import type { ExportInformation } from "../option/go.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 import { effectWindow } from "./effect-window.ts";
-import { Outstanding } from "./outstanding.ts";
+import { linkGone, Outstanding } from "./outstanding.ts";
 import { USED_DESCRIPTORS } from "./reply-chunks.ts";
 import { replyParsers } from "./reply-parser.ts";
 import { encodeRequests } from "./request-encoder.ts";
@@ -165,12 +166,37 @@ export class RemoteExport implements Export {
   }
 
   read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
+    const fault = this.#fault("read", offset, length);
+    if (fault) return Promise.reject(fault);
     // A READ of 0 bytes is left open by the specification, so none is sent.
     if (length === 0) return Promise.resolve(new Uint8Array(0));
     const isWhole = this.#minimum === 1 && length <= this.#longest;
     const reading = isWhole ? this.#readPiece(offset, length, signal) : this.#read(offset, length, signal);
     // NBD can't take a request back.
     return unlessAborted(reading, signal);
+  }
+
+  /**
+   * What is wrong with a range that somebody asks for: the server would call it EINVAL, or take a part of a byte for a
+   * request that makes no sense.
+   */
+  #fault(what: string, offset: number, length: number): Error | undefined {
+    if (isWhole(offset) && isWhole(length) && offset + length <= this.size) return undefined;
+    try {
+      checkWhole(offset, `${what}: the offset`);
+      checkWhole(length, `${what}: the length`);
+      return new RangeError(
+        `${what}: ${length} bytes at ${offset} are not within the export, which has ${this.size}`,
+      );
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  /** @throws TypeError, RangeError */
+  #check(what: string, offset: number, length: number): void {
+    const fault = this.#fault(what, offset, length);
+    if (fault) throw fault;
   }
 
   /** Reads what is asked for, and what the minimum block size makes of it. */
@@ -194,16 +220,17 @@ export class RemoteExport implements Export {
     return this.#send(Command.READ, 0, offset, length, { signal }).then(payloadOf);
   }
 
-  /** The smallest range of whole blocks around another, as far as the export goes. What lies beyond it is left to the server. */
+  /** The smallest range of whole blocks around another, as far as the export goes. */
   #aligned(offset: number, length: number): { offset: number; length: number } {
     const minimum = this.#minimum;
     const from = offset - (offset % minimum);
-    const asked = offset + length;
-    const end = asked > this.size ? asked : Math.min(Math.ceil(asked / minimum) * minimum, this.size);
+    const end = Math.min(Math.ceil((offset + length) / minimum) * minimum, this.size);
     return { offset: from, length: end - from };
   }
 
   async #write(offset: number, data: Uint8Array, { fua = false, signal }: WriteOptions = {}): Promise<void> {
+    checkBytes(data, "write: the data");
+    this.#check("write", offset, data.byteLength);
     await this.#durably(fua, (flags) =>
       this.#inPieces(data.byteLength, this.#longest, async (from, to) => {
         // Never `data` itself: it may be lent, and giving it back is not for whoever sends this.
@@ -218,6 +245,7 @@ export class RemoteExport implements Export {
   }
 
   async #trim(offset: number, length: number, { fua = false, signal }: RangeOptions = {}): Promise<void> {
+    this.#check("trim", offset, length);
     await this.#durably(fua, (flags) => this.#effect(Command.TRIM, flags, offset, length, signal));
   }
 
@@ -226,6 +254,7 @@ export class RemoteExport implements Export {
     length: number,
     { fua = false, noHole = false, fast = false, signal }: WriteZeroesOptions = {},
   ): Promise<void> {
+    this.#check("writeZeroes", offset, length);
     if (fast && !(this.#flags & TransmissionFlag.SEND_FAST_ZERO)) {
       throw new ExportError(Errno.ENOTSUP, "the server does not say whether writing zeroes is fast");
     }
@@ -236,6 +265,7 @@ export class RemoteExport implements Export {
   }
 
   async #cache(offset: number, length: number, { signal }: RangeOptions = {}): Promise<void> {
+    this.#check("cache", offset, length);
     const aligned = this.#aligned(offset, length);
     await this.#effect(Command.CACHE, 0, aligned.offset, aligned.length, signal);
   }
@@ -245,6 +275,7 @@ export class RemoteExport implements Export {
     length: number,
     { signal }: Pick<RangeOptions, "signal"> = {},
   ): Promise<Extent[]> {
+    this.#check("extents", offset, length);
     const aligned = this.#aligned(offset, length);
     const asked = Math.min(aligned.length, this.#longestInquiry, this.#longestStatus);
     const { extents } = await this.#send(Command.BLOCK_STATUS, 0, aligned.offset, asked, { signal });
@@ -356,11 +387,7 @@ export class RemoteExport implements Export {
   #sendNow(request: NbdRequest, weight: number, signal: AbortSignal | undefined): Promise<ReplyContent> {
     if (signal?.aborted || this.#over) {
       this.#room.release(weight);
-      return Promise.reject(
-        signal?.aborted
-          ? signal.reason
-          : new ExportError(Errno.EIO, "the link to the server is gone", this.#over),
-      );
+      return Promise.reject(signal?.aborted ? signal.reason : linkGone(this.#over!.cause));
     }
     request.cookie = this.#cookie++;
     const answer = this.#outstanding.add(request, weight);
@@ -424,6 +451,8 @@ export class RemoteExport implements Export {
 
 /** The largest multiple that is not more, or the first. */
 const multiple = (bytes: number, of: number) => Math.max(of, bytes - (bytes % of || 0));
+
+const isWhole = (value: number) => Number.isSafeInteger(value) && value >= 0;
 
 const payloadOf = ({ payload }: ReplyContent): Payload => payload!;
 

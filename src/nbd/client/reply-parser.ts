@@ -1,3 +1,4 @@
+import { checkType } from "../../streams/check.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { type Parser, parse } from "../../streams/parse.ts";
 import { Command, NBD_SIMPLE_REPLY_MAGIC, NBD_STRUCTURED_REPLY_MAGIC } from "../constants.ts";
@@ -37,6 +38,7 @@ export function replyParsers(
   requestOf: RequestOf,
   { headers, allocation }: ReplyOptions = {},
 ): () => Parser<NbdReply> {
+  checkType(requestOf, "what gives the request of a cookie", "function");
   if (!headers) return () => simpleReply(requestOf);
   const partial = new Map<bigint, PartialReply>();
 

@@ -1,3 +1,4 @@
+import { checkExtents } from "../../export/check-extents.ts";
 import { Errno } from "../../export/error.ts";
 import type { Extent } from "../../export/export.ts";
 import { CommandFlag } from "../constants.ts";
@@ -21,6 +22,7 @@ export const blockStatus: CommandHandler = {
   async serve({ offset, length, flags, contexts }, target, { blockSize }) {
     if (contexts?.length === 0) return undefined;
     const known = target.extents ? await target.extents(offset, length) : [];
+    checkExtents(known, `extents(${offset}, ${length})`);
     const extents = merged(aligned(known, blockSize?.minimum ?? 1, length));
     return { extents: flags & CommandFlag.REQ_ONE ? extents.slice(0, 1) : extents };
   },

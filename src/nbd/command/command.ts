@@ -8,6 +8,14 @@ export interface CommandHandler {
   flags: number;
   /** Why the request is refused before anything is done, or undefined. */
   refuse(request: NbdRequest, target: Export, negotiated: Negotiated): Errno | undefined;
-  /** Does it, and gives what the reply carries, if anything. What it throws becomes the reply's error. */
-  serve(request: NbdRequest, target: Export, negotiated: Negotiated): Promise<ReplyContent | undefined>;
+  /**
+   * Does it, and gives what the reply carries, if anything. What it throws becomes the reply's error; of a mistake of the
+   * export that leaves the reply right it takes `note`.
+   */
+  serve(
+    request: NbdRequest,
+    target: Export,
+    negotiated: Negotiated,
+    note: (error: unknown, request: NbdRequest) => void,
+  ): Promise<ReplyContent | undefined>;
 }

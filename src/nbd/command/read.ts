@@ -1,6 +1,8 @@
-import { Errno, ExportError } from "../../export/error.ts";
+import { checkExtents } from "../../export/check-extents.ts";
+import { Errno } from "../../export/error.ts";
 import type { Export, Extent } from "../../export/export.ts";
-import { byteLength, type Payload } from "../../streams/payload.ts";
+import { payloadOfRead } from "../../export/payload-of-read.ts";
+import type { Payload } from "../../streams/payload.ts";
 import { CommandFlag, MAX_PAYLOAD } from "../constants.ts";
 import type { Piece, ReplyContent } from "../transmission.ts";
 import type { CommandHandler } from "./command.ts";
@@ -17,27 +19,23 @@ export const read: CommandHandler = {
     if (request.length > (negotiated.blockSize?.maximum ?? MAX_PAYLOAD)) return Errno.EINVAL;
     return undefined;
   },
-  async serve({ offset, length, flags }, target, { headers }) {
+  async serve(request, target, { headers }, note) {
+    const { offset, length, flags } = request;
     if (length === 0) return undefined;
-    const asked = headers && !(flags & CommandFlag.DF) ? knownHoles(target, offset, length) : NONE;
-    const holes = asked instanceof Promise ? await asked : asked;
-    if (holes.length > 0) return readSparse(target, offset, length, holes);
-    return { payload: exactly(await target.read(offset, length), offset, length) };
+    if (headers && !(flags & CommandFlag.DF) && target.knownExtents) {
+      const asked = knownHoles(target, offset, length, (error) => note(error, request));
+      const holes = asked instanceof Promise ? await asked : asked;
+      if (holes.length > 0) return readSparse(target, offset, length, holes);
+    }
+    // A simple reply does not say how long its data is, so a wrong length would put all that follows out of step.
+    return { payload: payloadOfRead(await target.read(offset, length), offset, length) };
   },
 };
-
-/** A simple reply does not say how long its data is, so a wrong length would put all that follows out of step. */
-function exactly(payload: Payload, offset: number, length: number): Payload {
-  if (byteLength(payload) === length) return payload;
-  throw new ExportError(Errno.EIO, `reading ${length} bytes at ${offset} gave ${byteLength(payload)}`);
-}
 
 interface Hole {
   from: number;
   to: number;
 }
-
-const NONE: readonly Hole[] = [];
 
 /** Reads what is data, in one go from the first to the last of it, and tells the rest. */
 async function readSparse(
@@ -50,7 +48,8 @@ async function readSparse(
   const start = first.from === 0 ? first.to : 0;
   const end = last.to === length ? last.from : length;
   if (start >= end) return { pieces: [length] };
-  const data = exactly(await target.read(offset + start, end - start), offset + start, end - start);
+  const asked = end - start;
+  const data = payloadOfRead(await target.read(offset + start, asked), offset + start, asked);
 
   const pieces: Piece[] = [];
   let at = 0;
@@ -74,16 +73,22 @@ function knownHoles(
   target: Export,
   offset: number,
   length: number,
+  onFault: (error: unknown) => void,
 ): readonly Hole[] | Promise<readonly Hole[]> {
-  if (!target.knownExtents) return NONE;
-  const holes = (extents: readonly Extent[]) => worthTelling(extents, length);
+  const holes = (extents: readonly Extent[]) => {
+    checkExtents(extents, `knownExtents(${offset}, ${length})`);
+    return worthTelling(extents, length);
+  };
   // What is not known about a range is no reason not to read it.
-  const unknown = () => NONE;
+  const unknown = (error: unknown): readonly Hole[] => {
+    onFault(error);
+    return [];
+  };
   try {
-    const extents = target.knownExtents(offset, length);
-    return extents instanceof Promise ? extents.then(holes, unknown) : holes(extents);
-  } catch {
-    return NONE;
+    const extents = target.knownExtents!(offset, length);
+    return extents instanceof Promise ? extents.then(holes).catch(unknown) : holes(extents);
+  } catch (error) {
+    return unknown(error);
   }
 }
 

@@ -1,4 +1,6 @@
+import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
+import { checkObject } from "../../streams/check.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
 import { concat } from "../../streams/payload.ts";
@@ -7,6 +9,7 @@ import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
 import { transmissionFlags } from "../transmission-flags.ts";
+import { checkName } from "./name.ts";
 
 /** The longest option data that is read, in bytes; the longest legal name and 30,000 information requests fit. */
 const MAX_OPTION_DATA = 1 << 16;
@@ -18,6 +21,22 @@ export interface OfferedExport {
   /** Words for people, up to 4,096 bytes of UTF-8. */
   description?: string;
   target: Export;
+}
+
+/**
+ * Checks the exports that a server is to offer.
+ * @param isSeveral whether they were passed as a list, for the messages
+ * @throws TypeError, RangeError
+ */
+export function checkOffered(exports: readonly OfferedExport[], isSeveral: boolean): void {
+  if (exports.length === 0) throw new RangeError("a server needs an export");
+  for (const [i, offered] of exports.entries()) {
+    const what = isSeveral ? `export ${i}` : "the export";
+    checkObject(offered, what);
+    checkName(offered.name, `the name of ${what}`);
+    checkName(offered.description ?? "", `the description of ${what}`);
+    checkExport(offered.target, what);
+  }
 }
 
 /** The server's side of a handshake, as the options see it. */

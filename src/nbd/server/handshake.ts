@@ -1,3 +1,4 @@
+import { checkMethods } from "../../streams/check.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { HandshakeFlag, MAX_STRING, NBD_OPTS_MAGIC, Option, Reply } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
@@ -10,6 +11,7 @@ import { list } from "../option/list.ts";
 import { listMetaContext, setMetaContext } from "../option/meta-context.ts";
 import {
   type Chosen,
+  checkOffered,
   type OfferedExport,
   type OptionHandler,
   receivedOption,
@@ -49,6 +51,8 @@ export async function serverHandshake(
   exports: readonly OfferedExport[],
   { isSingle = false } = {},
 ): Promise<Chosen | undefined> {
+  checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
+  checkOffered(exports, true);
   await dialogue.write(Greeting.encode({ style: NBD_OPTS_MAGIC, flags: OFFERED }));
   const { flags } = await dialogue.read(ClientFlags.parser(), "client flags");
   if (flags & ~OFFERED) throw new ProtocolError(`the client set unknown flags, 0x${flags.toString(16)}`);

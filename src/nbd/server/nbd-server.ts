@@ -1,14 +1,15 @@
 import type { Export } from "../../export/export.ts";
+import { checkOwnTransport } from "../../streams/check.ts";
 import type { Layer, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
 import type { Payload } from "../../streams/payload.ts";
-import type { OfferedExport } from "../option/option.ts";
+import { checkOffered, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
 import { serverHandshake } from "./handshake.ts";
-import { type TransmissionOptions, transmission } from "./transmission.ts";
+import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./transmission.ts";
 
 export interface NbdServerOptions extends TransmissionOptions {
   /** The export's name. Clients may ask for it, or for "". Default "". */
@@ -32,23 +33,32 @@ export interface NbdServerOptions extends TransmissionOptions {
  *
  * Clean ends, after NBD_CMD_DISC, NBD_OPT_ABORT or an end of the client's stream between two messages, close the
  * readable; a client that breaks the protocol fails it with ProtocolError or UnexpectedEndError.
+ *
+ * @throws TypeError, RangeError when an export cannot be served, or an option is out of range
  */
 export function nbdServer(
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
 ): Layer<Uint8Array, Payload> {
+  const exports = offered(target, options);
   const [outside, inside] = duplexPair<Uint8Array, Payload>({ lockstep: true });
-  serveClient(inside, offered(target, options), options).catch(() => {});
+  serveClient(inside, exports, options).catch(() => {});
   return outside;
 }
 
+/** The exports to offer, once all that was passed has been checked. */
 function offered(
   target: Export | readonly OfferedExport[],
-  { name = "", description }: NbdServerOptions,
+  options: NbdServerOptions,
 ): readonly OfferedExport[] {
-  if ("read" in target) return [{ name, ...(description !== undefined && { description }), target }];
-  if (target.length === 0) throw new RangeError("a server needs an export");
-  return target;
+  const { name = "", description } = options;
+  checkTransmissionOptions(options);
+  const isSeveral = Array.isArray(target);
+  const exports: readonly OfferedExport[] = isSeveral
+    ? target
+    : [{ name, ...(description !== undefined && { description }), target: target as Export }];
+  checkOffered(exports, isSeveral);
+  return exports;
 }
 
 /**
@@ -64,8 +74,9 @@ export async function serveClient(
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
 ): Promise<void> {
-  const exports = offered(target, options);
+  checkOwnTransport(client, "the client");
   try {
+    const exports = offered(target, options);
     const { result: chosen, rest } = await haggle(client, exports, options);
     if (!chosen) {
       // The client may be gone without waiting for the answer.

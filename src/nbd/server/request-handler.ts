@@ -1,6 +1,9 @@
+import { checkExport } from "../../export/check-export.ts";
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
+import type { OnExportError } from "../../export/failed-request.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
+import { checkAmount, checkMethods, checkObject, checkType, checkWhole } from "../../streams/check.ts";
 import { type ConcurrentOptions, concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { blockStatus } from "../command/block-status.ts";
@@ -14,6 +17,7 @@ import { write } from "../command/write.ts";
 import { writeZeroes } from "../command/write-zeroes.ts";
 import { Command, CommandFlag, TransmissionFlag } from "../constants.ts";
 import type { NbdReply, NbdRequest, Negotiated } from "../transmission.ts";
+import { exportFaults } from "./export-faults.ts";
 
 const commands = new Map<number, CommandHandler>([
   [Command.READ, read],
@@ -46,6 +50,14 @@ export interface RequestHandlerOptions {
   later?: (callback: () => void) => void;
   /** Called when the client has said NBD_CMD_DISC, which tells an orderly end from one without a word. */
   onDisconnect?(): void;
+  /** Called once, at the first request other than NBD_CMD_DISC. */
+  onFirstRequest?(): void;
+  /**
+   * Called when the export has failed at a request: has thrown, or has given something else than was asked, as too few
+   * bytes. Not called where it refuses what it cannot do, with an ExportError of EINVAL, EOVERFLOW, ENOTSUP or
+   * ESHUTDOWN. Default: one warning of the process, or on the console, for each kind of mistake, which ExportErrors are not.
+   */
+  onerror?: OnExportError | undefined;
 }
 
 /** Bytes of payload in flight where nobody shares a budget. */
@@ -68,25 +80,50 @@ export function requestHandler(
   negotiated: Negotiated,
   options: RequestHandlerOptions = {},
 ): Layer<NbdRequest[], NbdReply[]> {
+  checkExport(target);
+  checkNegotiated(negotiated);
+  checkRequestHandlerOptions(options);
   return concurrent(...answering(target, negotiated, options));
+}
+
+/** @throws TypeError, RangeError when what was negotiated lacks something */
+export function checkNegotiated(negotiated: Negotiated): void {
+  checkObject(negotiated, "what was negotiated");
+  checkWhole(negotiated.size, "the size that was negotiated, in bytes,");
+  checkWhole(negotiated.flags, "the transmission flags that were negotiated", 0, 0xffff);
+}
+
+/** @throws TypeError, RangeError when an option is not what it should be */
+export function checkRequestHandlerOptions({ limit, room, ...callbacks }: RequestHandlerOptions): void {
+  if (limit !== undefined) checkAmount(limit, "the limit of requests in flight", 1);
+  if (room !== undefined) checkMethods(room, "the room", "a Room", ["acquire", "release"]);
+  for (const name of ["later", "onDisconnect", "onFirstRequest", "onerror"] as const) {
+    if (callbacks[name] !== undefined) checkType(callbacks[name], name, "function");
+  }
 }
 
 /** What `concurrent` is told to answer requests with: how, and how many at a time. */
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom(), later, onDisconnect }: RequestHandlerOptions,
+  { limit = 128, room = ownRoom(), later, onDisconnect, onFirstRequest, onerror }: RequestHandlerOptions,
 ): [
   Answer,
   Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "effort" | "later">,
 ] {
   const offered = commandFlags(negotiated.flags);
+  const note = exportFaults(target, onerror);
+  let isFirst = onFirstRequest !== undefined;
 
   const answer: Answer = async (request) => {
     const { cookie, type, flags } = request;
     if (type === Command.DISC) {
       onDisconnect?.();
       return undefined;
+    }
+    if (isFirst) {
+      isFirst = false;
+      onFirstRequest?.();
     }
     const reply: NbdReply = { cookie, error: 0 };
     if (negotiated.headers) reply.offset = request.exactOffset ?? request.offset;
@@ -95,9 +132,10 @@ export function answering(
     reply.error = refuse(request, command) ?? (unknownFlags ? Errno.EINVAL : 0);
     if (reply.error) return reply;
     try {
-      const content = await command.serve(request, target, negotiated);
+      const content = await command.serve(request, target, negotiated, note);
       return content ? Object.assign(reply, content) : reply;
     } catch (error) {
+      note(error, request);
       return failed(reply, request, error);
     }
   };

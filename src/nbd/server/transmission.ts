@@ -1,15 +1,31 @@
+import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
+import { checkSignal, checkWhole } from "../../streams/check.ts";
 import { concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import type { Payload } from "../../streams/payload.ts";
+import { MAX_PAYLOAD } from "../constants.ts";
 import type { Negotiated } from "../transmission.ts";
 import { encodeReplies, type ReplyEncoderOptions } from "./reply-encoder.ts";
-import { answering, ownRoom, type RequestHandlerOptions } from "./request-handler.ts";
+import {
+  answering,
+  checkNegotiated,
+  checkRequestHandlerOptions,
+  ownRoom,
+  type RequestHandlerOptions,
+} from "./request-handler.ts";
 import { requestMessages } from "./request-parser.ts";
 
 export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoderOptions {
   /** Aborted with `Ended`: takes no more requests, answers those it has, then ends. */
   signal?: AbortSignal;
+}
+
+/** @throws TypeError, RangeError when an option is not what it should be */
+export function checkTransmissionOptions({ signal, gatherUpTo, ...options }: TransmissionOptions): void {
+  checkRequestHandlerOptions(options);
+  checkSignal(signal, "signal");
+  if (gatherUpTo !== undefined) checkWhole(gatherUpTo, "gatherUpTo, in bytes,", 0, MAX_PAYLOAD);
 }
 
 /**
@@ -20,8 +36,12 @@ export interface TransmissionOptions extends RequestHandlerOptions, ReplyEncoder
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  { signal, room = ownRoom(), ...options }: TransmissionOptions = {},
+  allOptions: TransmissionOptions = {},
 ): Layer<Uint8Array, Payload> {
+  checkExport(target);
+  checkNegotiated(negotiated);
+  checkTransmissionOptions(allOptions);
+  const { signal, room = ownRoom(), ...options } = allOptions;
   const [answer, limits] = answering(target, negotiated, { ...options, room });
   return concurrent(answer, {
     ...limits,

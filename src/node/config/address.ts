@@ -1,3 +1,5 @@
+import { checkObject } from "../../streams/check.ts";
+
 /** Where local NBD clients find an export. */
 export type Address = { path: string } | { host: string; port: number };
 
@@ -17,6 +19,7 @@ export function parseAddress(text: string): Address | undefined {
 
 /** An address as `parseAddress` reads it. */
 export function formatAddress(address: Address): string {
+  checkObject(address, "the address");
   if ("path" in address) return `unix:${address.path}`;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `tcp:${host}:${address.port}`;

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
+import { checkObject, checkType } from "../../streams/check.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { isLoopback } from "../loopback.ts";
 import { reasonOf } from "../system-error.ts";
@@ -103,11 +105,12 @@ async function readText(file: string, required: boolean): Promise<string | undef
  * @throws ConfigError
  */
 export function parseConfig(file: string, text: string): Config {
+  checkType(text, "the text of a configuration file", "string");
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (error) {
-    throw new ConfigError(`${file} is not JSON: ${(error as Error).message.replace(/\s+/g, " ")}`);
+    throw new ConfigError(`${file} is not JSON: ${messageOf(error).replace(/\s+/g, " ")}`);
   }
   const top = read(file, configFile, json, []);
   // As the file has them: what valibot gives back lacks names such as "constructor".
@@ -256,6 +259,7 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
  * @throws ConfigError when there is none
  */
 export function chooseConfiguration(config: Config, name?: string): Configuration {
+  checkObject(config, "the configuration file");
   if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
   const names = [...config.configurations.keys()].map((known) => `"${known}"`).join(", ");
   const chosen = name ?? config.defaultName;
@@ -270,5 +274,6 @@ export function chooseConfiguration(config: Config, name?: string): Configuratio
 
 /** What `nbd-proxy --metadata` prints: configuration name → its metadata or null. */
 export function metadataOf(config: Config): Record<string, unknown> {
+  checkObject(config, "the configuration file");
   return Object.fromEntries([...config.configurations].map(([name, { metadata }]) => [name, metadata]));
 }

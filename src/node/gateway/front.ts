@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
+import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
 import { admission, type Refusal } from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
 import { type ClientError, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
-import { guard, wordsOf } from "./guard.ts";
+import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
 import { refusalLine } from "./refusal-line.ts";
@@ -49,7 +50,7 @@ export function front(options: FrontOptions): Server {
   });
   server.maxRequestsPerSocket = REQUESTS;
   guard(server, (error, event, args) => {
-    log(`an error in the gateway, at "${String(event)}": ${wordsOf(error)}`);
+    log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
     for (const one of args) if (one instanceof Duplex) one.destroy();
   });
   const connections = new Connections(server, maxConnections, log);
@@ -65,7 +66,7 @@ export function front(options: FrontOptions): Server {
       log(refusalLine(request, refusal));
       sendRefusal(response, refusal);
     } catch (error) {
-      log(refusalLine(request, { ...BROKEN, advice: wordsOf(error) }));
+      log(refusalLine(request, { ...BROKEN, advice: messageOf(error) }));
       if (response.headersSent) response.destroy();
       else sendRefusal(response, BROKEN);
     }
@@ -82,7 +83,7 @@ export function front(options: FrontOptions): Server {
         log(refusalLine(request, refusal));
         refuse(socket, refusal);
       } catch (error) {
-        log(refusalLine(request, { ...BROKEN, advice: wordsOf(error) }));
+        log(refusalLine(request, { ...BROKEN, advice: messageOf(error) }));
         refuse(socket, BROKEN);
       }
     };

@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { type AddressInfo, isIP } from "node:net";
+import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
@@ -55,8 +56,17 @@ const GOODBYE_TIME = 250;
  * @throws Error when the host is not a loopback address, the port is in use, or the page cannot be read
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
+  checkObject(options, "the options");
   const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
-  const { maxConnections = 256, pingInterval = 10_000 } = options;
+  const { maxConnections = 256, pingInterval = 10_000, idleTime } = options;
+  checkObject(config, "config");
+  checkType(host, "host", "string");
+  checkWhole(port, "port", 0, 65535);
+  checkType(staticFolder, "staticFolder", "string");
+  checkWhole(maxConnections, "maxConnections", 1);
+  checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
+  if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
+  checkType(options.log, "log", "function");
   if (!isLoopback(host)) {
     throw new Error(
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
@@ -67,7 +77,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const budget = processBudget();
   const log = new LimitedLog(unfailing(options.log));
   const ofStrangers = (line: string) => log.stranger(line);
-  const memory = new ProcessMemory(config.memory, budget, options.idleTime);
+  const memory = new ProcessMemory(config.memory, budget, idleTime);
   const sessions = new Sessions({
     config,
     budget,

@@ -31,12 +31,3 @@ export function unfailing(log: (line: string) => void): (line: string) => void {
     }
   };
 }
-
-/** What was thrown, in words. It need not be an Error, nor have any words. */
-export function wordsOf(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error);
-  } catch {
-    return "something without words";
-  }
-}

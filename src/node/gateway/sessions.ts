@@ -4,6 +4,7 @@ import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
@@ -12,7 +13,6 @@ import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
 import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
-import { wordsOf } from "./guard.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { LimitedLog } from "./limited-log.ts";
 
@@ -44,7 +44,7 @@ export class Sessions {
   start(client: WebSocket, socket: Socket, path: string): void {
     const running = this.#serve(client, socket, path)
       .catch((error: unknown) => {
-        this.#options.log.stranger(`a session could not begin: ${wordsOf(error)}`);
+        this.#options.log.stranger(`a session could not begin: ${messageOf(error)}`);
         client.terminate();
       })
       .finally(() => this.#running.delete(running));
@@ -89,7 +89,7 @@ export class Sessions {
       note("ended");
     } catch (error) {
       if (signal.aborted && error instanceof StateHookError) this.#failedHooks++;
-      note((error as Error).message);
+      note(messageOf(error));
       transport.close(error);
     }
   }

@@ -2,11 +2,12 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { messageOf } from "../../streams/message-of.ts";
 import { type Reader, readInto } from "../read-into.ts";
 import { refuse } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
 import { LONGEST_CONTROL } from "./frame-header.ts";
-import { guard, wordsOf } from "./guard.ts";
+import { guard } from "./guard.ts";
 import { refusalLine } from "./refusal-line.ts";
 
 /**
@@ -48,7 +49,7 @@ export class WebSockets {
     let client: WebSocket | undefined;
     let connection: Socket | undefined;
     const onFault = (error: unknown) => {
-      this.#log(`a WebSocket was ended by an error in the gateway: ${wordsOf(error)}`);
+      this.#log(`a WebSocket was ended by an error in the gateway: ${messageOf(error)}`);
       connection?.destroy();
     };
     const messages = new BinaryMessages(

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { checkType } from "../../streams/check.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { before } from "../before.ts";
 import { lock } from "../lock.ts";
@@ -31,6 +32,8 @@ const LOOK_INTERVAL = 500;
  * @throws Error in words when there is no such device, no permission, or another user
  */
 export async function claimDevice(path: string, identifier: string): Promise<DeviceClaim> {
+  checkType(path, "the path of the device", "string");
+  checkType(identifier, "the identifier", "string");
   await systemCalls(); // without which the rest is of no use
   const index = await deviceIndex(path);
   if (!(await canAdminister())) throw new Error("permission denied: only root may attach a device");

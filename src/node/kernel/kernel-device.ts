@@ -1,9 +1,11 @@
 import { open } from "node:fs/promises";
+import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
 import { TransmissionFlag } from "../../nbd/constants.ts";
 import { transmission } from "../../nbd/server/transmission.ts";
 import { transmissionFlags } from "../../nbd/transmission-flags.ts";
 import type { Room } from "../../streams/budget.ts";
+import { checkObject } from "../../streams/check.ts";
 import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
@@ -93,6 +95,8 @@ const INTERVAL = 20;
  * @throws Error in words when the kernel refuses
  */
 export async function kernelDevice(target: Export, options: KernelDeviceOptions): Promise<KernelDevice> {
+  checkExport(target);
+  checkObject(options, "the options");
   const { index, path, identifier, timeout, connections = 1, room, signal } = options;
   const blockSize = blockSizeFor(target, options.blockSize);
   const size = target.size - (target.size % blockSize);

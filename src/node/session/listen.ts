@@ -1,11 +1,16 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
+import type { OnExportError } from "../../export/failed-request.ts";
+import { checkName } from "../../nbd/option/name.ts";
 import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
+import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
+import { addressOf } from "./address-argument.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**
@@ -48,6 +53,8 @@ export interface ListenOptions {
   handshakeTime?: number;
   /** The export's name. Clients may ask for it, or for "". */
   name?: string;
+  /** Called when the export has failed at a request of a client; see `NbdServerOptions`. */
+  onerror?: OnExportError | undefined;
 }
 
 export interface Listener {
@@ -63,14 +70,16 @@ export interface Listener {
  *
  * The clients share `budget`: one that stops reading holds its share, and delays no other.
  *
+ * @param address also as "unix:PATH" or "tcp:HOST:PORT"
+ * @throws TypeError, RangeError when an argument is not what it should be
  * @throws Error when the address is in use or cannot be had
  */
 export async function listen(
   target: Export,
-  address: Address,
+  address: Address | string,
   options: ListenOptions = {},
 ): Promise<Listener> {
-  return listenAt(await claimAddress(address), target, options);
+  return listenAt(await claimAddress(addressOf(address)), target, options);
 }
 
 /** As `listen`, at an address that was claimed before. When it fails, the address is given back. */
@@ -79,8 +88,8 @@ export async function listenAt(
   target: Export,
   options: ListenOptions = {},
 ): Promise<Listener> {
-  const { close } = serveClients(claimed.server, target, options);
   try {
+    const { close } = serveClients(claimed.server, target, options);
     const address = await claimed.open();
     return {
       address,
@@ -113,7 +122,14 @@ export async function listenOn(
 /** Serves the clients of a server, and closes it. */
 function serveClients(server: Server, target: Export, options: ListenOptions): Pick<Listener, "close"> {
   const { budget = processBudget(), handshakeTime = HANDSHAKE_TIME, name = "" } = options;
-  const { maxClients = MAX_CLIENTS, log } = options;
+  const { maxClients = MAX_CLIENTS, log, onerror } = options;
+  checkExport(target);
+  checkMethods(budget, "the budget", "a ByteBudget", ["share"]);
+  checkWhole(maxClients, "maxClients", 1);
+  checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
+  checkName(name, "the name of the export");
+  if (log !== undefined) checkType(log, "log", "function");
+  if (onerror !== undefined) checkType(onerror, "onerror", "function");
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
@@ -128,12 +144,8 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
       room.close();
     });
     const onTransmission = () => clearTimeout(late);
-    serveClient(socketTransport(socket), target, {
-      name,
-      room,
-      signal: ending.signal,
-      onTransmission,
-    })
+    const served = { name, room, signal: ending.signal, onTransmission, onerror };
+    serveClient(socketTransport(socket), target, served)
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})
       .finally(() => hangUp(socket));

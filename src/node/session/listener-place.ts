@@ -1,3 +1,4 @@
+import { messageOf } from "../../streams/message-of.ts";
 import { type Address, formatAddress } from "../config/address.ts";
 import { claimAddress } from "./bind.ts";
 import { listenAt } from "./listen.ts";
@@ -17,7 +18,7 @@ export async function listenerPlace(name: string, address: Address, maxClients: 
         return { where: formatAddress(listener.address), detach: () => listener.close() };
       } catch (error) {
         const where = formatAddress(address);
-        throw new Error(`configuration "${name}": listening on ${where}: ${(error as Error).message}`);
+        throw new Error(`configuration "${name}": listening on ${where}: ${messageOf(error)}`);
       }
     },
   };

@@ -1,4 +1,5 @@
 import { withWordsForOthers } from "../../streams/for-others.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import { formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
 import { listenerPlace } from "./listener-place.ts";
@@ -26,7 +27,7 @@ async function claim(configuration: Configuration): Promise<Place> {
     const { devicePlace } = await import("./device-place.ts");
     return await devicePlace(configuration, target);
   } catch (error) {
-    const message = `${file}: configuration "${name}": "${key}": ${where}${(error as Error).message}`;
+    const message = `${file}: configuration "${name}": "${key}": ${where}${messageOf(error)}`;
     throw withWordsForOthers(new ConfigError(message), NO_PLACE);
   }
 }

@@ -5,10 +5,12 @@ import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
+import { checkObject, checkOwnTransport } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import type { Configuration } from "../config/config.ts";
 import { type FailureLog, failureLog } from "../failure-log.ts";
 import { untilAborted } from "../until-aborted.ts";
@@ -65,6 +67,9 @@ export async function session(
   configuration: Configuration,
   options: SessionOptions,
 ): Promise<void> {
+  checkOwnTransport(transport, "the transport");
+  checkObject(configuration, "the configuration");
+  checkObject(options, "the options");
   const { memory, signal, silence = 0, places = placesOfThisMachine } = options;
   await places.look(configuration);
   let place: Place | undefined;
@@ -165,7 +170,7 @@ async function use(
       try {
         hook.stopDetached();
       } catch (error) {
-        log((error as Error).message);
+        log(messageOf(error));
       }
       await detached;
     } else {

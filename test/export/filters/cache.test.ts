@@ -305,7 +305,7 @@ tests("close() gives up what is on its way, and then closes the next export", as
 tests("bytes that are too few are an error, not somebody's data", async () => {
   const cached = cache({ budget: SIZE })({ ...memoryExport(sequence(100)), size: SIZE });
   const error = await failure(cached.read(0, 512));
-  assert.is(error.message, "reading 512 bytes at 0 gave 100");
+  assert.is(error.message, "read(0, 512) gave 100 bytes");
 });
 
 tests("a read-only export stays one", () => {

@@ -195,9 +195,7 @@ tests(
   async () => {
     for (const payload of [sequence(3), sequence(5), new Blob([sequence(3)])] as Payload[]) {
       const target: Export = { ...readOnly(), read: async () => payload };
-      const { message, ...reply } = await answer({ length: 4 }, target);
-      assert.equal(reply, { cookie: 7n, error: Errno.EIO });
-      assert.match(message!, /^reading 4 bytes at 0 gave [35]$/);
+      assert.equal(await answer({ length: 4 }, target), { cookie: 7n, error: Errno.EIO });
     }
   },
 );

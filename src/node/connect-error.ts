@@ -1,0 +1,80 @@
+import { type IncomingMessage, STATUS_CODES } from "node:http";
+import { messageOf } from "../streams/message-of.ts";
+import { quoted } from "../streams/quoted.ts";
+import { shownUrl } from "../transport/shown-url.ts";
+import { WebSocketError } from "../transport/websocket.ts";
+
+const words: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nobody listens there",
+  ECONNRESET: "the server closed the connection without an answer",
+  EAI_AGAIN: "the host's name cannot be looked up now",
+  EHOSTUNREACH: "there is no way to that host",
+  ENETUNREACH: "there is no way to that host",
+  ENOTFOUND: "there is no host of that name",
+  ETIMEDOUT: "the host does not answer",
+};
+
+/** What OpenSSL says of a server that answers in plain text. */
+const PLAIN = /wrong version number|packet length too long|unknown protocol|http request/;
+
+/** Milliseconds that a server is given to say why it refuses, and how much of that is read, in bytes. */
+const REFUSAL_TIME = 2000;
+const REFUSAL_LENGTH = 4096;
+
+/** Characters of a server's own words that are passed on. */
+const MAX_WORDS = 200;
+
+/** Why a WebSocket could not be opened, or has failed, in words; the error is kept as the cause. */
+export function connectError(cause: Error, isSecure: boolean): WebSocketError {
+  return new WebSocketError(reason(cause, isSecure), { cause });
+}
+
+function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
+  const { code = "", message } = error;
+  const known = words[code];
+  if (code === "EPROTO") {
+    if (PLAIN.test(message)) return "the server does not speak TLS there; use ws://";
+    // The rest of it are the names of OpenSSL's functions and files.
+    const [, why] = /SSL routines:[^:]*:([^:\n]+)/.exec(message) ?? [];
+    return why ? `TLS failed: ${why}` : messageOf(error);
+  }
+  const hint = isSecure ? "if it does not speak TLS, use ws://" : "if it speaks TLS, use wss://";
+  if (code === "ECONNRESET") return `${known}; ${hint}`;
+  if (code.startsWith("HPE_")) return `the server does not speak HTTP there; ${hint}`;
+  if (message === "Opening handshake has timed out") return "the server did not answer";
+  return known ?? messageOf(error);
+}
+
+/** Why a server answered a WebSocket's handshake as any other request; the first line of what it says is part of it. */
+export async function refusal(response: IncomingMessage): Promise<WebSocketError> {
+  const { statusCode = 0, headers } = response;
+  const status = `the server answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim();
+  if (statusCode < 300) return new WebSocketError(`${status}: there is no WebSocket at this path`);
+  if (statusCode < 400 && headers.location) {
+    return new WebSocketError(`${status}: it is at ${quoted(shownUrl(headers.location), MAX_WORDS)}`);
+  }
+  const said = (await beginning(response)).trimStart();
+  // The first line of a page says nothing.
+  const line = said.startsWith("<") ? "" : said.split("\n", 1)[0]!.trim();
+  return new WebSocketError(line ? `${status}: ${quoted(line, MAX_WORDS)}` : status);
+}
+
+/** The beginning of what a response says, as far as it has come in time. */
+async function beginning(response: IncomingMessage): Promise<string> {
+  const late = setTimeout(() => response.destroy(), REFUSAL_TIME);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.byteLength;
+      if (length >= REFUSAL_LENGTH) break;
+    }
+  } catch {
+    // What has come is all there is.
+  } finally {
+    clearTimeout(late);
+    response.destroy();
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

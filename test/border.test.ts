@@ -1,0 +1,405 @@
+/** What is passed to the library is checked where it enters: an error in words, and nothing that hangs. */
+import { connect, createServer, Socket } from "node:net";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import * as library from "../src/node/index.ts";
+import { failure, sequence } from "./bytes.ts";
+import { within } from "./harness.ts";
+
+const {
+  blobExport,
+  memoryExport,
+  nbdClient,
+  nbdServer,
+  transportPair,
+  ByteBudget,
+  MemoryBudget,
+  Pace,
+  NBDServer: PageServer,
+} = library;
+
+const tests = suite("the border of the library");
+
+/** Passes what no type allows. */
+// biome-ignore lint/suspicious/noExplicitAny: what is passed is wrong on purpose
+type Wrong = any;
+
+/** The words of JavaScript itself, of which nobody can tell what was wrong. */
+const NO_WORDS =
+  /Cannot (read|destructure|use|convert)|is not a function|is not iterable|is not a constructor|undefined \(/;
+
+const disk = (changes: object = {}): Wrong => ({ ...memoryExport(sequence(4096)), ...changes });
+const sizes = [Number.NaN, 1000.5, undefined, null, -1, 2 ** 53, Number.POSITIVE_INFINITY, "4096", 4096n];
+const exports: Wrong[] = [
+  undefined,
+  null,
+  "disk.img",
+  {},
+  () => {},
+  ...sizes.map((size) => disk({ size })),
+  disk({ read: undefined }),
+  disk({ read: "no" }),
+  disk({ close: undefined }),
+  disk({ write: true }),
+  disk({ blockSize: { minimum: 3, preferred: 4096, maximum: 4096 } }),
+  disk({ blockSize: { minimum: 0, preferred: 4096, maximum: 4096 } }),
+  disk({ blockSize: { minimum: 512, preferred: 256, maximum: 4096 } }),
+  disk({ blockSize: { minimum: 512, preferred: 4096, maximum: 1 } }),
+  disk({ blockSize: {} }),
+];
+const amounts: Wrong[] = [Number.NaN, -1, undefined, null, "1", 1n];
+const duplexes: Wrong[] = [
+  undefined,
+  null,
+  {},
+  new Socket(),
+  new ReadableStream(),
+  { readable: true, writable: true },
+];
+const transports: Wrong[] = [...duplexes, { readable: new ReadableStream(), writable: new WritableStream() }];
+const times: Wrong[] = [Number.NaN, -1, 2 ** 31, "30"];
+const names: Wrong[] = [1, null, "x".repeat(4097), "é".repeat(2049)];
+const near = (): Wrong => transportPair()[0];
+const negotiated = { size: 4096, flags: 1 };
+const config: Wrong = { configurations: new Map(), allowedHosts: [], warnings: [], file: "" };
+
+/** Each function of the library, with arguments that it must refuse. */
+const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unknown)[]> = {
+  blobExport: (call) => [undefined, null, "x", new Uint8Array(1), { size: 1 }].map((x) => () => call(x)),
+  memoryExport: (call) => [undefined, "x", [1], new ArrayBuffer(1)].map((x) => () => call(x)),
+  forward: (call) => exports.map((x) => () => call(x)),
+  cache: (call) => [
+    () => call(),
+    ...amounts.map((budget) => () => call({ budget })),
+    () => call({ budget: 1000, memory: 1000 }),
+    ...exports.map((x) => () => (call({ budget: 1000 }) as Wrong)(x)),
+  ],
+  windows: (call) => [
+    () => call(),
+    ...amounts.map((budget) => () => call({ budget })),
+    ...exports.map((x) => () => (call({ budget: 1000 }) as Wrong)(x)),
+  ],
+  fast: (call) => [
+    () => call(),
+    () => call({}),
+    () => call({ window: {} }),
+    ...[0, Number.NaN].map((request) => () => call({ window: { request, outstanding: 1 } })),
+    () => call({ window: { request: 1, outstanding: 1 }, budget: -1 }),
+    ...exports.map((x) => () => (call({ window: { request: 1, outstanding: 1 } }) as Wrong)(x)),
+  ],
+  statistics: (call) => [
+    () => call(),
+    () => call(1),
+    ...exports.map((x) => () => (call({ reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 }) as Wrong)(x)),
+  ],
+  paced: (call) => [
+    () => call(),
+    () => call({}),
+    ...exports.map((x) => () => (call(new Pace({ ceiling: 1 })) as Wrong)(x)),
+  ],
+  readAhead: (call) => [
+    () => call(),
+    () => call({ pace: {}, limit: 1 }),
+    ...amounts.map((limit) => () => call({ pace: new Pace({ ceiling: 1 }), limit })),
+    ...exports.map((x) => () => (call({ pace: new Pace({ ceiling: 1 }), limit: 1 }) as Wrong)(x)),
+  ],
+  watchReads: (call) => [
+    () => call(),
+    () => call({}),
+    () => call({ onfailing() {}, onworking: "log" }),
+    () => call({ onfailing() {}, onworking() {}, trial: 1 }),
+    ...exports.map((x) => () => (call({ onfailing() {}, onworking() {} }) as Wrong)(x)),
+  ],
+  Pace: (call) => [() => call(), ...amounts.map((ceiling) => () => call({ ceiling }))],
+  writeZeroesPiecewise: (call) => [
+    () => call(undefined, 0, 1),
+    () => call(disk({ write: undefined }), 0, 1),
+    () => call(disk(), 0.5, 1),
+    () => call(disk(), 0, Number.NaN),
+  ],
+  ExportError: (call) => [undefined, 0, 2, "EIO"].map((errno) => () => call(errno, "no")),
+  NBDServer: (call) => [
+    () => call(),
+    () => call(1, new Blob([])),
+    () => call("ws://127.0.0.1/"),
+    () => call("ws://127.0.0.1/", "disk.img"),
+    () => call("ws://127.0.0.1/", new Uint8Array(1)),
+    ...[Number.NaN, -1, "1"].map((cache) => () => call("ws://127.0.0.1/", new Blob([]), { cache })),
+    () => call("ws://127.0.0.1/", new Blob([]), { onerror: 1 }),
+  ],
+  ByteBudget: (call) => [
+    ...amounts.map((total) => () => call(total)),
+    () => call(1, { reserve: -1 }),
+    () => call(1, { assured: Number.NaN }),
+    () => call(1, { assuredToAll: -1 }),
+    ...amounts.map((limit) => () => new ByteBudget(1).share(limit)),
+  ],
+  MemoryBudget: (call) => [
+    ...amounts.map((limit) => () => call(limit)),
+    ...[undefined, {}].map((keeper) => () => new MemoryBudget(1).share(keeper as Wrong)),
+  ],
+  withWordsForOthers: (call) => [undefined, "no"].map((error) => () => call(error)),
+  concurrent: (call) => [
+    () => call(undefined, { limit: 1 }),
+    ...[0, Number.NaN, undefined].map((limit) => () => call(async () => {}, { limit })),
+    () => call(async () => {}, { limit: 1, signal: {} }),
+  ],
+  join: (call) => [
+    ...duplexes.map((x) => () => call(x, near())),
+    ...duplexes.map((x) => () => call(near(), x)),
+    () => call(near(), near(), { signal: 1 }),
+  ],
+  negotiate: (call) => [...duplexes.map((x) => () => call(x, async () => {})), () => call(near())],
+  parse: (call) => [() => call(), () => call({})],
+  transform: (call) => [() => call(), () => call({})],
+  record: (call) => [
+    ...transports.map((x) => () => call(x, "client", () => {})),
+    () => call(near(), "nobody", () => {}),
+    () => call(near(), "client"),
+  ],
+  replay: (call) => [
+    () => call(undefined, { as: "client" }),
+    () => call([], { as: "nobody" }),
+    () => call([], { as: "client", chunkSize: 0 }),
+    ...times.map((timeout) => () => call([], { as: "client", timeout })),
+  ],
+  replayLayer: (call) => duplexes.map((x) => () => call(x, [], { as: "client" })),
+  parseConversation: (call) => [() => call(), () => call(new Uint8Array(1))],
+  webSocket: (call) => [
+    ...[undefined, null, {}, "ws://127.0.0.1/", new Socket()].map((x) => () => call(x)),
+    ...["sendBuffer", "receiveBuffer", "receiveLimit"].map(
+      (name) => () =>
+        call({ send() {}, close() {}, addEventListener() {}, readyState: 1 }, { [name]: Number.NaN }),
+    ),
+  ],
+  nbdClient: (call) => [
+    ...transports.map((x) => () => call(x)),
+    ...names.map((name) => () => call(near(), { name })),
+    ...[...times, 2147484].map((timeout) => () => call(near(), { timeout })),
+    ...times.map((reply) => () => call(near(), { handshakeTimes: { greeting: 1, reply, whole: 1 } })),
+    () => call(near(), { onGreeting: 1 }),
+    () => call(near(), { signal: {} }),
+  ],
+  listExports: (call) => [...transports.map((x) => () => call(x)), () => call(near(), { signal: {} })],
+  inquireExport: (call) => [...transports.map((x) => () => call(x)), () => call(near(), "", { signal: {} })],
+  clientHandshake: (call) => [() => call(undefined, ""), () => call({}, "")],
+  serverHandshake: (call) => [
+    () => call(undefined, [{ name: "", target: disk() }]),
+    () => call({ read() {}, write() {} }, []),
+    ...exports.map((target) => () => call({ read() {}, write() {} }, [{ name: "", target }])),
+  ],
+  nbdServer: (call) => [
+    ...exports.map((x) => () => call(x)),
+    ...exports.map((target) => () => call([{ name: "", target }])),
+    ...names.map((name) => () => call(disk(), { name })),
+    ...names.map((name) => () => call([{ name, target: disk() }])),
+    ...names.map((description) => () => call(disk(), { description: description ?? 1 })),
+    () => call([]),
+    () => call([undefined]),
+    ...[0, Number.NaN, "1"].map((limit) => () => call(disk(), { limit })),
+    () => call(disk(), { room: {} }),
+    () => call(disk(), { onerror: "log" }),
+    () => call(disk(), { signal: {} }),
+    ...[-1, 0.5, 2 ** 40].map((gatherUpTo) => () => call(disk(), { gatherUpTo })),
+  ],
+  requestHandler: (call) => [
+    ...exports.map((x) => () => call(x, negotiated)),
+    () => call(disk()),
+    () => call(disk(), {}),
+    () => call(disk(), negotiated, { limit: 0 }),
+  ],
+  transmission: (call) => [
+    ...exports.map((x) => () => call(x, negotiated)),
+    () => call(disk()),
+    () => call(disk(), { size: Number.NaN, flags: 1 }),
+    () => call(disk(), negotiated, { onerror: 1 }),
+  ],
+  transmissionFlags: (call) => exports.map((x) => () => call(x)),
+  replyParser: (call) => [() => call(), () => call({})],
+  replyParsers: (call) => [() => call(), () => call({})],
+  chooseConfiguration: (call) => [() => call(), () => call("config.json")],
+  metadataOf: (call) => [() => call()],
+  parseConfig: (call) => [() => call("config.json"), () => call("config.json", {})],
+  readConfig: (call) => [() => call(5.5), () => call({})],
+  formatAddress: (call) => [() => call(), () => call("unix:/x")],
+  fileExport: (call) => [undefined, 3.5, "disk.img", {}].map((x) => () => call(x)),
+  openFileExport: (call) => [undefined, 3.5, {}].map((x) => () => call(x)),
+  socketTransport: (call) => [undefined, {}, new ReadableStream()].map((x) => () => call(x)),
+  recordToFile: (call) => transports.map((x) => () => call(x, "client", "file", "title")),
+  listen: (call) => [
+    ...exports.map((x) => () => call(x, "tcp:127.0.0.1:0")),
+    ...[
+      undefined,
+      null,
+      "",
+      "/x.sock",
+      "unix:",
+      "tcp:127.0.0.1",
+      "tcp:127.0.0.1:99999",
+      5,
+      {},
+      { path: "" },
+    ].map((address) => () => call(disk(), address)),
+    () => call(disk(), { path: 5 }),
+    ...[-1, 65536, 1.5, undefined].map((port) => () => call(disk(), { host: "127.0.0.1", port })),
+    ...times.map((handshakeTime) => () => call(disk(), "tcp:127.0.0.1:0", { handshakeTime })),
+    ...names.map((name) => () => call(disk(), "tcp:127.0.0.1:0", { name })),
+    ...[0, 1.5, "1"].map((maxClients) => () => call(disk(), "tcp:127.0.0.1:0", { maxClients })),
+    () => call(disk(), "tcp:127.0.0.1:0", { log: 1 }),
+    () => call(disk(), "tcp:127.0.0.1:0", { budget: 1000 }),
+    () => call(disk(), "tcp:127.0.0.1:0", { onerror: 1 }),
+  ],
+  session: (call) => [
+    ...transports.map((x) => () => call(x, {}, {})),
+    () => call(near()),
+    () => call(near(), {}),
+  ],
+  gateway: (call) => [
+    () => call(),
+    () => call({}),
+    ...[-1, 65536, 1.5, "8000"].map((port) => () => call({ config, staticFolder: "", log() {}, port })),
+    () => call({ config, staticFolder: "", log() {}, host: 1 }),
+    () => call({ config, log() {} }),
+    () => call({ config, staticFolder: "" }),
+    ...[0, 1.5, "1"].map(
+      (maxConnections) => () => call({ config, staticFolder: "", log() {}, maxConnections }),
+    ),
+    ...times.map((pingInterval) => () => call({ config, staticFolder: "", log() {}, pingInterval })),
+    ...times.map((idleTime) => () => call({ config, staticFolder: "", log() {}, idleTime })),
+  ],
+  kernelDevice: (call) => [...exports.map((x) => () => call(x, {})), () => call(disk())],
+  claimDevice: (call) => [() => call(), () => call("/dev/nbd0")],
+};
+
+/** What takes no argument, any at all, or one message of many, for which a check would cost more than it is worth. */
+const unchecked = new Set([
+  ...["duplexPair", "transportPair", "stdioTransport", "kernelSocket", "push"],
+  ...["errnoName", "isErrno", "wordsForOthers", "nameOf", "flagNames", "otherSide", "parseAddress"],
+  ...["byteLength", "bytesOf", "concat", "lend", "giveBack", "isLent", "ByteQueue", "Parsing", "Describer"],
+  ...["request", "extendedRequest", "struct", "magic", "requestParser", "requestEncoder", "replyEncoder"],
+  ...["formatMessage", "formatConversation"],
+]);
+
+const isClass = (value: object) => /^class\b/.test(Function.prototype.toString.call(value));
+
+for (const [name, value] of Object.entries(library)) {
+  if (typeof value !== "function" || unchecked.has(name)) continue;
+  // Errors are made by the library itself.
+  if (value.prototype instanceof Error && name !== "ExportError") continue;
+  tests(`${name} refuses what is wrong, in words`, async () => {
+    const call = (...args: Wrong[]): unknown =>
+      isClass(value) ? Reflect.construct(value, args) : (value as Wrong)(...args);
+    const calls = table[name]?.(call) ?? [];
+    assert.ok(calls.length > 0, "the table has nothing about it");
+    for (const [i, wrong] of calls.entries()) {
+      const error = await within(5000, `call ${i}`, failure((async () => wrong())()));
+      const what = `${name}, call ${i}: ${error.name}: ${error.message}`;
+      assert.ok(
+        error instanceof TypeError || error instanceof RangeError || error.name === "ConfigError",
+        what,
+      );
+      assert.not.match(error.message, NO_WORDS, what);
+    }
+  });
+}
+
+for (const [what, use] of [
+  ["nbdClient", nbdClient],
+  ["listExports", library.listExports],
+  ["inquireExport", library.inquireExport],
+] as const) {
+  tests(`${what} with a socket in place of a transport: nothing stays open`, async () => {
+    const server = createServer((socket) => void socket.on("error", () => {})).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    const error = await failure(use(socket as Wrong));
+    assert.match(
+      error.message,
+      /^the transport must be a transport, .* not a Socket; webSocket\(\), .*socketTransport/,
+    );
+    await within(2000, "the end of the socket", closed);
+    server.close();
+  });
+}
+
+/** A client of a disk in memory of 4,096 bytes. */
+async function remoteDisk() {
+  const [a, b] = transportPair();
+  const served = library.join(a, nbdServer(disk()));
+  served.catch(() => {});
+  return { remote: (await nbdClient(b)) as Wrong, far: a };
+}
+
+tests("a remote export refuses ranges and data that make no sense, and its link stays up", async () => {
+  const { remote } = await remoteDisk();
+  const ranges: Wrong[][] = [
+    [0.5, 10],
+    [0, 10.5],
+    [-1, 10],
+    [0, -1],
+    [0, 4097],
+    [4096, 1],
+    [5000, 0],
+    [Number.NaN, 1],
+    [0, Number.POSITIVE_INFINITY],
+    [2 ** 53, 1],
+    ["0", 10],
+    [0, 10n],
+    [undefined, undefined],
+  ];
+  for (const method of ["read", "trim", "writeZeroes", "extents"]) {
+    if (!remote[method]) continue;
+    for (const range of ranges) {
+      const error = await failure(remote[method](...range));
+      assert.ok(error instanceof TypeError || error instanceof RangeError, `${method}(${range}): ${error}`);
+      assert.match(error.message, new RegExp(`^${method}: `));
+    }
+  }
+  for (const [offset] of ranges.slice(0, 3).filter(([at]) => at !== 0)) {
+    assert.match((await failure(remote.write(offset, sequence(10)))).message, /^write: the offset must be/);
+  }
+  assert.instance(await failure(remote.write(4090, sequence(10))), RangeError);
+  for (const data of ["hello", [1, 2], new ArrayBuffer(4), undefined, new Uint16Array(2)]) {
+    assert.match(
+      (await failure(remote.write(0, data))).message,
+      /^write: the data must be a Uint8Array, not /,
+    );
+  }
+  assert.equal(await library.bytesOf(await remote.read(0, 4096)), sequence(4096));
+  await remote.close();
+});
+
+tests("what is asked after a link was lost says what it was lost by", async () => {
+  const { remote, far } = await remoteDisk();
+  far.close(new Error("the cable was cut"));
+  await failure(remote.closed);
+  const error = await failure(remote.read(0, 10));
+  assert.instance(error, library.ExportError);
+  assert.is((error as library.ExportError).errno, library.Errno.EIO);
+  assert.match(error.message, /^the link to the server is gone: .*the cable was cut$/);
+  assert.match(String((error.cause as Error).message), /the cable was cut/);
+});
+
+tests("what is asked after a link was closed says so", async () => {
+  const { remote } = await remoteDisk();
+  await remote.close();
+  assert.is(
+    (await failure(remote.read(0, 10))).message,
+    "the link to the server is gone: the export was closed",
+  );
+});
+
+tests("listen takes an address as a string", async () => {
+  const listener = await library.listen(disk(), "tcp:127.0.0.1:0");
+  assert.ok((listener.address as { port: number }).port > 0);
+  await listener.close();
+});
+
+tests("what is right is not refused", () => {
+  assert.ok(new PageServer(new URL("ws://127.0.0.1/") as Wrong, new Blob(["x"])));
+  assert.ok(nbdServer(blobExport(new Blob([]))));
+  assert.ok(nbdServer(disk({ size: Number.MAX_SAFE_INTEGER }), { name: "x".repeat(4096) }));
+});
+
+tests.run();
