@@ -154,7 +154,7 @@ tests(
     const error = await failure(outcome);
     assert.instance(error, RefusedError);
     assert.not.ok(/[\p{C}]/u.test(error.message), JSON.stringify(error.message));
-    assert.match(error.message, /\[2J?hi there/);
+    assert.match(error.message, /"\\u\{1b\}\[2Jhi\\r\\n\\u\{7\}there/);
     assert.ok(error.message.length < 300);
   },
 );
