@@ -20,7 +20,7 @@ export interface SessionsOptions {
   config: Config;
   /** Bytes in flight for the local clients of all sessions. */
   budget: ByteBudget;
-  /** What their caches share. */
+  /** Where the caches of all sessions count. */
   memory: MemoryBudget;
   /** Milliseconds between pings of an idle WebSocket. */
   pingInterval: number;

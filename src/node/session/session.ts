@@ -35,7 +35,7 @@ const CACHE = 16 << 20;
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
   budget: ByteBudget;
-  /** What the caches of all sessions of this process share (`processMemory`). Default: nobody shares this one's. */
+  /** Where the caches of all sessions of this process count. Default: 16 MiB of this session's own, which stay. */
   memory?: MemoryBudget;
   /** Takes a line for people when the state changes. */
   log(line: string): void;
