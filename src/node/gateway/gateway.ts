@@ -30,7 +30,10 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the page is. */
   readonly url: string;
-  /** Ends every session in order and stops listening. */
+  /**
+   * Ends every session in order and stops listening.
+   * @throws Error when that was not possible for one of them, as when something is lost that was written; the log says what
+   */
   close(): Promise<void>;
 }
 
@@ -138,13 +141,17 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      await sessions.over();
+      const failed = await sessions.over();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
+      if (failed > 0) {
+        const which = failed === 1 ? "a session has" : `${failed} sessions have`;
+        throw new Error(`${which} not ended in order, for the reason above`);
+      }
     },
   };
 }

@@ -25,6 +25,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
+  #failedAtEnd = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -36,9 +37,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more. */
-  async over(): Promise<void> {
+  /** Resolves when no session runs any more, with the number of those that did not end in order when they were to. */
+  async over(): Promise<number> {
     await Promise.allSettled(this.#running);
+    return this.#failedAtEnd;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -58,6 +60,7 @@ export class Sessions {
       );
       note("ended");
     } catch (error) {
+      if (signal.aborted) this.#failedAtEnd++;
       note((error as Error).message);
       transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
     }

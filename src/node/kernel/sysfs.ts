@@ -1,17 +1,18 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 
 /** Settings of a block device's queue, in KiB, requests or bytes (Documentation/ABI/stable/sysfs-block of the kernel). */
 export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests" | "discard_max_bytes";
 
 /** What the kernel says of an nbd device in /sys/block. */
 export class DeviceSysfs {
+  /** The device's name, as nbd0. */
+  readonly name: string;
   readonly #folder: string;
-  readonly #name: string;
 
   /** @param index N of /dev/nbdN */
   constructor(index: number) {
-    this.#name = `nbd${index}`;
-    this.#folder = `/sys/block/${this.#name}`;
+    this.name = `nbd${index}`;
+    this.#folder = `/sys/block/${this.name}`;
   }
 
   /** Bytes, 0 when nothing is attached. */
@@ -37,12 +38,6 @@ export class DeviceSysfs {
   /** What the process that attached it called itself, where it did. */
   async backend(): Promise<string | undefined> {
     return this.#read("backend");
-  }
-
-  /** The names of its partitions, as nbd0p1. */
-  async partitions(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(() => []);
-    return names.filter((name) => name.startsWith(`${this.#name}p`));
   }
 
   async setting(name: QueueSetting): Promise<number> {
