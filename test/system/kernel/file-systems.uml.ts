@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
-import { program, Sandbox, suite } from "../../harness.ts";
+import { program, Sandbox, suite, within } from "../../harness.ts";
 import { pattern, sha256 } from "../link.ts";
 
 interface Context {
@@ -11,7 +11,7 @@ interface Context {
 
 const tests = suite<Context>("files of several file systems, served and written to");
 
-const MODULES = ["loop", "vfat", "nls_cp437", "nls_ascii"];
+const MODULES = ["loop", "brd", "dm-mod", "dm-zero", "vfat", "nls_cp437", "nls_ascii"];
 
 tests.before(() => {
   for (const module of MODULES) execFileSync("modprobe", ["--dirname", "/run/modules", module]);
@@ -81,5 +81,47 @@ h.shutdown()`;
     await sandbox.run("umount", [folder]);
   });
 }
+
+/** Serves a block device, and says whether it can TRIM; zeroes of either kind are read as such. */
+async function serveDevice(sandbox: Sandbox, device: string): Promise<boolean> {
+  const captive = [process.execPath, program("nbd-serve"), "--writable", device, "-"];
+  const script = `
+import nbd
+h = nbd.NBD()
+h.connect_command(${JSON.stringify(captive)})
+h.pwrite(b"x" * 65536, 0)
+h.zero(4096, 4096)
+h.zero(4096, 12288, nbd.CMD_FLAG_NO_HOLE)
+h.zero(100, 30001)
+h.flush()
+expected = bytearray(b"x" * 65536)
+for offset, length in ((4096, 4096), (12288, 4096), (30001, 100)):
+    expected[offset:offset + length] = bytes(length)
+assert h.pread(65536, 0) == expected
+print(h.can_trim())
+h.shutdown()`;
+  return (await sandbox.run("/usr/bin/python3", ["-c", script])).trim() === "True";
+}
+
+tests("block devices: TRIM is offered where it comes to something", async ({ sandbox }) => {
+  const disk = sandbox.path("disk");
+  writeFileSync(disk, pattern(SIZE));
+  const loop = (await sandbox.run("losetup", ["--find", "--show", disk])).trim();
+  const can = await serveDevice(sandbox, loop);
+  await sandbox.run("losetup", ["--detach", loop]);
+  assert.ok(can);
+  assert.not.ok(await serveDevice(sandbox, "/dev/ram0"));
+});
+
+tests("a block device of more bytes than a number holds is refused", async ({ sandbox }) => {
+  await sandbox.run("dmsetup", ["create", "huge", "--noudevsync", "--table", `0 ${2 ** 45} zero`]);
+  const info = ["info", "--columns", "--noheadings", "--options", "blkdevname", "huge"];
+  const device = `/dev/${(await sandbox.run("dmsetup", info)).trim()}`;
+  const running = sandbox.start(program("nbd-serve"), [device, "-"], { wire: true });
+  assert.is(await within(60_000, "its end", running.exit), 1);
+  await sandbox.run("dmsetup", ["remove", "huge"]);
+  const reason = "it has 18014398509481984 bytes, and more than 9007199254740991 cannot be served";
+  assert.is(running.stderr, `nbd-serve: opening ${device}: ${reason}\n`);
+});
 
 tests.run();
