@@ -41,7 +41,7 @@ export interface Gateway {
   readonly kept: MemoryBudget;
   /**
    * Ends every session in order and stops listening.
-   * @throws Error when the state hook of one failed, as it could not unmount: its line is in the log
+   * @throws Error when that was not possible for one of them, as when something is lost that was written; the log says what
    */
   close(): Promise<void>;
 }
@@ -121,14 +121,17 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      const failedHooks = await sessions.over();
+      const failed = await sessions.over();
       log.end();
       const socketsCutOff = setTimeout(() => sockets.terminate(), GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
       memory.end();
-      if (failedHooks > 0) throw new Error("a state hook failed at the end; the log says why");
+      if (failed > 0) {
+        const which = failed === 1 ? "a session has" : `${failed} sessions have`;
+        throw new Error(`${which} not ended in order, for the reason above`);
+      }
     },
   };
 }

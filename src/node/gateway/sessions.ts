@@ -11,7 +11,6 @@ import type { Config, Configuration } from "../config/config.ts";
 import type { Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
-import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { LimitedLog } from "./limited-log.ts";
@@ -34,7 +33,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
-  #failedHooks = 0;
+  #failedAtEnd = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -51,10 +50,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of state hooks that failed at the end of all. */
+  /** Resolves when no session runs any more, with the number of those that did not end in order when they were to. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
-    return this.#failedHooks;
+    return this.#failedAtEnd;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -66,6 +65,7 @@ export class Sessions {
     });
     /** Anybody can connect. Only who has got the place may write as much as a session does. */
     let note = (line: string) => log.stranger(line);
+    let isOurs = false;
     try {
       const configuration = configurationAt(config, path);
       const { name } = configuration;
@@ -76,6 +76,7 @@ export class Sessions {
           const claim = () => placesOfThisMachine.claim(configuration);
           const place = await this.#exclusive.claim(name, transport, claim);
           note = (line) => log.session(name, line);
+          isOurs = true;
           return place;
         },
       };
@@ -88,7 +89,8 @@ export class Sessions {
       });
       note("ended");
     } catch (error) {
-      if (signal.aborted && error instanceof StateHookError) this.#failedHooks++;
+      // Of one that never had the place nothing is lost.
+      if (signal.aborted && isOurs) this.#failedAtEnd++;
       note(messageOf(error));
       transport.close(error);
     }

@@ -154,7 +154,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     size,
     ended,
     async flush() {
-      if (target.write) await flushDevice(path, sysfs);
+      if (target.write) await flushDevice(sysfs.name, path);
     },
     async detach() {
       isDetached = true;
