@@ -71,18 +71,24 @@ export class Turns {
    * @returns whether `next` is to be waited for before that
    */
   isOver(items = 1): boolean {
-    if (this.#next) return true;
     this.#count += items;
-    if (this.#count < SLICE) return false;
-    const count = this.#count;
-    this.#count = 0;
-    if (fits(count)) return false;
+    return this.#count >= SLICE && this.#isUsedUp();
+  }
+
+  #isUsedUp(): boolean {
+    if (this.#next) return true;
+    const items = this.#count;
+    if (fits(items)) {
+      this.#count = 0;
+      return false;
+    }
     this.#next = new Promise((resolve) => {
       const goOn = () => {
+        this.#count = 0;
         this.#next = undefined;
         resolve();
       };
-      line.push({ items: count, goOn });
+      line.push({ items, goOn });
     });
     return true;
   }
