@@ -261,7 +261,7 @@ tests("a file that cannot be read is told to onerror", async () => {
   });
   server.start();
   await until("the end", () => server.state === "ended");
-  const words = "reading 1 bytes at 0: the file was changed or removed";
+  const words = "reading 1 bytes at 0: the file was removed, or is a folder (NotFoundError)";
   assert.equal(told, [words, { command: "READ", offset: 0, length: 1 }]);
   relay.end();
 });
