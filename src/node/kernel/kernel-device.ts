@@ -5,6 +5,7 @@ import { transmission } from "../../nbd/server/transmission.ts";
 import { transmissionFlags } from "../../nbd/transmission-flags.ts";
 import type { Room } from "../../streams/budget.ts";
 import { Ended } from "../../streams/ended.ts";
+import { withWordsForOthers } from "../../streams/for-others.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
 import { untilAborted } from "../until-aborted.ts";
@@ -97,7 +98,9 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   const blockSize = blockSizeFor(target, options.blockSize);
   const size = target.size - (target.size % blockSize);
   if (size === 0)
-    throw new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`);
+    throw withWordsForOthers(
+      new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`),
+    );
   const flags = transmissionFlags(target) & KERNEL_FLAGS;
 
   const kernel = await openFamily(nbdFamily);
@@ -191,8 +194,10 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
 function blockSizeFor({ blockSize: demanded }: Export, wanted = 512): number {
   const minimum = demanded?.minimum ?? 1;
   if (minimum > LARGEST_BLOCK) {
-    throw new Error(
-      `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
+    throw withWordsForOthers(
+      new Error(
+        `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
+      ),
     );
   }
   return Math.max(wanted, minimum);

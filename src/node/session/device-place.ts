@@ -1,3 +1,4 @@
+import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
 import type { Configuration } from "../config/config.ts";
 import { claimDevice } from "../kernel/device-claim.ts";
 import { kernelDevice } from "../kernel/kernel-device.ts";
@@ -45,7 +46,8 @@ export async function devicePlace(
         };
       } catch (error) {
         room.close();
-        throw new Error(`configuration "${name}": attaching ${path}: ${(error as Error).message}`);
+        const message = `configuration "${name}": attaching ${path}: ${(error as Error).message}`;
+        throw withWordsForOthers(new Error(message), wordsForOthers(error));
       }
     },
   };
