@@ -1,3 +1,5 @@
+import { messageOf } from "../streams/message-of.ts";
+
 const words: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EISDIR: "it is a directory",
@@ -21,6 +23,6 @@ export function connectionError(error: Error): Error {
 
 /** What went wrong with a file, in words: Node's message has the name of the system call and the path once more. */
 export function reasonOf(error: unknown): string {
-  const { code = "", message } = error as NodeJS.ErrnoException;
-  return words[code] ?? message;
+  const { code = "" } = error as NodeJS.ErrnoException;
+  return words[code] ?? messageOf(error);
 }

@@ -16,7 +16,7 @@ export function shownUrl(url: string | URL): string {
 
 /** A text with each URL in it as it may be shown. What stands behind a URL in a sentence is not part of it. */
 export function withShownUrls(text: string): string {
-  return text.replace(/\b[a-z][a-z\d+.-]*:\/\/[^\s"'<>]*[^\s"'<>.,:;!)]/gi, shownUrl);
+  return text.replace(/\b[a-z][a-z\d+.-]{0,19}:\/\/[^\s"'<>]*[^\s"'<>.,:;!)]/gi, shownUrl);
 }
 
 function withoutSecrets(rest: string): string {
