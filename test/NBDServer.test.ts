@@ -261,9 +261,9 @@ tests("a file that cannot be read is told to onerror", async () => {
   });
   server.start();
   await until("the end", () => server.state === "ended");
+  relay.end();
   const words = "reading 1 bytes at 0: the file was removed, or is a folder (NotFoundError)";
   assert.equal(told, [words, { command: "READ", offset: 0, length: 1 }]);
-  relay.end();
 });
 
 tests.run();

@@ -68,9 +68,6 @@ test("a page from elsewhere fetches without CORS, loads images and scripts: all 
     );
   }, url);
   assert.equal(loaded, [false, false]);
-  assert.ok(log.length >= 52, `${log.length} lines`);
-  for (const line of log)
-    assert.match(line, /^refused "GET \/page\.js.*" with 403: the request comes from another site /);
   await until("all connections are gone", () => readdirSync("/proc/self/fd").length <= before);
   // A link is fine.
   const answer = await page.goto(url);
@@ -78,6 +75,10 @@ test("a page from elsewhere fetches without CORS, loads images and scripts: all 
   await page.close();
   evil.close();
   await close();
+  const leftOut = Number(/^(\d+) more lines were left out$/.exec(log.pop()!)?.[1]);
+  assert.ok(log.length + leftOut >= 52, `${log.length} lines, and ${leftOut} left out`);
+  for (const line of log)
+    assert.match(line, /^refused "GET \/page\.js.*" with 403: the request comes from another site /);
 });
 
 test("after an upgrade a reload, and a new visit, run the new script", async () => {
