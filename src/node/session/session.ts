@@ -135,8 +135,10 @@ async function use(
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
   const failures = failureLog(log);
-  // Of a link that is gone its own end tells.
-  const note: FailureLog["add"] = (...failure) => link.isGone || failures.add(...failure);
+  const note: FailureLog["add"] = (error, request) => {
+    // The end of the link tells of itself.
+    if (!link.isGone) failures.add(error, request);
+  };
   const target = statistics(counts, note)(near);
   const exportName = remote.name ?? "";
   const attachment = await whileLinked(link, signal, (hurry) =>
