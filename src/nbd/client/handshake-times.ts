@@ -17,6 +17,9 @@ export interface HandshakeTimes {
  */
 const GRACE = 100;
 
+/** The most milliseconds that a timer can be set to. */
+const LONGEST = 0x7fffffff;
+
 /** The times of one handshake. What is late is told once, with the error for it. */
 export class HandshakeClock {
   readonly #times: HandshakeTimes;
@@ -56,9 +59,12 @@ export class HandshakeClock {
   #within(seconds: number, fault: string): () => void {
     if (seconds === 0) return () => {};
     const onLate = () => this.#onLate(new LinkError(`the server ${fault} ${seconds} s`));
-    let timer = setTimeout(() => {
-      timer = setTimeout(onLate, GRACE);
-    }, seconds * 1000);
+    let timer = setTimeout(
+      () => {
+        timer = setTimeout(onLate, GRACE);
+      },
+      Math.min(seconds * 1000, LONGEST),
+    );
     return () => clearTimeout(timer);
   }
 }
