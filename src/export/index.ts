@@ -16,7 +16,7 @@ export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
 export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
 export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
-export { type CountedRequest, type Statistics, statistics } from "./filters/statistics.ts";
+export { type Statistics, statistics } from "./filters/statistics.ts";
 export { type WatchReadsOptions, watchReads } from "./filters/watch-reads.ts";
 export { type WindowsOptions, windows } from "./filters/windows.ts";
 export { memoryExport } from "./memory.ts";

@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
 import * as assert from "uvu/assert";
+import { memoryExport } from "../../../src/export/memory.ts";
 import { nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError } from "../../../src/nbd/error.ts";
+import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
 import { readableOf, writableOf } from "../../../src/node/node-stream.ts";
+import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { suite, within } from "../../harness.ts";
 
@@ -11,6 +14,11 @@ const tests = suite("times of the handshake");
 const hex = (digits: string) => new Uint8Array(Buffer.from(digits.replaceAll(" ", ""), "hex"));
 const GREETING = hex("4e42444d41474943 49484156454f5054 0001");
 const LONG = 60;
+
+const later = (milliseconds: number) =>
+  new Promise<void>((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
 /** A client, and what its server says; what it hears is thrown away. */
 function asked(handshakeTimes: { greeting: number; reply: number; whole: number }) {
@@ -30,7 +38,7 @@ function asked(handshakeTimes: { greeting: number; reply: number; whole: number 
     for (const piece of pieces) {
       if (isOver) return;
       await writer.write(piece).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await later(10);
     }
   }
   return { failed, dribble, say: (bytes: Uint8Array) => writer.write(bytes).catch(() => {}) };
@@ -69,6 +77,18 @@ tests("replies without end, each in time, have a time for all of them", async ()
   await expectLate(failed, "the server did not end the handshake within 0.2 s");
 });
 
+tests("the longest times are no short ones", async () => {
+  const [near, far] = transportPair();
+  join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});
+  const seen: string[] = [];
+  const onWarning = ({ name }: Error) => seen.push(name);
+  process.on("warning", onWarning);
+  const remote = await nbdClient(near, { timeout: 2_147_483, onGreeting: () => later(20) });
+  await remote.close();
+  process.off("warning", onWarning);
+  assert.equal(seen, []);
+});
+
 tests("what came while the process was stopped is read before it is judged", async () => {
   const printf = "4e42444d41474943 49484156454f5054 0001".replace(/\s/g, "").replace(/../g, (byte) => {
     return `\\${Number.parseInt(byte, 16).toString(8).padStart(3, "0")}`;
@@ -91,7 +111,7 @@ tests("what came while the process was stopped is read before it is judged", asy
         isGreeted = true;
       },
     }).catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await later(20);
     // Nothing of this process goes on, as when it is stopped.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
     await within(5000, "the verdict", failed);
