@@ -144,7 +144,7 @@ tests("paths that look like none are not the default configuration", async () =>
   ];
   for (const path of ["/.", "/..", "/%2e", "/%2E%2e", "//", "/%00", "/%20", "/constructor"]) {
     const answer = await ask(gateway.port, path, /there is no/, ...upgrade);
-    assert.match(answer, /there is no configuration|HTTP\/1\.1 40/, path);
+    assert.match(answer, /there is no such configuration|HTTP\/1\.1 40/, path);
   }
   assert.not.match(gateway.stderr, /only: /);
   gateway.kill();

@@ -43,7 +43,7 @@ tests.after.each(async ({ sandbox, running }) => {
 });
 
 function startGateway({ sandbox, log }: Context, address: string): Promise<Gateway> {
-  const configurations = { local: { listen: address, "state-hook": "/nowhere" } };
+  const configurations = { local: { listen: address, insecure: true, "state-hook": "/nowhere" } };
   const config = parseConfig("config.json", JSON.stringify({ configurations }));
   const staticFolder = sandbox.folder;
   return gateway({ config, port: 0, staticFolder, log: (line) => void log.push(line) });
@@ -241,7 +241,7 @@ for (const [what, { make, fault }] of Object.entries(unusable)) {
       const line = `config.json: configuration "local": "listen": ${address}: ${fault}`;
       assert.equal(log, [`local: ${line}`]);
 
-      const proxy = startProxy(sandbox, { listen: address });
+      const proxy = startProxy(sandbox, { listen: address, insecure: true });
       let said = 0;
       proxy.process.stdout!.on("data", ({ length }) => {
         said += length;

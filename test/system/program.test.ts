@@ -28,8 +28,9 @@ tests("what the other side says stays on one line, without control characters", 
   const url = `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/`;
   const server = sandbox.start(program("nbd-serve"), [image, url]);
   assert.is(await within(10_000, "nbd-serve", server.exit), 1);
-  assert.is(server.stderr, `nbd-serve: ${url}:  ]0;owned nbd-serve: all is  well, e\u0301t\u00e9\n`);
   relay.close();
+  const said = "\\u{1b}]0;owned\\u{7}\\nnbd-serve: all is \\u{9b}well, e\u0301t\u00e9";
+  assert.is(server.stderr, `nbd-serve: ${url}: the other side closed the WebSocket: "${said}"\n`);
 });
 
 tests("a gateway goes on when nobody reads what it says", async ({ sandbox }) => {
