@@ -25,14 +25,18 @@ export async function proxySession(
   judgeStateHook(configuration);
   keepYoungGenerationSmall();
   const budget = processBudget();
-  const memory = new ProcessMemory(bytes, budget).kept;
-  const options = { budget, memory, log, signal, silence: SILENCE };
-  if (record === undefined) return session(stdioTransport(), configuration, options);
-  const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
-  const recording = await recordToFile(stdioTransport(), "client", record, title);
+  const memory = new ProcessMemory(bytes, budget);
+  const options = { budget, memory: memory.kept, log, signal, silence: SILENCE };
   try {
-    await session(recording.transport, configuration, options);
+    if (record === undefined) return await session(stdioTransport(), configuration, options);
+    const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
+    const recording = await recordToFile(stdioTransport(), "client", record, title);
+    try {
+      await session(recording.transport, configuration, options);
+    } finally {
+      await recording.end();
+    }
   } finally {
-    await recording.end();
+    memory.end();
   }
 }

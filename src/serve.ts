@@ -1,5 +1,6 @@
 import type { Export } from "./export/export.ts";
 import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
+import { deadline } from "./streams/deadline.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
 import { UnexpectedEndError } from "./streams/parse.ts";
@@ -28,10 +29,10 @@ export async function serve(
   const late = () => transport.close(new Ended("the time to answer is over"));
   let serving = false;
   let isUsed = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let callOff: (() => void) | undefined;
 
   function end() {
-    if (serving) timer = setTimeout(late, GOODBYE_TIME);
+    if (serving) callOff = deadline(GOODBYE_TIME, late);
     else late();
     ending.abort(new Ended("the server was asked to end"));
   }
@@ -61,7 +62,7 @@ export async function serve(
     if (!signal.aborted)
       throw error instanceof UnexpectedEndError && !isUsed ? leftWithoutReading(error) : error;
   } finally {
-    clearTimeout(timer);
+    callOff?.();
     signal.removeEventListener("abort", end);
   }
 }

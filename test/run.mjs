@@ -20,6 +20,8 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const AT_ONCE = 2;
 /** Minutes after which a file that hangs is ended. */
 const FILE_MINUTES = 12;
+/** Milliseconds that a file's process has to end by itself once its tests are over: what keeps it was left open. */
+const LEAVING_TIME = 60_000;
 /** How many of the slowest files are named at the end. */
 const SLOWEST = 10;
 
@@ -89,12 +91,20 @@ function run(file) {
   });
   running.add(child);
   let output = "";
+  let fault;
+  let leaving;
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => {
       output += chunk;
+      clearTimeout(leaving);
+      // The last line of all; machines that tests start have such lines too, and more behind them.
+      if (!/\n {2}Duration: .*\s*$/.test(output.slice(-100))) return;
+      leaving = setTimeout(() => {
+        fault = "its process did not end by itself when its tests were over";
+        end(child, "SIGKILL");
+      }, LEAVING_TIME);
     });
   }
-  let fault;
   const patience = setTimeout(() => {
     fault = `it took more than ${FILE_MINUTES} minutes`;
     end(child, "SIGTERM");
@@ -104,6 +114,7 @@ function run(file) {
     // Not "close": whoever left the process group may hold the output open.
     child.once("exit", (code, signal) => {
       clearTimeout(patience);
+      clearTimeout(leaving);
       running.delete(child);
       setTimeout(() => {
         const seconds = (performance.now() - from) / 1000;

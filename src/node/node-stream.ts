@@ -7,8 +7,10 @@ import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 import { connectionError } from "./system-error.ts";
 
-/** Bytes that may wait to be read before the stream is paused, and what each chunk takes besides its bytes. */
+/** Bytes that may wait to be read before the stream is paused. */
 const RECEIVE_BUFFER = 1 << 18;
+
+/** What a chunk takes besides its bytes: very many short ones would hold many times their length. */
 const CHUNK_WEIGHT = 1 << 9;
 
 /**

@@ -5,39 +5,39 @@ import { MemoryBudget } from "../streams/memory-budget.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { loadKoffi } from "./koffi.ts";
 
-/** Milliseconds after which what was of no use is given back, at the latest. */
+/** Milliseconds after which what was not used is given back, at the latest. */
 const IDLE_TIME = 24_000;
 
-/** The part of what is kept that spare memory may have. */
+/** The part of the budget that spare memory may have. */
 const SPARE_PART = 4;
 
-/** So many bytes more than are held, and than there were without that before, are worth having them given back to the system. */
+/** Once the process has so many bytes more than are held, beyond what it always had, they are given back to the system. */
 const WORTH_IT = 1 << 24;
 
-/** Milliseconds that V8 is given to free what it has found to be garbage. */
+/** Milliseconds that V8 is given to free what it has found to be garbage, which a thread does. */
 const SWEEPING_TIME = 1000;
 
 /**
- * What a process keeps because it may be of use again, the caches of its sessions and spare memory, as long as it is of
- * use: what an idle session holds goes back to the system within half a minute.
+ * What this process keeps in memory only in case it is needed again, the caches of its sessions and spare memory: it is
+ * bounded, and what an idle session holds goes back to the system within half a minute.
  *
- * Two would keep it otherwise: V8 may collect no garbage in a process that does nothing, and glibc keeps what was freed
- * (without the package koffi it does so still).
+ * Dropping it is not enough: V8 may collect no garbage while a process does nothing, and glibc keeps what was freed. Both
+ * are asked for it here. Without the package koffi glibc cannot be asked.
  */
 export class ProcessMemory {
-  /** What is kept is of this budget. */
+  /** Where it all counts. */
   readonly kept: MemoryBudget;
   readonly #inFlight: ByteBudget;
   readonly #giveUpSpare: () => void;
   readonly #timer: NodeJS.Timeout;
   #sweeping: NodeJS.Timeout | undefined;
-  /** The least that the process ever had besides what was held then. */
+  /** What the process has besides what is held, when nothing can be given back. */
   #base: number;
 
   /**
-   * @param limit bytes that are kept at most
-   * @param inFlight what else is held
-   * @param idleTime milliseconds after which what was of no use is given back, at the latest; at the earliest after half of that
+   * @param limit the bytes that are kept at most
+   * @param inFlight what local clients hold, which is no reason to give anything back
+   * @param idleTime milliseconds after which what was not used is given back, at the latest; half of that at the earliest
    */
   constructor(limit: number, inFlight: ByteBudget, idleTime = IDLE_TIME) {
     this.kept = new MemoryBudget(limit);
@@ -47,7 +47,7 @@ export class ProcessMemory {
     this.#timer = setInterval(() => this.#giveUpIdle(), idleTime / 2).unref();
   }
 
-  /** Gives up what is spare, and ends what is done here. */
+  /** Gives up what is spare, and ends the timers. */
   end(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#sweeping);
@@ -78,7 +78,7 @@ export class ProcessMemory {
 
 let collect: (() => void) | undefined;
 
-/** Has V8 collect garbage, by the function that it has for tests: there is no other way to ask for it. */
+/** Collects garbage, by the function that V8 has for tests: Node has no other. */
 function collectGarbage(): void {
   if (!collect) {
     setFlagsFromString("--expose-gc");
@@ -89,7 +89,7 @@ function collectGarbage(): void {
 
 let loaded: Promise<() => Promise<void>> | undefined;
 
-/** Gives what was freed back to the system, as far as the C library is asked to (malloc_trim(3)); not on the event loop. */
+/** Has glibc give back to the system what was freed (malloc_trim(3)), in a thread. */
 async function freeToSystem(): Promise<void> {
   loaded ??= loadTrim();
   await (await loaded)();
@@ -101,6 +101,6 @@ async function loadTrim(): Promise<() => Promise<void>> {
     const trim = koffi.load(null).func("int malloc_trim(size_t pad)");
     return () => new Promise((resolve) => trim.async(0, () => resolve()));
   } catch {
-    return async () => {}; // without koffi, and with another C library
+    return async () => {}; // there is no koffi, or another C library
   }
 }

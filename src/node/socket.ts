@@ -5,7 +5,7 @@ import type { Transport } from "../streams/duplex.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
 import { connectionError } from "./system-error.ts";
 
-/** Bytes that may wait to be read: there may be many clients, and what one has sent ahead is not counted otherwise. */
+/** Bytes that may wait to be read. There may be many clients, and no budget counts what they have sent ahead. */
 const RECEIVE_BUFFER = 1 << 16;
 
 /**

@@ -40,7 +40,7 @@ export function trustedPath(path: string): TrustedPath {
   let current = "/";
   let stats = trusted.judge(current);
   let links = 0;
-  const ahead = names(path.startsWith("/") ? path : join(process.cwd(), "/", path));
+  const ahead = names(path.startsWith("/") ? path : `${process.cwd()}/${path}`);
   for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
     const next = name === ".." ? dirname(current) : join(current, name);
     stats = trusted.judge(next);
@@ -62,10 +62,19 @@ function names(path: string): string[] {
   return path.split("/").filter((name) => name !== "" && name !== ".");
 }
 
+/** Owner, group and mode of the program's own files; root's alone where they are not known, as in some bundles. */
+function programStats(): Pick<Stats, "uid" | "gid" | "mode"> {
+  try {
+    return statSync(fileURLToPath(import.meta.url));
+  } catch {
+    return { uid: 0, gid: 0, mode: 0 };
+  }
+}
+
 /** Who may change what a process believes. */
 class Trusted {
   readonly #user: number;
-  readonly #program = statSync(fileURLToPath(import.meta.url));
+  readonly #program = programStats();
   /** Who owns "/" can replace everything; in a user namespace that need not be user 0. */
   readonly #owners: ReadonlySet<number>;
 
@@ -77,27 +86,24 @@ class Trusted {
   /** Looks at one step of a path. */
   judge(path: string): Stats {
     const stats = lstatSync(path);
-    const fault = this.#faultOf(stats);
-    if (fault) throw new UntrustedPathError(`not safe, as ${path} ${fault(path)}`);
+    const fault = this.#faultOf(path, stats);
+    if (fault) throw new UntrustedPathError(`not safe, as ${path} ${fault}`);
     return stats;
   }
 
-  #faultOf(stats: Stats): ((path: string) => string) | undefined {
+  #faultOf(path: string, stats: Stats): string | undefined {
     const { uid, gid, mode } = stats;
     if (!this.#owners.has(uid)) {
       const others = this.#user === 0 ? "neither root" : "neither you, root";
-      const remedy = (path: string) =>
-        stats.isDirectory() ? "use a folder of your own" : `"chown -h ${this.#user} ${path}" mends that`;
-      return (path) =>
-        `belongs to user ${uid}, who is ${others} nor the owner of this program; ${remedy(path)}`;
+      const command = `"chown -h ${this.#user} ${path}" mends that`;
+      const remedy = stats.isDirectory() ? "use a folder of your own" : command;
+      return `belongs to user ${uid}, who is ${others} nor the owner of this program; ${remedy}`;
     }
     if (stats.isSymbolicLink() || (stats.isDirectory() && mode & STICKY)) return undefined;
-    if (mode & OTHERS_WRITE & ~this.#program.mode) {
-      return (path) => `can be written by everybody; "chmod go-w ${path}" mends that`;
-    }
-    if (mode & GROUP_WRITES && !this.#isTrustedGroup(stats)) {
-      return (path) => `can be written by group ${gid}; "chmod g-w ${path}" mends that`;
-    }
+    if (mode & OTHERS_WRITE & ~this.#program.mode)
+      return `can be written by everybody; "chmod go-w ${path}" mends that`;
+    if (mode & GROUP_WRITES && !this.#isTrustedGroup(stats))
+      return `can be written by group ${gid}; "chmod g-w ${path}" mends that`;
     return undefined;
   }
 

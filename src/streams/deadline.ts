@@ -1,5 +1,8 @@
 import { nextTask } from "./next-task.ts";
 
+/** The longest time that a timer can be set to, in milliseconds; Node takes a longer one for none. */
+const LONGEST = 0x7fffffff;
+
 /** A timer that is this late, in milliseconds, tells that the process did not run: it was stopped, or the computer slept. */
 const STOPPED = 1000;
 
@@ -20,7 +23,8 @@ export function deadline(
   let isOff = false;
   let timer: ReturnType<typeof setTimeout>;
 
-  function start(time: number) {
+  function start(wanted: number) {
+    const time = Math.min(wanted, LONGEST);
     const due = performance.now() + time;
     timer = setTimeout(() => {
       if (performance.now() - due >= STOPPED) start(afterStop);

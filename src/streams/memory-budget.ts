@@ -1,37 +1,36 @@
 import { checkAmount, checkMethods } from "./check.ts";
 
-/** Who keeps memory only because it may be of use again, and can do without it. */
+/** Something that keeps memory only in case it is needed again, and can do without it. */
 export interface Keeper {
-  /** When what it would give up first was last of use, in `MemoryShare.now()`; infinite where it has nothing to give up. */
+  /** When the thing that it would give up first was last used, as `MemoryShare.now()` told it; Infinity: it can give up nothing. */
   readonly oldest: number;
-  /** Gives up what was of no use for the longest time, and releases it. */
+  /** Gives up the thing that was not used for the longest time, and releases its bytes. */
   giveUpOldest(): void;
-  /** Gives up what was of no use since a moment. */
+  /** Gives up what has not been used since a moment. */
   giveUpIdle(moment: number): void;
 }
 
 /** What one keeper holds of a budget. */
 export interface MemoryShare {
-  /** Bytes that it holds. */
-  readonly used: number;
-  /** A moment, later than each before: what is of use now is stamped with it. */
+  /** A moment, later than all before it, to be noted for what is being used. */
   now(): number;
   /**
-   * Takes bytes. Where that is more than the share may hold, its keeper gives up its oldest things; where it is more than
-   * the budget has, whoever has the oldest does.
-   * @returns false where there is no room all the same; nothing was taken then
+   * Takes bytes. If that is more than the share may hold, its keeper gives up its oldest things first; if it is more than
+   * is left in the budget, the keeper with the oldest thing of all does.
+   * @returns false if there is no room even so; then nothing was taken
    */
   take(bytes: number): boolean;
-  /** Gives back what was taken; once the share is closed it does nothing. */
+  /** Gives back what was taken. After `close` it does nothing. */
   release(bytes: number): void;
-  /** Gives back all. Nothing can be taken any more. */
+  /** Gives back everything. Nothing can be taken any more. */
   close(): void;
 }
 
 /**
- * Bytes of memory for all that is kept only because it may be of use again: caches, and spare memory. It is shared by use:
- * whoever needs more takes it from what was of no use for the longest time, whoever has that. What is of no use to anybody
- * goes by `giveUpIdle`, which is for the budget's owner to call now and then.
+ * A number of bytes for everything that is kept only in case it is needed again: caches and spare memory. Use decides who
+ * gets them: a keeper that needs more takes it from whatever was not used for the longest time, whoever keeps that.
+ *
+ * The owner of the budget calls `giveUpIdle` now and then, so that what nobody uses goes.
  */
 export class MemoryBudget {
   /** Bytes that are held at most. */
@@ -39,13 +38,15 @@ export class MemoryBudget {
   readonly #keepers = new Set<Keeper>();
   #used = 0;
   #now = 0;
-  /** What somebody gives up is not for others to take, as its memory is when it becomes spare, or no room would be made. */
+  /** Nothing can be taken meanwhile: memory that a cache gives up may become spare, and then no room would be made. */
   #isGivingUp = false;
-  /** The moment of the last look for what is of no use, and how many have had use of what they hold since then, and before. */
+  /** The moment of the last `giveUpIdle`. */
   #lookedAt = 0;
+  /** How many keepers have used something since then, and between the two calls before. */
   #active = 0;
   #wereActive = 0;
 
+  /** @param limit bytes */
   constructor(limit: number) {
     checkAmount(limit, "the bytes of a budget");
     this.limit = limit;
@@ -56,7 +57,7 @@ export class MemoryBudget {
     return this.#used;
   }
 
-  /** Bytes for each of those who have use of what they hold now, if all of them need the same. */
+  /** The bytes that each keeper would have, if all that used something recently had the same. */
   get fairPart(): number {
     return this.limit / Math.max(this.#active, this.#wereActive, 1);
   }
@@ -88,9 +89,6 @@ export class MemoryBudget {
       return true;
     };
     return {
-      get used() {
-        return used;
-      },
       now: () => {
         if (usedAt <= this.#lookedAt) this.#active++;
         usedAt = ++this.#now;
@@ -103,8 +101,8 @@ export class MemoryBudget {
   }
 
   /**
-   * Has everybody give up what was of no use since the last call.
-   * @returns how many bytes that were
+   * Has every keeper give up what has not been used since the last call.
+   * @returns how many bytes that was
    */
   giveUpIdle(): number {
     const before = this.#used;

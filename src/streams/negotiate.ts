@@ -22,8 +22,10 @@ export interface Dialogue {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Bytes of a dialogue that may wait to leave, and what each message counts besides its own: it takes as much while it waits. */
+/** Bytes of a dialogue that may wait to leave. */
 const UNSENT = 1 << 16;
+
+/** What a message takes besides its bytes while it waits: very many short ones would hold many times their length. */
 const MESSAGE_WEIGHT = 1 << 10;
 
 /** A message of a dialogue is as much work as so many of what comes after it: each is answered by itself. */

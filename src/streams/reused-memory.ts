@@ -4,16 +4,16 @@ import { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts"
 /** Memory for what is read, used again once it has been given back: new memory costs as much as filling it. */
 export class ReusedMemory implements Keeper {
   readonly #own: MemoryShare;
-  /** What is spare now is of this one. */
+  /** What is spare counts in this one. */
   #share: MemoryShare;
-  /** What nobody has use of, and since when; the one that was given back last comes last. */
+  /** The spare buffers, and when each was given back; the most recent last. */
   readonly #spare = new Map<ArrayBuffer, number>();
   /** The same by length, in the same order. */
   readonly #byLength = new Map<number, ArrayBuffer[]>();
 
   /**
-   * @param limit bytes that are kept while nobody has use of them
-   * @param budget what they are of; default: one of its own
+   * @param limit bytes that are kept while nobody uses them
+   * @param budget where they count; default: a budget of its own
    */
   constructor(limit: number, budget = new MemoryBudget(limit)) {
     this.#own = budget.share(this, limit);
@@ -21,8 +21,8 @@ export class ReusedMemory implements Keeper {
   }
 
   /**
-   * From now on what is kept is at most `limit` bytes of another budget; what is kept now is given up.
-   * @returns ends that
+   * From now on at most `limit` bytes are kept, and count in another budget. What is kept now is given up.
+   * @returns a function that ends that
    */
   moveTo(budget: MemoryBudget, limit: number): () => void {
     const share = budget.share(this, limit);
@@ -51,7 +51,7 @@ export class ReusedMemory implements Keeper {
     return lend(new Uint8Array(buffer, 0, length), () => this.#keep(buffer));
   }
 
-  /** Gives up all that nobody has use of. */
+  /** Gives up everything that is spare. */
   clear(): void {
     while (this.#spare.size > 0) this.giveUpOldest();
   }
@@ -65,7 +65,6 @@ export class ReusedMemory implements Keeper {
     for (const buffer of this.#spare.keys()) {
       this.#byLength.get(buffer.byteLength)!.shift();
       this.#forget(buffer);
-      free(buffer);
       return;
     }
   }
@@ -75,17 +74,14 @@ export class ReusedMemory implements Keeper {
   }
 
   #keep(buffer: ArrayBuffer): void {
-    if (!this.#share.take(buffer.byteLength)) {
-      free(buffer);
-      return;
-    }
+    if (!this.#share.take(buffer.byteLength)) return;
     this.#spare.set(buffer, this.#share.now());
     const same = this.#byLength.get(buffer.byteLength);
     if (same) same.push(buffer);
     else this.#byLength.set(buffer.byteLength, [buffer]);
   }
 
-  /** Takes one out that is in its list no more. */
+  /** Takes note that a buffer, which its list has lost already, is not spare any more. */
   #forget(buffer: ArrayBuffer): void {
     const length = buffer.byteLength;
     this.#spare.delete(buffer);
@@ -94,10 +90,5 @@ export class ReusedMemory implements Keeper {
   }
 }
 
-/** Gives memory that nobody looks at any more back to the system at once, where the runtime can: in others it is garbage. */
-function free(buffer: ArrayBuffer & { transfer?(length: number): ArrayBuffer }): void {
-  buffer.transfer?.(0);
-}
-
-/** The spare memory of all that runs in this process, or page: 16 MiB, or what `moveTo` says. */
+/** The spare memory of everything in this process, or page: up to 16 MiB, unless `moveTo` was called. */
 export const spareMemory = new ReusedMemory(1 << 24);

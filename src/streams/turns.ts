@@ -15,10 +15,14 @@ interface Waiting {
   goOn(): void;
 }
 
-/** What is left of the turn, who waits for a later one, and since when this one has been running, while anybody counts. */
+/** What is left of the turn, who waits for more, and since when this turn has been running, while anybody counts. */
 let left = ITEMS;
 const line: Waiting[] = [];
 let startedAt: number | undefined;
+
+/** Several waited when the turn began: they are given some items each, again and again, as long as any are left. */
+let isShared = false;
+let isServing = false;
 
 /** Begins to measure a turn, which ends with the next task. */
 function begin(): void {
@@ -29,20 +33,40 @@ function begin(): void {
 function end(): void {
   left = ITEMS;
   startedAt = undefined;
-  if (line.length > 0) begin();
-  while (line.length > 0 && left > 0) {
+  isShared = line.length > 1;
+  if (line.length === 0) return;
+  begin();
+  serve();
+}
+
+/** Whether the turn has nothing left for anybody. */
+function isUsedUp(): boolean {
+  return left <= 0 || performance.now() - startedAt! > MILLISECONDS;
+}
+
+/** Lets those go on who wait now. They come again when they have done what they asked for. */
+function serve(): void {
+  isServing = false;
+  for (let count = line.length; count > 0 && !isUsedUp(); count--) {
     const { items, goOn } = line.shift()!;
     left -= items;
     goOn();
   }
 }
 
-/** Whether so many items fit into this turn. Those who wait already come first. */
+/** Whether a loop may go on at once, which has had so many items on credit. */
 function fits(items: number): boolean {
   if (startedAt === undefined) begin();
-  if (line.length > 0 || left <= 0 || performance.now() - startedAt! > MILLISECONDS) return false;
+  if (isShared || line.length > 0 || isUsedUp()) return false;
   left -= items;
   return true;
+}
+
+function wait(waiting: Waiting): void {
+  line.push(waiting);
+  if (!isShared || isServing || left <= 0) return;
+  isServing = true;
+  queueMicrotask(serve);
 }
 
 /**
@@ -71,18 +95,24 @@ export class Turns {
    * @returns whether `next` is to be waited for before that
    */
   isOver(items = 1): boolean {
-    if (this.#next) return true;
     this.#count += items;
-    if (this.#count < SLICE) return false;
-    const count = this.#count;
-    this.#count = 0;
-    if (fits(count)) return false;
+    return this.#count >= SLICE && this.#hasToWait();
+  }
+
+  #hasToWait(): boolean {
+    if (this.#next) return true;
+    const items = this.#count;
+    if (fits(items)) {
+      this.#count = 0;
+      return false;
+    }
     this.#next = new Promise((resolve) => {
       const goOn = () => {
+        this.#count = 0;
         this.#next = undefined;
         resolve();
       };
-      line.push({ items: count, goOn });
+      wait({ items, goOn });
     });
     return true;
   }

@@ -1,4 +1,5 @@
 import { checkAmount, checkMethods } from "../streams/check.ts";
+import { deadline } from "../streams/deadline.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
@@ -116,7 +117,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   let unsent = false;
   let writer!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
-  let impatience: ReturnType<typeof setTimeout> | undefined;
+  let callOff: (() => void) | undefined;
 
   // What `ws` has is a Buffer. As an ArrayBuffer a message that came with others would be copied once more.
   socket.binaryType = socket.pause ? "nodebuffer" : "arraybuffer";
@@ -163,7 +164,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   }
 
   function terminateSoon() {
-    if (socket.terminate) impatience ??= setTimeout(() => socket.terminate?.(), CLOSE_TIME);
+    if (socket.terminate) callOff ??= deadline(CLOSE_TIME, () => socket.terminate?.());
   }
 
   function on(type: "open" | "message" | "error" | "close", listener: (event: SocketEvent) => void) {
@@ -190,7 +191,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     terminateSoon();
   });
   on("close", ({ code = 1006, reason = "" }) => {
-    clearTimeout(impatience);
+    callOff?.();
     lost = !over && code === LOST && problem === undefined;
     unsent ||= socket.bufferedAmount > 0;
     if (problem !== undefined) finish(problem);

@@ -17,6 +17,7 @@ import {
   WebSocketError,
   webSocket,
 } from "../../src/node/index.ts";
+import { failure } from "../bytes.ts";
 import { program, Sandbox, suite, until, within } from "../harness.ts";
 import { exchange as send, upgrade } from "./raw-http.ts";
 
@@ -379,6 +380,8 @@ tests("/metadata is what nbd-proxy --metadata prints", async () => {
   const response = await fetch(new URL("/metadata", running.url));
   assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
   assert.is(response.headers.get("default-configuration"), "one");
+  const places = `one=${encodeURIComponent(`unix:${socketOf("one")}`)}, two%20%C3%BC=`;
+  assert.ok(response.headers.get("places")?.startsWith(places));
   const metadata = await response.json();
   const printed = await sandbox.run(program("nbd-proxy"), [
     "--config",
@@ -408,6 +411,24 @@ tests("close() ends a session in order: what is outstanding is answered", async 
     () => assert.unreachable("the export is gone"),
     (error: ExportError) => assert.is(error.errno, 5),
   );
+});
+
+tests("close() says when a session could not end in order, once all have ended", async () => {
+  const full = () => Promise.reject(new Error("the disk is full"));
+  const socket = new WebSocket(new URL("/one", running.url.replace("http", "ws")));
+  const served = pipe(webSocket(socket), nbdServer({ ...memoryExport(image.slice()), flush: full }));
+  served.catch(() => {});
+  const other = serve("/two%20%C3%BC");
+  await listening(socketOf("one"));
+  await listening(socketOf("two"));
+  const error = await within(5000, "close", failure(running.close()));
+  await start(); // one that ends in order
+  assert.is(error.message, "a session has not ended in order, for the reason above");
+  assert.ok(
+    log.some((line) => /^one: the server answered EIO to FLUSH/.test(line)),
+    log.join("\n"),
+  );
+  await other.ended;
 });
 
 tests("close() lets no WebSocket in any more", async () => {

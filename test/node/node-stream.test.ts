@@ -37,6 +37,19 @@ tests("a readable is paused while nobody reads, at 256 KiB, and resumed", async 
   assert.ok((await reader.read()).done);
 });
 
+tests("a readable is paused by very many short chunks too: each takes memory besides its bytes", async () => {
+  const stream = new PassThrough();
+  const readable = readableOf(stream);
+  const byte = hex("01");
+  let written = 0;
+  for (; written < 1000 && !stream.isPaused(); written++) {
+    stream.write(byte);
+    await settled();
+  }
+  assert.ok(written < 600, `${written} chunks of a byte each`);
+  await readable.cancel(new Error("enough"));
+});
+
 tests("what was lent is given back when it has been written, not before", async () => {
   let done: (() => void) | undefined;
   const stream = new Writable({

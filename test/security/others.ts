@@ -24,7 +24,7 @@ export function copyOfProxy(sandbox: Sandbox): string {
   const folder = sandbox.path("installed");
   mkdirSync(folder);
   const needed = ["valibot", "web-streams-polyfill", "ws"].map((name) => `node_modules/${name}`);
-  for (const name of ["dist/bin", "dist/programs", "dist/node", "package.json", ...needed])
+  for (const name of ["dist", "package.json", ...needed])
     cpSync(join(root, name), join(folder, name), { recursive: true });
   return join(folder, "dist/bin/nbd-proxy.js");
 }

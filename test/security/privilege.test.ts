@@ -216,6 +216,14 @@ asRoot(tests)("symbolic links are judged, with what they lead through", ({ sandb
   // Lexically the way leads through safe folders only.
   link(loose, join(safe, "aside"));
   assert.throws(() => trustedPath(`${safe}/aside/../safe/file`), /loose can be written by everybody/);
+  const here = process.cwd();
+  try {
+    process.chdir(sandbox.folder);
+    assert.is(trustedPath("./safe/relative").path, join(safe, "file"));
+    assert.throws(() => trustedPath("safe/aside/../safe/file"), /loose can be written by everybody/);
+  } finally {
+    process.chdir(here);
+  }
   assert.throws(() => trustedPath(link("around", join(safe, "around"))), /too many symbolic links/);
 });
 

@@ -134,4 +134,16 @@ tests("a dialogue does not wait until its words have left, unless they are many"
   await failure(negotiated).catch(() => {});
 });
 
+tests("very many short words of a dialogue wait too: each takes memory besides its bytes", async () => {
+  const [a] = transportPair();
+  let said = 0;
+  const negotiated = negotiate(a, async (dialogue) => {
+    for (; said < 1000; said++) await dialogue.write(hex("01"));
+  });
+  assert.ok(await isPending(negotiated));
+  assert.ok(said < 100, `${said} words wait to leave`);
+  a.close();
+  await failure(negotiated).catch(() => {});
+});
+
 tests.run();

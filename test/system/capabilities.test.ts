@@ -1,8 +1,17 @@
-import { statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { connect, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
 import { attached, attachedAt, pattern, sha256, startProxy, throughGateway } from "./link.ts";
+import { mapOf } from "./nbdinfo.ts";
 
 const SIZE = 1 << 20;
 
@@ -133,7 +142,7 @@ async function proxyTo(
   sandbox: Sandbox,
   command: string,
   args: string[],
-): Promise<Running & { uri: string }> {
+): Promise<Running & { uri: string; socket: Socket }> {
   const path = sandbox.path("server.sock");
   const server = sandbox.start(
     command,
@@ -152,7 +161,7 @@ async function proxyTo(
   proxy.process.stdout!.pipe(socket!).pipe(proxy.process.stdin!);
   proxy.process.stdin!.on("error", () => {});
   await attached(proxy);
-  return Object.assign(proxy, { uri: attachedAt(sandbox).uri });
+  return Object.assign(proxy, { uri: attachedAt(sandbox).uri, socket: socket! });
 }
 
 needing(tests, ["qemu-nbd", "qemu-io", "nbdinfo"])(
@@ -182,6 +191,38 @@ needing(tests, ["qemu-nbd", "qemu-io", "nbdinfo"])(
     assert.match(await sandbox.run("nbdinfo", ["--map", uri]), /^ +0 +786432 +3 +hole,zero$/m);
   },
 );
+
+const EXTENT = 4096;
+const EXTENTS = 1 << 14;
+
+/** As it is a file system that says where the holes are, they have the size of its blocks. */
+function imageOfManyExtents(path: string): void {
+  const file = openSync(path, "w");
+  const data = pattern(EXTENT);
+  for (let i = 0; i < EXTENTS; i += 2) writeSync(file, data, 0, EXTENT, i * EXTENT);
+  ftruncateSync(file, EXTENTS * EXTENT);
+  closeSync(file);
+}
+
+for (const [server, args] of [
+  ["nbdkit", ["--foreground", "--readonly", "--unix={}", "file"]],
+  ["qemu-nbd", ["--format=raw", "--read-only", "--persistent", "--shared=1", "--socket={}"]],
+] as const) {
+  needing(tests, [server, "nbdinfo"])(
+    `${server} tells 16,384 extents at once: all come through, and are asked for in shorter ranges`,
+    async ({ sandbox, image }) => {
+      imageOfManyExtents(image);
+      const { uri, socket } = await proxyTo(sandbox, server, [...args, image]);
+      const before = socket.bytesRead;
+      const map = await mapOf(sandbox, () => [uri]);
+      const expected = Array.from({ length: EXTENTS }, (_, i) => [i * EXTENT, EXTENT, i % 2 ? 3 : 0]);
+      assert.equal(map, expected);
+      // The first answer has all of them, 8 bytes each. With as many in each of the next ones it would be nine times that.
+      const received = socket.bytesRead - before;
+      assert.ok(received > 8 * EXTENTS && received < 3 * 8 * EXTENTS, `${received} bytes`);
+    },
+  );
+}
 
 needing(tests, ["nbdkit", "nbdinfo"])(
   "errors of TRIM and WRITE_ZEROES come through with their errno, and what nbdkit lacks is lacking",

@@ -1,5 +1,6 @@
 /** What the system tests begin with: an export behind nbd-gateway or nbd-proxy, ready to be used by a peer. */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createReadStream, writeFileSync } from "node:fs";
 import { readableOf, writableOf } from "../../src/node/node-stream.ts";
 import type { Duplex } from "../../src/streams/duplex.ts";
@@ -84,6 +85,16 @@ export function startProxy(sandbox: Sandbox, keys: Entry = {}): Running & Attach
   const args = ["--config", writeConfig(sandbox, keys)];
   const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true });
   return Object.assign(proxy, attachedAt(sandbox));
+}
+
+/**
+ * nbd-serve on standard input and output, once it has greeted: a proxy waits 5 s for that, which is little where Node starts
+ * on an emulated processor.
+ */
+export async function startServer(sandbox: Sandbox, args: readonly string[]): Promise<Running> {
+  const server = sandbox.start(program("nbd-serve"), [...args, "-"], { wire: true });
+  await once(server.process.stdout!, "readable");
+  return server;
 }
 
 /** The two pipes to a program that was started with `wire`, as a channel of bytes. */

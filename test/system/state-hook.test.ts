@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
-import { attached, connectWires, gone, pattern, startProxy, writeConfig } from "./link.ts";
+import { attached, connectWires, gone, pattern, startProxy, throughGateway, writeConfig } from "./link.ts";
 import { RawClient } from "./raw-client.ts";
 
 interface Context {
@@ -171,6 +171,19 @@ tests(
     await until("what it has started is gone", () => !isRunning(Number(left)));
   },
 );
+
+tests("a stop that fails at the end of a gateway is a failure of the gateway", async ({ sandbox, said }) => {
+  writeHook(sandbox, '[ "$1" = start ] || exit 5');
+  const { gateway, server } = await throughGateway(sandbox, sandbox.path("disk.img"));
+  gateway.kill();
+  assert.is(await within(5000, "nbd-gateway", gateway.exit), 1);
+  assert.match(
+    gateway.stderr,
+    /nbd-gateway: local: the state hook \S+ stop local failed with exit status 5\nnbd-gateway: a state hook failed at the end; the log says why\n$/,
+  );
+  assert.is(await within(2000, "nbd-serve", server.exit), 0, server.stderr);
+  assert.equal(said(), ["start local", "stop local"]);
+});
 
 needing(tests, ["setsid"])("a second Ctrl-C does not reach the hook that unmounts", async (context) => {
   const { sandbox, said } = context;

@@ -346,6 +346,29 @@ tests("a socket that cannot be paused is given up beyond receiveLimit, not befor
   socket.receive(100);
 });
 
+tests("messages without bytes are dropped, and very short ones count for more than their bytes", async () => {
+  const socket = new FakeSocket();
+  const transport = webSocket(socket, { receiveBuffer: 100, receiveLimit: 6400 });
+  const reader = transport.readable.getReader();
+  const reading = reader.read();
+  for (let i = 0; i < 10_000; i++) socket.receive(0);
+  assert.ok(await isPending(reading));
+  socket.receive(1);
+  assert.is((await reading).value?.byteLength, 1);
+  for (let i = 0; i < 100; i++) socket.receive(1);
+  assert.is(socket.closing, undefined);
+  socket.receive(1);
+  assert.is(socket.closing?.[0], 4000);
+});
+
+tests("an error is the end, also where no close comes", async () => {
+  const socket = new FakeSocket();
+  const transport = webSocket(socket);
+  socket.dispatchEvent(Object.assign(new Event("error"), { message: "a bad frame" }));
+  assert.match((await failure(transport.closed)).message, /^a bad frame$/);
+  socket.end(1006);
+});
+
 tests("bytes that were read do not count for receiveLimit", async () => {
   const socket = new FakeSocket();
   const transport = webSocket(socket, { receiveBuffer: 100, receiveLimit: 300 });

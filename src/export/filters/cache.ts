@@ -14,7 +14,7 @@ import { Pieces } from "./pieces.ts";
 export interface CacheOptions {
   /** Bytes that are kept in memory, those on their way included. */
   budget: number;
-  /** What these bytes are of, shared with others. Default: nobody shares them, and they are kept while nobody reads too. */
+  /** A budget, shared with others, in which these bytes count. Default: none, and what was read is kept even if nobody reads. */
   memory?: MemoryBudget | undefined;
   /** Whether a read that is about to be made, of so many bytes, is not worth keeping. Default: all are. */
   isPassing?(length: number): boolean;
@@ -83,7 +83,7 @@ class Cache implements Keeper {
   /** The pieces that are there, the least recently used first. */
   readonly #recency = new Set<CachedPiece>();
   readonly #onTheirWay = new Set<CachedPiece>();
-  /** How many of these there was no room for. */
+  /** How many of these do not count in the budget, as there was no room: they are not kept. */
   #withoutRoom = 0;
   /** When something was last read out of it, or brought in. */
   #usedAt = 0;
@@ -181,7 +181,7 @@ class Cache implements Keeper {
     const arrivals: Promise<unknown>[] = [];
     this.#usedAt = this.#share.now();
     for (const [from, to] of this.#gaps(start, most)) {
-      // What somebody waits for comes first.
+      // While there is no room for what somebody waits for, there is none for this.
       if (this.#withoutRoom > 0 || !this.#share.take(weight(from, to))) break;
       arrivals.push(this.#ask(from, to, true, new AbortController()).arrival);
     }
@@ -248,7 +248,7 @@ class Cache implements Keeper {
     return gaps;
   }
 
-  /** Asks for a range. Where there is no room it goes to those who wait for it, and is not kept. */
+  /** Asks for a range. Without room it goes to those who wait for it, and is not kept. */
   #ask(start: number, end: number, hasRoom: boolean, giveUp?: AbortController): CachedPiece {
     const { promise, resolve, reject } = deferred<Uint8Array>();
     const piece = new CachedPiece(start, end, promise, giveUp);
@@ -300,7 +300,7 @@ class Cache implements Keeper {
     }
   }
 
-  /** All or nothing: who reads now and then has use of what was read long ago too. */
+  /** All or nothing: a reader who comes back now and then may want what was read long ago. */
   giveUpIdle(moment: number): void {
     while (this.#usedAt <= moment && this.#recency.size > 0) this.giveUpOldest();
   }

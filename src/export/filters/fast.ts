@@ -12,7 +12,7 @@ export interface FastOptions {
   window: RequestWindow;
   /** Bytes of memory. Default 24 MiB: half of it in flight are 100 ms at 1 Gbit/s. */
   budget?: number;
-  /** What these bytes are of, shared with others; see `cache`. */
+  /** A budget, shared with others, in which these bytes count; see `cache`. */
   memory?: MemoryBudget | undefined;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
@@ -52,7 +52,7 @@ export function fast(
     const isLong = (length: number) => length >= LONG && bytes >= pace.target;
     const ahead = readAhead({
       pace,
-      // Where many share the memory, more would push out what others have ahead, before they have read it.
+      // If many share the memory, more than a part of it would push out what was read ahead for others, before they read it.
       get limit() {
         return Math.min(budget, memory?.fairPart ?? budget) / 2;
       },

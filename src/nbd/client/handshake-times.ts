@@ -1,3 +1,4 @@
+import { deadline } from "../../streams/deadline.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { LinkError } from "../error.ts";
 
@@ -10,12 +11,6 @@ export interface HandshakeTimes {
   /** For the whole handshake. */
   whole: number;
 }
-
-/**
- * Milliseconds between the end of a time and the verdict. A process that was stopped, as by SIGSTOP or with its computer,
- * finds its timers run out before it reads what came meanwhile.
- */
-const GRACE = 100;
 
 /** The times of one handshake. What is late is told once, with the error for it. */
 export class HandshakeClock {
@@ -56,9 +51,6 @@ export class HandshakeClock {
   #within(seconds: number, fault: string): () => void {
     if (seconds === 0) return () => {};
     const onLate = () => this.#onLate(new LinkError(`the server ${fault} ${seconds} s`));
-    let timer = setTimeout(() => {
-      timer = setTimeout(onLate, GRACE);
-    }, seconds * 1000);
-    return () => clearTimeout(timer);
+    return deadline(seconds * 1000, onLate);
   }
 }

@@ -11,6 +11,7 @@ import type {
 import type { RequestWindow } from "../../export/request-window.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { checkBytes, checkWhole } from "../../streams/check.ts";
+import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
@@ -326,7 +327,7 @@ export class RemoteExport implements Export {
   }
 
   async #disconnect(cause: LinkError): Promise<void> {
-    const impatience = setTimeout(() => this.#transport.close(), DISCONNECT_TIME);
+    const callOff = deadline(DISCONNECT_TIME, () => this.#transport.close());
     if (!this.#over) {
       this.#over = { cause };
       await this.#outstanding.idle();
@@ -335,7 +336,7 @@ export class RemoteExport implements Export {
       this.#link.close().catch(() => {});
     }
     await this.#end.promise.catch(() => {});
-    clearTimeout(impatience);
+    callOff();
   }
 
   /** Cuts a range in pieces that the server takes, and asks for some of them at a time. */

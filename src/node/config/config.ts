@@ -63,7 +63,7 @@ export interface Config {
   defaultName: string | undefined;
   /** Names under which the gateway may be reached, besides localhost and IP addresses. */
   allowedHosts: readonly string[];
-  /** Bytes of memory for the caches of all sessions, and for what is spare. */
+  /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
   /** What is odd but no error, a line each: keys without a meaning. */
   warnings: readonly string[];

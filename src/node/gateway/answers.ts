@@ -1,5 +1,6 @@
 import { type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { deadline } from "../../streams/deadline.ts";
 import type { Refusal } from "./admission.ts";
 
 /** Milliseconds that the other side is given to take an answer. */
@@ -47,8 +48,8 @@ export function refuse(socket: Duplex, { status, words, headers = {} }: Refusal)
     socket.destroy();
     return;
   }
-  const late = setTimeout(() => socket.destroy(), ANSWER_TIME);
-  socket.once("close", () => clearTimeout(late));
+  const callOff = deadline(ANSWER_TIME, () => socket.destroy());
+  socket.once("close", callOff);
   const lines = {
     Connection: "close",
     "Content-Type": "text/plain; charset=utf-8",

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { deadline } from "../../streams/deadline.ts";
 import type { Refusal } from "./admission.ts";
 import { ANSWER_TIME, refuse } from "./answers.ts";
 import { descriptorLimit, descriptorOf } from "./descriptors.ts";
@@ -37,9 +38,9 @@ export class Connections {
   begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
     if (!this.isInTurn(socket)) return false;
     this.#answering.add(socket);
-    const late = setTimeout(() => socket.destroy(), ANSWER_TIME);
+    const callOff = deadline(ANSWER_TIME, () => socket.destroy());
     response.once("close", () => {
-      clearTimeout(late);
+      callOff();
       this.#answering.delete(socket);
     });
     return true;

@@ -68,27 +68,29 @@ const TOO_BIG = 1009;
  * @param isWithin whether a message has begun that has not ended yet
  * @param longest bytes in a frame
  */
-export function faultOf(
-  { isFinal, reserved, opcode, length, isShortest, key }: FrameHeader,
-  isWithin: boolean,
-  longest: number,
-): FrameError | undefined {
-  const broken = (words: string) =>
-    new FrameError(PROTOCOL_ERROR, `the other side sent a WebSocket frame ${words}`);
-  if (reserved !== 0) return broken("with reserved bits set");
-  if (!key) return broken("that is not masked");
-  if (!isShortest) return broken("whose length is not in its shortest form");
-  if (length >= 2 ** 63) return broken("whose length has its highest bit set");
-  if (opcode >= Opcode.CLOSE && opcode <= Opcode.PONG) {
-    if (!isFinal) return broken("of a control message in parts");
-    if (length > LONGEST_CONTROL) return broken(`of a control message with ${length} bytes`);
-    return undefined;
-  }
-  if (opcode > Opcode.BINARY) return broken(`of the unknown kind ${opcode}`);
-  if ((opcode === Opcode.CONTINUATION) !== isWithin) {
-    return broken(isWithin ? "of a new message within another one" : "that continues no message");
-  }
+export function faultOf(header: FrameHeader, isWithin: boolean, longest: number): FrameError | undefined {
+  const violation = violationOf(header, isWithin);
+  if (violation) return new FrameError(PROTOCOL_ERROR, `the other side sent a WebSocket frame ${violation}`);
+  const { opcode, length } = header;
   if (opcode === Opcode.TEXT) return new FrameError(UNSUPPORTED_DATA, TEXT_REFUSED);
   if (length <= longest) return undefined;
   return new FrameError(TOO_BIG, `the other side sent a WebSocket frame of ${length} bytes`);
+}
+
+/** What is not as RFC 6455 has it (sections 5.2 to 5.5). */
+function violationOf(
+  { isFinal, reserved, opcode, length, isShortest, key }: FrameHeader,
+  isWithin: boolean,
+): string | undefined {
+  if (reserved !== 0) return "with reserved bits set";
+  if (!key) return "that is not masked";
+  if (!isShortest) return "whose length is not in its shortest form";
+  if (length >= 2 ** 63) return "whose length has its highest bit set";
+  if (opcode >= Opcode.CLOSE && opcode <= Opcode.PONG) {
+    if (!isFinal) return "of a control message in parts";
+    return length > LONGEST_CONTROL ? `of a control message with ${length} bytes` : undefined;
+  }
+  if (opcode > Opcode.BINARY) return `of the unknown kind ${opcode}`;
+  if ((opcode === Opcode.CONTINUATION) === isWithin) return undefined;
+  return isWithin ? "of a new message within another one" : "that continues no message";
 }

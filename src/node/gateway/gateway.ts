@@ -25,7 +25,7 @@ export interface GatewayOptions {
   maxConnections?: number;
   /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
   pingInterval?: number;
-  /** Milliseconds after which memory that is of no use is given back, at the latest. Default 24,000. */
+  /** Milliseconds after which memory that was not used is given back, at the latest. Default 24,000. */
   idleTime?: number;
   /**
    * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
@@ -37,9 +37,12 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the page is. */
   readonly url: string;
-  /** What is kept in memory because it may be of use again. */
+  /** What the caches of all sessions, and spare memory, hold. */
   readonly kept: MemoryBudget;
-  /** Ends every session in order and stops listening. */
+  /**
+   * Ends every session in order and stops listening.
+   * @throws Error when that was not possible for one of them, as when something is lost that was written; the log says what
+   */
   close(): Promise<void>;
 }
 
@@ -102,6 +105,9 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       reject(new Error(`listening on ${host} port ${port}: ${fault}`));
     });
     server.listen(port, host, resolve);
+  }).catch((error) => {
+    memory.end();
+    throw error;
   });
   // Such as EMFILE: the connection is lost, and no other.
   server.on("error", ({ message }) => ofStrangers(`taking a connection failed: ${message}`));
@@ -115,13 +121,17 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      await sessions.over();
+      const failed = await sessions.over();
       log.end();
       const socketsCutOff = setTimeout(() => sockets.terminate(), GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
       memory.end();
+      if (failed > 0) {
+        const which = failed === 1 ? "a session has" : `${failed} sessions have`;
+        throw new Error(`${which} not ended in order, for the reason above`);
+      }
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
+import { nextTask } from "../../streams/next-task.ts";
 
 /** Intervals without a sign of life after a ping, at whose end the other side counts as dead. */
 const PATIENCE = 2;
@@ -24,7 +25,11 @@ export function heartbeat(
   let heard = -1;
   // Node's own timer of a socket starts anew with all that is read or written, each part of a long write included.
   socket.setTimeout(interval);
-  socket.on("timeout", () => {
+  // What came while this process was stopped is read first.
+  socket.on("timeout", () => nextTask(look));
+
+  function look() {
+    if (socket.destroyed) return;
     const isAlive = socket.isPaused() || socket.bytesRead !== heard;
     heard = socket.bytesRead;
     silent = isAlive ? 0 : silent + 1;
@@ -35,5 +40,5 @@ export function heartbeat(
       socket.setTimeout(interval);
       client.ping();
     }
-  });
+  }
 }

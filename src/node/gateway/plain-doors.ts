@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Config, metadataOf } from "../config/config.ts";
+import { placeOf } from "../config/place-of.ts";
 import type { Door, Refusal } from "./admission.ts";
 import { send } from "./answers.ts";
 import type { PageFiles } from "./page-files.ts";
@@ -40,16 +41,24 @@ export function plainDoors(config: Config, page: PageFiles, log: (line: string) 
         if (!page.answer(request, response)) send(response, 404, "there is no such page\n");
       },
       metadata(_request, response) {
-        // The metadata says nothing of the default, and its form is fixed.
-        const name = config.defaultName;
-        const headers = name !== undefined && { "Default-Configuration": encodeURIComponent(name) };
         const type = { "Content-Type": "application/json; charset=utf-8" };
-        send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...headers });
+        send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...aboutConfigurations(config) });
       },
       notUpgraded(request, response) {
         log(refusalLine(request, NOT_UPGRADED));
         send(response, NOT_UPGRADED.status, `${NOT_UPGRADED.words}\n`, NOT_UPGRADED.headers);
       },
     },
+  };
+}
+
+/** Headers with what the page is to know, and the metadata, whose form is fixed, does not say. */
+function aboutConfigurations({ configurations, defaultName }: Config): Record<string, string> {
+  const places = [...configurations].map(([name, configuration]) =>
+    [name, placeOf(configuration)].map(encodeURIComponent).join("="),
+  );
+  return {
+    Places: places.join(", "),
+    ...(defaultName !== undefined && { "Default-Configuration": encodeURIComponent(defaultName) }),
   };
 }

@@ -19,7 +19,7 @@ export interface SessionsOptions {
   config: Config;
   /** Bytes in flight for the local clients of all sessions. */
   budget: ByteBudget;
-  /** What their caches share. */
+  /** Where the caches of all sessions count. */
   memory: MemoryBudget;
   /** Milliseconds between pings of an idle WebSocket. */
   pingInterval: number;
@@ -33,6 +33,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
+  #failedAtEnd = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -49,9 +50,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more. */
-  async over(): Promise<void> {
+  /** Resolves when no session runs any more, with the number of those that did not end in order when they were to. */
+  async over(): Promise<number> {
     await Promise.allSettled(this.#running);
+    return this.#failedAtEnd;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -63,6 +65,7 @@ export class Sessions {
     });
     /** Anybody can connect. Only who has got the place may write as much as a session does. */
     let note = (line: string) => log.stranger(line);
+    let isOurs = false;
     try {
       const configuration = configurationAt(config, path);
       const { name } = configuration;
@@ -73,6 +76,7 @@ export class Sessions {
           const claim = () => placesOfThisMachine.claim(configuration);
           const place = await this.#exclusive.claim(name, transport, claim);
           note = (line) => log.session(name, line);
+          isOurs = true;
           return place;
         },
       };
@@ -85,6 +89,8 @@ export class Sessions {
       });
       note("ended");
     } catch (error) {
+      // Of one that never had the place nothing is lost.
+      if (signal.aborted && isOurs) this.#failedAtEnd++;
       note(messageOf(error));
       transport.close(error);
     }

@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { quoted } from "../../streams/quoted.ts";
+import { deviceNumber } from "../device-number.ts";
 import type { DeviceSysfs } from "./sysfs.ts";
 
 /** What has a block device, or a partition of it, in use, each in words. */
@@ -96,14 +97,9 @@ async function hasOpen(pid: string, numbers: ReadonlyMap<string, string>): Promi
     const link = `/proc/${pid}/fd/${fd}`;
     if (!(await readlink(link).catch(() => "")).startsWith("/dev/")) continue;
     const node = await stat(link).catch(() => undefined);
-    if (node?.isBlockDevice() && numbers.has(numbersOf(node.rdev))) return true;
+    if (node?.isBlockDevice() && numbers.has(deviceNumber(node.rdev))) return true;
   }
   return false;
-}
-
-/** Major and minor number as sysfs and mountinfo have them. */
-function numbersOf(rdev: number): string {
-  return `${(rdev >> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >> 12) & 0xfff00)}`;
 }
 
 /** The text of a file without the line's end; "" where there is none. */

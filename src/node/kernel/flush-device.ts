@@ -1,30 +1,65 @@
-import { open } from "node:fs/promises";
-import type { DeviceSysfs } from "./sysfs.ts";
-import { systemCalls } from "./system-calls.ts";
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { type BlockLayer, blockStack, isThere } from "./block-stack.ts";
+import { type SystemCalls, systemCalls } from "./system-calls.ts";
 
 /**
- * Writes what this machine holds of a device and of its partitions: their own pages (fsync(2)) and, before those, what
- * the file systems hold that are mounted from them (BLKFLSBUF, linux/fs.h). All in threads, as the device's requests
- * are answered meanwhile.
+ * Writes what this machine holds of a device to the device: what stands on it from the top down, and then its own pages. All in
+ * threads, as the device's requests are answered meanwhile.
  *
- * @throws the error of a system call: something could not be written
+ * Of each device: the file system that is mounted from it, as only syncfs(2) tells what could not be written; then that of other
+ * mount namespaces (BLKFLSBUF, linux/fs.h), its own pages, and what is below (fsync(2)).
+ *
+ * @param name the device's name in sysfs, as nbd0
+ * @param path where its node is
+ * @throws Error in words that say what could not be written. All else has been.
  */
-export async function flushDevice(path: string, sysfs: DeviceSysfs): Promise<void> {
-  const partitions = (await sysfs.partitions()).map((name) => `/dev/${name}`);
-  for (const file of [...partitions, path]) await flushFile(file);
+export async function flushDevice(name: string, path: string): Promise<void> {
+  const calls = await systemCalls();
+  const failed: string[] = [];
+  for (const layer of await blockStack(name)) {
+    const node = layer.device === name ? path : nodeOf(layer.device);
+    await flushLayer(layer, node, calls).catch((error: Error) => failed.push(`${node}: ${error.message}`));
+  }
+  if (failed.length > 0) throw new Error(`not all of it could be written: ${failed.join("; ")}`);
 }
 
-async function flushFile(file: string): Promise<void> {
-  const { flushBuffers } = await systemCalls();
-  const handle = await open(file, "r+").catch((error: NodeJS.ErrnoException) => {
-    // A partition that was taken away meanwhile, or has no node: nobody can have it mounted.
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (!handle) return;
-  try {
+/** Where a device's node is. A name in sysfs has no slashes. */
+const nodeOf = (device: string) => `/dev/${device.replaceAll("!", "/")}`;
+
+async function flushLayer(
+  { device, mountpoint, isSuspended }: BlockLayer,
+  node: string,
+  { flushBuffers, syncFileSystem }: SystemCalls,
+): Promise<void> {
+  if (isSuspended) throw new Error("it is suspended");
+  if (mountpoint !== undefined) {
+    // One that was unmounted meanwhile has been written.
+    await withOpen(
+      mountpoint,
+      async () => undefined,
+      ({ fd }) => syncFileSystem(fd),
+    );
+  }
+  const missing = async (error: Error) => {
+    // A device that was taken away meanwhile holds nothing.
+    if (await isThere(device)) throw error;
+  };
+  await withOpen(node, missing, async (handle) => {
     await flushBuffers(handle.fd);
     await handle.sync();
+  });
+}
+
+async function withOpen(
+  path: string,
+  onFailure: (error: Error) => Promise<void>,
+  work: (handle: FileHandle) => Promise<void>,
+): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(onFailure);
+  if (!handle) return;
+  try {
+    await work(handle);
   } finally {
     await handle.close();
   }

@@ -7,6 +7,7 @@ import { transmissionFlags } from "../../nbd/transmission-flags.ts";
 import type { Room } from "../../streams/budget.ts";
 import { checkObject } from "../../streams/check.ts";
 import { Ended } from "../../streams/ended.ts";
+import { withWordsForOthers } from "../../streams/for-others.ts";
 import { join } from "../../streams/join.ts";
 import { before } from "../before.ts";
 import type { SystemCallError } from "../system-call-error.ts";
@@ -101,7 +102,9 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
   const blockSize = blockSizeFor(target, options.blockSize);
   const size = target.size - (target.size % blockSize);
   if (size === 0)
-    throw new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`);
+    throw withWordsForOthers(
+      new Error(`the export has ${target.size} bytes, less than one block of ${blockSize} bytes`),
+    );
   const flags = transmissionFlags(target) & KERNEL_FLAGS;
 
   const kernel = await openFamily(nbdFamily);
@@ -154,7 +157,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
     size,
     ended,
     async flush() {
-      if (target.write) await flushDevice(path, sysfs);
+      if (target.write) await flushDevice(sysfs.name, path);
     },
     async detach() {
       isDetached = true;
@@ -195,8 +198,10 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
 function blockSizeFor({ blockSize: demanded }: Export, wanted = 512): number {
   const minimum = demanded?.minimum ?? 1;
   if (minimum > LARGEST_BLOCK) {
-    throw new Error(
-      `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
+    throw withWordsForOthers(
+      new Error(
+        `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
+      ),
     );
   }
   return Math.max(wanted, minimum);

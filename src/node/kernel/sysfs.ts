@@ -5,13 +5,14 @@ export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests" | 
 
 /** What the kernel says of an nbd device in /sys/block. */
 export class DeviceSysfs {
+  /** The device's name, as nbd0. */
+  readonly name: string;
   readonly #folder: string;
-  readonly #name: string;
 
   /** @param index N of /dev/nbdN */
   constructor(index: number) {
-    this.#name = `nbd${index}`;
-    this.#folder = `/sys/block/${this.#name}`;
+    this.name = `nbd${index}`;
+    this.#folder = `/sys/block/${this.name}`;
   }
 
   /** Bytes, 0 when nothing is attached. */
@@ -42,7 +43,7 @@ export class DeviceSysfs {
   /** The names of its partitions, as nbd0p1. */
   async partitions(): Promise<string[]> {
     const names = await readdir(this.#folder).catch(() => []);
-    return names.filter((name) => name.startsWith(`${this.#name}p`));
+    return names.filter((name) => name.startsWith(`${this.name}p`));
   }
 
   /** Major and minor number, as "43:0", and name of the device and of each of its partitions. */
@@ -51,7 +52,7 @@ export class DeviceSysfs {
     const numbers = await Promise.all(folders.map((folder) => this.#read(`${folder}dev`)));
     const known = folders.flatMap((folder, i): [string, string][] => {
       const number = numbers[i];
-      return number === undefined ? [] : [[number, folder.slice(0, -1) || this.#name]];
+      return number === undefined ? [] : [[number, folder.slice(0, -1) || this.name]];
     });
     return new Map(known);
   }

@@ -14,8 +14,11 @@ export const SO_SNDBUF = 7;
 export const SO_SNDBUFFORCE = 32;
 const MSG_DONTWAIT = 0x40;
 const F_DUPFD_CLOEXEC = 1030;
-/** linux/fs.h */
+/** linux/fs.h, linux/loop.h */
 const BLKFLSBUF = 0x1261;
+const LOOP_GET_STATUS64 = 0x4c05;
+/** Bytes of struct loop_info64. It begins with the device of the file that is shown, its inode, and the device that it is. */
+const LOOP_INFO = 232;
 
 /** The system calls that Node lacks. Each throws SystemCallError when it fails. */
 export interface SystemCalls {
@@ -32,6 +35,13 @@ export interface SystemCalls {
   receive(fd: number, size: number): Uint8Array;
   /** Writes what is held of a block device, a mounted file system included, in a thread of its own. */
   flushBuffers(fd: number): Promise<void>;
+  /** Writes what the file system holds that a descriptor is of, in a thread of its own (syncfs(2)). */
+  syncFileSystem(fd: number): Promise<void>;
+  /**
+   * What a loop device shows, asked in a thread of its own: the number of the device that the file is on, and of the one that
+   * it is, 0 where it is none.
+   */
+  loopStatus(fd: number): Promise<{ fileSystem: bigint; device: bigint }>;
   /** Another descriptor of the same file, which programs that are run do not get either. */
   duplicate(fd: number): number;
   close(fd: number): void;
@@ -61,6 +71,7 @@ async function load(): Promise<SystemCalls> {
   const recv = library.func("intptr_t recv(int fd, void *data, size_t size, int flags)");
   const fcntl = library.func("int fcntl(int fd, int command, ...)");
   const ioctl = library.func("int ioctl(int fd, unsigned long request, uintptr_t argument)");
+  const syncfs = library.func("int syncfs(int fd)");
   const close = library.func("int close(int fd)");
 
   function checked(call: string, result: number): number {
@@ -99,6 +110,12 @@ async function load(): Promise<SystemCalls> {
       checked("send", send(fd, message, message.byteLength, 0));
     },
     flushBuffers: (fd) => inThread("ioctl", ioctl, [fd, BLKFLSBUF, 0]),
+    syncFileSystem: (fd) => inThread("syncfs", syncfs, [fd]),
+    async loopStatus(fd) {
+      const status = new BigUint64Array(LOOP_INFO / 8);
+      await inThread("ioctl", ioctl, [fd, LOOP_GET_STATUS64, koffi.address(status)]);
+      return { fileSystem: status[0]!, device: status[2]! };
+    },
     receive(fd, size) {
       const data = new Uint8Array(size);
       return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));

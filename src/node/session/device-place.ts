@@ -1,3 +1,4 @@
+import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Configuration } from "../config/config.ts";
 import { claimDevice } from "../kernel/device-claim.ts";
@@ -46,7 +47,8 @@ export async function devicePlace(
         };
       } catch (error) {
         room.close();
-        throw new Error(`configuration "${name}": attaching ${path}: ${messageOf(error)}`);
+        const message = `configuration "${name}": attaching ${path}: ${messageOf(error)}`;
+        throw withWordsForOthers(new Error(message), wordsForOthers(error));
       }
     },
   };

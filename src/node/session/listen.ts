@@ -7,6 +7,7 @@ import { checkName } from "../../nbd/option/name.ts";
 import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
+import { deadline } from "../../streams/deadline.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
 import { socketTransport } from "../socket.ts";
@@ -137,13 +138,13 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
   server.on("connection", (socket) => {
     clients.add(socket);
     const room = budget.share(CLIENT_SHARE);
-    const late = setTimeout(() => socket.destroy(), handshakeTime);
+    const endHandshakeTime = deadline(handshakeTime, () => socket.destroy());
     socket.once("close", () => {
-      clearTimeout(late);
+      endHandshakeTime();
       clients.delete(socket);
       room.close();
     });
-    const onTransmission = () => clearTimeout(late);
+    const onTransmission = endHandshakeTime;
     const served = { name, room, signal: ending.signal, onTransmission, onerror };
     serveClient(socketTransport(socket), target, served)
       // A client that breaks the protocol, or off, has harmed nobody but itself.

@@ -2,7 +2,6 @@ import { withWordsForOthers } from "../../streams/for-others.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { formatAddress } from "../config/address.ts";
 import { ConfigError, type Configuration } from "../config/config.ts";
-import { UntrustedPathError } from "../trusted-path.ts";
 import { listenerPlace } from "./listener-place.ts";
 import type { Place, Places } from "./place.ts";
 import { claimSocketFolder } from "./socket-folder.ts";
@@ -21,7 +20,7 @@ async function claim(configuration: Configuration): Promise<Place> {
     "listen" in target ? ["listen", `${formatAddress(target.listen)}: `] : ["nbd-device", ""];
   try {
     if ("listen" in target) {
-      if ("path" in target.listen) judgeFolder(target.listen.path);
+      if ("path" in target.listen) claimSocketFolder(target.listen.path);
       return await listenerPlace(name, target.listen, target.maxClients);
     }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
@@ -30,18 +29,6 @@ async function claim(configuration: Configuration): Promise<Place> {
   } catch (error) {
     const message = `${file}: configuration "${name}": "${key}": ${where}${messageOf(error)}`;
     throw withWordsForOthers(new ConfigError(message), NO_PLACE);
-  }
-}
-
-/**
- * Makes sure that nobody else can put a socket of theirs in the place of ours. What else is wrong with the folder is said, in
- * words, where the socket is claimed.
- */
-function judgeFolder(path: string): void {
-  try {
-    claimSocketFolder(path);
-  } catch (error) {
-    if (error instanceof UntrustedPathError) throw error;
   }
 }
 

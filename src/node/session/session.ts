@@ -6,6 +6,7 @@ import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { checkObject, checkOwnTransport } from "../../streams/check.ts";
+import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { withWordsForOthers } from "../../streams/for-others.ts";
@@ -35,7 +36,7 @@ const CACHE = 16 << 20;
 export interface SessionOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
   budget: ByteBudget;
-  /** What the caches of all sessions of this process share (`processMemory`). Default: nobody shares this one's. */
+  /** Where the caches of all sessions of this process count. Default: 16 MiB of this session's own, which stay. */
   memory?: MemoryBudget;
   /** Takes a line for people when the state changes. */
   log(line: string): void;
@@ -134,8 +135,10 @@ async function use(
   const link = watch(remote.closed);
   const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
   const failures = failureLog(log);
-  // Of a link that is gone its own end tells.
-  const note: FailureLog["add"] = (...failure) => link.isGone || failures.add(...failure);
+  const note: FailureLog["add"] = (error, request) => {
+    // The end of the link tells of itself.
+    if (!link.isGone) failures.add(error, request);
+  };
   const target = statistics(counts, note)(near);
   const exportName = remote.name ?? "";
   const attachment = await whileLinked(link, signal, (hurry) =>
@@ -219,29 +222,31 @@ async function leave(
 /** Waits for work that may take long, as long as it goes on: `progress` has to change within so many seconds. */
 async function unlessStalled(work: Promise<void>, progress: () => number, seconds: number): Promise<void> {
   const { promise: stalled, reject } = deferred<never>();
-  let last = progress();
-  const timer = setInterval(() => {
-    if (progress() === last) reject(new Error(`nothing got through for ${seconds} s`));
-    last = progress();
-  }, seconds * 1000);
+  let callOff = start();
+  function start() {
+    const before = progress();
+    return deadline(seconds * 1000, () => {
+      if (progress() === before) reject(new Error(`nothing got through for ${seconds} s`));
+      else callOff = start();
+    });
+  }
   try {
     await Promise.race([work, stalled]);
   } finally {
-    clearInterval(timer);
+    callOff();
   }
 }
 
 /** Whoever asked for the end must not wait for a server that hangs, nor be told that all was well. */
 async function flushSoon(remote: RemoteExport): Promise<void> {
   const { promise: late, reject } = deferred<never>();
-  const timer = setTimeout(
-    () => reject(new LinkError(`the server did not confirm a FLUSH for ${FLUSH_TIME / 1000} s`)),
-    FLUSH_TIME,
+  const callOff = deadline(FLUSH_TIME, () =>
+    reject(new LinkError(`the server did not confirm a FLUSH for ${FLUSH_TIME / 1000} s`)),
   );
   try {
     await Promise.race([remote.flush?.(), late]);
   } finally {
-    clearTimeout(timer);
+    callOff();
   }
 }
 

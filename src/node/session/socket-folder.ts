@@ -1,23 +1,27 @@
 import { mkdirSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { isPrivate, runtimeFolder, temporaryFolder } from "../config/runtime-folder.ts";
 import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
 
 /**
  * Judges the folder of a unix socket before the socket is made: where others may write, they could make it first, or put
- * theirs in its place, and clients would talk to them. The folder of `runtimeFolder` is made where it is missing.
+ * theirs in its place, and clients would talk to them. The folder of `runtimeFolder` is made where it is missing. What
+ * else is wrong with a folder shows when the socket is bound.
  *
  * @throws UntrustedPathError
- * @throws the error of mkdir(2) or lstat(2)
  */
 export function claimSocketFolder(path: string): void {
-  const folder = dirname(resolve(path));
-  if (folder === runtimeFolder()) makeFolder(folder);
-  const { stats } = trustedPath(folder);
-  if (folder === temporaryFolder() && !isPrivate(stats)) {
-    throw new UntrustedPathError(
-      `not safe, as ${folder} is open to others; "chmod 700 ${folder}" mends that`,
-    );
+  const folder = dirname(path);
+  try {
+    if (folder === runtimeFolder()) makeFolder(folder);
+    const { stats } = trustedPath(folder);
+    if (folder === temporaryFolder() && !isPrivate(stats)) {
+      throw new UntrustedPathError(
+        `not safe, as ${folder} is open to others; "chmod 700 ${folder}" mends that`,
+      );
+    }
+  } catch (error) {
+    if (error instanceof UntrustedPathError) throw error;
   }
 }
 

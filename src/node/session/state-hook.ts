@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { isAbsolute } from "node:path";
 import type { Configuration } from "../config/config.ts";
 import { type Exit, GroupedProcess } from "../grouped-process.ts";
 import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
@@ -19,7 +19,7 @@ export class StateHookError extends Error {
  */
 export function judgeStateHook({ stateHook }: Pick<Configuration, "stateHook">): void {
   try {
-    trustedPath(resolve(stateHook));
+    trustedPath(stateHook);
   } catch (error) {
     if (error instanceof UntrustedPathError)
       throw new StateHookError(`the state hook ${stateHook}: ${error.message}`);
@@ -94,7 +94,7 @@ export class StateHook {
 
   #run(action: "start" | "stop"): GroupedProcess {
     judgeStateHook({ stateHook: this.#path });
-    return new GroupedProcess(resolve(this.#path), [action, this.#configuration]);
+    return new GroupedProcess(absolute(this.#path), [action, this.#configuration]);
   }
 
   async #succeeded(run: GroupedProcess, action: "start" | "stop"): Promise<void> {
@@ -114,6 +114,11 @@ function faultOf({ status, late }: Exit): string | undefined {
   if (status === 0 && !late) return undefined;
   const how = typeof status === "string" ? ` with ${status}` : status ? ` with exit status ${status}` : "";
   return late ? `${how}: it did not end within ${late / 1000} s` : how;
+}
+
+/** Without a slash it would be looked up in PATH. */
+function absolute(path: string): string {
+  return isAbsolute(path) ? path : `${process.cwd()}/${path}`;
 }
 
 async function isExecutable(path: string): Promise<boolean> {

@@ -555,6 +555,102 @@ tests("what did not leave before the connection broke is told as an error", asyn
   assert.equal(failed, [true, true, true]);
 });
 
+tests("whoever sends very many frames takes turns, and the socket is paused between them", async () => {
+  const socket = new Near();
+  const pieces: Uint8Array[] = [];
+  const { client } = start(socket, (bytes) => pieces.push(bytes));
+  const count = 10_000;
+  const frames = Array.from({ length: count }, (_, i) =>
+    encode({ opcode: 2, isFinal: true, payload: Buffer.from([i & 0xff]), key: key1 }),
+  );
+  socket.push(Buffer.concat(frames));
+  await turn();
+  assert.ok(pieces.length <= 1100, `${pieces.length} in a turn`);
+  assert.ok(socket.isPaused());
+  // Pausing and going on in between changes nothing.
+  client.pause();
+  await turn();
+  await turn();
+  const { length } = pieces;
+  await turn();
+  assert.is(pieces.length, length, "nobody wants more");
+  client.resume();
+  let turns = 0;
+  for (; pieces.length < count; turns++) await turn();
+  assert.ok(turns >= 5, `${turns} turns`);
+  assert.not.ok(socket.isPaused());
+  assert.ok(pieces.every(([byte], i) => byte === (i & 0xff)));
+  socket.destroy();
+});
+
+tests("what waits for its turn when the socket ends, or breaks, comes before the end", async () => {
+  const frame = encode({ opcode: 2, isFinal: true, payload: Buffer.from("x"), key: key1 });
+  for (const end of [(socket: Near) => socket.push(null), (socket: Near) => socket.destroy()]) {
+    const socket = new Near();
+    let count = 0;
+    const { told } = start(socket, () => count++);
+    socket.push(Buffer.concat(Array<Buffer>(5000).fill(frame)));
+    await turn();
+    end(socket);
+    await until("the close", () => told.length > 0);
+    assert.is(count, 5000);
+    assert.equal(told, ["close 1006 "]);
+  }
+});
+
+/** A socket that takes nothing more once it is stuck, until the test says so. */
+class Stuck extends Near {
+  isStuck = false;
+  readonly waiting: Buffer[] = [];
+  #done: (() => void) | undefined;
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: () => void) {
+    if (!this.isStuck) return super._write(chunk, encoding, done);
+    this.waiting.push(chunk);
+    this.#done = done;
+  }
+  accept() {
+    this.#done?.();
+  }
+}
+
+tests("while an answer to a ping waits to be sent only the last ping is kept", async () => {
+  const socket = new Stuck();
+  start(socket, () => {});
+  await turn();
+  socket.isStuck = true;
+  const ping = (text: string) => encode({ opcode: 9, isFinal: true, payload: Buffer.from(text), key: key1 });
+  socket.push(Buffer.concat(Array.from({ length: 3000 }, (_, i) => ping(String(i)))));
+  await turn();
+  await until("all have come", () => !socket.isPaused());
+  const answer = (text: string) => Buffer.concat([Buffer.from([0x8a, text.length]), Buffer.from(text)]);
+  assert.equal(socket.waiting, [answer("0")]);
+  for (let i = 0; i < 3; i++) {
+    socket.accept();
+    await turn();
+  }
+  assert.equal(socket.waiting, [answer("0"), answer("2999")]);
+  socket.destroy();
+});
+
+tests("once the WebSocket is closing messages are dropped, until the other side's close frame", async () => {
+  const socket = new Near();
+  const pieces: Uint8Array[] = [];
+  const { client, told } = start(socket, (bytes) => pieces.push(bytes));
+  const [first, second] = fragments(randomBytes(200_000), 100_000);
+  socket.push(first!);
+  await turn();
+  client.close(4000, "enough");
+  socket.push(second!);
+  for (const frame of fragments(randomBytes(200_000), 100_000)) socket.push(frame);
+  await turn();
+  assert.is(pieces.length, 0);
+  socket.push(encode({ opcode: 8, isFinal: true, payload: Buffer.from([15, 160]), key: key1 }));
+  await until("the socket's end", () => socket.writableEnded);
+  socket.push(null);
+  await until("the close", () => told.length > 0);
+  assert.equal(told, ["close 4000 "]);
+});
+
 tests("a closing handshake ends the socket", async () => {
   const socket = new Near();
   const { told } = start(socket, () => {});

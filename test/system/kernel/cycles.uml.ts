@@ -6,8 +6,8 @@ import { WebSocket } from "ws";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { serve } from "../../../src/serve.ts";
 import { webSocket } from "../../../src/transport/websocket.ts";
-import { program, Sandbox, suite, until, within } from "../../harness.ts";
-import { attached, connectWires, pattern, startGateway, startProxy } from "../link.ts";
+import { Sandbox, suite, until, within } from "../../harness.ts";
+import { attached, connectWires, pattern, startGateway, startProxy, startServer } from "../link.ts";
 import { assertQuietKernel, deviceState, free, onDevice, queueSettings } from "./guest.ts";
 
 const CYCLES = 50;
@@ -86,8 +86,8 @@ tests("sessions of their own processes leave nothing on the machine", async ({ s
     readdirSync("/proc").filter((name) => /^\d+$/.test(name) && !isKernelThread(name)).length;
   const before = processes();
   for (let cycle = 0; cycle < 5; cycle++) {
+    const server = await startServer(sandbox, [image]);
     const proxy = startProxy(sandbox, onDevice());
-    const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
     connectWires(proxy, server);
     await attached(proxy);
     proxy.kill("SIGTERM");

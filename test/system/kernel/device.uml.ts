@@ -14,7 +14,16 @@ import {
 } from "node:fs";
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, within } from "../../harness.ts";
-import { attached, connectWires, pattern, sha256, startProxy, throughGateway, writeConfig } from "../link.ts";
+import {
+  attached,
+  connectWires,
+  pattern,
+  sha256,
+  startProxy,
+  startServer,
+  throughGateway,
+  writeConfig,
+} from "../link.ts";
 import {
   assertQuietKernel,
   deviceState,
@@ -242,8 +251,9 @@ tests("5 GiB, read beyond 4 GiB; a size that is no whole number of sectors", asy
 for (const size of [0, 511]) {
   tests(`an image of ${size} bytes is refused`, async ({ sandbox, image }) => {
     writeFileSync(image, pattern(size));
+    const server = await startServer(sandbox, [image]);
     const proxy = startProxy(sandbox, onDevice());
-    connectWires(proxy, sandbox.start(program("nbd-serve"), [image, "-"], { wire: true }));
+    connectWires(proxy, server);
     assert.is(await within(60_000, "its end", proxy.exit), 1);
     const reason =
       size === 0
@@ -312,8 +322,9 @@ tests("the kernel's module is loaded where it is missing", async ({ sandbox, ima
   await sandbox.run("mount", ["--bind", modprobe, installed]);
   assert.not.ok(existsSync("/sys/block/nbd0"));
   const args = ["--config", writeConfig(sandbox, onDevice())];
+  const server = await startServer(sandbox, [image]);
   const proxy = sandbox.start(program("nbd-proxy"), args, { wire: true });
-  connectWires(proxy, sandbox.start(program("nbd-serve"), [image, "-"], { wire: true }));
+  connectWires(proxy, server);
   await attached(proxy);
   assert.is(deviceState().size, 1 << 20);
   await endInOrder(proxy);

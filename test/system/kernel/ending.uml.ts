@@ -3,7 +3,16 @@ import { chmodSync, existsSync, readFileSync, statSync, truncateSync, writeFileS
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, until, within } from "../../harness.ts";
 import { startWebsocketd } from "../../websocketd.ts";
-import { attached, connectWires, pattern, sha256, startProxy, throughGateway, writeConfig } from "../link.ts";
+import {
+  attached,
+  connectWires,
+  pattern,
+  sha256,
+  startProxy,
+  startServer,
+  throughGateway,
+  writeConfig,
+} from "../link.ts";
 import {
   assertQuietKernel,
   deviceState,
@@ -38,8 +47,8 @@ const SERVE = program("nbd-serve");
 
 /** nbd-proxy and an nbd-serve, connected by their standard input and output. */
 async function session(sandbox: Sandbox, image: string, keys: object = {}) {
+  const server = await startServer(sandbox, [image]);
   const proxy = startProxy(sandbox, onDevice(0, { ...keys }));
-  const server = sandbox.start(SERVE, [image, "-"], { wire: true });
   connectWires(proxy, server);
   await attached(proxy);
   return { proxy, server };
@@ -131,8 +140,9 @@ tests("a device that nbd-client has attached is not touched", async ({ sandbox, 
 tests("a device that somebody has open is refused", async ({ sandbox, image }) => {
   const holder = sandbox.start("sh", ["-c", "exec 3</dev/nbd0; exec sleep 1000"]);
   await until("it is open", () => readFileSync(`/proc/${holder.pid}/comm`, "utf8") === "sleep\n");
+  const server = await startServer(sandbox, [image]);
   const proxy = startProxy(sandbox, onDevice());
-  connectWires(proxy, sandbox.start(SERVE, [image, "-"], { wire: true }));
+  connectWires(proxy, server);
   assert.is(await within(60_000, "its end", proxy.exit), 1);
   assert.is(
     proxy.stderr,
@@ -283,8 +293,9 @@ tests("what is attached while the hook runs `stop` is somebody else's", async ({
 tests("nbd-client -d while the hook runs `start`: it is ended before `stop`", async ({ sandbox, image }) => {
   const calls = sandbox.path("calls");
   writeHook(sandbox, `[ "$1" = stop ] || { echo begin >> ${calls}; exec sleep 1000; }`);
+  const server = await startServer(sandbox, [image]);
   const proxy = startProxy(sandbox, onDevice());
-  connectWires(proxy, sandbox.start(SERVE, [image, "-"], { wire: true }));
+  connectWires(proxy, server);
   await until("the hook runs", () => hookCalls(sandbox).length === 1, 60_000);
   await sandbox.run("nbd-client", ["-d", "/dev/nbd0"]);
   assert.is(await within(20_000, "its end", proxy.exit), 0, proxy.stderr);

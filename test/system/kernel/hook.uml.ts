@@ -1,8 +1,8 @@
 /** Runs in User-Mode Linux: see machine.ts. */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
-import { program, Sandbox, suite, until, within } from "../../harness.ts";
-import { attached, connectWires, pattern, startProxy } from "../link.ts";
+import { Sandbox, suite, until, within } from "../../harness.ts";
+import { attached, connectWires, pattern, startProxy, startServer } from "../link.ts";
 import { assertQuietKernel, deviceState, free, hookCalls, onDevice, writeHook } from "./guest.ts";
 
 interface Context {
@@ -21,9 +21,9 @@ tests.before.each((context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
-function start(sandbox: Sandbox, image: string) {
+async function start(sandbox: Sandbox, image: string) {
+  const server = await startServer(sandbox, [image]);
   const proxy = startProxy(sandbox, onDevice());
-  const server = sandbox.start(program("nbd-serve"), [image, "-"], { wire: true });
   connectWires(proxy, server);
   return { proxy, server };
 }
@@ -37,7 +37,7 @@ for (const [what, mode] of [
       writeHook(sandbox);
       chmodSync(sandbox.path("state"), mode);
     }
-    const { proxy } = start(sandbox, image);
+    const { proxy } = await start(sandbox, image);
     await attached(proxy);
     assert.is(deviceState().size, SIZE);
     proxy.kill("SIGTERM");
@@ -49,7 +49,7 @@ for (const [what, mode] of [
 
 tests("one that fails on start ends the session, and is told to stop", async ({ sandbox, image }) => {
   writeHook(sandbox, `[ "$1" = stop ] || { echo "$@" >> ${sandbox.path("calls")}; echo no >&2; exit 3; }`);
-  const { proxy, server } = start(sandbox, image);
+  const { proxy, server } = await start(sandbox, image);
   assert.is(await within(60_000, "the end of the proxy", proxy.exit), 1);
   assert.is(
     proxy.stderr,
@@ -66,7 +66,7 @@ tests(
   async ({ sandbox, image }) => {
     const seen = sandbox.path("seen");
     writeHook(sandbox, `[ "$1" = stop ] || { cat /sys/block/nbd0/size > ${seen}; exec sleep 1000; }`);
-    const { proxy, server } = start(sandbox, image);
+    const { proxy, server } = await start(sandbox, image);
     await until("the hook runs", () => existsSync(seen) && readFileSync(seen, "utf8") !== "", 60_000);
     assert.is(readFileSync(seen, "utf8"), `${SIZE / 512}\n`);
     server.kill("SIGKILL");
@@ -79,7 +79,7 @@ tests(
 
 tests("one that is killed on start ends the session", async ({ sandbox, image }) => {
   writeHook(sandbox, `[ "$1" = stop ] || kill -9 $$`);
-  const { proxy } = start(sandbox, image);
+  const { proxy } = await start(sandbox, image);
   assert.is(await within(60_000, "the end of the proxy", proxy.exit), 1);
   assert.match(proxy.stderr, /start local failed with SIGKILL\n$/);
   assert.equal(hookCalls(sandbox), ["stop local"]);
@@ -93,7 +93,7 @@ tests(
       sandbox,
       `(readlink /proc/$$/fd/0 && readlink /proc/$$/fd/1) 2>&1 | cat > ${sandbox.path("files")}; echo "for people" >&2`,
     );
-    const { proxy } = start(sandbox, image);
+    const { proxy } = await start(sandbox, image);
     await attached(proxy);
     assert.match(proxy.stderr, /^for people\n/);
     assert.is(readFileSync(sandbox.path("files"), "utf8"), "/dev/null\n/dev/null\n");

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { program, type Running, Sandbox, suite, until, within } from "../../harness.ts";
-import { attached, connectWires, startProxy, throughGateway, writeConfig } from "../link.ts";
+import { attached, connectWires, startProxy, startServer, throughGateway, writeConfig } from "../link.ts";
 import { assertQuietKernel, deviceState, free, onDevice } from "./guest.ts";
 
 interface Context {
@@ -62,8 +62,9 @@ async function nextSession(sandbox: Sandbox): Promise<{ line: string; took: numb
 
 /** The same attaches again, once nobody is in the way. */
 async function assertFree(sandbox: Sandbox, image: string) {
+  const server = await startServer(sandbox, ["--writable", image]);
   const proxy = startProxy(sandbox, onDevice());
-  connectWires(proxy, sandbox.start(program("nbd-serve"), ["--writable", image, "-"], { wire: true }));
+  connectWires(proxy, server);
   await attached(proxy);
   proxy.kill("SIGTERM");
   assert.is(await within(10_000, "its end", proxy.exit), 0, proxy.stderr);
@@ -124,8 +125,9 @@ tests("a file system on it, the remote killed", async ({ sandbox, image }) => {
 });
 
 tests("a loop device on it, the proxy killed", async ({ sandbox, image }) => {
+  const server = await startServer(sandbox, ["--writable", image]);
   const proxy = startProxy(sandbox, onDevice());
-  connectWires(proxy, sandbox.start(program("nbd-serve"), ["--writable", image, "-"], { wire: true }));
+  connectWires(proxy, server);
   await attached(proxy);
   await sandbox.run("modprobe", ["--dirname", "/run/modules", "loop"]).catch(() => {});
   await sandbox.run("losetup", ["/dev/loop0", "/dev/nbd0"]);
@@ -138,8 +140,9 @@ tests("a loop device on it, the proxy killed", async ({ sandbox, image }) => {
 });
 
 tests("a process that has it open, the proxy killed", async ({ sandbox, image }) => {
+  const server = await startServer(sandbox, [image]);
   const proxy = startProxy(sandbox, onDevice());
-  connectWires(proxy, sandbox.start(program("nbd-serve"), [image, "-"], { wire: true }));
+  connectWires(proxy, server);
   await attached(proxy);
   const holder = sandbox.start("sh", ["-c", "exec 3</dev/nbd0; exec sleep 1000"]);
   await until("it is open", () => readFileSync(`/proc/${holder.pid}/comm`, "utf8") === "sleep\n");
