@@ -364,7 +364,7 @@ tests("messages without bytes are dropped, and very short ones count for more th
 tests("an error is the end, also where no close comes", async () => {
   const socket = new FakeSocket();
   const transport = webSocket(socket);
-  socket.dispatchEvent(Object.assign(new Event("error"), { message: "a bad frame" }));
+  socket.dispatchEvent(Object.assign(new Event("error"), { error: new Error("a bad frame") }));
   assert.match((await failure(transport.closed)).message, /^a bad frame$/);
   socket.end(1006);
 });
