@@ -32,7 +32,7 @@ export interface Gateway {
   readonly url: string;
   /**
    * Ends every session in order and stops listening.
-   * @throws Error when that was not possible for one of them, as when something is lost that was written; the log says what
+   * @throws Error when something is lost that was written in one of them; the log says what
    */
   close(): Promise<void>;
 }
@@ -141,16 +141,16 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       // WebSockets are none of the server's connections any more.
       const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
-      const failed = await sessions.over();
+      const losses = await sessions.over();
       const socketsCutOff = setTimeout(() => {
         for (const client of sockets.clients) client.terminate();
       }, GOODBYE_TIME);
       await stopped;
       clearTimeout(requestsCutOff);
       clearTimeout(socketsCutOff);
-      if (failed > 0) {
-        const which = failed === 1 ? "a session has" : `${failed} sessions have`;
-        throw new Error(`${which} not ended in order, for the reason above`);
+      if (losses > 0) {
+        const which = losses === 1 ? "a session has" : `${losses} sessions have`;
+        throw new Error(`${which} lost what was written last, for the reason above`);
       }
     },
   };

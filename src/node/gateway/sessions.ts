@@ -4,7 +4,7 @@ import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import { type Config, ConfigError, chooseConfiguration } from "../config/config.ts";
-import { session } from "../session/session.ts";
+import { LossError, session } from "../session/session.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
 
@@ -25,7 +25,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #exclusive = new Exclusive();
-  #failedAtEnd = 0;
+  #losses = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -37,10 +37,10 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of those that did not end in order when they were to. */
+  /** Resolves when no session runs any more, with the number of those that have lost something in their orderly end. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
-    return this.#failedAtEnd;
+    return this.#losses;
   }
 
   async #serve(client: WebSocket, socket: Socket, path: string): Promise<void> {
@@ -60,7 +60,7 @@ export class Sessions {
       );
       note("ended");
     } catch (error) {
-      if (signal.aborted) this.#failedAtEnd++;
+      if (signal.aborted && error instanceof LossError) this.#losses++;
       note((error as Error).message);
       transport.close(error instanceof ConfigError ? new Error(withoutFile(error, config.file)) : error);
     }
