@@ -41,7 +41,7 @@ export interface Gateway {
   readonly kept: MemoryBudget;
   /**
    * Ends every session in order and stops listening.
-   * @throws Error when that was not possible for one of them, as when something is lost that was written; the log says what
+   * @throws Error when something is lost that was written in one of them, or its state hook failed; the log says what
    */
   close(): Promise<void>;
 }

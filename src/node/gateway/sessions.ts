@@ -10,7 +10,8 @@ import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
 import type { Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
-import { session } from "../session/session.ts";
+import { LossError, session } from "../session/session.ts";
+import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { LimitedLog } from "./limited-log.ts";
@@ -50,7 +51,7 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of those that did not end in order when they were to. */
+  /** Resolves when no session runs any more, with the number of those that have lost something in their orderly end. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
     return this.#failedAtEnd;
@@ -65,7 +66,6 @@ export class Sessions {
     });
     /** Anybody can connect. Only who has got the place may write as much as a session does. */
     let note = (line: string) => log.stranger(line);
-    let isOurs = false;
     try {
       const configuration = configurationAt(config, path);
       const { name } = configuration;
@@ -76,7 +76,6 @@ export class Sessions {
           const claim = () => placesOfThisMachine.claim(configuration);
           const place = await this.#exclusive.claim(name, transport, claim);
           note = (line) => log.session(name, line);
-          isOurs = true;
           return place;
         },
       };
@@ -89,8 +88,8 @@ export class Sessions {
       });
       note("ended");
     } catch (error) {
-      // Of one that never had the place nothing is lost.
-      if (signal.aborted && isOurs) this.#failedAtEnd++;
+      const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
+      if (signal.aborted && !isInOrder) this.#failedAtEnd++;
       note(messageOf(error));
       transport.close(error);
     }

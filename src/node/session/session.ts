@@ -48,6 +48,11 @@ export interface SessionOptions {
   places?: Places;
 }
 
+/** What was written to an export is lost, or nobody has said that it is not. */
+export class LossError extends Error {
+  override name = "LossError";
+}
+
 /**
  * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
  * the transport and puts it to the use that the configuration asks for.
@@ -61,7 +66,7 @@ export interface SessionOptions {
  *
  * @throws ConfigError before anything is said to the other side, when the place where the export is to be is not there, or
  *   in use; where that shows before the server has greeted, the transport is the caller's still
- * @throws StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
+ * @throws LossError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
  */
 export async function session(
   transport: Transport,
@@ -211,12 +216,16 @@ async function leave(
     const flushed = unlessStalled(attachment.flush(), () => changes(counts), timeout || STALL_TIME);
     await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
       const words = `what was written last to ${attachment.where} is lost: ${error.message}`;
-      lost = withWordsForOthers(new Error(words), "what was written last is lost");
+      lost = withWordsForOthers(new LossError(words), "what was written last is lost");
     });
   }
   await attachment.detach();
   if (lost) throw lost;
-  if (!link.isGone) await flushSoon(remote);
+  if (link.isGone) return;
+  await flushSoon(remote).catch((error: Error) => {
+    // Where nothing was written nothing can be lost.
+    throw changes(counts) > 0 ? new LossError(error.message, { cause: error }) : error;
+  });
 }
 
 /** Waits for work that may take long, as long as it goes on: `progress` has to change within so many seconds. */
