@@ -1,4 +1,5 @@
 /** A peer that says very much, however cheaply, does not keep the others waiting: counted in turns of the event loop. */
+import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ExportError } from "../../src/export/error.ts";
@@ -25,10 +26,12 @@ import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { requestHandler } from "../../src/nbd/server/request-handler.ts";
 import { requestParser } from "../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../src/nbd/server/transmission.ts";
+import { recordToFile } from "../../src/node/recording.ts";
 import type { Layer } from "../../src/streams/duplex.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { concat, type Payload } from "../../src/streams/payload.ts";
 import { collect, collectBytes, cut, hex, source } from "../bytes.ts";
+import { Sandbox } from "../harness.ts";
 import { fewest, turnsUntil } from "./turns.ts";
 
 const tests = suite("a flood takes turns");
@@ -258,5 +261,22 @@ tests(
     assert.is(decodeContextRequest(data), undefined);
   },
 );
+
+tests("a recording takes turns, and lacks nothing at its end", async () => {
+  const count = 10_000;
+  const sandbox = new Sandbox();
+  const path = sandbox.path("session.nbd");
+  const [near, far] = transportPair();
+  const { transport, end } = await recordToFile(near, "server", path, "a flood");
+  const writer = far.writable.getWriter();
+  writer.write(concat([ClientFlags.encode({ flags: 3 }), requests(count, UNKNOWN)])).catch(() => {});
+  const reader = transport.readable.getReader();
+  const { turns } = await turnsUntil(reader.read());
+  assert.ok(turns >= fewest(4 * count), `${turns} turns`);
+  near.close();
+  await end();
+  assert.is(readFileSync(path, "utf8").match(/^C 25609513/gm)?.length, count);
+  await sandbox.end();
+});
 
 tests.run();

@@ -11,6 +11,8 @@ export const MAX_EXTENTS = 1 << 10;
 /** NBD_CMD_BLOCK_STATUS, in the one metadata context there is, `base:allocation`. */
 export const blockStatus: CommandHandler = {
   flags: CommandFlag.REQ_ONE,
+  // A file is asked for a thousand extents in one go.
+  effort: 63,
   refuse(request, _target, negotiated) {
     const { allocation } = negotiated;
     const { length, contexts = [] } = request;

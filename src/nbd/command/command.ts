@@ -6,6 +6,8 @@ import type { NbdRequest, Negotiated, ReplyContent } from "../transmission.ts";
 export interface CommandHandler {
   /** Command flags that the command knows, where they are offered; FUA every command takes. */
   flags: number;
+  /** As how many other requests it counts, besides itself, since it is much work before anything is waited for. Default 0. */
+  effort?: number;
   /** Why the request is refused before anything is done, or undefined. */
   refuse(request: NbdRequest, target: Export, negotiated: Negotiated): Errno | undefined;
   /**

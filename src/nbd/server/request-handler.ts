@@ -32,12 +32,6 @@ const commands = new Map<number, CommandHandler>([
 /** What the extents that a BLOCK_STATUS finds may take, in bytes. */
 const EXTENTS_WEIGHT = 1 << 16;
 
-/** What needs no more than a request but much work before anything is waited for, and how many others that is. */
-const EFFORT = new Map<number, number>([
-  [Command.BLOCK_STATUS, 63],
-  [Command.CACHE, 15],
-]);
-
 export interface RequestHandlerOptions {
   /** How many requests may be in flight. Default 128. */
   limit?: number;
@@ -155,7 +149,7 @@ export function answering(
   }
 
   const held = (request: NbdRequest) => request.held ?? 0;
-  const effort = ({ type }: NbdRequest) => EFFORT.get(type) ?? 0;
+  const effort = ({ type }: NbdRequest) => commands.get(type)?.effort ?? 0;
   return [answer, { limit, room, weight, held, effort, later }];
 }
 
