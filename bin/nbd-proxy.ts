@@ -1,5 +1,6 @@
 import { chooseConfiguration, metadataOf, readConfig } from "../src/node/config/config.ts";
 import { relayFault } from "../src/node/relay-request.ts";
+import { pathArgument } from "./path-argument.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 
 const program = {
@@ -41,5 +42,6 @@ run(program, async () => {
   const configuration = chooseConfiguration(config, positionals[0]);
   const signal = onSignals();
   const { proxySession } = await import("./proxy-session.ts");
-  return proxySession(configuration, values.record, { memory: config.memory, log, signal });
+  const record = values.record === undefined ? undefined : pathArgument(values.record, "--record");
+  return proxySession(configuration, record, { memory: config.memory, log, signal });
 });

@@ -19,7 +19,7 @@ const SILENCE = 20;
  */
 export async function proxySession(
   configuration: Configuration,
-  record: string | undefined,
+  record: string | Buffer | undefined,
   { memory: bytes, log, signal }: Pick<SessionOptions, "log" | "signal"> & { memory: number },
 ): Promise<void> {
   judgeStateHook(configuration);

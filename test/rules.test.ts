@@ -54,6 +54,37 @@ tests("each part of src imports only those below it", async () => {
   }
 });
 
+/** Timers that wait for this machine, or look at something every so often. Whoever judges a peer does it with deadline(). */
+const timers = [
+  "src/export/filters/watch-reads.ts",
+  "src/node/before.ts",
+  "src/node/gateway/heartbeat.ts", // deals with stops itself
+  "src/node/gateway/limited-log.ts",
+  "src/node/grouped-process.ts",
+  "src/node/hang-up.ts",
+  "src/node/kernel/device-claim.ts",
+  "src/node/kernel/device-node.ts",
+  "src/node/kernel/kernel-device.ts",
+  "src/node/lock.ts",
+  "src/node/process-memory.ts",
+  "src/node/session/sign-of-life.ts",
+  "src/streams/deadline.ts",
+  "src/transport/websocket.ts",
+];
+
+tests(
+  "what a peer is given time for is judged by deadline(), which a stop of this process does not mislead",
+  async () => {
+    const using: string[] = [];
+    for (const path of await files("src")) {
+      const text = readFileSync(join(root, path), "utf8");
+      if (/\b(setTimeout|setInterval|AbortSignal\.timeout)\(|\bhandshakeTimeout\b/.test(text))
+        using.push(path);
+    }
+    assert.equal(using.sort(), timers);
+  },
+);
+
 tests("nothing outside of src/node names what only Node has", async () => {
   for (const path of await files("src")) {
     if (path.startsWith("src/node/")) continue;

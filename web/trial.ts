@@ -1,4 +1,5 @@
 import { sampleOf } from "../src/export/blob-sample.ts";
+import { messageOf } from "../src/streams/message-of.ts";
 
 /** Milliseconds between two attempts. */
 const INTERVAL = 1000;
@@ -39,7 +40,7 @@ export class Trial {
     try {
       await sampleOf(this.#file)?.look();
     } catch (error) {
-      fault = (error as Error).message;
+      fault = messageOf(error);
     }
     if (this.#isOver) return;
     clearTimeout(this.#timer);

@@ -15,8 +15,8 @@ export type OnExportError = (error: Error, request: FailedRequest) => void;
 const REFUSALS: ReadonlySet<Errno> = new Set([Errno.EINVAL, Errno.EOVERFLOW, Errno.ENOTSUP, Errno.ESHUTDOWN]);
 
 /**
- * Whether an export says that it does not do such a thing, or not any more, which is no failure. EPERM is one: a medium that
- * has become read-only says it.
+ * Whether an export says that it does not do such a thing, or not any more, which is not a failure. EPERM is a failure: a
+ * medium says it that has become read-only.
  */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ExportError && REFUSALS.has(error.errno);

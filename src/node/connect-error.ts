@@ -1,4 +1,5 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
+import { deadline } from "../streams/deadline.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
@@ -41,7 +42,6 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   const hint = isSecure ? "if it does not speak TLS, use ws://" : "if it speaks TLS, use wss://";
   if (code === "ECONNRESET") return `${known}; ${hint}`;
   if (code.startsWith("HPE_")) return `the server does not speak HTTP there; ${hint}`;
-  if (message === "Opening handshake has timed out") return "the server did not answer";
   return known ?? messageOf(error);
 }
 
@@ -61,7 +61,7 @@ export async function refusal(response: IncomingMessage): Promise<WebSocketError
 
 /** The beginning of what a response says, as far as it has come in time. */
 async function beginning(response: IncomingMessage): Promise<string> {
-  const late = setTimeout(() => response.destroy(), REFUSAL_TIME);
+  const callOff = deadline(REFUSAL_TIME, () => response.destroy());
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -73,7 +73,7 @@ async function beginning(response: IncomingMessage): Promise<string> {
   } catch {
     // What has come is all there is.
   } finally {
-    clearTimeout(late);
+    callOff();
     response.destroy();
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -1,8 +1,11 @@
 import { WebSocket } from "ws";
+import { checkAmount, LONGEST_TIMER } from "../streams/check.ts";
+import { deadline } from "../streams/deadline.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { wordsForOthers } from "../streams/for-others.ts";
+import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
-import { webSocket } from "../transport/websocket.ts";
+import { WebSocketError, webSocket } from "../transport/websocket.ts";
 import { connectError, refusal } from "./connect-error.ts";
 import { isLoopback } from "./loopback.ts";
 
@@ -12,19 +15,25 @@ const HANDSHAKE_TIME = 30_000;
 export interface ConnectOptions {
   /** The Origin header to send. Default: none. */
   origin?: string;
+  /** Milliseconds that the server is given to answer the WebSocket's handshake. Default 30 s. */
+  handshakeTime?: number;
 }
 
 /**
  * Connects to a WebSocket server, as what is not a browser. The transport can be used at once; what fails later,
  * fails it, with a WebSocketError that says why in words.
- * @throws TypeError when the endpoint is not a ws:// or wss:// URL
+ * @throws TypeError when the endpoint is not a ws:// or wss:// URL, or has a fragment, or no header can have the origin
  * @throws RangeError when its port is not 1 to 65535
  */
-export function connect(endpoint: string, { origin }: ConnectOptions = {}): Transport {
+export function connect(endpoint: string, options: ConnectOptions = {}): Transport {
+  const { origin, handshakeTime = HANDSHAKE_TIME } = options;
+  checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
   const url = webSocketUrl(endpoint);
+  if (origin && /[^\x20-\x7e]/.test(origin)) {
+    throw new TypeError(`the origin must have printable characters of ASCII only, not ${quoted(origin)}`);
+  }
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
-    handshakeTimeout: HANDSHAKE_TIME,
     ...(origin && { origin }),
     ...(isUnseen(url) && { generateMask: noMask }),
   });
@@ -32,6 +41,11 @@ export function connect(endpoint: string, { origin }: ConnectOptions = {}): Tran
     wordsFor: wordsForOthers,
     explain: (error) => connectError(error, url.protocol === "wss:"),
   });
+  // The timer of `ws` would judge before it has read what came while this process was stopped.
+  const callOff = deadline(handshakeTime, () =>
+    transport.close(new WebSocketError("the server did not answer")),
+  );
+  for (const event of ["open", "unexpected-response", "close"] as const) socket.once(event, callOff);
   socket.once("unexpected-response", (_request, response) => {
     void refusal(response).then((error) => transport.close(error));
   });
@@ -46,7 +60,9 @@ function webSocketUrl(endpoint: string): URL {
   if (!/^wss?:\/\//i.test(endpoint) || !URL.canParse(endpoint)) {
     throw new TypeError(`"${shownUrl(endpoint)}" is not a ws:// or wss:// URL`);
   }
-  return new URL(endpoint);
+  const url = new URL(endpoint);
+  if (url.hash) throw new TypeError(`"${shownUrl(endpoint)}": the URL of a WebSocket has no "#…" at its end`);
+  return url;
 }
 
 /**

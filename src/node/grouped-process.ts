@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { deadline } from "../streams/deadline.ts";
 import { fixedEnvironment } from "./fixed-environment.ts";
 
 /** Milliseconds that a process group has to end after SIGTERM. */
@@ -26,6 +27,7 @@ export class GroupedProcess {
    */
   readonly exit: Promise<Exit>;
   readonly #child: ChildProcess;
+  #callOff: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #late: number | undefined;
 
@@ -40,7 +42,7 @@ export class GroupedProcess {
     this.exit = new Promise<Exit>((resolve, reject) => {
       this.#child.once("error", reject);
       this.#child.once("exit", (code, signal) => {
-        if (this.#late === undefined) clearTimeout(this.#timer);
+        this.#callOff?.();
         resolve(this.#groupEnded().then(() => this.#exitOf(signal ?? code ?? -1)));
       });
     });
@@ -52,13 +54,16 @@ export class GroupedProcess {
     return this.#child.pid !== undefined;
   }
 
-  /** Ends the group if the program still runs after so many milliseconds: SIGTERM, and SIGKILL a second later. */
+  /**
+   * Ends the group if the program still runs after so many milliseconds: SIGTERM, and SIGKILL a second later. Where this process
+   * was stopped meanwhile, the time begins anew: as a rule the program was stopped too.
+   */
   endIn(milliseconds: number): void {
     const isRunning = this.wasRun && this.#child.exitCode === null && this.#child.signalCode === null;
     if (!isRunning || this.#late !== undefined) return;
-    clearTimeout(this.#timer);
+    this.#callOff?.();
     if (milliseconds === 0) this.#terminate(0);
-    else this.#timer = setTimeout(() => this.#terminate(milliseconds), milliseconds);
+    else this.#callOff = deadline(milliseconds, () => this.#terminate(milliseconds));
   }
 
   /** This process does not wait for it. */

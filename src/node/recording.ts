@@ -6,6 +6,7 @@ import type { Transport } from "../streams/duplex.ts";
 import { Turns } from "../streams/turns.ts";
 import { formatConversation, type Message, type Side } from "../transport/conversation.ts";
 import { record } from "../transport/record.ts";
+import { reasonOf } from "./system-error.ts";
 
 /** To describe a message is as much work as to take so many. */
 const EFFORT = 8;
@@ -18,6 +19,13 @@ export interface Recording {
   end(): Promise<void>;
 }
 
+/** What is wrong with a file that is to be made. */
+const words: Readonly<Record<string, string>> = {
+  EEXIST: "it is there already; name a new file",
+  ENOENT: "there is no such folder",
+  ENOTDIR: "there is no such folder",
+};
+
 /** O_EXCL follows no symbolic link, and opens nothing that could wait, as a FIFO (open(2)). */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
@@ -26,20 +34,21 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
  * message with what it means. Nothing is kept in memory: the session waits for the file.
  *
  * @param side the side of whoever uses the transport
- * @param path a file that is not there yet: no other's is overwritten, nor what a symbolic link leads to. Its mode is 0600
+ * @param path a Buffer where its name is not UTF-8; a file that is not there yet: no other's is overwritten, nor what a symbolic link leads to. Its mode is 0600
  * @param title the first line of the file, a comment
  * @throws Error when the file can't be made. When it can't be written to, the transport fails.
  */
 export async function recordToFile(
   transport: Transport,
   side: Side,
-  path: string,
+  path: string | Buffer,
   title: string,
 ): Promise<Recording> {
   checkTransport(transport, "the transport");
   const failed = (error: NodeJS.ErrnoException): never => {
-    const fault = error.code === "EEXIST" ? "it is there already; name a new file" : error.message;
-    throw new Error(`recording to ${path}: ${fault}`, { cause: error });
+    throw new Error(`recording to ${String(path) || '""'}: ${words[error.code ?? ""] ?? reasonOf(error)}`, {
+      cause: error,
+    });
   };
   // What is on the disk is the business of whoever records it.
   const file = await open(path, NEW_FILE, 0o600).catch(failed);

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { isatty } from "node:tty";
+import { deadline } from "../streams/deadline.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { onHangUp } from "./hang-up.ts";
@@ -32,13 +33,13 @@ export function stdioTransport(): Transport {
 
   const closed = deferred();
   let open = 2;
-  let late: NodeJS.Timeout | undefined;
+  let callOff: (() => void) | undefined;
   if (isOutputPipe) {
     const stopWatching = onHangUp(1, () => {
-      late = setTimeout(() => destroy(input, undefined), LAST_WORDS);
+      callOff = deadline(LAST_WORDS, () => destroy(input, undefined));
     });
     output.once("close", stopWatching);
-    input.once("close", () => clearTimeout(late));
+    input.once("close", () => callOff?.());
   }
   for (const end of [input, output]) {
     end.once("error", (error) => closed.reject(connectionError(error)));

@@ -1,4 +1,5 @@
 import { checkAmount, checkDuplex, checkMethods, LONGEST_TIMER, shown } from "../streams/check.ts";
+import { deadline } from "../streams/deadline.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Layer, Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
@@ -61,14 +62,14 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
   let open = 2;
   let over = false;
   let wake: (() => void) | undefined;
-  let patience: ReturnType<typeof setTimeout> | undefined;
+  let callOff: (() => void) | undefined;
   let output!: ReadableStreamDefaultController<Uint8Array>;
   let input!: WritableStreamDefaultController;
 
   function fail(reason: unknown) {
     if (over) return;
     over = true;
-    clearTimeout(patience);
+    callOff?.();
     done.reject(reason);
     closed.reject(reason);
     tryError(output, reason);
@@ -86,13 +87,13 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
 
   /** Takes note of progress: the other side's time begins anew, or there is nothing to wait for any more. */
   function progress() {
-    clearTimeout(patience);
+    callOff?.();
     if (over) return;
     if (isComplete()) {
       done.resolve();
       endReadable();
     } else if (timeout > 0) {
-      patience = setTimeout(() => fail(missing(`nothing more came for ${timeout} ms`)), timeout);
+      callOff = deadline(timeout, () => fail(missing(`nothing more came for ${timeout} ms`)));
     }
   }
 

@@ -6,12 +6,12 @@ const HOST = /^(\[[^\]]*\]|[^:@]*)(:\d*)?$/;
 
 /**
  * A URL as it may be shown: in a log, a message, on a page. Users and passwords are left out, and so is what stands in the
- * query and the fragment, where tokens are passed. It need not be a right URL; what is none is shown as it is.
+ * query and the fragment, where tokens are passed. It need not be a right URL: of what has no "//" behind the scheme, or no
+ * scheme, all before the last "@" is left out.
  */
 export function shownUrl(url: string | URL): string {
-  return String(url).replace(/^([a-z][a-z\d+.-]*:)?\/\/(.*)$/is, (_, scheme = "", rest: string) => {
-    return `${scheme}//${withoutSecrets(rest)}`;
-  });
+  const [, scheme = "", rest] = /^([a-z][a-z\d+.-]*:)?\/\/(.*)$/is.exec(String(url)) ?? [];
+  return rest === undefined ? behindSecrets(String(url)) : `${scheme}//${withoutSecrets(rest)}`;
 }
 
 /** A text with each URL in it as it may be shown. What stands behind a URL in a sentence is not part of it. */
@@ -23,6 +23,11 @@ function withoutSecrets(rest: string): string {
   const [, authority = "", path = "", query = ""] = PARTS.exec(rest)!;
   const host = authority.slice(authority.lastIndexOf("@") + 1);
   // A password with a "/" or the like, which should have been encoded: whatever stands before an "@" may be part of it.
-  if (!HOST.test(host) && rest.includes("@")) return withoutSecrets(rest.slice(rest.lastIndexOf("@") + 1));
+  // And of "ws:///user:password@host" the URL parser takes what stands behind the slashes for the host.
+  if ((host === "" || !HOST.test(host)) && rest.includes("@")) return withoutSecrets(behindSecrets(rest));
   return `${host}${path}${query && "?…"}`;
+}
+
+function behindSecrets(text: string): string {
+  return text.slice(text.lastIndexOf("@") + 1);
 }

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
@@ -8,7 +9,7 @@ import { connect, isUnseen } from "../../src/node/connect.ts";
 import { connectError } from "../../src/node/connect-error.ts";
 import { WebSocketError } from "../../src/transport/websocket.ts";
 import { failure, hex, toHex } from "../bytes.ts";
-import { within } from "../harness.ts";
+import { root, within } from "../harness.ts";
 
 const tests = suite("connect");
 
@@ -54,6 +55,8 @@ tests("an endpoint that is not a WebSocket's is refused, without its password", 
   for (const [endpoint, words] of [
     ["http://127.0.0.1/", '"http://127.0.0.1/" is not a ws:// or wss:// URL'],
     ["ws://", '"ws://" is not a ws:// or wss:// URL'],
+    ["user:secret@far.example/", '"far.example/" is not a ws:// or wss:// URL'],
+    ["ws://far.example/#cd", '"ws://far.example/": the URL of a WebSocket has no "#…" at its end'],
     ["image.iso", '"image.iso" is not a ws:// or wss:// URL'],
     [
       "https://user:secret@far.example/?token=secret",
@@ -68,6 +71,16 @@ tests("an endpoint that is not a WebSocket's is refused, without its password", 
       () => connect(endpoint),
       (error: Error) => error.message === words,
       endpoint,
+    );
+  }
+});
+
+tests("an origin that no header can have is refused in words", () => {
+  for (const origin of ["http://far.example\n", "http://bücher.example"]) {
+    assert.throws(
+      () => connect("ws://127.0.0.1:9/", { origin }),
+      ({ name, message }: Error) =>
+        name === "TypeError" && message.startsWith("the origin must have printable characters of ASCII only"),
     );
   }
 });
@@ -171,6 +184,48 @@ tests("a refusal whose reason has no end is told with what came, in time", async
   assert.is(message, 'the server answered 403 Forbidden: "no entry"');
   endless.close();
 });
+
+tests("a server that does not answer the handshake in time", async () => {
+  const silent = createTcpServer(() => {});
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const url = `ws://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+  const transport = connect(url, { handshakeTime: 50 });
+  const error = await within(10_000, "the end", failure(transport.closed));
+  assert.is(error.message, "the server did not answer");
+  silent.close();
+});
+
+tests(
+  "an answer that came while this process was stopped is read before the handshake is judged",
+  async () => {
+    // In a process of its own, as this one does not run meanwhile.
+    const script = `
+    const { WebSocketServer } = require("ws");
+    const server = new WebSocketServer({ host: "127.0.0.1", port: 0 }, () => console.log(server.address().port));`;
+    const child = spawn(process.execPath, ["-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+      cwd: root,
+    });
+    try {
+      const [port] = await within(20_000, "the port", once(child.stdout, "data"));
+      const transport = connect(`ws://127.0.0.1:${String(port).trim()}/`, { handshakeTime: 1000 });
+      const failed = failure(transport.closed);
+      // What was asked is on its way by then.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+      const written = transport.writable.getWriter().write(hex("01"));
+      await within(
+        10_000,
+        "the write",
+        Promise.race([written, failed.then((error) => Promise.reject(error))]),
+      );
+      transport.close();
+    } finally {
+      child.kill();
+    }
+  },
+);
 
 tests("a host with several addresses and nobody at any: what is wrong with each, once", () => {
   const refused = (address: string) =>

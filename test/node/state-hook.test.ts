@@ -36,6 +36,19 @@ tests("an interrupt that comes before the start has begun ends it too", async ()
   await hook.stop().catch(() => {});
 });
 
+tests("a hook that ended while this process was stopped has ended in time", async () => {
+  const path = sandbox.path("quick");
+  writeFileSync(path, "#!/bin/sh\nsleep 0.2\n", { mode: 0o755 });
+  const hook = new StateHook(path, "local");
+  const started = hook.start();
+  hook.interrupt(600);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  // Neither its end nor any time is seen meanwhile.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  await within(5000, "the start", started);
+  await hook.stop();
+});
+
 tests("a start that has to end ends with all that it has started, though that takes no SIGTERM", async () => {
   const path = sandbox.path("stubborn");
   const pids = sandbox.path("pids");

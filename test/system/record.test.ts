@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -41,6 +41,19 @@ function start(
   return { proxy, socket };
 }
 
+tests("a file whose name is not UTF-8 gets that name", async ({ sandbox }) => {
+  const config = sandbox.path("config.json");
+  const listen = `unix:${sandbox.path("offered.sock")}`;
+  writeFileSync(config, JSON.stringify({ configurations: { it: { listen } } }));
+  const names = () => readdirSync(sandbox.folder, "latin1").filter((name) => name.startsWith("said"));
+  // Node gives other programs arguments in UTF-8 only.
+  for (const [i, form] of ["--record said", "--record=said"].entries()) {
+    const script = `node '${program("nbd-proxy")}' --config config.json ${form}$(printf '\\35${i}') < /dev/null`;
+    await sandbox.run("sh", ["-c", `${script} 2> /dev/null || :`]);
+  }
+  assert.equal(names().sort(), ["said\xe8", "said\xe9"]);
+});
+
 tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => {
   const file = sandbox.path("session.nbd");
   const { proxy, socket } = start(sandbox, file);
@@ -73,7 +86,7 @@ tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => 
 tests("a file that can't be opened: one line, exit status 1", async ({ sandbox }) => {
   const { proxy } = start(sandbox, sandbox.path("no/such/folder"));
   assert.is(await within(10_000, "nbd-proxy's end", proxy.exit), 1);
-  assert.match(proxy.stderr, /^nbd-proxy: recording to \S+no\/such\/folder: ENOENT[^\n]*\n$/);
+  assert.match(proxy.stderr, /^nbd-proxy: recording to \S+no\/such\/folder: there is no such folder\n$/);
 });
 
 tests("a disk that is full in mid-session: one line, exit status 1", async ({ sandbox }) => {

@@ -95,7 +95,9 @@ async function readText(file: string, required: boolean): Promise<string | undef
     return await readTrustedText(file);
   } catch (error) {
     if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new ConfigError(`reading the configuration file ${file || '""'}: ${reasonOf(error)}`);
+    // Which Node has for each byte that is not UTF-8.
+    const hint = file.includes("\ufffd") ? "; a name that is not UTF-8 cannot be read here" : "";
+    throw new ConfigError(`reading the configuration file ${file || '""'}: ${reasonOf(error)}${hint}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { type AddressInfo, isIP } from "node:net";
 import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
+import { deadline } from "../../streams/deadline.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
@@ -120,13 +121,13 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
       // WebSockets are none of the server's connections any more.
-      const requestsCutOff = setTimeout(() => server.closeAllConnections(), GOODBYE_TIME);
+      const callOffRequests = deadline(GOODBYE_TIME, () => server.closeAllConnections());
       const failed = await sessions.over();
       log.end();
-      const socketsCutOff = setTimeout(() => sockets.terminate(), GOODBYE_TIME);
+      const callOffSockets = deadline(GOODBYE_TIME, () => sockets.terminate());
       await stopped;
-      clearTimeout(requestsCutOff);
-      clearTimeout(socketsCutOff);
+      callOffRequests();
+      callOffSockets();
       memory.end();
       if (failed > 0) {
         const which = failed === 1 ? "a session has" : `${failed} sessions have`;

@@ -161,11 +161,11 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort(new Ended("the export goes away"));
-      const cutOff = setTimeout(() => {
+      const callOff = deadline(GOODBYE_TIME, () => {
         for (const socket of clients) socket.destroy();
-      }, GOODBYE_TIME);
+      });
       await stopped;
-      clearTimeout(cutOff);
+      callOff();
     },
   };
 }
@@ -173,6 +173,8 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
 /** Ends a connection whose last bytes are on their way; destroying a TCP socket at once could lose them. */
 function hangUp(socket: Socket) {
   if (socket.destroyed) return;
-  const timer = setTimeout(() => socket.destroy(), GOODBYE_TIME);
-  socket.once("close", () => clearTimeout(timer));
+  socket.once(
+    "close",
+    deadline(GOODBYE_TIME, () => socket.destroy()),
+  );
 }

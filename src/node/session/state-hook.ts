@@ -3,6 +3,7 @@ import { access, stat } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import type { Configuration } from "../config/config.ts";
 import { type Exit, GroupedProcess } from "../grouped-process.ts";
+import { reasonOf } from "../system-error.ts";
 import { trustedPath, UntrustedPathError } from "../trusted-path.ts";
 
 /** Milliseconds that the hook is given once somebody waits for the end of the session. */
@@ -101,7 +102,7 @@ export class StateHook {
     const what = `the state hook ${this.#path} ${action} ${this.#configuration}`;
     const exit = await run.exit.catch((error: NodeJS.ErrnoException) => {
       // The hook itself was there a moment ago.
-      const fault = error.code === "ENOENT" ? "its interpreter is missing" : error.message;
+      const fault = error.code === "ENOENT" ? "its interpreter is missing" : reasonOf(error);
       throw new StateHookError(`${what} did not run: ${fault}`);
     });
     const fault = faultOf(exit);

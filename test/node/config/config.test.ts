@@ -189,6 +189,10 @@ tests("the first file that is there is read, and a named one only", async () => 
     assert.is((await readConfig(undefined, candidates)).defaultName, "etc");
     assert.is((await readConfig(candidates[1], candidates)).defaultName, "here");
     assert.match(await failure(sandbox.path("missing.json")), /missing\.json: there is no such file$/);
+    assert.match(
+      await failure(sandbox.path("latin\ufffd.json")),
+      /; a name that is not UTF-8 cannot be read here$/,
+    );
     // One that is there but cannot be read must not be passed over for the next.
     const folder = sandbox.path("folder.json");
     mkdirSync(folder);
