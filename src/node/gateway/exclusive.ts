@@ -26,7 +26,7 @@ export class Exclusive {
    * @throws Error when another session has it, and what `look` throws
    */
   async look(name: string, look: () => Promise<void>): Promise<void> {
-    await this.#vacant(name);
+    for (let other = this.#leaving(name); other; other = this.#leaving(name)) await other.promise;
     const known = this.#looks.get(name);
     if (known && performance.now() - known.since < FRESH) return known.outcome;
     const mine: Look = { since: performance.now(), outcome: look() };
@@ -52,7 +52,8 @@ export class Exclusive {
     { closed }: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
   ): Promise<Place> {
-    await this.#vacant(name);
+    // Nothing is waited for between the last look and the place: others may have waited too.
+    for (let other = this.#leaving(name); other; other = this.#leaving(name)) await other.promise;
     const holder: Holder = { isGone: false, ...deferred() };
     const note = () => {
       holder.isGone = true;
@@ -74,12 +75,14 @@ export class Exclusive {
     }
   }
 
-  /** Waits for a session that is about to leave. */
-  async #vacant(name: string): Promise<void> {
-    for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
-      if (!other.isGone) throw inUse(name);
-      await other.promise;
-    }
+  /**
+   * The session that has a place, where one has.
+   * @throws Error unless it is about to leave, and can be waited for
+   */
+  #leaving(name: string): Holder | undefined {
+    const other = this.#holders.get(name);
+    if (other && !other.isGone) throw inUse(name);
+    return other;
   }
 }
 

@@ -10,6 +10,7 @@ import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from 
 import { deadline } from "../../streams/deadline.ts";
 import { Ended } from "../../streams/ended.ts";
 import type { Address } from "../config/address.ts";
+import { seldom } from "../seldom.ts";
 import { socketTransport } from "../socket.ts";
 import { addressOf } from "./address-argument.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
@@ -48,7 +49,7 @@ export interface ListenOptions {
   budget?: ByteBudget;
   /** Clients that may be connected. One more is hung up on before anything is allocated for it. Default 64. */
   maxClients?: number;
-  /** Takes a line for people when that happens. */
+  /** Takes a line for people when that happens; one every 10 s at most, as anybody who may connect can have it happen. */
   log?(line: string): void;
   /** Milliseconds after which a client that has not chosen the export is hung up on. Default 30,000. */
   handshakeTime?: number;
@@ -134,6 +135,11 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of clients, without Node's warning of a leak
   const clients = new Set<Socket>();
+  const full = `hung up on a further client: ${maxClients} are connected, which is the limit (max-clients)`;
+  const dropped = seldom(
+    (line) => log?.(line),
+    (count) => `hung up on ${count} more`,
+  );
 
   server.on("connection", (socket) => {
     clients.add(socket);
@@ -152,9 +158,7 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
       .finally(() => hangUp(socket));
   });
   server.maxConnections = maxClients;
-  server.on("drop", () =>
-    log?.(`hung up on a further client: ${maxClients} are connected, which is the limit (max-clients)`),
-  );
+  server.on("drop", () => dropped.add(full));
   // A connection that cannot be accepted, as with too many open files, is that client's misfortune only.
   server.on("error", () => {});
   return {
@@ -166,6 +170,7 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
       });
       await stopped;
       callOff();
+      dropped.end();
     },
   };
 }
