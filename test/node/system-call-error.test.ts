@@ -41,7 +41,7 @@ async function* sources(): AsyncGenerator<[path: string, text: string]> {
 
 tests("each name of an errno in the code is one that this system, and Node, give", async () => {
   const given = new Set([...getSystemErrorMap().values()].map(([name]) => name));
-  const ofResolver = new Set(Object.values(dns).filter((value) => typeof value === "string"));
+  const ofResolver = new Set<unknown>(Object.values(dns).filter((value) => typeof value === "string"));
   const byNumber = /\bhasErrno\([^)]*\)/g;
   let found = 0;
   for await (const [path, text] of sources()) {
