@@ -12,6 +12,9 @@ import { isLoopback } from "./loopback.ts";
 /** Milliseconds that a relay is given to answer the WebSocket's handshake. */
 const HANDSHAKE_TIME = 30_000;
 
+/** The longest message of a relay, in bytes: the longest request, with room for its header. Others send parts of one. */
+const MAX_MESSAGE = (1 << 25) + 64;
+
 export interface ConnectOptions {
   /** The Origin header to send. Default: none. */
   origin?: string;
@@ -34,6 +37,7 @@ export function connect(endpoint: string, options: ConnectOptions = {}): Transpo
   }
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE,
     ...(origin && { origin }),
     ...(isUnseen(url) && { generateMask: noMask }),
   });

@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import { connect, isUnseen } from "../../src/node/connect.ts";
 import { connectError } from "../../src/node/connect-error.ts";
 import { WebSocketError } from "../../src/transport/websocket.ts";
@@ -226,6 +226,21 @@ tests(
     }
   },
 );
+
+tests("a message that is longer than any request is refused at its header", async () => {
+  const relay = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(relay, "listening");
+  relay.once("connection", (socket: WebSocket) => {
+    // The header of a binary message of 40 MiB, of which nothing comes.
+    const header = Buffer.from([0x82, 127, 0, 0, 0, 0, 0x02, 0x80, 0, 0]);
+    (socket as unknown as { _socket: Socket })._socket.write(header);
+  });
+  const transport = connect(`ws://127.0.0.1:${(relay.address() as AddressInfo).port}/`);
+  const { message } = await within(10_000, "the end", failure(transport.closed));
+  assert.match(message, /payload/i);
+  for (const client of relay.clients) client.terminate();
+  relay.close();
+});
 
 tests("a host with several addresses and nobody at any: what is wrong with each, once", () => {
   const refused = (address: string) =>
