@@ -77,7 +77,10 @@ export async function readConfig(
   file?: string,
   candidates: readonly string[] = CONFIG_FILES,
 ): Promise<Config> {
-  if (file !== undefined) return parseConfig(file, await readText(file, true));
+  if (file !== undefined) {
+    checkType(file, "the path of the configuration file", "string");
+    return parseConfig(file, await readText(file, true));
+  }
   for (const candidate of candidates) {
     const text = await readText(candidate, false);
     if (text !== undefined) return parseConfig(candidate, text);
