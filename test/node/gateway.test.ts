@@ -427,7 +427,7 @@ tests("close() says when something that was written is lost, once all sessions h
   await remote.write!(0, new Uint8Array(512));
   const error = await within(5000, "close", failure(running.close()));
   await start(); // one that ends in order
-  assert.is(error.message, "a session has lost what was written last, for the reason above");
+  assert.is(error.message, "a session has not ended in order, for the reason above");
   assert.ok(
     log.some((line) => /^one: the server answered EIO to FLUSH/.test(line)),
     log.join("\n"),
