@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../src/node/config/config.ts";
+import { ConfigError, readConfig } from "../src/node/config/config.ts";
 import { gateway } from "../src/node/gateway/gateway.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
@@ -34,6 +34,7 @@ run(program, async () => {
     throw new Error(`--port must be 0 to 65535, not "${values.port}"`);
 
   const config = await readConfig(values.config);
+  if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
   for (const configuration of config.configurations.values()) judgeStateHook(configuration);
   for (const warning of config.warnings) log(warning);
   keepYoungGenerationSmall();

@@ -184,7 +184,7 @@ addEventListener("beforeunload", (event) => {
 /** Says where the disk will be, as far as that is known. */
 function showPlace() {
   const where = configurations?.find(({ name }) => name === select.value)?.place;
-  place.textContent = where ? `On the other machine the disk is at ${where}` : "";
+  place.textContent = where ? `Its place on the other machine: ${where}` : "";
   place.hidden = !where;
 }
 

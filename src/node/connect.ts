@@ -62,7 +62,8 @@ function webSocketUrl(endpoint: string): URL {
     throw new RangeError(`${shownUrl(endpoint)}: ${port} is not a valid port`);
   }
   if (!/^wss?:\/\//i.test(endpoint) || !URL.canParse(endpoint)) {
-    throw new TypeError(`"${shownUrl(endpoint)}" is not a ws:// or wss:// URL`);
+    const hint = /^https?:/i.test(endpoint) ? `; try ${shownUrl(endpoint.replace(/^http/i, "ws"))}` : "";
+    throw new TypeError(`"${shownUrl(endpoint)}" is not a ws:// or wss:// URL${hint}`);
   }
   const url = new URL(endpoint);
   if (url.hash) throw new TypeError(`"${shownUrl(endpoint)}": the URL of a WebSocket has no "#…" at its end`);

@@ -53,14 +53,14 @@ tests("to this machine a message is masked with zeroes, which leaves it as it is
 
 tests("an endpoint that is not a WebSocket's is refused, without its password", () => {
   for (const [endpoint, words] of [
-    ["http://127.0.0.1/", '"http://127.0.0.1/" is not a ws:// or wss:// URL'],
+    ["http://127.0.0.1/", '"http://127.0.0.1/" is not a ws:// or wss:// URL; try ws://127.0.0.1/'],
     ["ws://", '"ws://" is not a ws:// or wss:// URL'],
     ["user:secret@far.example/", '"far.example/" is not a ws:// or wss:// URL'],
     ["ws://far.example/#cd", '"ws://far.example/": the URL of a WebSocket has no "#…" at its end'],
     ["image.iso", '"image.iso" is not a ws:// or wss:// URL'],
     [
       "https://user:secret@far.example/?token=secret",
-      '"https://far.example/?…" is not a ws:// or wss:// URL',
+      '"https://far.example/?…" is not a ws:// or wss:// URL; try wss://far.example/?…',
     ],
     ["wss://user:se/cret@far.example/", '"wss://far.example/" is not a ws:// or wss:// URL'],
     ["ws://127.0.0.1:99999/", "ws://127.0.0.1:99999/: 99999 is not a valid port"],

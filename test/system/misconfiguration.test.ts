@@ -278,7 +278,11 @@ const others: ["nbd-gateway" | "nbd-serve", string[], string][] = [
   ["nbd-serve", ["a", "b", "c"], "a FILE and a WS-URL are needed; see nbd-serve --help"],
   ["nbd-serve", ["missing.img", "-"], "opening missing.img: there is no such file"],
   ["nbd-serve", [".", "-"], "opening .: it is a folder, and neither a file nor a block device"],
-  ["nbd-serve", ["config.json", "http://localhost/"], '"http://localhost/" is not a ws:// or wss:// URL'],
+  [
+    "nbd-serve",
+    ["config.json", "http://localhost/"],
+    '"http://localhost/" is not a ws:// or wss:// URL; try ws://localhost/',
+  ],
   ["nbd-serve", ["config.json", "ws://"], '"ws://" is not a ws:// or wss:// URL'],
   ["nbd-serve", ["config.json", "ws://localhost:99999/"], "ws://localhost:99999/: 99999 is not a valid port"],
   ["nbd-serve", ["config.json", "ws://127.0.0.1:1/"], "ws://127.0.0.1:1/: nobody listens there"],

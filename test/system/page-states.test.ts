@@ -27,7 +27,7 @@ tests.before(async () => {
   const configurations = {
     "0": { "nbd-device": "/dev/null", metadata: { description: "Virtual media device" } },
     local: { listen: `unix:${socket}`, default: true, metadata: { description: "Unix socket" } },
-    "ü/?": { listen: `unix:${sandbox.path("other.sock")}` },
+    "ü &=+,": { listen: `unix:${sandbox.path("other.sock")}` },
   };
   await writeFile(config, JSON.stringify({ configurations, "state-hook": "/nowhere" }));
   gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
@@ -78,7 +78,7 @@ chromium("offers the configurations and marks the default one", async () => {
   assert.equal(await page.locator("#configuration option").allInnerTexts(), [
     "0: Virtual media device",
     "local: Unix socket (default)",
-    "ü/?",
+    "ü &=+,",
   ]);
   assert.is(await page.inputValue("#configuration"), "local");
   assert.is(await stateOf(page), "No file chosen");
@@ -86,7 +86,7 @@ chromium("offers the configurations and marks the default one", async () => {
 
   await chooseImage(page);
   assert.is(await page.innerText("#file-size"), "1.2 MiB (1,234,567 bytes)");
-  await page.selectOption("#configuration", "ü/?");
+  await page.selectOption("#configuration", "ü &=+,");
   await serve(page);
   await until("the chosen one is there", () => existsSync(sandbox.path("other.sock")));
   await stop(page);
@@ -250,9 +250,9 @@ chromium("is starting until it knows what may be chosen", async () => {
   await says(page, "Ready to serve");
   assert.ok(await page.isEnabled("#serve"));
 
-  assert.is(await page.innerText("#place"), "On the other machine the disk is at /dev/nbd0");
+  assert.is(await page.innerText("#place"), "Its place on the other machine: /dev/nbd0");
   await page.selectOption("#configuration", "a/b");
-  assert.is(await page.innerText("#place"), "On the other machine the disk is at /run/x ,=.sock");
+  assert.is(await page.innerText("#place"), "Its place on the other machine: /run/x ,=.sock");
   assert.equal(await faults(page), []);
   await page.close();
 });
