@@ -73,6 +73,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
     );
   }
+  const page = await readPageFiles(staticFolder);
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
   const budget = processBudget();
@@ -90,7 +91,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const sockets = new WebSockets(ofStrangers);
   const server = front({
     config,
-    page: await readPageFiles(staticFolder),
+    page,
     maxConnections,
     signal: ending.signal,
     upgrade: (request, socket, head) =>
