@@ -19,7 +19,7 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 /** How many quick files run at the same time. A slow one runs alone, as it may wait for what is slow itself. */
 const AT_ONCE = 2;
 /** Minutes after which a file that hangs is ended. */
-const FILE_MINUTES = 12;
+const FILE_MINUTES = 25;
 /** Milliseconds that a file's process has to end by itself once its tests are over: what keeps it was left open. */
 const LEAVING_TIME = 60_000;
 /** How many of the slowest files are named at the end. */
