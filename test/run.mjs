@@ -8,7 +8,7 @@
  *
  * Each file runs in a process of its own, quick ones two at a time. With CI=true a skipped test is a failure.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,19 +45,35 @@ const files = readdirSync("test", { recursive: true })
   .filter(isWanted)
   .sort();
 
-if (values.coverage && !process.env.NODE_V8_COVERAGE) process.exit(withCoverage());
+if (values.coverage && !process.env.NODE_V8_COVERAGE) process.exit(await withCoverage());
 
 /** Runs this once more under c8, which counts what the tests reach, and says whether that is enough. */
-function withCoverage() {
+async function withCoverage() {
   // What talks to the kernel runs in machines of its own, from the build: there is nothing to count here.
   const counted = ["--include", "src/**/*.ts", "--exclude", "src/node/kernel/**"];
   const enough = ["--check-coverage", "--lines", "90", "--branches", "85", "--functions", "85"];
   const protocol = ["--include", "src/nbd/**", "--check-coverage", "--lines", "98", "--branches", "95"];
-  const c8 = (args) => spawnSync("node_modules/.bin/c8", args, { stdio: "inherit" }).status ?? 1;
-  const ran = c8([...counted, "--reporter", "none", process.execPath, ...process.argv.slice(1)]);
-  const all = c8(["report", ...counted, "--reporter", "text", ...enough]);
-  const ofProtocol = c8(["report", ...protocol, "--reporter", "text-summary"]);
-  return ran || all || ofProtocol;
+  const ran = await c8([...counted, "--reporter", "none", process.execPath, ...process.argv.slice(1)]);
+  const all = await c8(["report", ...counted, "--reporter", "text", ...enough]);
+  const ofProtocol = await c8(["report", ...protocol, "--reporter", "text-summary"]);
+  if (all.status || ofProtocol.status) process.stdout.write("\nToo little is covered\n");
+  // The last word is how many tests did what.
+  process.stdout.write(
+    `\n${/^\d+ passed, \d+ failed, \d+ skipped$/m.exec(ran.end)?.[0] ?? "0 passed, 1 failed, 0 skipped"}\n`,
+  );
+  return ran.status || all.status || ofProtocol.status;
+}
+
+/** Runs c8; gives its exit status and the end of what it wrote. */
+function c8(args) {
+  const child = spawn("node_modules/.bin/c8", args, { stdio: ["ignore", "pipe", "inherit"] });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  let end = "";
+  child.stdout.on("data", (chunk) => {
+    process.stdout.write(chunk);
+    end = (end + chunk).slice(-1000);
+  });
+  return new Promise((resolve) => child.once("close", (code) => resolve({ status: code ?? 1, end })));
 }
 
 const running = new Set();
