@@ -11,6 +11,8 @@ import { attached, connectWires, pattern, startGateway, startProxy, startServer 
 import { assertQuietKernel, deviceState, free, onDevice, queueSettings } from "./guest.ts";
 
 const CYCLES = 50;
+/** Milliseconds for each: of a configuration the log has a line a second in the long run, and a session has two. */
+const PACE = 2000;
 const SIZE = 1 << 20;
 const CONTENT = pattern(SIZE);
 /** The first cycles load what is loaded once. */
@@ -58,6 +60,7 @@ tests(
         before = held(gateway.pid);
         socketsBefore = sockets();
       }
+      const next = performance.now() + PACE;
       const server = serveHere(gateway.url);
       await until("it is attached", () => gateway.stderr.split(" on /dev/nbd0").length === cycle + 2, 60_000);
       assert.is(deviceState().size, SIZE);
@@ -67,6 +70,7 @@ tests(
       await until("it has ended", () => gateway.stderr.split("local: ended").length === cycle + 2, 60_000);
       await server.ended;
       await free();
+      await new Promise((resolve) => setTimeout(resolve, next - performance.now()));
     }
     const after = held(gateway.pid);
     assert.is(after.descriptors, before.descriptors, "descriptors");
