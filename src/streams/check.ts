@@ -4,7 +4,7 @@
  */
 import type { Duplex, Transport } from "./duplex.ts";
 
-/** The longest time that a timer can be set to, in milliseconds. */
+/** The longest time that a timer can be set to, in milliseconds; Node takes a longer one for none. */
 export const LONGEST_TIMER = 0x7fffffff;
 
 /** A value for a message, in short: as it is written, or what it is. */

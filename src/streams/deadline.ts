@@ -1,7 +1,5 @@
+import { LONGEST_TIMER } from "./check.ts";
 import { nextTask } from "./next-task.ts";
-
-/** The longest time that a timer can be set to, in milliseconds; Node takes a longer one for none. */
-const LONGEST = 0x7fffffff;
 
 /** A timer that is this late, in milliseconds, tells that the process did not run: it was stopped, or the computer slept. */
 const STOPPED = 1000;
@@ -24,7 +22,7 @@ export function deadline(
   let timer: ReturnType<typeof setTimeout>;
 
   function start(wanted: number) {
-    const time = Math.min(wanted, LONGEST);
+    const time = Math.min(wanted, LONGEST_TIMER);
     const due = performance.now() + time;
     timer = setTimeout(() => {
       if (performance.now() - due >= STOPPED) start(afterStop);
