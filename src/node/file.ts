@@ -34,7 +34,6 @@ export async function fileExport(
   const medium = await mediumOf(handle);
   const { size } = medium;
   const ranges = await fileRanges(handle).catch(() => undefined);
-  const memory = spareMemory;
   const cached = await pageCache(handle).catch(() => undefined);
   const readable: Export = {
     size,
@@ -42,7 +41,7 @@ export async function fileExport(
       // All of it is read or the read fails, so what was in it does not matter.
       const buffer =
         length >= LONG
-          ? memory.lend(memory.take(length))
+          ? spareMemory.lend(spareMemory.take(length))
           : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       signal?.throwIfAborted();
       // Handing reads to the thread pool was two fifths of nbd-serve's own time at 4 KiB, a quarter at 256 KiB.

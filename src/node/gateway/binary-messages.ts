@@ -52,7 +52,6 @@ export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
   readonly #longest: number;
   readonly #receiver: () => MessageReceiver | undefined;
-  readonly #memory = spareMemory;
   readonly #turns = new Turns();
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);
@@ -349,7 +348,7 @@ export class BinaryMessages extends Duplex {
 
   /** Where the message goes on, of whose frame so many bytes are there but not joined yet. */
   #free(there: number): Uint8Array {
-    this.#joined ??= this.#memory.take(this.#expected(there));
+    this.#joined ??= spareMemory.take(this.#expected(there));
     return new Uint8Array(this.#joined, this.#joinedBytes);
   }
 
@@ -377,7 +376,7 @@ export class BinaryMessages extends Duplex {
   /** Hands on what has been joined. */
   #handOn(): void {
     if (!this.#joined) return;
-    const bytes = this.#memory.lend(this.#joined, this.#joinedBytes);
+    const bytes = spareMemory.lend(this.#joined, this.#joinedBytes);
     this.#joined = undefined;
     this.#joinedBytes = 0;
     if (bytes.byteLength * 2 >= bytes.buffer.byteLength) {
@@ -397,7 +396,7 @@ export class BinaryMessages extends Duplex {
   #copy(bytes: Uint8Array): Uint8Array {
     const { byteLength } = bytes;
     if (byteLength < STEP) return bytes.slice();
-    const copy = this.#memory.lend(this.#memory.take(stepsOf(byteLength)), byteLength);
+    const copy = spareMemory.lend(spareMemory.take(stepsOf(byteLength)), byteLength);
     copy.set(bytes);
     return copy;
   }
