@@ -125,6 +125,9 @@ export const MAX_STRING = 4096;
 /** The payload in bytes that every server should accept (proto.md, "Size constraints"). */
 export const MAX_PAYLOAD = 1 << 25;
 
+/** The longest request or reply with such a payload, in bytes: there is room for any header. */
+export const LONGEST_MESSAGE = MAX_PAYLOAD + 64;
+
 /** The name of a value in one of the tables above, as "READ", else its number. */
 export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
   for (const [name, number] of Object.entries(table)) if (number === value) return name;

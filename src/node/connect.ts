@@ -1,4 +1,5 @@
 import { WebSocket } from "ws";
+import { LONGEST_MESSAGE } from "../nbd/constants.ts";
 import { checkAmount, LONGEST_TIMER } from "../streams/check.ts";
 import { deadline } from "../streams/deadline.ts";
 import type { Transport } from "../streams/duplex.ts";
@@ -11,9 +12,6 @@ import { isLoopback } from "./loopback.ts";
 
 /** Milliseconds that a relay is given to answer the WebSocket's handshake. */
 const HANDSHAKE_TIME = 30_000;
-
-/** The longest message of a relay, in bytes: the longest request, with room for its header. Others send parts of one. */
-const MAX_MESSAGE = (1 << 25) + 64;
 
 export interface ConnectOptions {
   /** The Origin header to send. Default: none. */
@@ -37,7 +35,8 @@ export function connect(endpoint: string, options: ConnectOptions = {}): Transpo
   }
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE,
+    // A relay sends a request in a message, others parts of one.
+    maxPayload: LONGEST_MESSAGE,
     ...(origin && { origin }),
     ...(isUnseen(url) && { generateMask: noMask }),
   });

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { LONGEST_MESSAGE } from "../../nbd/constants.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { type Reader, readInto } from "../read-into.ts";
 import { refuse } from "./answers.ts";
@@ -9,12 +10,6 @@ import { BinaryMessages } from "./binary-messages.ts";
 import { LONGEST_CONTROL } from "./frame-header.ts";
 import { guard } from "./guard.ts";
 import { refusalLine } from "./refusal-line.ts";
-
-/**
- * The longest frame of a WebSocket, in bytes: a reply or request with the longest payload. A binary message of several
- * frames may be longer, as it is handed on in pieces.
- */
-const MAX_FRAME = (1 << 25) + 64;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -59,7 +54,8 @@ export class WebSockets {
         guard(connection, onFault);
         return connection;
       },
-      MAX_FRAME,
+      // The longest frame; a binary message of several may be longer, as it is handed on in pieces.
+      LONGEST_MESSAGE,
       () => client,
     );
     guard(messages, onFault);
