@@ -4,7 +4,7 @@ import type { BlockSize, Export } from "./export.ts";
 const OPTIONAL = ["write", "flush", "trim", "writeZeroes", "cache", "extents", "knownExtents"] as const;
 
 /** The largest minimum block size, in bytes (proto.md, "Size constraints"). */
-const MAX_MINIMUM = 1 << 16;
+export const MAX_MINIMUM = 1 << 16;
 
 /**
  * Checks an export before it is used.

@@ -1,3 +1,4 @@
+import { MAX_MINIMUM } from "../../export/check-export.ts";
 import { Errno, ExportError } from "../../export/error.ts";
 import type {
   BlockSize,
@@ -34,14 +35,11 @@ const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 /** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
 const FIRST_GENERATION_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 1 << 19 };
 
-/** The largest minimum block size that a server may demand. */
-const LARGEST_BLOCK = 0x1_0000;
-
 /**
  * The longest TRIM, WRITE_ZEROES, CACHE and BLOCK_STATUS where a request's length has 32 bits: what fits, in multiples of
  * the largest minimum block size. With extended headers there is no limit.
  */
-const MAX_EFFECT = 0x1_0000_0000 - LARGEST_BLOCK;
+const MAX_EFFECT = 0x1_0000_0000 - MAX_MINIMUM;
 
 /** How many pieces of one long request are asked for at a time, so that others get their turn between them. */
 const PIECES = 8;
@@ -126,7 +124,7 @@ export class RemoteExport implements Export {
     this.#longest = Math.max(minimum, longest - (longest % minimum));
     this.#longestInquiry = headers === "extended" ? Number.POSITIVE_INFINITY : MAX_EFFECT;
     const effects = effectWindow(timeout);
-    this.#longestEffect = Math.min(this.#longestInquiry, multiple(effects / PIECES, LARGEST_BLOCK));
+    this.#longestEffect = Math.min(this.#longestInquiry, multiple(effects / PIECES, MAX_MINIMUM));
     if (timeout > 0) this.#effects = new ByteBudget(effects).share(effects);
 
     const isWritable = !(flags & TransmissionFlag.READ_ONLY);
