@@ -1,6 +1,6 @@
 /** What tests of streams and of bytes need: literals, streams from and to arrays, and promises looked at. */
 import * as assert from "uvu/assert";
-import { bytesOf, concat, type Payload } from "../src/streams/payload.ts";
+import { concat } from "../src/streams/concat.ts";
 
 /** The bytes of a hex literal. White space, and comments from "#" to the end of the line, are for the reader. */
 export function hex(text: string): Uint8Array<ArrayBuffer> {
@@ -54,15 +54,15 @@ export async function collect<T>(readable: ReadableStream<T>, into: T[] = []): P
 }
 
 /** All bytes of a stream, to its end. */
-export async function collectBytes(readable: ReadableStream<Payload>): Promise<Uint8Array> {
+export async function collectBytes(readable: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const chunks = await collect(readable);
   // Always one plain array: chunks may be Buffers, which compare as something else.
-  return concat([...(await Promise.all(chunks.map(bytesOf))), new Uint8Array(0)]);
+  return concat([...chunks, new Uint8Array(0)]);
 }
 
 /** Exactly the next `length` bytes, which may come in several chunks but not in one with others. */
 export async function readBytes(
-  reader: ReadableStreamDefaultReader<Payload>,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
   length: number,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
@@ -70,7 +70,7 @@ export async function readBytes(
   while (had < length) {
     const { done, value } = await reader.read();
     if (done) throw new Error(`the stream ended after ${had} of ${length} bytes`);
-    const bytes = await bytesOf(value);
+    const bytes = value;
     chunks.push(bytes);
     had += bytes.byteLength;
   }

@@ -1,5 +1,3 @@
-import type { Payload } from "../streams/payload.ts";
-
 export interface ReadOptions {
   /** Gives the read up; the promise rejects. */
   signal?: AbortSignal;
@@ -60,7 +58,7 @@ export interface Export {
    * given the same bytes. It may be lent (`lend`), so who keeps it and passes it on passes on a `subarray`: the last to have
    * it may give it back.
    */
-  read(offset: number, length: number, options?: ReadOptions): Promise<Payload>;
+  read(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array>;
   /** Writes all of `data` at `offset`. The data is lent until the promise settles. Absent: read-only. */
   write?(offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
   /** Brings everything that has settled to stable storage, whoever wrote it. Absent where there is nothing to flush. */

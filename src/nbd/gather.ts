@@ -1,5 +1,5 @@
+import { concat } from "../streams/concat.ts";
 import { giveBack } from "../streams/lent.ts";
-import { byteLength, concat, type Payload } from "../streams/payload.ts";
 
 /** Payloads from this many bytes on go out as they are; shorter ones are copied to stand behind their header. */
 const UNCOPIED = 1 << 15;
@@ -9,10 +9,10 @@ const UNCOPIED = 1 << 15;
  * write and what a WebSocket message costs has little to do with its length. A long payload is not copied, unless there
  * is memory to copy `into` and all the messages fit. Payloads that were copied are given back.
  */
-export function gather<M extends { payload?: Payload }>(
+export function gather<M extends { payload?: Uint8Array }>(
   messages: readonly M[],
   encodeHeader: (message: M) => Uint8Array,
-  emit: (chunk: Uint8Array | NonNullable<M["payload"]>) => void,
+  emit: (chunk: Uint8Array) => void,
   into?: Uint8Array,
 ): void {
   const all = into && gatherInto(into, messages, encodeHeader);
@@ -30,19 +30,19 @@ export function gather<M extends { payload?: Payload }>(
   for (const message of messages) {
     gathered.push(encodeHeader(message));
     const { payload } = message;
-    if (!payload || byteLength(payload) === 0) continue;
-    if (payload instanceof Uint8Array && payload.byteLength < UNCOPIED) {
+    if (!payload || payload.byteLength === 0) continue;
+    if (payload.byteLength < UNCOPIED) {
       gathered.push(payload);
       continue;
     }
     emitGathered();
-    emit(payload as NonNullable<M["payload"]>);
+    emit(payload);
   }
   if (gathered.length > 0) emitGathered();
 }
 
-/** All messages in one piece, their payloads given back; undefined where they do not fit, or are not all bytes. */
-function gatherInto<M extends { payload?: Payload }>(
+/** All messages in one piece, their payloads given back; undefined where they do not fit. */
+function gatherInto<M extends { payload?: Uint8Array }>(
   into: Uint8Array,
   messages: readonly M[],
   encodeHeader: (message: M) => Uint8Array,
@@ -50,7 +50,7 @@ function gatherInto<M extends { payload?: Payload }>(
   let length = 0;
   for (const message of messages) {
     for (const part of [encodeHeader(message), message.payload ?? NOTHING]) {
-      if (!(part instanceof Uint8Array) || length + part.byteLength > into.byteLength) return undefined;
+      if (length + part.byteLength > into.byteLength) return undefined;
       into.set(part, length);
       length += part.byteLength;
     }

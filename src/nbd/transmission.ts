@@ -1,6 +1,5 @@
 import type { Errno } from "../export/error.ts";
 import type { BlockSize, Extent } from "../export/export.ts";
-import type { Payload } from "../streams/payload.ts";
 import type { Request } from "./messages.ts";
 
 /** What the handshake settled: all that the transmission phase depends on. */
@@ -34,12 +33,12 @@ export interface NbdRequest extends Request {
 }
 
 /** A part of what was read: data, or a number of bytes that read as zeroes. */
-export type Piece = Payload | number;
+export type Piece = Uint8Array | number;
 
 /** What a successful reply carries. At most one of the three is there. */
 export interface ReplyContent {
   /** The data of a READ. */
-  payload?: Payload;
+  payload?: Uint8Array;
   /** The data of a READ in several pieces, in order; it needs structured replies. */
   pieces?: readonly Piece[];
   /** The answer to a BLOCK_STATUS, from the request's offset on. */

@@ -1,7 +1,6 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Ended } from "../streams/ended.ts";
 import { giveBack } from "../streams/lent.ts";
-import { bytesOf, type Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
@@ -59,7 +58,7 @@ export function readableOf(stream: Readable, buffer = RECEIVE_BUFFER): ReadableS
  * What was lent is given back when the stream has written it: it must be done with it then, as sockets and files are, and
  * a PassThrough is not.
  */
-export function writableOf(stream: Writable): WritableStream<Payload> {
+export function writableOf(stream: Writable): WritableStream<Uint8Array> {
   let controller!: WritableStreamDefaultController;
   let corked = false;
 
@@ -81,17 +80,16 @@ export function writableOf(stream: Writable): WritableStream<Payload> {
   stream.on("error", (error) => tryError(controller, connectionError(error)));
   stream.once("close", () => tryError(controller, gone()));
 
-  return new WritableStream<Payload>({
+  return new WritableStream<Uint8Array>({
     start(c) {
       controller = c;
       // abort() waits for the write in flight, which may hang: ending the stream lets it go.
       c.signal.addEventListener("abort", () => destroy(stream, c.signal.reason));
     },
     async write(chunk) {
-      const bytes = chunk instanceof Uint8Array ? chunk : await bytesOf(chunk);
       if (stream.destroyed) throw gone();
       cork();
-      if (!stream.write(bytes, () => giveBack(chunk))) await drained(stream);
+      if (!stream.write(chunk, () => giveBack(chunk))) await drained(stream);
     },
     async close() {
       if (stream.destroyed) return;

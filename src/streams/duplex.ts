@@ -1,4 +1,3 @@
-import type { Payload } from "./payload.ts";
 import type { ReadableStream, WritableStream } from "./runtime.ts";
 
 /** Both halves of one channel: what comes out of it, and what goes into it. */
@@ -16,7 +15,7 @@ export type Layer<In, Out> = Duplex<Out, In>;
  * The readable gives chunks of any size and ends when the other side ended cleanly. A chunk that was written
  * belongs to the transport from then on.
  */
-export interface Transport extends Duplex<Uint8Array, Payload> {
+export interface Transport extends Duplex<Uint8Array> {
   /** Resolves when both directions have ended, rejects when either broke. It is safe to ignore. */
   readonly closed: Promise<void>;
   /** Ends both directions at once. With a reason both streams fail with it; what is queued is dropped. */

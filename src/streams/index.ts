@@ -1,5 +1,6 @@
 export { ByteBudget, type Room, type Share } from "./budget.ts";
 export { ByteQueue } from "./byte-queue.ts";
+export { concat } from "./concat.ts";
 export { type ConcurrentOptions, concurrent } from "./concurrent.ts";
 export type { Duplex, Layer, Transport } from "./duplex.ts";
 export { Ended } from "./ended.ts";
@@ -10,6 +11,5 @@ export { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts"
 export { type Dialogue, type DialogueOutcome, negotiate } from "./negotiate.ts";
 export { duplexPair, type PairEnd, transportPair } from "./pair.ts";
 export { type ParseOptions, type Parser, Parsing, parse, UnexpectedEndError } from "./parse.ts";
-export { byteLength, bytesOf, concat, type Payload } from "./payload.ts";
 export { type Push, type PushOptions, push } from "./push.ts";
 export { type TransformController, type Transformer, transform } from "./transform.ts";

@@ -1,6 +1,4 @@
-import type { Payload } from "./payload.ts";
-
-const lent = new WeakMap<Payload, () => void>();
+const lent = new WeakMap<Uint8Array, () => void>();
 
 /**
  * Lends bytes to whoever is handed them: `giveBack` with the same object ends that and calls `onReturn`, which may free
@@ -12,12 +10,12 @@ export function lend(bytes: Uint8Array, onReturn: () => void): Uint8Array {
 }
 
 /** Whether somebody waits for these bytes to be given back. */
-export function isLent(payload: Payload): boolean {
+export function isLent(payload: Uint8Array): boolean {
   return lent.has(payload);
 }
 
 /** Says that nobody will look at these bytes again. Where they were not lent it does nothing. */
-export function giveBack(payload: Payload): void {
+export function giveBack(payload: Uint8Array): void {
   const onReturn = lent.get(payload);
   if (!onReturn) return;
   lent.delete(payload);

@@ -2,7 +2,6 @@ import { ByteQueue } from "./byte-queue.ts";
 import { checkDuplex, checkType } from "./check.ts";
 import type { Duplex } from "./duplex.ts";
 import { type Parser, Parsing, UnexpectedEndError } from "./parse.ts";
-import type { Payload } from "./payload.ts";
 import { ReadableStream } from "./runtime.ts";
 import { Turns } from "./turns.ts";
 
@@ -35,7 +34,7 @@ const EFFORT = 16;
 export interface DialogueOutcome<T> {
   result: T;
   /** The channel from the first byte that the dialogue did not take. */
-  rest: Duplex<Uint8Array, Payload>;
+  rest: Duplex<Uint8Array>;
 }
 
 /**
@@ -44,7 +43,7 @@ export interface DialogueOutcome<T> {
  * lost. When the dialogue throws, both streams are ended with its error.
  */
 export async function negotiate<T>(
-  channel: Duplex<Uint8Array, Payload>,
+  channel: Duplex<Uint8Array>,
   dialogue: (dialogue: Dialogue) => Promise<T>,
 ): Promise<DialogueOutcome<T>> {
   checkDuplex(channel, "the channel");

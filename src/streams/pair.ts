@@ -1,8 +1,7 @@
 import { deferred } from "./deferred.ts";
 import type { Duplex, Transport } from "./duplex.ts";
 import { Ended } from "./ended.ts";
-import { bytesOf, type Payload } from "./payload.ts";
-import { type TransformController, transform } from "./transform.ts";
+import { transform } from "./transform.ts";
 
 /** One end of a channel in memory. */
 export type PairEnd<Out, In> = Duplex<Out, In> & Pick<Transport, "closed" | "close">;
@@ -14,41 +13,18 @@ export type PairEnd<Out, In> = Duplex<Out, In> & Pick<Transport, "closed" | "clo
  *
  * @returns first the end that `Forth` goes into, then the end that it comes out of
  */
-export function duplexPair<Forth, Back>(
-  options: { lockstep?: boolean } = {},
-): [PairEnd<Back, Forth>, PairEnd<Forth, Back>] {
-  return pairOf(
-    (chunk: Forth, controller: TransformController<Forth>) => controller.enqueue(chunk),
-    (chunk: Back, controller: TransformController<Back>) => controller.enqueue(chunk),
-    options,
-  );
-}
-
-/** Two transports in memory, as `duplexPair()`. A Blob that is written arrives as its bytes. */
-export function transportPair(): [Transport, Transport] {
-  const toBytes = (chunk: Payload, controller: TransformController<Uint8Array>) => {
-    const bytes = bytesOf(chunk);
-    return bytes instanceof Uint8Array ? controller.enqueue(bytes) : bytes.then((b) => controller.enqueue(b));
-  };
-  return pairOf(toBytes, toBytes);
-}
-
-type Carry<In, Out> = (chunk: In, controller: TransformController<Out>) => void | Promise<void>;
-
-function pairOf<A, B, C, D>(
-  forth: Carry<A, B>,
-  back: Carry<C, D>,
-  { lockstep = false } = {},
-): [PairEnd<D, A>, PairEnd<B, C>] {
+export function duplexPair<Forth, Back>({
+  lockstep = false,
+} = {}): [PairEnd<Back, Forth>, PairEnd<Forth, Back>] {
   const closed = deferred();
   const controllers: { fail(reason: unknown): void }[] = [];
   let ends = 0;
 
-  function direction<In, Out>(carry: Carry<In, Out>) {
-    return transform<In, Out>({
+  function direction<Chunk>() {
+    return transform<Chunk, Chunk>({
       lockstep,
       start: (controller) => controllers.push(controller),
-      transform: carry,
+      transform: (chunk, controller) => controller.enqueue(chunk),
       over(reason) {
         if (reason !== undefined) closed.reject(reason);
         else if (++ends === 2) closed.resolve();
@@ -56,8 +32,8 @@ function pairOf<A, B, C, D>(
     });
   }
 
-  const there = direction(forth);
-  const here = direction(back);
+  const there = direction<Forth>();
+  const here = direction<Back>();
   function close(reason: unknown = new Ended()) {
     for (const controller of controllers) controller.fail(reason);
   }
@@ -66,4 +42,9 @@ function pairOf<A, B, C, D>(
     { readable: here.readable, writable: there.writable, ...life },
     { readable: there.readable, writable: here.writable, ...life },
   ];
+}
+
+/** Two transports in memory, as `duplexPair()`. */
+export function transportPair(): [Transport, Transport] {
+  return duplexPair<Uint8Array, Uint8Array>();
 }

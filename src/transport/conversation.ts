@@ -1,5 +1,5 @@
 import { checkType } from "../streams/check.ts";
-import { concat } from "../streams/payload.ts";
+import { concat } from "../streams/concat.ts";
 
 /** One of the two ends of a conversation. The client is the one that connects, or asks. */
 export type Side = "client" | "server";

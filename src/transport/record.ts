@@ -1,6 +1,5 @@
 import { checkTransport, checkType, shown } from "../streams/check.ts";
 import type { Transport } from "../streams/duplex.ts";
-import { bytesOf, type Payload } from "../streams/payload.ts";
 import { ReadableStream, WritableStream } from "../streams/runtime.ts";
 import { tryClose, tryError } from "../streams/try-close.ts";
 import { type Message, otherSide, type Side } from "./conversation.ts";
@@ -14,7 +13,7 @@ export type RecordSink = (message: Message) => void | Promise<void>;
 /**
  * A transport that reports all bytes that pass: what is written before it leaves, what arrives before it is
  * handed on, so that a question always comes before its answer. Backpressure and ends of life are those of
- * `transport`, which belongs to it. A Blob that is written leaves as its bytes.
+ * `transport`, which belongs to it.
  *
  * @param side the side of whoever uses the transport: what is written is from there
  * @param sink when it throws or rejects, both streams and `transport` fail with its error
@@ -53,7 +52,7 @@ export function record(transport: Transport, side: Side, sink: RecordSink): Tran
     { highWaterMark: 0 },
   );
 
-  const writable = new WritableStream<Payload>({
+  const writable = new WritableStream<Uint8Array>({
     start(controller) {
       writer.closed.catch((error) => tryError(controller, error));
       // An abort must reach the write in flight, which our own abort() waits for.
@@ -62,10 +61,9 @@ export function record(transport: Transport, side: Side, sink: RecordSink): Tran
       });
     },
     async write(chunk) {
-      const bytes = await bytesOf(chunk);
-      await report(side, bytes);
+      await report(side, chunk);
       // As bytes of nobody's: who listens may not be done with what others would give back.
-      await writer.write(bytes.subarray());
+      await writer.write(chunk.subarray());
     },
     close: () => writer.close(),
     abort: (reason) => writer.abort(reason),

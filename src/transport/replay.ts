@@ -1,10 +1,10 @@
 import { checkAmount, checkDuplex, checkMethods, LONGEST_TIMER, shown } from "../streams/check.ts";
+import { concat } from "../streams/concat.ts";
 import { deadline } from "../streams/deadline.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Layer, Transport } from "../streams/duplex.ts";
 import { Ended } from "../streams/ended.ts";
 import { join } from "../streams/join.ts";
-import { bytesOf, concat, type Payload } from "../streams/payload.ts";
 import { ReadableStream, WritableStream } from "../streams/runtime.ts";
 import { tryClose, tryError } from "../streams/try-close.ts";
 import { type Conversation, type Message, otherSide, type Side } from "./conversation.ts";
@@ -183,13 +183,13 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
     } else endOne();
   }
 
-  const writable = new WritableStream<Payload>({
+  const writable = new WritableStream<Uint8Array>({
     start(controller) {
       input = controller;
     },
     async write(chunk) {
       try {
-        listen(await bytesOf(chunk));
+        listen(chunk);
       } catch (error) {
         fail(error);
         throw error;
@@ -229,7 +229,7 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
  * @throws what the layer fails with
  */
 export async function replayLayer(
-  layer: Layer<Uint8Array, Payload>,
+  layer: Layer<Uint8Array, Uint8Array>,
   conversation: Conversation,
   options: ReplayOptions,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import { checkAmount, checkMethods } from "../streams/check.ts";
+import { checkAmount, checkBytes, checkMethods } from "../streams/check.ts";
 import { deadline } from "../streams/deadline.ts";
 import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
@@ -6,7 +6,6 @@ import { Ended } from "../streams/ended.ts";
 import type { ForOthers } from "../streams/for-others.ts";
 import { giveBack, isLent } from "../streams/lent.ts";
 import { messageOf } from "../streams/message-of.ts";
-import type { Payload } from "../streams/payload.ts";
 import { push } from "../streams/push.ts";
 import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
@@ -93,7 +92,7 @@ const LEAST = 64;
 
 /**
  * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
- * is a binary message; message boundaries mean nothing. A Blob is sent as it is.
+ * is a binary message; message boundaries mean nothing.
  *
  * A connection that was lost ends the readable in order, since what it meant is for the reader to say. The
  * writable does not end with it: it fails when something more is written, or something was not sent.
@@ -202,7 +201,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   });
 
   /** Called by `ws` alone, once the kernel has it; a browser's WebSocket has a copy, of which nothing is heard. */
-  function sent(chunk: Payload, error?: Error | null) {
+  function sent(chunk: Uint8Array, error?: Error | null) {
     unsent ||= Boolean(error);
     giveBack(chunk);
   }
@@ -222,7 +221,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     }
   }
 
-  const writable = new WritableStream<Payload>({
+  const writable = new WritableStream<Uint8Array>({
     start(controller) {
       writer = controller;
       // abort() waits for the write in flight, which may wait for room. Not at once: see concurrent.ts.
@@ -231,6 +230,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       );
     },
     async write(chunk) {
+      checkBytes(chunk, "what is written to a WebSocket");
       if (socket.readyState === CONNECTING) await opened.promise;
       if (lost) throw lostError();
       if (over) throw new Ended("the WebSocket was closed");

@@ -2,15 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import {
-  bytesOf,
-  nbdClient,
-  nbdServer,
-  parseConversation,
-  ReplayError,
-  replay,
-  replayLayer,
-} from "nbd-proxy";
+import { nbdClient, nbdServer, parseConversation, ReplayError, replay, replayLayer } from "nbd-proxy";
 
 const fixture = (name) =>
   parseConversation(readFileSync(new URL(`../../fixtures/${name}.nbd`, import.meta.url), "utf8"));
@@ -19,7 +11,7 @@ const fixture = (name) =>
 async function sectorNames(disk) {
   const names = [];
   for (let offset = 0; offset < disk.size; offset += 4096) {
-    const bytes = await bytesOf(await disk.read(offset, Math.min(4096, disk.size - offset)));
+    const bytes = await disk.read(offset, Math.min(4096, disk.size - offset));
     for (let at = 0; at < bytes.byteLength; at += 512) {
       names.push(new TextDecoder().decode(bytes.subarray(at, at + 9)));
     }

@@ -1,7 +1,6 @@
 // A transport of your own, and a stream of your own between two layers: an export is served at one end of a
 // MessageChannel, as it could be in a Worker, and read at the other.
 import {
-  bytesOf,
   Command,
   memoryExport,
   nameOf,
@@ -19,7 +18,7 @@ function messagePortTransport(port) {
   const incoming = push();
   port.onmessage = ({ data }) => (data ? incoming.push(data) : incoming.close());
   const writable = new WritableStream({
-    write: async (chunk) => port.postMessage(await bytesOf(chunk)),
+    write: (chunk) => port.postMessage(chunk),
     close: () => port.postMessage(null),
     abort: () => port.close(),
   });
@@ -60,6 +59,6 @@ const serving = serve(messagePortTransport(port1), memoryExport(disk));
 
 const remote = await nbdClient(messagePortTransport(port2));
 const data = await remote.read(4, 5);
-console.log(`${remote.size} bytes, "${new TextDecoder().decode(await bytesOf(data))}"`);
+console.log(`${remote.size} bytes, "${new TextDecoder().decode(data)}"`);
 await remote.close();
 await serving;

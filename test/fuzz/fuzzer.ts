@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { formatConversation } from "../../src/transport/conversation.ts";
 import { root } from "../harness.ts";
 import { nodeCommand } from "./glibc.ts";

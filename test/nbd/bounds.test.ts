@@ -7,8 +7,8 @@ import { Command, MAX_PAYLOAD, Option } from "../../src/nbd/constants.ts";
 import { receivedOption } from "../../src/nbd/option/option.ts";
 import { receivedReply } from "../../src/nbd/option/option-reply.ts";
 import { request } from "../../src/nbd/server/request-parser.ts";
+import { concat } from "../../src/streams/concat.ts";
 import type { Parser } from "../../src/streams/parse.ts";
-import { concat } from "../../src/streams/payload.ts";
 import { hex } from "../bytes.ts";
 import { judge } from "./hostile.ts";
 

@@ -9,10 +9,10 @@ import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { ExtendedRequest } from "../../src/nbd/messages.ts";
 import { serveClient } from "../../src/nbd/server/nbd-server.ts";
+import { concat } from "../../src/streams/concat.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
 import { giveBack, isLent, lend } from "../../src/streams/lent.ts";
 import { transportPair } from "../../src/streams/pair.ts";
-import { byteLength, bytesOf, concat, type Payload } from "../../src/streams/payload.ts";
 import { lending, lendToSpoil } from "../lending.ts";
 
 const tests = suite("copies");
@@ -38,9 +38,9 @@ function remembering(): { target: Export; given: Set<ArrayBufferLike> } {
 /** Notes the lengths of the chunks that are written to a transport: each is a message of a WebSocket. */
 function noting(transport: Transport): { noted: Transport; chunks: number[] } {
   const chunks: number[] = [];
-  const watch = new TransformStream<Payload, Payload>({
+  const watch = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
-      chunks.push(byteLength(chunk));
+      chunks.push(chunk.byteLength);
       controller.enqueue(chunk);
     },
   });
@@ -92,10 +92,10 @@ tests("reads of one turn, and what is read ahead for them, are asked for in one 
 
 /** Copies what is written to it, some time before it asks for more, as a browser's WebSocket does. */
 function copying(transport: Transport): Transport {
-  const copy = new TransformStream<Payload, Payload>({
+  const copy = new TransformStream<Uint8Array, Uint8Array>({
     async transform(chunk, controller) {
       await new Promise((resolve) => setImmediate(resolve));
-      controller.enqueue((await bytesOf(chunk)).slice());
+      controller.enqueue(chunk.slice());
     },
   });
   copy.readable.pipeTo(transport.writable).catch(() => {});
@@ -111,7 +111,7 @@ tests("a page answers out of memory that it uses again, and all bytes are the fi
   const serving = serveClient(copying(far), target, { gatherUpTo: (1 << 20) + (1 << 14) });
   const client = await nbdClient(near);
   const check = async (offset: number, length: number) => {
-    const bytes = await bytesOf(await client.read(offset, length));
+    const bytes = await client.read(offset, length);
     assert.is(
       Buffer.compare(content.subarray(offset, offset + length), bytes),
       0,
@@ -224,7 +224,7 @@ for (const [what, make] of Object.entries<(content: Uint8Array) => Export>({
         const reads = Array.from({ length: 12 }, async (_, i) => {
           const length = [1 << 18, 4096, 1 << 16, 1_000_000, 70_000][(round + i) % 5]!;
           const offset = ((round * 12 + i) * 7919 * 512) % (content.length - length);
-          const bytes = await bytesOf(await client.read(offset, length));
+          const bytes = await client.read(offset, length);
           held.push({ offset, bytes });
         });
         await Promise.all(reads);

@@ -7,7 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { sequence } from "../bytes.ts";
 import { fixtureImage } from "../fixtures/image.ts";
 import { remotes } from "../fixtures/remotes.ts";

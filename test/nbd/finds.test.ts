@@ -1,7 +1,7 @@
 /** Each input that the fuzzer has found, and was mended, once more: fixtures/hostile, in chunks of several sizes. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { VARIANTS, writeInput } from "../fuzz/input.ts";
 import { targets } from "../fuzz/seeds.ts";
 import { readFixtures } from "./recordings.ts";

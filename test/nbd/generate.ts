@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { Command, CommandFlag, HandshakeFlag, Info, Option } from "../../src/nbd/constants.ts";
 import { ClientFlags, OptionRequest, Request } from "../../src/nbd/messages.ts";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { sequence } from "../bytes.ts";
 
 /** The size of the export that the conversations are about, and its name. */

@@ -13,7 +13,6 @@ import type { Layer, Transport } from "../../src/streams/duplex.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../src/streams/parse.ts";
-import { byteLength, type Payload } from "../../src/streams/payload.ts";
 import { collectBytes, source } from "../bytes.ts";
 
 /** What a peer's misbehaviour may end in. Everything else is a defect of ours. */
@@ -53,13 +52,13 @@ export interface Outcome {
 
 /** Feeds a layer the client's bytes, to their end. */
 export async function serveBytes(
-  layer: Layer<Uint8Array, Payload>,
+  layer: Layer<Uint8Array, Uint8Array>,
   chunks: Iterable<Uint8Array>,
 ): Promise<Outcome> {
-  const said: Payload[] = [];
+  const said: Uint8Array[] = [];
   const heard = source(chunks).pipeTo(layer.writable);
   const spoken = layer.readable.pipeTo(
-    new WritableStream<Payload>({
+    new WritableStream<Uint8Array>({
       write(chunk) {
         said.push(chunk);
       },
@@ -82,8 +81,8 @@ const operations: Readonly<
 > = {
   [Command.READ]: async (target, { offset, length }) => {
     const payload = await target.read(offset, length);
-    if (byteLength(payload) !== length)
-      throw new Error(`a read of ${length} bytes gave ${byteLength(payload)}`);
+    if (payload.byteLength !== length)
+      throw new Error(`a read of ${length} bytes gave ${payload.byteLength}`);
   },
   [Command.WRITE]: (target, { offset, length, flags = 0 }) =>
     target.write?.(offset, new Uint8Array(length).fill(0x77), { fua: (flags & CommandFlag.FUA) !== 0 }),

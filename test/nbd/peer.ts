@@ -2,13 +2,12 @@
 import * as assert from "uvu/assert";
 import { ByteQueue } from "../../src/streams/byte-queue.ts";
 import type { Transport } from "../../src/streams/duplex.ts";
-import { bytesOf } from "../../src/streams/payload.ts";
 import { hex, settled, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 
 export class Peer {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array | Blob>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #queue = new ByteQueue();
   #reading: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
   #ended = false;
@@ -37,7 +36,7 @@ export class Peer {
     const { done, value } = await this.#reading;
     this.#reading = undefined;
     if (done) this.#ended = true;
-    else this.#queue.push(await bytesOf(value));
+    else this.#queue.push(value);
     return !done;
   }
 

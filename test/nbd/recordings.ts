@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command } from "../../src/nbd/constants.ts";
 import { ProtocolError } from "../../src/nbd/error.ts";
 import { ExtendedRequest, Request } from "../../src/nbd/messages.ts";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { type Conversation, parseConversation, type Side } from "../../src/transport/conversation.ts";
 import { root } from "../harness.ts";
 import type { Operation } from "./hostile.ts";

@@ -21,11 +21,11 @@ import {
 } from "../../src/nbd/messages.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import type { Negotiated } from "../../src/nbd/transmission.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { join } from "../../src/streams/join.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../src/streams/parse.ts";
-import { concat } from "../../src/streams/payload.ts";
 import { collectBytes, cut, failure, hex, sequence, settled, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 import { serveBytes } from "./hostile.ts";

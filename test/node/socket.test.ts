@@ -229,16 +229,6 @@ for (const kind of ["unix", "tcp"] as const) {
     transport.close();
   });
 
-  tests(`${kind}: a Blob is sent as its bytes`, async () => {
-    const [a, b] = (await connected(kind)).map(socketTransport) as [Side, Side];
-    const sent = source([hex("01"), new Blob([sequence(70_000)]), hex("02")]).pipeTo(a.writable);
-    const got = await within(5000, "the bytes", collectBytes(b.readable));
-    await sent;
-    assert.is(got.byteLength, 70_002);
-    assert.equal(got.slice(1, -1), sequence(70_000));
-    b.close();
-  });
-
   tests(
     `${kind}: a reader that cancels with Ended leaves the writing half alive, and sees the end`,
     async () => {

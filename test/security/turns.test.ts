@@ -27,9 +27,9 @@ import { requestHandler } from "../../src/nbd/server/request-handler.ts";
 import { requestParser } from "../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../src/nbd/server/transmission.ts";
 import { recordToFile } from "../../src/node/recording.ts";
+import { concat } from "../../src/streams/concat.ts";
 import type { Layer } from "../../src/streams/duplex.ts";
 import { transportPair } from "../../src/streams/pair.ts";
-import { concat, type Payload } from "../../src/streams/payload.ts";
 import { collect, collectBytes, cut, hex, source } from "../bytes.ts";
 import { Sandbox } from "../harness.ts";
 import { fewest, turnsUntil } from "./turns.ts";
@@ -50,7 +50,7 @@ function requests(count: number, type: number, length = 0): Uint8Array {
 }
 
 /** Puts chunks into a layer, to their end, and gives how many bytes of replies come out. */
-async function serve(layer: Layer<Uint8Array, Payload>, chunks: readonly Uint8Array[]): Promise<number> {
+async function serve(layer: Layer<Uint8Array, Uint8Array>, chunks: readonly Uint8Array[]): Promise<number> {
   const fed = source(chunks).pipeTo(layer.writable);
   const replies = await collectBytes(layer.readable);
   await fed;

@@ -16,7 +16,7 @@ function* exactly(length: number): Parser<string> {
 function sink() {
   const chunks: Uint8Array[] = [];
   const ends: unknown[] = [];
-  const writable = new WritableStream<Uint8Array | Blob>({
+  const writable = new WritableStream<Uint8Array>({
     write: (chunk) => void chunks.push(chunk as Uint8Array),
     close: () => void ends.push("closed"),
     abort: (reason) => void ends.push(reason),

@@ -2,17 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Ended } from "../../src/streams/ended.ts";
 import { duplexPair, transportPair } from "../../src/streams/pair.ts";
-import {
-  collect,
-  collectBytes,
-  failure,
-  hex,
-  isPending,
-  sequence,
-  settled,
-  source,
-  toHex,
-} from "../bytes.ts";
+import { collect, failure, hex, isPending, settled, source, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 
 const tests = suite("pair");
@@ -59,16 +49,6 @@ tests("a write settles when its chunk was taken on the other side", async () => 
   assert.ok(await isPending(second));
   assert.is(toHex((await reader.read()).value!), "02");
   await within(1000, "the second write", second);
-});
-
-tests("a Blob arrives as its bytes, in its place among the others", async () => {
-  const [a, b] = transportPair();
-  const chunks = [hex("01"), new Blob([sequence(100_000)]), hex("02"), new Blob([])];
-  const sent = source(chunks).pipeTo(a.writable);
-  const got = await collectBytes(b.readable);
-  await sent;
-  assert.equal(got.slice(1, -1), sequence(100_000));
-  assert.is(toHex(got.slice(0, 1)) + toHex(got.slice(-1)), "0102");
 });
 
 tests("one direction that ends leaves the other running; closed waits for both", async () => {

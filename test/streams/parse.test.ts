@@ -1,9 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ByteQueue } from "../../src/streams/byte-queue.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { type Parser, Parsing, parse, parseInto, UnexpectedEndError } from "../../src/streams/parse.ts";
-import { concat } from "../../src/streams/payload.ts";
 import { collect, cut, failure, hex, isPending, sequence, settled, source, toHex } from "../bytes.ts";
 import { within } from "../harness.ts";
 

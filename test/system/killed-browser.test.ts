@@ -4,7 +4,6 @@ import { createConnection } from "node:net";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type ExportError, nbdClient, socketTransport } from "../../src/node/index.ts";
-import { bytesOf } from "../../src/streams/payload.ts";
 import { killChromium, openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
 import { failure } from "../bytes.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
@@ -160,7 +159,7 @@ needing(tests, ["chromium"])(
     const length = 1 << 18;
     let read = 0;
     const readOn = async () => {
-      const bytes = await bytesOf(await remote.read(read, length));
+      const bytes = await remote.read(read, length);
       assert.is(Buffer.compare(before.subarray(read, read + length), bytes), 0, `${read}`);
       read += length;
     };

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { createReadStream, writeFileSync } from "node:fs";
 import { readableOf, writableOf } from "../../src/node/node-stream.ts";
 import type { Duplex } from "../../src/streams/duplex.ts";
-import type { Payload } from "../../src/streams/payload.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
 
 /** Milliseconds that programs are given to start, on a machine that is busy or emulated. */
@@ -98,7 +97,7 @@ export async function startServer(sandbox: Sandbox, args: readonly string[]): Pr
 }
 
 /** The two pipes to a program that was started with `wire`, as a channel of bytes. */
-export function wireOf({ process }: Running): Duplex<Uint8Array, Payload> {
+export function wireOf({ process }: Running): Duplex<Uint8Array> {
   return { readable: readableOf(process.stdout!), writable: writableOf(process.stdin!) };
 }
 

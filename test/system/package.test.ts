@@ -136,7 +136,7 @@ import {
 
 const target: Export = memoryExport(new Uint8Array(512));
 const file: Export = blobExport(new Blob(["x"]));
-const layer: Layer<Uint8Array, Uint8Array | Blob> = nbdServer(target);
+const layer: Layer<Uint8Array, Uint8Array> = nbdServer(target);
 const requests: ReadableStream<NbdRequest[]> = new ReadableStream<Uint8Array>().pipeThrough(requestParser({}));
 export async function read(transport: Transport): Promise<number> {
   const remote = await nbdClient(transport, { timeout: 3 });

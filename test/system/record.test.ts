@@ -6,7 +6,6 @@ import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { socketTransport } from "../../src/node/socket.ts";
-import { bytesOf } from "../../src/streams/payload.ts";
 import { parseConversation } from "../../src/transport/conversation.ts";
 import { replayLayer } from "../../src/transport/replay.ts";
 import { fixtureImage } from "../fixtures/image.ts";
@@ -60,7 +59,7 @@ tests("a live session becomes a fixture, while it runs", async ({ sandbox }) => 
   await until("nbd-proxy to listen", () => proxy.stderr.includes(socket));
   const remote = await nbdClient(socketTransport(connect({ path: socket, allowHalfOpen: true })));
   assert.is(statSync(file).mode & 0o777, 0o600, "it holds what is on the disk");
-  const data = new Uint8Array(await bytesOf(await remote.read(510, 1000)));
+  const data = new Uint8Array(await remote.read(510, 1000));
   assert.equal(data, fixtureImage().slice(510, 1510));
   // The proxy asks for whole sectors.
   assert.match(readFileSync(file, "utf8"), /^# READ 1536 bytes at 0, cookie 0x0$/m);

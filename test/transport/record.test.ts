@@ -35,7 +35,7 @@ tests("all bytes of both directions are reported, from the side they came from, 
   assert.equal((await farReader.read()).value, bytes(1, 2));
   farWriter.write(bytes(3));
   assert.equal((await reader.read()).value, bytes(3));
-  writer.write(new Blob([bytes(4, 5)]));
+  writer.write(bytes(4, 5));
   assert.equal((await farReader.read()).value, bytes(4, 5));
   assert.equal(conversation, [
     { from: "client", bytes: bytes(1, 2) },

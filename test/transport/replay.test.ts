@@ -4,7 +4,7 @@ import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
 import { requestParser } from "../../src/nbd/server/request-parser.ts";
-import { concat } from "../../src/streams/payload.ts";
+import { concat } from "../../src/streams/concat.ts";
 import { type Conversation, parseConversation, type Side } from "../../src/transport/conversation.ts";
 import { replay, replayLayer } from "../../src/transport/replay.ts";
 import { ReplayError } from "../../src/transport/replay-error.ts";

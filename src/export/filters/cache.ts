@@ -2,7 +2,6 @@ import { checkAmount, checkMethods } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { type Keeper, MemoryBudget, type MemoryShare } from "../../streams/memory-budget.ts";
-import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
@@ -100,7 +99,7 @@ class Cache implements Keeper {
   }
 
   /** Not async: a read that passes, or that lies in one piece, waits for no more than its bytes. */
-  read(offset: number, length: number, options: ReadOptions = {}): Promise<Payload> {
+  read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#isClosed) return Promise.reject(closedError());
     if (length === 0) return Promise.resolve(new Uint8Array(0));
@@ -171,7 +170,7 @@ class Cache implements Keeper {
       if (isOwn || this.#isClosed) throw error;
       const first = Math.max(from, start);
       const again = await this.#next.read(first, Math.min(to, end) - first, signal && { signal });
-      return [await bytesOf(again), first];
+      return [again, first];
     }
   }
 
@@ -266,7 +265,7 @@ class Cache implements Keeper {
     const { start, end, giveUp } = piece;
     try {
       const payload = await this.#next.read(start, end - start, giveUp && { signal: giveUp.signal });
-      const received = await bytesOf(payloadOfRead(payload, start, end - start));
+      const received = payloadOfRead(payload, start, end - start);
       const bytes = whole(received);
       if (bytes !== received) giveBack(received);
       piece.arrived(bytes);

@@ -1,6 +1,5 @@
 import { checkAmount } from "../../streams/check.ts";
 import { giveBack } from "../../streams/lent.ts";
-import { bytesOf } from "../../streams/payload.ts";
 import type { Export, Filter } from "../export.ts";
 import { cache } from "./cache.ts";
 import { forward } from "./forward.ts";
@@ -65,7 +64,7 @@ export function windows({ budget } = {} as WindowsOptions): Filter {
         // Once it is there it is one piece, whose bytes are handed on as they are; what spans several is copied.
         const arrival = wanted.around(offset, length);
         if (arrival) await arrival;
-        const bytes = await bytesOf(await kept.read(offset, length, options));
+        const bytes = await kept.read(offset, length, options);
         if (bytes.buffer.byteLength <= Math.max(SHORTEST, PART * length)) return bytes;
         const part = bytes.slice();
         giveBack(bytes);

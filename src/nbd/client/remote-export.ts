@@ -18,7 +18,6 @@ import type { Duplex, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
 import { giveBack } from "../../streams/lent.ts";
 import { parseInto } from "../../streams/parse.ts";
-import { bytesOf, type Payload } from "../../streams/payload.ts";
 import { unlessAborted } from "../../streams/unless-aborted.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, TransmissionFlag } from "../constants.ts";
 import { LinkError } from "../error.ts";
@@ -78,7 +77,7 @@ export class RemoteExport implements Export {
   readonly #room: Room;
   /** Room for the bytes that requests without payload are of; absent where they may take for ever. */
   readonly #effects: Room | undefined;
-  readonly #link: WritableStreamDefaultWriter<Payload>;
+  readonly #link: WritableStreamDefaultWriter<Uint8Array>;
   readonly #encode: ReturnType<typeof encodeRequests>;
   readonly #end = deferred();
   readonly #flags: number;
@@ -103,7 +102,7 @@ export class RemoteExport implements Export {
    */
   constructor(
     information: ExportInformation,
-    rest: Duplex<Uint8Array, Payload>,
+    rest: Duplex<Uint8Array>,
     transport: Transport,
     timeout: number,
   ) {
@@ -164,7 +163,7 @@ export class RemoteExport implements Export {
     return this.#cookie;
   }
 
-  read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Payload> {
+  read(offset: number, length: number, { signal }: ReadOptions = {}): Promise<Uint8Array> {
     const fault = this.#fault("read", offset, length);
     if (fault) return Promise.reject(fault);
     // A READ of 0 bytes is left open by the specification, so none is sent.
@@ -199,23 +198,23 @@ export class RemoteExport implements Export {
   }
 
   /** Reads what is asked for, and what the minimum block size makes of it. */
-  async #read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
+  async #read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const aligned = this.#aligned(offset, length);
     if (aligned.length !== length) {
-      const padded = await bytesOf(await this.#read(aligned.offset, aligned.length, signal));
+      const padded = await this.#read(aligned.offset, aligned.length, signal);
       return padded.subarray(offset - aligned.offset, offset - aligned.offset + length);
     }
     if (length <= this.#longest) return this.#readPiece(offset, length, signal);
     const result = new Uint8Array(length);
     await this.#inPieces(length, this.#longest, async (from, to) => {
       const piece = await this.#readPiece(offset + from, to - from, signal);
-      result.set(await bytesOf(piece), from);
+      result.set(piece, from);
       giveBack(piece);
     });
     return result;
   }
 
-  #readPiece(offset: number, length: number, signal: AbortSignal | undefined): Promise<Payload> {
+  #readPiece(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return this.#send(Command.READ, 0, offset, length, { signal }).then(payloadOf);
   }
 
@@ -453,7 +452,7 @@ const multiple = (bytes: number, of: number) => Math.max(of, bytes - (bytes % of
 
 const isWhole = (value: number) => Number.isSafeInteger(value) && value >= 0;
 
-const payloadOf = ({ payload }: ReplyContent): Payload => payload!;
+const payloadOf = ({ payload }: ReplyContent): Uint8Array => payload!;
 
 /** The part of the extents that begins `skip` bytes into them, `length` bytes at most. */
 function within(extents: readonly Extent[], skip: number, length: number): Extent[] {

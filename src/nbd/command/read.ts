@@ -2,7 +2,6 @@ import { checkExtents } from "../../export/check-extents.ts";
 import { Errno } from "../../export/error.ts";
 import type { Export, Extent } from "../../export/export.ts";
 import { payloadOfRead } from "../../export/payload-of-read.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { CommandFlag, MAX_PAYLOAD } from "../constants.ts";
 import type { Piece, ReplyContent } from "../transmission.ts";
 import type { CommandHandler } from "./command.ts";
@@ -54,15 +53,11 @@ async function readSparse(
   const pieces: Piece[] = [];
   let at = 0;
   for (const { from, to } of [...holes, { from: length, to: length }]) {
-    if (from > at) pieces.push(part(data, at - start, from - start));
+    if (from > at) pieces.push(data.subarray(at - start, from - start));
     if (to > from) pieces.push(to - from);
     at = to;
   }
   return { pieces };
-}
-
-function part(data: Payload, from: number, to: number): Payload {
-  return data instanceof Uint8Array ? data.subarray(from, to) : data.slice(from, to);
 }
 
 /**

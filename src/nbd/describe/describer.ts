@@ -1,6 +1,6 @@
 import { ByteQueue } from "../../streams/byte-queue.ts";
+import { concat } from "../../streams/concat.ts";
 import type { Parser } from "../../streams/parse.ts";
-import { concat } from "../../streams/payload.ts";
 import {
   NBD_EXTENDED_REPLY_MAGIC,
   NBD_EXTENDED_REQUEST_MAGIC,

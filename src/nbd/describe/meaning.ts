@@ -1,5 +1,5 @@
+import { concat } from "../../streams/concat.ts";
 import type { Parser } from "../../streams/parse.ts";
-import { concat } from "../../streams/payload.ts";
 import type { Request } from "../messages.ts";
 
 /** A message as its parser leaves it: what it means, and how many bytes of data follow. */

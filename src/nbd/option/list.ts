@@ -1,5 +1,5 @@
+import { concat } from "../../streams/concat.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
-import { concat } from "../../streams/payload.ts";
 import { nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { struct, u32 } from "../struct.ts";

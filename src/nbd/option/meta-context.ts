@@ -1,5 +1,5 @@
+import { concat } from "../../streams/concat.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
-import { concat } from "../../streams/payload.ts";
 import { BASE_ALLOCATION, MAX_STRING, nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
 import { struct, u32 } from "../struct.ts";

@@ -1,9 +1,9 @@
 import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
 import { checkObject } from "../../streams/check.ts";
+import { concat } from "../../streams/concat.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import type { Parser } from "../../streams/parse.ts";
-import { concat } from "../../streams/payload.ts";
 import { skip } from "../../streams/skip.ts";
 import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";

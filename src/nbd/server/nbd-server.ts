@@ -5,7 +5,6 @@ import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { checkOffered, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
 import { serverHandshake } from "./handshake.ts";
@@ -39,9 +38,9 @@ export interface NbdServerOptions extends TransmissionOptions {
 export function nbdServer(
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
-): Layer<Uint8Array, Payload> {
+): Layer<Uint8Array, Uint8Array> {
   const exports = offered(target, options);
-  const [outside, inside] = duplexPair<Uint8Array, Payload>({ lockstep: true });
+  const [outside, inside] = duplexPair<Uint8Array, Uint8Array>({ lockstep: true });
   serveClient(inside, exports, options).catch(() => {});
   return outside;
 }

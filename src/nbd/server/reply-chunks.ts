@@ -1,5 +1,4 @@
 import type { Extent } from "../../export/export.ts";
-import { byteLength, type Payload } from "../../streams/payload.ts";
 import { Allocation, ChunkFlag, ChunkType } from "../constants.ts";
 import {
   BlockDescriptor,
@@ -18,7 +17,7 @@ import type { NbdReply, Negotiated, Piece } from "../transmission.ts";
 /** A chunk on its way out: its header with the fixed part of its payload, and the data. */
 export interface Chunk {
   header: Uint8Array;
-  payload?: Payload;
+  payload?: Uint8Array;
 }
 
 /** The longest message for people that is sent, in bytes. */
@@ -48,7 +47,7 @@ export function chunkEncoder({
       const header = begin(reply, ChunkType.OFFSET_HOLE, OffsetHole.size, 0, isLast);
       return { header: OffsetHole.encode({ offset, length: piece }, header, size) };
     }
-    const header = begin(reply, ChunkType.OFFSET_DATA, OffsetData.size, byteLength(piece), isLast);
+    const header = begin(reply, ChunkType.OFFSET_DATA, OffsetData.size, piece.byteLength, isLast);
     return { header: OffsetData.encode({ offset }, header, size), payload: piece };
   }
 
@@ -56,7 +55,7 @@ export function chunkEncoder({
     let at = Number(reply.offset);
     for (const [i, piece] of all.entries()) {
       yield content(reply, piece, at, i === all.length - 1);
-      at += typeof piece === "number" ? piece : byteLength(piece);
+      at += typeof piece === "number" ? piece : piece.byteLength;
     }
   }
 

@@ -1,5 +1,4 @@
 import type { Layer } from "../../streams/duplex.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { transform } from "../../streams/transform.ts";
 import { gather } from "../gather.ts";
 import { SimpleReply } from "../messages.ts";
@@ -17,7 +16,7 @@ export interface ReplyEncoderOptions {
 }
 
 /** Hands replies on as bytes. */
-type EncodeReplies = (replies: NbdReply[], emit: (chunk: Payload) => void) => void;
+type EncodeReplies = (replies: NbdReply[], emit: (chunk: Uint8Array) => void) => void;
 
 /**
  * Makes what turns replies into bytes: simple replies, or chunks of structured or extended ones, as was negotiated
@@ -45,9 +44,9 @@ export function encodeReplies(
 export function replyEncoder(
   negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
   options: ReplyEncoderOptions = {},
-): Layer<NbdReply[], Payload> {
+): Layer<NbdReply[], Uint8Array> {
   const encode = encodeReplies(negotiated, options);
-  return transform<NbdReply[], Payload>({
+  return transform<NbdReply[], Uint8Array>({
     // What is asked for again has left: the room that the replies took can be given to others.
     lockstep: true,
     transform: (replies, controller) => encode(replies, controller.enqueue),

@@ -3,7 +3,6 @@ import type { Export } from "../../export/export.ts";
 import { checkSignal, checkWhole } from "../../streams/check.ts";
 import { concurrent } from "../../streams/concurrent.ts";
 import type { Layer } from "../../streams/duplex.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { MAX_PAYLOAD } from "../constants.ts";
 import type { Negotiated } from "../transmission.ts";
 import { encodeReplies, type ReplyEncoderOptions } from "./reply-encoder.ts";
@@ -37,7 +36,7 @@ export function transmission(
   target: Export,
   negotiated: Negotiated,
   allOptions: TransmissionOptions = {},
-): Layer<Uint8Array, Payload> {
+): Layer<Uint8Array, Uint8Array> {
   checkExport(target);
   checkNegotiated(negotiated);
   checkTransmissionOptions(allOptions);

@@ -1,5 +1,5 @@
 import { type Field, struct } from "../../nbd/struct.ts";
-import { concat } from "../../streams/payload.ts";
+import { concat } from "../../streams/concat.ts";
 import { SystemCallError } from "../system-call-error.ts";
 import {
   type Attributes,

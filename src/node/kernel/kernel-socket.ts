@@ -1,7 +1,6 @@
 import { Socket } from "node:net";
 import { deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import type { Payload } from "../../streams/payload.ts";
 import { WritableStream } from "../../streams/runtime.ts";
 import { destroy, readableOf, writableOf } from "../node-stream.ts";
 import { isGone } from "../system-error.ts";
@@ -67,13 +66,13 @@ export async function kernelSocket(): Promise<KernelSocket> {
 }
 
 /** Lets go of what comes when the kernel has shut the socket down: why it did is said on the other half. */
-function untilShutDown(writable: WritableStream<Payload>): WritableStream<Payload> {
+function untilShutDown(writable: WritableStream<Uint8Array>): WritableStream<Uint8Array> {
   const writer = writable.getWriter();
   writer.closed.catch(() => {});
   const unlessShutDown = (error: unknown) => {
     if (!isGone(error)) throw error;
   };
-  return new WritableStream<Payload>({
+  return new WritableStream<Uint8Array>({
     write: (chunk) => writer.write(chunk).catch(unlessShutDown),
     close: () => writer.close().catch(unlessShutDown),
     abort: (reason) => writer.abort(reason),

@@ -7,7 +7,6 @@ import { memoryExport } from "../../../src/export/memory.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
 import { giveBack, lend } from "../../../src/streams/lent.ts";
 import { MemoryBudget } from "../../../src/streams/memory-budget.ts";
-import { bytesOf } from "../../../src/streams/payload.ts";
 import { failure, isPending, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
 import { lending } from "../../lending.ts";
@@ -88,8 +87,8 @@ tests("what one piece has is not copied, whether it was there or is waited for",
   const cached = cache({ budget: SIZE })(target);
   const waiting = cached.read(0, 4096);
   reads[0]!.answer();
-  const first = await bytesOf(await waiting);
-  const second = await bytesOf(await cached.read(512, 1024));
+  const first = await waiting;
+  const second = await cached.read(512, 1024);
   assert.is(second.buffer, first.buffer);
   assert.equal([first.byteLength, second.byteOffset, second.byteLength], [4096, 512, 1024]);
 });
@@ -319,8 +318,8 @@ tests("a read-only export stays one", () => {
 tests("what was lent is given back once it is not kept and all parts of it were given back", async () => {
   const { target, out } = lending(sequence(SIZE));
   const cached = cache({ budget: 20 * KIB })(target);
-  const first = await bytesOf(await cached.read(0, 4 * KIB));
-  const again = await bytesOf(await cached.read(KIB, KIB));
+  const first = await cached.read(0, 4 * KIB);
+  const again = await cached.read(KIB, KIB);
   for (const at of [8, 16, 24, 32, 40]) giveBack(await cached.read(at * KIB, 4 * KIB));
   assert.equal(first, sequence(4 * KIB), "it was pushed out, and somebody has it still");
   const before = out.size;
@@ -363,7 +362,7 @@ tests("nobody is given bytes that others may overwrite, and no memory is kept fr
         const [offset, length] = [at * 512, Math.min(sectors, 32 - at) * 512];
         if (kind === "bring") return cached.cache!(offset, length);
         if (kind === "write") return cached.write!(offset, new Uint8Array(length).fill(7));
-        const bytes = await bytesOf(await cached.read(offset, length));
+        const bytes = await cached.read(offset, length);
         for (let i = 0; i <= holds; i++) {
           assert.ok(bytes.byteLength === length && bytes.every((byte) => byte === 7));
           await turn();

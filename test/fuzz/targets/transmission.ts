@@ -5,7 +5,7 @@ import { requestParser } from "../../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../../src/nbd/server/transmission.ts";
 import type { NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
 import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
-import { concat } from "../../../src/streams/payload.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { collect, source } from "../../bytes.ts";
 import { ending, judge, serveBytes } from "../../nbd/hostile.ts";
 import { readInput, type Variant } from "../input.ts";

@@ -6,11 +6,11 @@ import { type NbdClientOptions, nbdClient } from "../../../src/nbd/client/nbd-cl
 import { LinkError, ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
 import { ExtendedRequest, Request } from "../../../src/nbd/messages.ts";
 import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { Ended } from "../../../src/streams/ended.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { bytesOf, concat } from "../../../src/streams/payload.ts";
 import { push } from "../../../src/streams/push.ts";
 import { ascii, failure, hex, isPending, sequence, settled } from "../../bytes.ts";
 import { within } from "../../harness.ts";
@@ -98,7 +98,7 @@ tests("requests byte by byte; replies in any order find theirs", async () => {
   await within(1000, "the flush", third);
   await within(1000, "the write", second);
   await peer.say(`${reply(0)} 01020304`, 1);
-  assert.equal(await bytesOf(await within(1000, "the read", first)), hex("01020304"));
+  assert.equal(await within(1000, "the read", first), hex("01020304"));
 });
 
 tests("a read of 0 bytes and a write of 0 bytes need no server", async () => {
@@ -124,7 +124,7 @@ tests("a long read is split, and its pieces put together whatever their order", 
   for (const { cookie, offset, length } of requests.reverse()) {
     await peer.say(concat([hex(reply(cookie)), sequence(length, offset)]));
   }
-  assert.equal(await bytesOf(await within(5000, "the read", read)), sequence(length, 1000));
+  assert.equal(await within(5000, "the read", read), sequence(length, 1000));
 });
 
 tests("a long write is split; it settles when the last piece has, with the first failure", async () => {

@@ -3,8 +3,8 @@ import * as assert from "uvu/assert";
 import { replyParser } from "../../../src/nbd/client/reply-parser.ts";
 import { ProtocolError } from "../../../src/nbd/error.ts";
 import type { NbdReply, NbdRequest } from "../../../src/nbd/transmission.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { concat } from "../../../src/streams/payload.ts";
 import { collect, cut, failure, hex, source } from "../../bytes.ts";
 
 const tests = suite("reply parser");

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Described, Describer } from "../../../src/nbd/describe/describer.ts";
-import { concat } from "../../../src/streams/payload.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { parseConversation } from "../../../src/transport/conversation.ts";
 import * as sessions from "./sessions.ts";
 

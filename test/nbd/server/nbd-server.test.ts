@@ -5,12 +5,12 @@ import { memoryExport } from "../../../src/export/memory.ts";
 import { ProtocolError } from "../../../src/nbd/error.ts";
 import { type NbdServerOptions, nbdServer } from "../../../src/nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../../src/streams/budget.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { type Deferred, deferred } from "../../../src/streams/deferred.ts";
 import { Ended } from "../../../src/streams/ended.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { concat, type Payload } from "../../../src/streams/payload.ts";
 import { failure, hex, isPending, sequence, settled, toHex } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
@@ -49,7 +49,7 @@ const readOnly = () => memoryExport(sequence(SIZE), { readOnly: true });
 
 /** An export whose reads are answered when the test says so. */
 function manual() {
-  const reads = new Map<number, Deferred<Payload>>();
+  const reads = new Map<number, Deferred<Uint8Array>>();
   const target: Export = {
     ...readOnly(),
     read(offset) {

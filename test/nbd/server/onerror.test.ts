@@ -71,11 +71,11 @@ const mistakes: [string, Export, (remote: Required<RemoteExport>) => Promise<unk
     "read(4096, 4096) gave 4097 bytes",
   ],
   [
-    "a Blob that is short",
-    disk({ read: async () => new Blob(["x"]) }),
+    "a read that gives a Blob",
+    disk({ read: async () => new Blob([sequence(4096)]) }),
     read,
     "READ",
-    "read(4096, 4096) gave 1 bytes",
+    "read(4096, 4096) gave a Blob, not a Uint8Array",
   ],
   [
     "a read that gives nothing",

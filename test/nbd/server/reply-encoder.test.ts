@@ -3,7 +3,6 @@ import * as assert from "uvu/assert";
 import { replyEncoder } from "../../../src/nbd/server/reply-encoder.ts";
 import type { NbdReply } from "../../../src/nbd/transmission.ts";
 import { isLent, lend } from "../../../src/streams/lent.ts";
-import { bytesOf, type Payload } from "../../../src/streams/payload.ts";
 import { collect, collectBytes, hex, sequence, source, toHex } from "../../bytes.ts";
 
 const tests = suite("reply encoder");
@@ -40,12 +39,6 @@ const replies: [string, Partial<NbdReply>, string, string][] = [
   [
     "data",
     { payload: hex("aabbcc") },
-    "668e33ef 0001 0001 0102030405060708 0000000b 0000000000000100 aabbcc",
-    "6e8a278c 0001 0001 0102030405060708 0000000000000100 000000000000000b 0000000000000100 aabbcc",
-  ],
-  [
-    "data as a Blob",
-    { payload: new Blob([hex("aabbcc")]) },
     "668e33ef 0001 0001 0102030405060708 0000000b 0000000000000100 aabbcc",
     "6e8a278c 0001 0001 0102030405060708 0000000000000100 000000000000000b 0000000000000100 aabbcc",
   ],
@@ -150,9 +143,8 @@ for (const headers of ["simple", "structured", "extended"] as const) {
     let gathered = "";
     let chunks = 0;
     const memory = new Set<ArrayBufferLike>();
-    const copying = new WritableStream<Payload>({
-      async write(chunk) {
-        const bytes = await bytesOf(chunk);
+    const copying = new WritableStream<Uint8Array>({
+      async write(bytes) {
         memory.add(bytes.buffer);
         // What would come before this has ended would be in the same memory.
         await new Promise((resolve) => setTimeout(resolve, 10));
@@ -169,13 +161,12 @@ for (const headers of ["simple", "structured", "extended"] as const) {
     assert.ok(gathered === toHex(expected), "the bytes are the same");
   });
 
-  tests(`${headers} replies that do not fit, or are no bytes, go out as they would without`, async () => {
-    for (const batch of [[long(1n), long(2n)], [{ ...long(1n), payload: new Blob(["a"]) }]]) {
-      const layer = replyEncoder(negotiated, { gatherUpTo: (1 << 17) + 10 });
-      const chunks = await collect(source([batch]).pipeThrough(layer));
-      assert.is(chunks.length, 2 * batch.length);
-      assert.is(chunks[1], batch[0]!.payload);
-    }
+  tests(`${headers} replies that do not fit go out as they would without`, async () => {
+    const batch = [long(1n), long(2n)];
+    const layer = replyEncoder(negotiated, { gatherUpTo: (1 << 17) + 10 });
+    const chunks = await collect(source([batch]).pipeThrough(layer));
+    assert.is(chunks.length, 4);
+    assert.is(chunks[1], batch[0]!.payload);
   });
 }
 

@@ -7,8 +7,8 @@ import { ProtocolError } from "../../../src/nbd/error.ts";
 import { Request } from "../../../src/nbd/messages.ts";
 import { request, requestParser } from "../../../src/nbd/server/request-parser.ts";
 import type { NbdRequest } from "../../../src/nbd/transmission.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { concat } from "../../../src/streams/payload.ts";
 import { collect, cut, failure, hex, sequence, source } from "../../bytes.ts";
 
 const tests = suite("request parser");

@@ -8,8 +8,8 @@ import { requestParser } from "../../../src/nbd/server/request-parser.ts";
 import { transmission } from "../../../src/nbd/server/transmission.ts";
 import type { Negotiated } from "../../../src/nbd/transmission.ts";
 import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
+import { concat } from "../../../src/streams/concat.ts";
 import type { Layer } from "../../../src/streams/duplex.ts";
-import { concat, type Payload } from "../../../src/streams/payload.ts";
 import { hex, sequence, toHex } from "../../bytes.ts";
 import { cutBy, cuts, requestMessages, SIZE } from "../generate.ts";
 import { serveBytes } from "../hostile.ts";
@@ -24,7 +24,7 @@ const SETTLED: Pick<Negotiated, "headers" | "allocation">[] = [
 
 /** What is said, what is left on the disk and how it ends, by a layer that does one request at a time. */
 async function outcome(
-  make: (target: ReturnType<typeof memoryExport>, negotiated: Negotiated) => Layer<Uint8Array, Payload>,
+  make: (target: ReturnType<typeof memoryExport>, negotiated: Negotiated) => Layer<Uint8Array, Uint8Array>,
   settled: (typeof SETTLED)[number],
   chunks: Iterable<Uint8Array>,
 ) {
