@@ -1,5 +1,7 @@
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { deviceNumber } from "../device-number.ts";
+import { attribute, holders, loopDevices, partitions } from "./block-device.ts";
+import { type Mount, mountsOf } from "./mount-info.ts";
 import { systemCalls } from "./system-calls.ts";
 
 /** A block device that may hold bytes which are not on the one below it. */
@@ -20,7 +22,7 @@ interface Loop {
 }
 
 /** A file system, as it is mounted in this process's mount namespace. */
-interface Mount {
+interface MountedFileSystem {
   readonly mountpoint: string;
   /** The number of the device that it is mounted from, and those that its files say to be on. */
   readonly device: string;
@@ -37,7 +39,7 @@ interface Mount {
  * @param name its name in sysfs, as nbd0
  */
 export async function blockStack(name: string): Promise<BlockLayer[]> {
-  const [mounts, loops] = await Promise.all([mountsOfDevices(), attachedLoops()]);
+  const [mounts, loops] = await Promise.all([mountedFileSystems(), attachedLoops()]);
   const layers: BlockLayer[] = [];
   const seen = new Set<string>();
 
@@ -64,43 +66,15 @@ export async function blockStack(name: string): Promise<BlockLayer[]> {
   return layers;
 }
 
-const folderOf = (device: string) => `/sys/class/block/${device}`;
-
-async function attribute(device: string, name: string): Promise<string | undefined> {
-  return (await readFile(`${folderOf(device)}/${name}`, "utf8").catch(() => undefined))?.trim();
+/** The file systems that are on block devices, as they are mounted here. */
+async function mountedFileSystems(): Promise<MountedFileSystem[]> {
+  const found = await Promise.all((await mountsOf("self")).map(fileSystemOf));
+  return found.filter((fileSystem) => fileSystem !== undefined);
 }
 
-/** Whether the kernel has a block device of that name. */
-export async function isThere(device: string): Promise<boolean> {
-  return (await attribute(device, "dev")) !== undefined;
-}
-
-const list = (folder: string) => readdir(folder).catch((): string[] => []);
-
-const holders = (device: string) => list(`${folderOf(device)}/holders`);
-
-async function partitions(device: string): Promise<string[]> {
-  const names = (await list(folderOf(device))).filter((name) => name.startsWith(device));
-  const found = await Promise.all(
-    names.map(async (name) => ((await attribute(name, "partition")) ? [name] : [])),
-  );
-  return found.flat();
-}
-
-/** The mounts that have to do with a block device (proc_pid_mountinfo(5)). */
-async function mountsOfDevices(): Promise<Mount[]> {
-  const lines = (await readFile("/proc/self/mountinfo", "utf8")).trimEnd().split("\n");
-  const found = await Promise.all(lines.map(mountOf));
-  return found.filter((mount) => mount !== undefined);
-}
-
-async function mountOf(line: string): Promise<Mount | undefined> {
-  const [mine = "", theirs = ""] = line.split(" - ");
-  const [, , number = "", , point = ""] = mine.split(" ");
-  const mountpoint = unescaped(point);
+async function fileSystemOf({ number, mountpoint, source }: Mount): Promise<MountedFileSystem | undefined> {
   if (!number.startsWith("0:")) return { mountpoint, numbers: new Set([number]), device: number };
   // As of btrfs, whose files have numbers of no device. Others are not touched: they may be of a machine that is gone.
-  const source = unescaped(theirs.split(" ")[1] ?? "");
   const node = source.startsWith("/dev/") ? await stat(source).catch(() => undefined) : undefined;
   if (!node?.isBlockDevice()) return undefined;
   const root = await stat(mountpoint).catch(() => undefined);
@@ -108,14 +82,8 @@ async function mountOf(line: string): Promise<Mount | undefined> {
   return { mountpoint, numbers, device: deviceNumber(node.rdev) };
 }
 
-/** Blanks and some other characters are octal there. */
-function unescaped(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-}
-
 async function attachedLoops(): Promise<Loop[]> {
-  const names = (await list("/sys/block")).filter((name) => /^loop\d+$/.test(name));
-  const found = await Promise.all(names.map(loopOf));
+  const found = await Promise.all((await loopDevices()).map(loopOf));
   return found.filter((loop) => loop !== undefined);
 }
 

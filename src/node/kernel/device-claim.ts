@@ -74,7 +74,7 @@ async function cleanUp(index: number, sysfs: DeviceSysfs): Promise<void> {
  * @throws Error that says who uses it
  */
 async function expectNoUsers(sysfs: DeviceSysfs, isOver: boolean): Promise<void> {
-  const { standing, processes } = await deviceUsers(sysfs);
+  const { standing, processes } = await deviceUsers(sysfs.name);
   if (standing.length === 0 && !isOver) return;
   const users = inOneLine([...standing, ...processes]);
   throw new Error(`what an earlier session left is still in use, by ${users}; take that away first`);

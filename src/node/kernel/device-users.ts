@@ -1,7 +1,8 @@
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { quoted } from "../../streams/quoted.ts";
 import { deviceNumber } from "../device-number.ts";
-import type { DeviceSysfs } from "./sysfs.ts";
+import { attribute, holders, loopDevices, partitions } from "./block-device.ts";
+import { mountsOf } from "./mount-info.ts";
 
 /** What has a block device, or a partition of it, in use, each in words. */
 export interface DeviceUsers {
@@ -13,16 +14,16 @@ export interface DeviceUsers {
 
 /**
  * Finds out who uses a device, as far as this process may know.
- * @param sysfs the device
+ * @param device its name in sysfs, as nbd0
  */
-export async function deviceUsers(sysfs: DeviceSysfs): Promise<DeviceUsers> {
-  const numbers = await sysfs.numbers();
-  const names = [...numbers.values()];
+export async function deviceUsers(device: string): Promise<DeviceUsers> {
+  const names = [device, ...(await partitions(device))];
+  const numbers = new Set((await Promise.all(names.map((name) => attribute(name, "dev")))).filter(isKnown));
   const { mounts, processes } = await inProcesses(numbers);
   return {
     standing: [
-      ...(await holders(sysfs)),
-      ...(await loopDevices(names)),
+      ...(await holdersOf(names)),
+      ...(await loopsOf(names)),
       ...[...mounts].map((folder) => `a mount at ${quoted(folder)}`),
       ...(await swaps(names)),
     ],
@@ -40,22 +41,22 @@ export function inOneLine(users: readonly string[]): string {
   return users.slice(0, MOST).join(", ") + more;
 }
 
-/** Device-mapper, md and their like (Documentation/ABI/stable/sysfs-block of the kernel). */
-async function holders(sysfs: DeviceSysfs): Promise<string[]> {
+const isKnown = (text: string | undefined) => text !== undefined;
+
+async function holdersOf(names: readonly string[]): Promise<string[]> {
+  const all = (await Promise.all(names.map(holders))).flat();
   return Promise.all(
-    (await sysfs.holders()).map(async (name) => {
-      const mapped = await textOf(`/sys/block/${name}/dm/name`);
-      return mapped === "" ? `the device ${name}` : `the device-mapper device ${quoted(mapped)}`;
+    all.map(async (name) => {
+      const mapped = await attribute(name, "dm/name");
+      return mapped ? `the device-mapper device ${quoted(mapped)}` : `the device ${name}`;
     }),
   );
 }
 
-/** Loop devices do not count as holders: what they have is a file. */
-async function loopDevices(names: readonly string[]): Promise<string[]> {
-  const all = await readdir("/sys/block").catch(() => []);
-  const loops = all.filter((name) => name.startsWith("loop"));
-  const backing = await Promise.all(loops.map((name) => textOf(`/sys/block/${name}/loop/backing_file`)));
-  return loops.filter((_, i) => names.includes(deviceIn(backing[i]!))).map((name) => `the device ${name}`);
+async function loopsOf(names: readonly string[]): Promise<string[]> {
+  const all = await loopDevices();
+  const backing = await Promise.all(all.map((name) => attribute(name, "loop/backing_file")));
+  return all.filter((_, i) => names.includes(deviceIn(backing[i] ?? ""))).map((name) => `the device ${name}`);
 }
 
 async function swaps(names: readonly string[]): Promise<string[]> {
@@ -71,7 +72,7 @@ function deviceIn(path: string): string {
 
 /** Looks at all processes, for the mounts of each mount namespace and for descriptors. */
 async function inProcesses(
-  numbers: ReadonlyMap<string, string>,
+  numbers: ReadonlySet<string>,
 ): Promise<{ mounts: Set<string>; processes: string[] }> {
   const mounts = new Set<string>();
   const processes: string[] = [];
@@ -80,11 +81,8 @@ async function inProcesses(
     const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => "");
     if (!namespaces.has(namespace)) {
       namespaces.add(namespace);
-      for (const line of (await textOf(`/proc/${pid}/mountinfo`)).split("\n")) {
-        // proc_pid_mountinfo(5): an id, its parent's, the device's numbers, the root in it, the mount point.
-        const [, , device = "", , folder = ""] = line.split(" ");
-        if (numbers.has(device)) mounts.add(folder);
-      }
+      for (const { number, mountpoint } of await mountsOf(pid))
+        if (numbers.has(number)) mounts.add(mountpoint);
     }
     if (Number(pid) !== process.pid && (await hasOpen(pid, numbers)))
       processes.push(`process ${pid} ${quoted(await textOf(`/proc/${pid}/comm`))}`);
@@ -92,7 +90,7 @@ async function inProcesses(
   return { mounts, processes };
 }
 
-async function hasOpen(pid: string, numbers: ReadonlyMap<string, string>): Promise<boolean> {
+async function hasOpen(pid: string, numbers: ReadonlySet<string>): Promise<boolean> {
   for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
     const link = `/proc/${pid}/fd/${fd}`;
     if (!(await readlink(link).catch(() => "")).startsWith("/dev/")) continue;

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { type BlockLayer, blockStack, isThere } from "./block-stack.ts";
+import { isThere } from "./block-device.ts";
+import { type BlockLayer, blockStack } from "./block-stack.ts";
 import { type SystemCalls, systemCalls } from "./system-calls.ts";
 
 /**

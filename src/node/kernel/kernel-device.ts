@@ -235,7 +235,7 @@ async function isSomebodyElses(sysfs: DeviceSysfs, identifier: string): Promise<
 }
 
 async function inUse(index: number): Promise<Error> {
-  const { standing, processes } = await deviceUsers(new DeviceSysfs(index));
+  const { standing, processes } = await deviceUsers(`nbd${index}`);
   return new Error(`it is in use, by ${inOneLine([...standing, ...processes])}`);
 }
 

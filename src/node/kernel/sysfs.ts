@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 
 /** Settings of a block device's queue, in KiB, requests or bytes (Documentation/ABI/stable/sysfs-block of the kernel). */
 export type QueueSetting = "max_sectors_kb" | "read_ahead_kb" | "nr_requests" | "discard_max_bytes";
@@ -38,30 +38,6 @@ export class DeviceSysfs {
   /** What the process that attached it called itself, where it did. */
   async backend(): Promise<string | undefined> {
     return this.#read("backend");
-  }
-
-  /** The names of its partitions, as nbd0p1. */
-  async partitions(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(() => []);
-    return names.filter((name) => name.startsWith(`${this.name}p`));
-  }
-
-  /** Major and minor number, as "43:0", and name of the device and of each of its partitions. */
-  async numbers(): Promise<Map<string, string>> {
-    const folders = ["", ...(await this.partitions()).map((name) => `${name}/`)];
-    const numbers = await Promise.all(folders.map((folder) => this.#read(`${folder}dev`)));
-    const known = folders.flatMap((folder, i): [string, string][] => {
-      const number = numbers[i];
-      return number === undefined ? [] : [[number, folder.slice(0, -1) || this.name]];
-    });
-    return new Map(known);
-  }
-
-  /** The names of the block devices that stand on it or on its partitions, as dm-0. */
-  async holders(): Promise<string[]> {
-    const folders = ["", ...(await this.partitions()).map((name) => `${name}/`)];
-    const holders = folders.map((folder) => readdir(`${this.#folder}/${folder}holders`).catch(() => []));
-    return (await Promise.all(holders)).flat();
   }
 
   async setting(name: QueueSetting): Promise<number> {
