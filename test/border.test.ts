@@ -13,6 +13,7 @@ const {
   nbdServer,
   transportPair,
   ByteBudget,
+  Cache,
   MemoryBudget,
   Pace,
   NBDServer: PageServer,
@@ -61,6 +62,11 @@ const times: Wrong[] = [Number.NaN, -1, 2 ** 31, "30"];
 const names: Wrong[] = [1, null, "x".repeat(4097), "é".repeat(2049)];
 const near = (): Wrong => transportPair()[0];
 const negotiated = { size: 4096, flags: 1 };
+const aheadOf = () => ({
+  cache: new Cache(disk(), { budget: 1000 }),
+  pace: new Pace({ ceiling: 1 }),
+  limit: 1,
+});
 const config: Wrong = { configurations: new Map(), allowedHosts: [], warnings: [], file: "" };
 
 /** Each function of the library, with arguments that it must refuse. */
@@ -73,6 +79,12 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...amounts.map((budget) => () => call({ budget })),
     () => call({ budget: 1000, memory: 1000 }),
     ...exports.map((x) => () => (call({ budget: 1000 }) as Wrong)(x)),
+  ],
+  Cache: (call) => [
+    () => call(disk()),
+    ...amounts.map((budget) => () => call(disk(), { budget })),
+    () => call(disk(), { budget: 1000, memory: 1000 }),
+    ...exports.map((x) => () => call(x, { budget: 1000 })),
   ],
   windows: (call) => [
     () => call(),
@@ -99,9 +111,16 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
   ],
   readAhead: (call) => [
     () => call(),
-    () => call({ pace: {}, limit: 1 }),
-    ...amounts.map((limit) => () => call({ pace: new Pace({ ceiling: 1 }), limit })),
-    ...exports.map((x) => () => (call({ pace: new Pace({ ceiling: 1 }), limit: 1 }) as Wrong)(x)),
+    () => call({ ...aheadOf(), cache: {} }),
+    () => call({ ...aheadOf(), pace: {} }),
+    ...amounts.map((limit) => () => call({ ...aheadOf(), limit })),
+    ...exports.map((x) => () => (call(aheadOf()) as Wrong)(x)),
+  ],
+  ReadAhead: (call) => [
+    () => call(),
+    () => call({ ...aheadOf(), cache: {} }),
+    () => call({ ...aheadOf(), longest: 0 }),
+    ...exports.map((x) => () => new library.ReadAhead(aheadOf()).over(x)),
   ],
   watchReads: (call) => [
     () => call(),

@@ -11,11 +11,11 @@ export type {
   WriteZeroesOptions,
 } from "./export.ts";
 export type { FailedRequest, OnExportError } from "./failed-request.ts";
-export { type CacheOptions, cache } from "./filters/cache.ts";
+export { Cache, type CacheFollower, type CacheOptions, cache } from "./filters/cache.ts";
 export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
 export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
-export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
+export { ReadAhead, type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
 export { type Statistics, statistics } from "./filters/statistics.ts";
 export { type WatchReadsOptions, watchReads } from "./filters/watch-reads.ts";
 export { type WindowsOptions, windows } from "./filters/windows.ts";

@@ -1,16 +1,15 @@
 import { checkAmount, checkObject } from "../../streams/check.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
-import type { Filter } from "../export.ts";
+import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
-import { cache } from "./cache.ts";
-import { forward } from "./forward.ts";
+import { Cache } from "./cache.ts";
 import { Pace, paced } from "./pace.ts";
-import { readAhead } from "./read-ahead.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 export interface FastOptions {
   /** What the next export can take. Read-ahead leaves room in it for a request that is needed now. */
   window: RequestWindow;
-  /** Bytes of memory. Default 24 MiB: half of it in flight are 100 ms at 1 Gbit/s. */
+  /** Bytes of memory. Default 24 MiB: half of it may be in flight, which is enough for 1 Gbit/s over 100 ms. */
   budget?: number;
   /** A budget, shared with others, in which these bytes count; see `cache`. */
   memory?: MemoryBudget | undefined;
@@ -20,18 +19,21 @@ export interface FastOptions {
 
 const BUDGET = 24 << 20;
 
-/** A reader with so many reads in flight keeps a near link busy itself, as one with this many bytes does any link. */
+/** A reader with this many reads in flight keeps a near link busy by itself. */
 const DEEP = 4;
+
+/** A reader whose reads have this many bytes, with as many in flight as the link needs, keeps any link busy by itself. */
 const LONG = 1 << 16;
 
-/** Reads that it takes for one less in flight to be believed: answers that come together leave few for a moment. */
+/** Reads that it takes to lower the depth by one: answers that come together leave few reads in flight for a moment. */
 const PATIENCE = 16;
 
 /**
  * Makes an export that is far away fast: read-ahead over a cache over the measurement of the link.
  *
- * For a reader who keeps the link busy itself nothing is kept, and nothing asked for ahead: it gains nothing by that. On a
- * near link no account is kept of it either: that, and the copies, took a third of the random reads of 4 KiB.
+ * A reader that keeps the link busy by itself gains nothing by either. So its reads go directly to the link, except where
+ * the cache has some of the bytes, or has asked for them: no byte is asked for twice. On a near link such reads are not
+ * followed either, because even that costs them time.
  */
 export function fast(
   { window, memory, now = () => performance.now(), ...options } = {} as FastOptions,
@@ -43,31 +45,43 @@ export function fast(
   const budget = Math.min(options.budget ?? BUDGET, memory?.limit ?? Number.POSITIVE_INFINITY);
   return (next) => {
     const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
-    /** What readers wait for, by whichever way. */
-    let reads = 0;
-    let bytes = 0;
-    /** The most reads in flight of late, as far as it matters. By those of the moment a quarter of a deep reader's were kept. */
-    let depth = 0;
-    const isNear = () => depth >= DEEP && pace.isNear;
-    const isLong = (length: number) => length >= LONG && bytes >= pace.target;
-    const ahead = readAhead({
+    const link = paced(pace)(next);
+    const kept = new Cache(link, { budget, memory });
+    const ahead = new ReadAhead({
+      cache: kept,
       pace,
       // If many share the memory, more than a part of it would push out what was read ahead for others, before they read it.
       get limit() {
         return Math.min(budget, memory?.fairPart ?? budget) / 2;
       },
       longest: window.request,
-      isPassing: isLong,
       now,
     });
-    const isPassing = (length: number) => isNear() || isLong(length);
-    const cached = cache({ budget, memory, isPassing })(paced(pace)(next));
-    const followed = ahead(cached);
+    const followed = ahead.over(kept.export);
+    /** The reads that have not been answered, and their bytes. */
+    let reads = 0;
+    let bytes = 0;
+    /** The most reads in flight recently, at most 2 * DEEP. The number of the moment would often be too low. */
+    let depth = 0;
+
+    /** Decides which way a read goes: directly to the link, through the cache, or through the cache and followed. */
+    function route(offset: number, length: number, options: ReadOptions | undefined): Promise<Uint8Array> {
+      const isNear = depth >= DEEP && pace.isNear;
+      const isLong = length >= LONG && bytes >= pace.target;
+      if (!isNear && !isLong) return followed.read(offset, length, options);
+      const isThere = kept.has(offset, length);
+      const isMiss = !isThere || (!isNear && kept.lacks(offset, length));
+      const reading = (isThere ? kept : link).read(offset, length, options);
+      // Where it reads is noted, for the time when it does not keep the link busy any more.
+      if (!isNear) ahead.follow(offset, length, isMiss);
+      return reading;
+    }
+
     return {
-      ...forward(followed),
+      ...followed,
       read(offset, length, options) {
         depth = Math.min(Math.max(reads, depth - 1 / PATIENCE), 2 * DEEP);
-        const reading = (isNear() ? cached : followed).read(offset, length, options);
+        const reading = route(offset, length, options);
         reads++;
         bytes += length;
         const over = () => {

@@ -1,6 +1,8 @@
 /** A range of an export's bytes that is in memory, or on its way there. */
 export interface Piece {
+  /** Its first byte, as an offset. */
   readonly start: number;
+  /** The offset behind its last byte. */
   readonly end: number;
   /** Absent while it is on its way. */
   bytes?: Uint8Array;
@@ -24,17 +26,29 @@ export class Pieces<P extends Piece> {
     return first !== undefined && first.start < end;
   }
 
+  /** The parts of a range that are in no piece, as starts and ends, in order; each has at most `longest` bytes. */
+  gaps(start: number, end: number, longest: number): [number, number][] {
+    const gaps: [number, number][] = [];
+    let at = start;
+    const until = (limit: number) => {
+      for (; at < limit; at = Math.min(limit, at + longest)) gaps.push([at, Math.min(limit, at + longest)]);
+    };
+    for (const piece of this.within(start, end)) {
+      until(piece.start);
+      at = piece.end;
+    }
+    until(end);
+    return gaps;
+  }
+
   /** Adds a piece where there was none. */
   add(piece: P): void {
     this.#sorted.splice(this.#after(piece.start), 0, piece);
   }
 
+  /** Removes a piece that is there. */
   remove(piece: P): void {
     this.#sorted.splice(this.#after(piece.start), 1);
-  }
-
-  clear(): void {
-    this.#sorted.length = 0;
   }
 
   /** The index of the first piece that ends after an offset. */

@@ -1,8 +1,12 @@
 import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
-import type { Export } from "../../../src/export/export.ts";
+import type { Export, Filter } from "../../../src/export/export.ts";
+import { Cache } from "../../../src/export/filters/cache.ts";
 import { type FastOptions, fast } from "../../../src/export/filters/fast.ts";
+import { forward } from "../../../src/export/filters/forward.ts";
+import { Pace, paced } from "../../../src/export/filters/pace.ts";
+import { readAhead } from "../../../src/export/filters/read-ahead.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { failure, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
@@ -298,6 +302,82 @@ tests("close() ends what is on its way, and nothing is asked for afterwards", as
   assert.is(isClosed, true);
   assert.is(((await failure(target.read(0, 1))) as ExportError).errno, Errno.ESHUTDOWN);
 });
+
+/** Filters of a third party, which know nothing of read-ahead. */
+const thirdParty: Record<string, Filter> = {
+  "that spreads the next export, and awaits": (next) => ({
+    ...next,
+    async read(offset, length, options) {
+      await 0;
+      return next.read(offset, length, options);
+    },
+  }),
+  "that forwards, awaits often, and passes on no options": (next) => ({
+    ...forward(next),
+    async read(offset, length) {
+      for (let turn = 0; turn < 10; turn++) await 0;
+      return next.read(offset, length);
+    },
+    async cache(offset, length) {
+      await 0;
+      await next.cache?.(offset, length);
+    },
+  }),
+  "that shows a part of the next export": (next) => ({
+    ...next,
+    size: next.size - 4096,
+    read: async (offset, length, options) => next.read(offset + 4096, length, options),
+    cache: async (offset, length) => next.cache?.(offset + 4096, length),
+  }),
+};
+
+/** Read-ahead over a cache over a link, with a filter that somebody else has put in between. */
+function stacked(above: Filter, below: Filter) {
+  const clock = new Clock();
+  const { link, traffic } = overLink(large(64 * MIB), clock, { roundTrip: 50, rate: RATE });
+  const pace = new Pace({ ceiling: 4 * MIB, now: clock.now });
+  const kept = new Cache(below(paced(pace)(link)), { budget: 8 * MIB });
+  const ahead = readAhead({ cache: kept, pace, limit: 4 * MIB, now: clock.now });
+  return { clock, traffic, target: ahead(above(kept.export)) };
+}
+
+const loads: Record<string, (target: Export, shift: number) => Promise<void>> = {
+  "a sequential reader": (target, shift) => readThrough(target, 64 * KIB, MIB - shift, 9 * MIB - shift),
+  "two sequential readers": async (target, shift) => {
+    const readers = [0, 32].map((at) =>
+      readThrough(target, 16 * KIB, (at + 1) * MIB - shift, (at + 5) * MIB - shift),
+    );
+    await Promise.all(readers);
+  },
+  "random reads": async (target, shift) => {
+    const random = randoms();
+    for (let i = 0; i < 300; i++) await target.read(MIB + Math.floor(random() * 15_000) * 4096 - shift, 4096);
+  },
+  "a client that says what it will read": async (target, shift) => {
+    await target.cache!(MIB - shift, 2 * MIB);
+    await readThrough(target, 128 * KIB, MIB - shift, 3 * MIB - shift);
+  },
+};
+const none: Filter = (next) => next;
+
+for (const [kind, filter] of Object.entries(thirdParty)) {
+  for (const [load, run] of Object.entries(loads)) {
+    tests(`${load}: a filter ${kind} changes nothing of what is asked for ahead`, async () => {
+      const plain = stacked(none, none);
+      await plain.clock.run(run(plain.target, 0));
+      const shift = kind.includes("part") ? 4096 : 0;
+      const places: [string, Filter, Filter, number][] = [["above the cache", filter, none, shift]];
+      if (shift === 0) places.push(["below it", none, filter, 0], ["on both sides", filter, filter, 0]);
+      for (const [place, above, below, shift] of places) {
+        const between = stacked(above, below);
+        await between.clock.run(run(between.target, shift));
+        assert.equal(between.traffic.asked, plain.traffic.asked, place);
+        assert.is(between.clock.now(), plain.clock.now(), place);
+        assert.is(between.traffic.mostOutstanding, plain.traffic.mostOutstanding, place);
+      }
+    });
+  }
+}
 
 /** What may be done to an export of 64 sectors. */
 const SECTORS = 64;
