@@ -1,7 +1,7 @@
 import { blobExport } from "./export/blob.ts";
 import { sampleOf } from "./export/blob-sample.ts";
 import type { OnExportError } from "./export/failed-request.ts";
-import { statistics } from "./export/filters/statistics.ts";
+import { Statistics, statistics } from "./export/filters/statistics.ts";
 import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
 import { serve } from "./serve.ts";
@@ -85,11 +85,12 @@ export const NBDServer = function NBDServer(
 } as unknown as NBDServerConstructor;
 
 class PageServer implements NBDServer {
-  readonly counts = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  readonly counts: NBDServer["counts"];
   onlog: NBDServer["onlog"];
   onstate: NBDServer["onstate"];
   readonly endpoint: string;
   readonly file: Blob;
+  readonly #statistics = new Statistics();
   readonly #cache: number;
   readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
@@ -101,6 +102,15 @@ class PageServer implements NBDServer {
     checkAmount(cache, "the cache, in bytes,");
     if (onerror !== undefined) checkType(onerror, "onerror", "function");
     this.#onerror = onerror;
+    const read = this.#statistics.of("read");
+    this.counts = {
+      get reads() {
+        return read.count;
+      },
+      get bytesRead() {
+        return read.bytes;
+      },
+    };
     this.endpoint = endpoint;
     this.file = file;
     this.#cache = cache;
@@ -141,7 +151,7 @@ class PageServer implements NBDServer {
     })(blobExport(this.file));
     const disk = windows({ budget: this.#cache })(watched);
     try {
-      await serve(webSocket(socket, { wordsFor: wordsForOthers }), statistics(this.counts)(disk), {
+      await serve(webSocket(socket, { wordsFor: wordsForOthers }), statistics(this.#statistics)(disk), {
         name: this.file instanceof File ? this.file.name : "",
         signal,
         room: new ByteBudget(IN_FLIGHT).share(IN_FLIGHT),

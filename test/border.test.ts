@@ -101,8 +101,13 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
   ],
   statistics: (call) => [
     () => call(),
-    () => call(1),
-    ...exports.map((x) => () => (call({ reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 }) as Wrong)(x)),
+    () => call({ reads: 0 }),
+    ...exports.map((x) => () => (call(new library.Statistics()) as Wrong)(x)),
+  ],
+  Statistics: (call) => [
+    () => call({ now: 1 }),
+    ...exports.map((x) => () => new library.Statistics().over(x)),
+    ...[-1, 0.5, "1"].map((cells) => () => new library.Statistics().snapshot(cells as Wrong)),
   ],
   paced: (call) => [
     () => call(),

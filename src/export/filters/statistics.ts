@@ -1,88 +1,169 @@
-import { checkObject } from "../../streams/check.ts";
+import { checkMethods, checkType, checkWhole } from "../../streams/check.ts";
 import type { Export, Filter } from "../export.ts";
 import type { OnExportError } from "../failed-request.ts";
+import { Coverage, type CoverageSnapshot } from "./coverage.ts";
 import { forward } from "./forward.ts";
+import { Latency, type LatencySnapshot } from "./latency.ts";
 
-/** What went through an export so far; the numbers grow in place. */
-export interface Statistics {
-  reads: number;
-  bytesRead: number;
-  writes: number;
-  bytesWritten: number;
-  trims?: number;
-  zeroes?: number;
-  flushes?: number;
+/** The calls of an export that are counted. */
+export type Operation = "read" | "write" | "flush" | "trim" | "writeZeroes" | "cache" | "extents";
+
+/** What is counted of one operation; it changes as calls begin and end. */
+export interface OperationCounts {
+  /** Calls that have succeeded. */
+  readonly count: number;
+  /** Bytes of the ranges of these; 0 for a flush. */
+  readonly bytes: number;
+  /** Calls that have failed. A call that was given up by its signal has not. */
+  readonly errors: number;
+  /** Calls that have not ended. */
+  readonly outstanding: number;
 }
 
-/**
- * Counts what succeeds in reading from and changing the next export, into `counts`.
- * @param onFailure takes what fails, and what it was asked for
- */
-export function statistics(counts: Statistics, onFailure: OnExportError = () => {}): Filter {
-  checkObject(counts, "the counts");
-  async function change(
-    command: string,
-    offset: number,
-    length: number,
-    work: () => Promise<void>,
-    count: () => void,
-  ): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      onFailure(error as Error, { command, offset, length });
-      throw error;
-    }
-    count();
+/** `OperationCounts` at a moment. */
+export interface OperationSnapshot extends OperationCounts {
+  /** How long the calls took that have succeeded or failed. */
+  readonly latency: LatencySnapshot;
+}
+
+/** What `Statistics` knew at a moment: plain data, fit for JSON. */
+export interface StatisticsSnapshot {
+  readonly operations: Readonly<Record<Operation, OperationSnapshot>>;
+  /** Which blocks of the image were read, and which were written, trimmed or made zeroes. */
+  readonly coverage: { readonly read: CoverageSnapshot; readonly written: CoverageSnapshot };
+}
+
+export interface StatisticsOptions {
+  /** Milliseconds of a clock that never goes back. */
+  now?: () => number;
+}
+
+/** The numbers of one operation. */
+class Counts implements OperationCounts {
+  count = 0;
+  bytes = 0;
+  errors = 0;
+  outstanding = 0;
+  readonly latency = new Latency();
+  /** What a failure is told as; absent where it is not told. */
+  readonly command: string | undefined;
+  /** Takes note of what was read or written. */
+  readonly coverage: Coverage | undefined;
+
+  constructor(command?: string, coverage?: Coverage) {
+    this.command = command;
+    this.coverage = coverage;
   }
-  /** Counts a call that changes no number of bytes. */
-  const counting = (name: "trims" | "zeroes" | "flushes") => () => {
-    counts[name] = (counts[name] ?? 0) + 1;
-  };
-  return (next: Export) => {
-    const counted: Export = {
-      ...forward(next),
-      read(offset, length, options) {
-        const reading = next.read(offset, length, options);
-        const count = () => {
-          counts.reads++;
-          counts.bytesRead += length;
-        };
-        reading.then(count, (error) => onFailure(error, { command: "READ", offset, length }));
-        return reading;
-      },
-    };
-    const { write, trim, writeZeroes, flush } = counted;
-    if (write) {
-      counted.write = (offset, data, options) => {
-        const { byteLength } = data;
-        const count = () => {
-          counts.writes++;
-          counts.bytesWritten += byteLength;
-        };
-        return change("WRITE", offset, byteLength, () => write(offset, data, options), count);
-      };
-    }
-    if (trim) {
-      counted.trim = (offset, length, options) =>
-        change("TRIM", offset, length, () => trim(offset, length, options), counting("trims"));
-    }
-    if (writeZeroes) {
-      counted.writeZeroes = (offset, length, options) =>
-        change(
-          "WRITE_ZEROES",
-          offset,
-          length,
-          () => writeZeroes(offset, length, options),
-          counting("zeroes"),
-        );
-    }
-    if (flush) counted.flush = () => change("FLUSH", 0, 0, flush, counting("flushes"));
-    return counted;
-  };
+
+  succeeded(offset: number, length: number, milliseconds: number): void {
+    this.outstanding--;
+    this.count++;
+    this.bytes += length;
+    this.latency.add(milliseconds / 1000);
+    this.coverage?.mark(offset, length);
+  }
+
+  failed(milliseconds: number, isGivenUp = false): void {
+    this.outstanding--;
+    if (isGivenUp) return;
+    this.errors++;
+    this.latency.add(milliseconds / 1000);
+  }
+
+  snapshot(): OperationSnapshot {
+    const { count, bytes, errors, outstanding } = this;
+    return { count, bytes, errors, outstanding, latency: this.latency.snapshot() };
+  }
 }
 
-/** How often something was changed, or brought to stable storage: what tells a slow end from one that hangs. */
-export function changes({ writes, trims = 0, zeroes = 0, flushes = 0 }: Statistics): number {
-  return writes + trims + zeroes + flushes;
+/** What goes through an export, counted by the filter `statistics`. Its memory is bounded, whatever the export's size. */
+export class Statistics {
+  readonly #now: () => number;
+  readonly #read = new Coverage();
+  readonly #written = new Coverage();
+  readonly #operations: Readonly<Record<Operation, Counts>> = {
+    read: new Counts("READ", this.#read),
+    write: new Counts("WRITE", this.#written),
+    flush: new Counts("FLUSH"),
+    trim: new Counts("TRIM", this.#written),
+    writeZeroes: new Counts("WRITE_ZEROES", this.#written),
+    cache: new Counts(),
+    extents: new Counts(),
+  };
+
+  constructor({ now = () => performance.now() }: StatisticsOptions = {}) {
+    checkType(now, "the clock", "function");
+    this.#now = now;
+  }
+
+  /** The numbers of an operation; they change in place. */
+  of(operation: Operation): OperationCounts {
+    return this.#operations[operation];
+  }
+
+  /** How often something was changed, or brought to stable storage: it grows as long as an export that is slow goes on. */
+  get changes(): number {
+    const { write, flush, trim, writeZeroes } = this.#operations;
+    return write.count + flush.count + trim.count + writeZeroes.count;
+  }
+
+  /** @param cells for how many parts of the image the coverage is told, for drawing. Default: none */
+  snapshot(cells = 0): StatisticsSnapshot {
+    checkWhole(cells, "the number of cells");
+    const operations = Object.entries(this.#operations).map(([name, counts]) => [name, counts.snapshot()]);
+    return {
+      operations: Object.fromEntries(operations) as StatisticsSnapshot["operations"],
+      coverage: { read: this.#read.snapshot(cells), written: this.#written.snapshot(cells) },
+    };
+  }
+
+  /**
+   * An export whose calls are counted here, like those of any other that was made so.
+   * @param onFailure takes the failures of `next`, except those of `cache` and `extents`, with what was asked for
+   */
+  over(next: Export, onFailure: OnExportError = () => {}): Export {
+    const { read, write, flush, trim, writeZeroes, cache, extents, ...passedOn } = forward(next);
+    const counts = this.#operations;
+    this.#read.fit(next.size);
+    this.#written.fit(next.size);
+
+    const counted = <Range extends number | Uint8Array, Options extends { signal?: AbortSignal }, Result>(
+      counts: Counts,
+      call: (offset: number, range: Range, options?: Options) => Promise<Result>,
+    ) => {
+      return (offset: number, range: Range, options?: Options): Promise<Result> => {
+        const length = typeof range === "number" ? range : range.byteLength;
+        const startedAt = this.#now();
+        const result = call(offset, range, options);
+        counts.outstanding++;
+        // The caller waits for the result after this does, and so finds the call counted.
+        result.then(
+          () => counts.succeeded(offset, length, this.#now() - startedAt),
+          (error) => {
+            counts.failed(this.#now() - startedAt, options?.signal?.aborted);
+            if (counts.command) onFailure(error, { command: counts.command, offset, length });
+          },
+        );
+        return result;
+      };
+    };
+
+    const flushed = counted(counts.flush, () => flush!());
+    return {
+      ...passedOn,
+      read: counted(counts.read, read),
+      ...(write && { write: counted(counts.write, write) }),
+      ...(flush && { flush: () => flushed(0, 0) }),
+      ...(trim && { trim: counted(counts.trim, trim) }),
+      ...(writeZeroes && { writeZeroes: counted(counts.writeZeroes, writeZeroes) }),
+      ...(cache && { cache: counted(counts.cache, cache) }),
+      ...(extents && { extents: counted(counts.extents, extents) }),
+    };
+  }
+}
+
+/** Counts the calls of the next export, how long they take and fail, and which of its blocks are read and written. */
+export function statistics(counts: Statistics, onFailure?: OnExportError): Filter {
+  checkMethods(counts, "the counts", "a Statistics", ["over", "snapshot"]);
+  return (next) => counts.over(next, onFailure);
 }

@@ -1,6 +1,6 @@
 import type { Export } from "../../export/export.ts";
 import { fast } from "../../export/filters/fast.ts";
-import { changes, type Statistics, statistics } from "../../export/filters/statistics.ts";
+import { Statistics, statistics } from "../../export/filters/statistics.ts";
 import { nbdClient } from "../../nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { LinkError } from "../../nbd/error.ts";
@@ -138,7 +138,7 @@ async function use(
 ): Promise<Error | undefined> {
   if (remote.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
   const link = watch(remote.closed);
-  const counts: Statistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0 };
+  const counts = new Statistics();
   const failures = failureLog(log);
   const note: FailureLog["add"] = (error, request) => {
     // The end of the link tells of itself.
@@ -213,7 +213,7 @@ async function leave(
 ) {
   let lost: unknown;
   if (attachment.flush && !attached.isGone) {
-    const flushed = unlessStalled(attachment.flush(), () => changes(counts), timeout || STALL_TIME);
+    const flushed = unlessStalled(attachment.flush(), () => counts.changes, timeout || STALL_TIME);
     await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
       const words = `what was written last to ${attachment.where} is lost: ${error.message}`;
       lost = withWordsForOthers(new LossError(words), "what was written last is lost");
@@ -224,7 +224,7 @@ async function leave(
   if (link.isGone) return;
   await flushSoon(remote).catch((error: Error) => {
     // Where nothing was written nothing can be lost.
-    throw changes(counts) > 0 ? new LossError(error.message, { cause: error }) : error;
+    throw counts.changes > 0 ? new LossError(error.message, { cause: error }) : error;
   });
 }
 
