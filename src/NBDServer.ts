@@ -63,12 +63,12 @@ export interface NBDServerConstructor {
 
 const CACHE = 1 << 24;
 
-/** Bytes in flight: what our proxies ask for at a time. Each of a long read may hold 16 bytes of a window that is not kept any more. */
+/** Bytes in flight: what our proxies ask for at a time. Each byte of a long read may hold 16 bytes of a window. */
 const IN_FLIGHT = 1 << 22;
 
 /**
- * What goes out as one message: the replies that are handed on together, with their headers. Chromium spends 0.3 ms on the
- * messages of a reply of 256 KiB, its header and its data; a copy costs a sixth of that, in memory that is used again.
+ * The bytes of replies, with their headers, that are copied into one message: a message costs a browser more time than the
+ * copy (test/bench/README.md, "One message for many replies").
  */
 const MESSAGE = (1 << 20) + (1 << 14);
 

@@ -13,7 +13,7 @@ import { KeptPieces } from "./kept-pieces.ts";
 export interface CacheOptions {
   /** Bytes that are kept in memory, including those that are on their way. */
   budget: number;
-  /** A budget, shared with others, in which these bytes count. Default: none, and what was read is kept even if nobody reads. */
+  /** A budget, shared with others, in which these bytes count. Default: none, so what was read is kept even if nobody reads. */
   memory?: MemoryBudget | undefined;
 }
 
@@ -29,19 +29,19 @@ export interface CacheFollower {
   expect(offset: number, length: number): void;
 }
 
-/** What is asked for begins and ends on multiples of this many bytes, or of the export's minimum if that is more. */
+/** Requests begin and end on multiples of this many bytes, or of the export's minimum block size if that is more. */
 const SECTOR = 512;
 
-/** A read longer than this part of the budget goes past the cache: it would push out all else. */
+/** A read longer than this part of the budget goes past the cache: it would push out everything else. */
 const LARGEST_PART = 4;
 
 /**
  * Keeps what was read, up to a budget; the least recently used bytes go first. Reads at the same time share what is on
- * its way: no byte is asked for twice. The export's `cache` brings a range in that no read waits for. It resolves when the
- * range is there, or when there was no room. It rejects when it failed; that fails no read.
+ * its way: no byte is asked for twice. The export's `cache` brings a range in before a read needs it. It resolves when the
+ * range is there, or when there is no room for it. It rejects when that failed, which fails no read.
  *
  * A write, trim or zero takes its range out when it settles, whether it succeeds or not. What was asked for before that may
- * carry the old bytes, so it is never kept: only reads that came before are given it.
+ * have the old bytes, so it is never kept, and only reads that came before are given it.
  */
 export function cache(options = {} as CacheOptions): Filter {
   checkOptions(options);
@@ -52,7 +52,7 @@ export function cache(options = {} as CacheOptions): Filter {
 export class Cache {
   /** The next export, read through the cache. Its `close` closes the cache. */
   readonly export: Export;
-  /** Who is told of what is asked of `export`. */
+  /** It is told of the reads and hints of `export`. */
   follower: CacheFollower | undefined;
   readonly #next: Export;
   readonly #budget: number;
@@ -256,7 +256,7 @@ function checkOptions({ budget, memory }: CacheOptions): void {
   if (memory !== undefined) checkMethods(memory, "the memory", "a MemoryBudget", ["share"]);
 }
 
-/** Bytes that hold no more memory than they have: what comes off a link may be a small part of a large message. */
+/** The same bytes, in memory that is hardly larger: what comes from a link may be a small part of a large message. */
 function whole(bytes: Uint8Array): Uint8Array {
   return bytes.buffer.byteLength <= bytes.byteLength + SECTOR ? bytes : bytes.slice();
 }

@@ -2,18 +2,18 @@ import { giveBack, isLent, lend } from "../../streams/lent.ts";
 import type { Piece } from "./pieces.ts";
 
 /**
- * A range that a cache keeps, or waits for. Where the next export has lent its bytes they are given back once the piece is
- * not kept any more, and no read has use of it, or of a part of it that was not given back.
+ * A range that a cache keeps, or waits for. If the next export has lent the bytes, they are given back when the piece is not
+ * kept any more and no read uses it, or a part of it that was lent on.
  */
 export class CachedPiece implements Piece {
   readonly start: number;
   readonly end: number;
   /** The bytes once they are there; rejects when they could not be had. */
   readonly arrival: Promise<Uint8Array>;
-  /** Gives up what nobody waits for. */
+  /** Gives up the request for it, if no read waits for that. */
   readonly giveUp: AbortController | undefined;
   bytes?: Uint8Array;
-  /** When it was read last, as the memory's share tells it. */
+  /** When it was last read, a moment of `MemoryShare.now()`. */
   usedAt = 0;
   #isKept = true;
   #lent: Uint8Array | undefined;
@@ -26,7 +26,7 @@ export class CachedPiece implements Piece {
     this.giveUp = giveUp;
   }
 
-  /** False when a change, or the need for room, has taken it out: nobody who comes from now on may be given it. */
+  /** False once a change, or the need for room, has taken it out: reads that come later may not be given it. */
   get isKept(): boolean {
     return this.#isKept;
   }
@@ -36,14 +36,14 @@ export class CachedPiece implements Piece {
     this.#giveBack();
   }
 
-  /** Takes note of what has arrived, before anybody is told. */
+  /** Takes note of the bytes that have arrived. It comes before any read is given them. */
   arrived(bytes: Uint8Array): void {
     if (isLent(bytes)) this.#lent = bytes;
     if (this.#isKept) this.bytes = bytes;
     else this.#giveBack();
   }
 
-  /** A read has use of its bytes, until it `leave`s. */
+  /** A read uses the bytes, until `leave`. */
   use(): void {
     this.#users++;
   }
@@ -53,7 +53,7 @@ export class CachedPiece implements Piece {
     this.#giveBack();
   }
 
-  /** A part of its bytes for a read, which thereby leaves: at once, or where they are lent when it gives the part back. */
+  /** A part of the bytes for a read, which leaves by this: at once, or if they are lent when the part is given back. */
   leaveWith(part: Uint8Array): Uint8Array {
     if (this.#lent) return lend(part, () => this.leave());
     this.leave();

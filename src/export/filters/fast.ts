@@ -7,7 +7,7 @@ import { Pace, paced } from "./pace.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface FastOptions {
-  /** What the next export can take. Read-ahead leaves room in it for a request that is needed now. */
+  /** What the next export can take. Read-ahead leaves room in it for one request that is needed now. */
   window: RequestWindow;
   /** Bytes of memory. Default 24 MiB: half of it may be in flight, which is enough for 1 Gbit/s over 100 ms. */
   budget?: number;
@@ -33,7 +33,7 @@ const PATIENCE = 16;
  *
  * A reader that keeps the link busy by itself gains nothing by either. So its reads go directly to the link, except where
  * the cache has some of the bytes, or has asked for them: no byte is asked for twice. On a near link such reads are not
- * followed either, because even that costs them time.
+ * followed either, because that costs more time than they need (test/bench/README.md, "Passing readers").
  */
 export function fast(
   { window, memory, now = () => performance.now(), ...options } = {} as FastOptions,
@@ -61,7 +61,7 @@ export function fast(
     /** The reads that have not been answered, and their bytes. */
     let reads = 0;
     let bytes = 0;
-    /** The most reads in flight recently, at most 2 * DEEP. The number of the moment would often be too low. */
+    /** The most reads in flight recently, at most 2 * DEEP. The number at the moment is often too low. */
     let depth = 0;
 
     /** Decides which way a read goes: directly to the link, through the cache, or through the cache and followed. */

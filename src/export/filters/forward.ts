@@ -2,7 +2,7 @@ import { checkExport } from "../check-export.ts";
 import type { Export } from "../export.ts";
 
 /**
- * An export that passes everything on to `next`: what a filter overrides parts of.
+ * An export that passes everything on to `next`. A filter spreads it and overrides some methods.
  * @throws TypeError, RangeError when `next` is not an export that can be served
  */
 export function forward(next: Export): Export {

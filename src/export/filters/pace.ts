@@ -13,57 +13,57 @@ export interface PaceOptions {
 interface Flight {
   sentAt: number;
   length: number;
-  /** What had been delivered when it was sent, when the last of it was, and when that had been sent itself. */
+  /** When it was sent: the bytes delivered until then, when the last of them arrived, and when those had been sent. */
   delivered: number;
   deliveredAt: number;
   deliveredSentAt: number;
-  /** It was sent into a pipe that had been emptied, so that its time is that of the way alone. */
+  /** The pipe had been emptied when it was sent, so its time is that of the way alone. */
   isProbe: boolean;
-  /** It was sent when as much was in flight as should be: what was delivered until its answer is what the link can. */
+  /** As much was in flight as should be when it was sent, so what was delivered until its answer is what the link can carry. */
   isFull: boolean;
 }
 
-/** What is kept in flight while the link is not known, and at least on one that is not slow. */
+/** Bytes that are kept in flight while the rate of the link is not known, and the least on a link that is not slow. */
 const FLOOR = 1 << 18;
 
-/** The least ever, on links so slow that `FLOOR` would delay others for longer than `PATIENCE`. */
+/** The least on a link so slow that `FLOOR` would delay other reads for longer than `PATIENCE`. */
 const LEAST = 1 << 16;
 
-/** Milliseconds of a link's time that the floor may take. */
+/** Milliseconds that the link may take to deliver the floor. */
 const PATIENCE = 250;
 
-/** Round trips' worth of bytes in flight. More than one, or a rate that grows would never be seen. */
+/** Round trips' worth of bytes in flight. It is more than one, so that a rate that grows is seen. */
 const GAIN = 1.5;
 
-/** The same until the link's rate has been found: it must be found in few round trips, with clocks that are noisy. */
+/** The same until the rate has been found, which must take few round trips, even with a coarse clock. */
 const FIRST_GAIN = 3;
 
-/** The rate has been found when this many full pipes in a row were no faster than `FASTER` times the fastest. */
+/** The rate has been found when this many full pipes in a row were slower than `FASTER` times the fastest so far. */
 const FULL_PIPES = 3;
 const FASTER = 1.25;
 
-/** The part of the highest rate that a full pipe has on a link whose answers come steadily. */
+/** The part of the highest rate that a full pipe has at least where answers come steadily. */
 const STEADY = 0.7;
 
-/** Milliseconds over which it is seen whether a pipe has that rate. */
+/** Milliseconds over which the rate of a pipe is judged. */
 const EPOCH = 1000;
 
-/** Milliseconds' worth of bytes in flight at least: on short ways it is the programs that take their time. */
+/** Milliseconds' worth of bytes in flight, at least: on short ways the programs need most of the time. */
 const SHORT_WAY = 40;
 
-/** A way this short, in milliseconds, is no reason to keep anything: there and back costs less than keeping account. */
+/** A link is near when its round trip takes fewer milliseconds: to ask again costs less than to keep bytes. */
 const NEAR = 2;
 
-/** Milliseconds after which a measured rate, or a round trip that was not seen again, is no longer believed. */
+/** Milliseconds for which a measured rate, or the shortest round trip, is believed. */
 const MEMORY = 10_000;
 
-/** Milliseconds that the pipe may take to become empty. */
+/** Milliseconds that the pipe is given to become empty. */
 const DRAIN_TIME = 1000;
 
 /**
- * How much to keep in flight on a link, from how its reads went: bandwidth × delay. The bandwidth is the most that
- * was delivered during a read's flight, the delay the shortest flight. As what is in flight delays every other
- * read, the shortest flight must be measured again now and then with the pipe nearly empty (as TCP BBR does it).
+ * Measures a link by its reads, and tells how much to keep in flight: bandwidth × delay. The bandwidth is the most that was
+ * delivered during a read's flight, the delay is the shortest flight. Because what is in flight delays every other read, the
+ * shortest flight is measured again now and then with the pipe nearly empty, as TCP BBR does.
  */
 export class Pace {
   readonly #ceiling: number;
@@ -72,18 +72,18 @@ export class Pace {
   #delivered = 0;
   #deliveredAt = 0;
   #deliveredSentAt = 0;
-  /** The highest rate, in bytes a millisecond, of this period and of the one before. */
+  /** The highest rates, in bytes a millisecond: of the period before, and of this one. */
   #rates: [number, number] = [0, 0];
   #rateSince = Number.NEGATIVE_INFINITY;
   #roundTrip = Number.POSITIVE_INFINITY;
   #roundTripAt = 0;
   #drainingSince: number | undefined;
-  /** The rate that would have to be beaten for the link's to count as not found yet, and how often it was not. */
+  /** The rate to beat as long as the link's rate has not been found, and how many full pipes have not beaten it. */
   #plateau = { rate: 0, pipes: 0, until: 0 };
 
-  /** How many times bandwidth × delay is kept in flight where answers are held up otherwise than by a queue. */
+  /** How many times bandwidth × delay is kept in flight. It is more than one where something else than a queue delays answers. */
   #stretch = 1;
-  /** `rate` is the one to beat, before what is in flight is stretched further. */
+  /** `rate` is the one to beat before what is in flight is stretched further. */
   #epoch = { at: 0, delivered: 0, rate: 0, wasFull: false, wasFinding: true };
 
   constructor({ ceiling, now = () => performance.now() } = {} as PaceOptions) {
@@ -97,12 +97,12 @@ export class Pace {
     return this.#outstanding;
   }
 
-  /** Whether the other end is so near that a reader with several reads in flight waits for nothing but the programs. */
+  /** Whether the other end is so near that a reader with several reads in flight waits only for the programs. */
   get isNear(): boolean {
     return this.#roundTrip < NEAR;
   }
 
-  /** Bytes that should be in flight. Whoever reads ahead stays below; those who need the bytes now need not. */
+  /** Bytes that should be in flight. What is read ahead stays below this; reads that are needed now may exceed it. */
   get target(): number {
     const rate = Math.max(...this.#rates);
     const floor = rate === 0 ? FLOOR : clamp(rate * PATIENCE, LEAST, FLOOR);
@@ -115,7 +115,7 @@ export class Pace {
   /** Takes note of a read that is being sent. */
   sent(length: number): Flight {
     const sentAt = this.#now();
-    // What happened before an idle time says nothing of the link.
+    // What was delivered before an idle time tells nothing about the link.
     if (this.#outstanding === 0) this.#deliveredAt = this.#deliveredSentAt = sentAt;
     const isProbe = this.#drainingSince !== undefined && this.#outstanding < LEAST;
     this.#outstanding += length;
@@ -138,9 +138,9 @@ export class Pace {
     const elapsed = now - flight.sentAt;
     this.#deliveredAt = now;
     this.#deliveredSentAt = flight.sentAt;
-    // Answers that were held up come all at once. The link is no faster than what they answer was sent.
+    // Answers that were delayed come all at once. The link is no faster than their requests were sent.
     const interval = Math.max(now - flight.deliveredAt, flight.sentAt - flight.deliveredSentAt);
-    // A clock that is too coarse for a read says nothing of it.
+    // The clock is too coarse to measure this read.
     if (interval <= 0) return;
     if (now - this.#rateSince > MEMORY) {
       this.#rates = [this.#rates[1], 0];
@@ -158,7 +158,7 @@ export class Pace {
     this.#outstanding -= flight.length;
   }
 
-  /** Once for each round trip: whether the rate still grows. */
+  /** Notes once in each round trip whether the rate still grows. */
   #notePlateau({ isFull, delivered }: Flight) {
     const rate = Math.max(...this.#rates);
     const { pipes, until } = this.#plateau;
@@ -169,8 +169,8 @@ export class Pace {
   }
 
   /**
-   * The shortest flight promises too much where answers are held up, as on a wireless link or by a busy machine: then
-   * the pipe is full and yet slower than it can be. More in flight helps, or it was no use and is taken back.
+   * The shortest flight is too short a delay where answers are delayed by something else than a queue, such as a wireless link
+   * or a busy machine. Then a full pipe is slower than the link. More is kept in flight, as long as that helps.
    */
   #noteEpoch(isFull: boolean, now: number) {
     const epoch = this.#epoch;
@@ -188,7 +188,7 @@ export class Pace {
         toBeat *= STEADY;
       }
     }
-    // An epoch that begins while the rate is still being found says nothing.
+    // An epoch that begins while the rate is still being found tells nothing.
     const wasFinding = this.#plateau.pipes < FULL_PIPES;
     this.#epoch = { at: now, delivered: this.#delivered, rate: toBeat, wasFull: false, wasFinding };
   }
@@ -201,7 +201,7 @@ export class Pace {
     } else if (this.#drainingSince === undefined) {
       if (now - this.#roundTripAt > MEMORY) this.#drainingSince = now;
     } else if (now - this.#drainingSince > DRAIN_TIME) {
-      // Others keep the pipe full; what is known must do until the next time.
+      // Other reads keep the pipe full. The old round trip is believed until the next time.
       this.#roundTripAt = now;
       this.#drainingSince = undefined;
     }

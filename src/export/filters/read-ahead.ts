@@ -202,7 +202,7 @@ export class ReadAhead {
       if (lead >= least || ahead >= size) continue;
       const shown = reads > 1 ? Math.min(run, target) : 0;
       const allowed = Math.min(advance + shown, limit - total + lead);
-      // So it is for random readers, of which there may be many: it saves time to look no further at them.
+      // Random readers may have no more, and there may be many (test/bench/README.md, "Random readers in read-ahead").
       if (lead + PAGE > allowed) continue;
       const bytes = Math.min(chunk, Math.max(PAGE, powerOfTwo(allowed / 2)));
       if (lead + bytes > allowed) continue;

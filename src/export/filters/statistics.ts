@@ -101,7 +101,7 @@ export class Statistics {
     return this.#operations[operation];
   }
 
-  /** How often something was changed, or brought to stable storage: it grows as long as an export that is slow goes on. */
+  /** How many changes and flushes have succeeded. It grows as long as a slow export makes progress. */
   get changes(): number {
     const { write, flush, trim, writeZeroes } = this.#operations;
     return write.count + flush.count + trim.count + writeZeroes.count;

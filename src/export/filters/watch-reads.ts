@@ -4,11 +4,11 @@ import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
 export interface WatchReadsOptions {
-  /** Reads fail from now on; the line says of which, where and why. */
+  /** Called when reads begin to fail. The line says which read failed, and why. */
   onfailing(line: string): void;
-  /** Reads succeed again; the line says how many had failed. */
+  /** Called when reads succeed again. The line says how many had failed. */
   onworking(line: string): void;
-  /** Reads a little, and rejects where that fails. While reads fail it is tried every second, whether or not anybody reads. */
+  /** Reads a little, and rejects if that fails. While reads fail it is called every second, even if nobody reads. */
   trial?: (() => Promise<unknown>) | undefined;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
@@ -16,12 +16,12 @@ export interface WatchReadsOptions {
 
 /** Milliseconds without a failed read after which reads count as working again, the first time. */
 const QUIET = 1000;
-/** The same at most. It doubles each time, so that what fails now and then makes few lines. */
+/** The longest such time. It doubles each time, so that reads that fail now and then make few lines. */
 const LONGEST_QUIET = 60_000;
 /** Milliseconds between two trials. */
 const TRIAL_INTERVAL = 1000;
 
-/** Tells when reads of the next export begin to fail, and when they work again. A read that was given up is no failure. */
+/** Tells when reads of the next export begin to fail, and when they work again. A read that was given up is not a failure. */
 export function watchReads(options: WatchReadsOptions): Filter {
   checkObject(options, "the options");
   checkType(options.onfailing, "onfailing", "function");
@@ -54,7 +54,7 @@ class Watch {
   readonly #options: WatchReadsOptions;
   readonly #now: () => number;
   #quiet = QUIET;
-  /** How many have failed since they did not; 0: all is well. */
+  /** How many reads have failed since they last worked; 0: they work. */
   #failures = 0;
   #failedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
