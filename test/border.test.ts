@@ -118,14 +118,9 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call(),
     () => call({ ...aheadOf(), cache: {} }),
     () => call({ ...aheadOf(), pace: {} }),
+    () => call({ ...aheadOf(), longest: 0 }),
     ...amounts.map((limit) => () => call({ ...aheadOf(), limit })),
     ...exports.map((x) => () => (call(aheadOf()) as Wrong)(x)),
-  ],
-  ReadAhead: (call) => [
-    () => call(),
-    () => call({ ...aheadOf(), cache: {} }),
-    () => call({ ...aheadOf(), longest: 0 }),
-    ...exports.map((x) => () => new library.ReadAhead(aheadOf()).over(x)),
   ],
   watchReads: (call) => [
     () => call(),

@@ -17,7 +17,7 @@ export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
 export { LATENCY_BOUNDS, type LatencySnapshot } from "./filters/latency.ts";
 export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
-export { ReadAhead, type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
+export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
 export {
   type Operation,
   type OperationCounts,
