@@ -15,7 +15,7 @@ const {
   ByteBudget,
   Cache,
   MemoryBudget,
-  Pace,
+  LinkMeter,
   NBDServer: PageServer,
 } = library;
 
@@ -64,7 +64,7 @@ const near = (): Wrong => transportPair()[0];
 const negotiated = { size: 4096, flags: 1 };
 const aheadOf = () => ({
   cache: new Cache(disk(), { budget: 1000 }),
-  pace: new Pace({ ceiling: 1 }),
+  meter: new LinkMeter({ ceiling: 1 }),
   limit: 1,
 });
 const config: Wrong = { configurations: new Map(), allowedHosts: [], warnings: [], file: "" };
@@ -109,15 +109,15 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...exports.map((x) => () => new library.Statistics().over(x)),
     ...[-1, 0.5, "1"].map((cells) => () => new library.Statistics().snapshot(cells as Wrong)),
   ],
-  paced: (call) => [
+  metered: (call) => [
     () => call(),
     () => call({}),
-    ...exports.map((x) => () => (call(new Pace({ ceiling: 1 })) as Wrong)(x)),
+    ...exports.map((x) => () => (call(new LinkMeter({ ceiling: 1 })) as Wrong)(x)),
   ],
   readAhead: (call) => [
     () => call(),
     () => call({ ...aheadOf(), cache: {} }),
-    () => call({ ...aheadOf(), pace: {} }),
+    () => call({ ...aheadOf(), meter: {} }),
     () => call({ ...aheadOf(), longest: 0 }),
     ...amounts.map((limit) => () => call({ ...aheadOf(), limit })),
     ...exports.map((x) => () => (call(aheadOf()) as Wrong)(x)),
@@ -129,7 +129,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call({ onfailing() {}, onworking() {}, trial: 1 }),
     ...exports.map((x) => () => (call({ onfailing() {}, onworking() {} }) as Wrong)(x)),
   ],
-  Pace: (call) => [() => call(), ...amounts.map((ceiling) => () => call({ ceiling }))],
+  LinkMeter: (call) => [() => call(), ...amounts.map((ceiling) => () => call({ ceiling }))],
   writeZeroesPiecewise: (call) => [
     () => call(undefined, 0, 1),
     () => call(disk({ write: undefined }), 0, 1),

@@ -16,7 +16,7 @@ export type { CoverageSnapshot } from "./filters/coverage.ts";
 export { type FastOptions, fast } from "./filters/fast.ts";
 export { forward } from "./filters/forward.ts";
 export { LATENCY_BOUNDS, type LatencySnapshot } from "./filters/latency.ts";
-export { Pace, type PaceOptions, paced } from "./filters/pace.ts";
+export { LinkMeter, type LinkMeterOptions, metered } from "./filters/link-meter.ts";
 export { type ReadAheadOptions, readAhead } from "./filters/read-ahead.ts";
 export {
   type Operation,

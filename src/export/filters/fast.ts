@@ -3,7 +3,7 @@ import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
 import { Cache } from "./cache.ts";
-import { Pace, paced } from "./pace.ts";
+import { LinkMeter, metered } from "./link-meter.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface FastOptions {
@@ -44,12 +44,12 @@ export function fast(
   checkAmount(options.budget ?? BUDGET, "the budget of fast, in bytes,");
   const budget = Math.min(options.budget ?? BUDGET, memory?.limit ?? Number.POSITIVE_INFINITY);
   return (next) => {
-    const pace = new Pace({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
-    const link = paced(pace)(next);
+    const meter = new LinkMeter({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
+    const link = metered(meter)(next);
     const kept = new Cache(link, { budget, memory });
     const ahead = new ReadAhead({
       cache: kept,
-      pace,
+      meter,
       // If many share the memory, more than a part of it would push out what was read ahead for others, before they read it.
       get limit() {
         return Math.min(budget, memory?.fairPart ?? budget) / 2;
@@ -66,8 +66,8 @@ export function fast(
 
     /** Decides which way a read goes: directly to the link, through the cache, or through the cache and followed. */
     function route(offset: number, length: number, options: ReadOptions | undefined): Promise<Uint8Array> {
-      const isNear = depth >= DEEP && pace.isNear;
-      const isLong = length >= LONG && bytes >= pace.target;
+      const isNear = depth >= DEEP && meter.isNear;
+      const isLong = length >= LONG && bytes >= meter.target;
       if (!isNear && !isLong) return followed.read(offset, length, options);
       const isThere = kept.has(offset, length);
       const isMiss = !isThere || (!isNear && kept.lacks(offset, length));

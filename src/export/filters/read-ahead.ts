@@ -2,7 +2,7 @@ import { checkAmount, checkMethods, checkObject } from "../../streams/check.ts";
 import type { Export, Filter } from "../export.ts";
 import type { Cache } from "./cache.ts";
 import { forward } from "./forward.ts";
-import type { Pace } from "./pace.ts";
+import type { LinkMeter } from "./link-meter.ts";
 import { powerOfTwo } from "./power-of-two.ts";
 import { type SequentialReader, SequentialReaders } from "./sequential-readers.ts";
 
@@ -12,8 +12,8 @@ export interface ReadAheadOptions {
    * Other filters may stand between it and the read-ahead. A cache can have one read-ahead.
    */
   cache: Cache;
-  /** What the reads on the link say of it. The filter `paced` with it stands below the cache, nearest to the link. */
-  pace: Pace;
+  /** The measure of the link. The filter `metered` with it stands below the cache, nearest to the link. */
+  meter: LinkMeter;
   /**
    * Bytes that may be ahead of all readers together: what the cache can hold besides what it is read for. It is looked at
    * anew each time, so a getter may change it.
@@ -62,7 +62,7 @@ const EARNING = 1 / 8;
 /**
  * Recognises sequential readers, several at once, and has the cache bring in what they will read. A reader is given ahead
  * at most as much as it has read in sequence, besides its first advance, so a reader that stops wastes hardly more than it
- * has used. All readers together are given ahead at most what the link needs to be busy (`Pace`). What is needed now is
+ * has used. All readers together are given ahead at most what the link needs to be busy (`LinkMeter`). What is needed now is
  * always asked for first.
  *
  * A read in a new place may be the first of a sequential reader, and on a long way each round trip counts: a first advance
@@ -77,7 +77,7 @@ export function readAhead(options: ReadAheadOptions): Filter {
 /** A read-ahead that can also be told of reads that go past the cache. See `readAhead`. */
 export class ReadAhead {
   readonly #cache: Cache;
-  readonly #pace: Pace;
+  readonly #meter: LinkMeter;
   readonly #options: Pick<ReadAheadOptions, "limit">;
   readonly #longest: number;
   readonly #now: () => number;
@@ -87,9 +87,9 @@ export class ReadAhead {
 
   constructor(options: ReadAheadOptions) {
     checkOptions(options);
-    const { cache, pace, longest = LONGEST, now = () => performance.now() } = options;
+    const { cache, meter, longest = LONGEST, now = () => performance.now() } = options;
     this.#cache = cache;
-    this.#pace = pace;
+    this.#meter = meter;
     this.#options = options;
     this.#longest = Math.min(longest, LONGEST);
     this.#now = now;
@@ -171,16 +171,16 @@ export class ReadAhead {
 
   /** Bytes of a request: several requests must be on their way at a time to keep the link busy. */
   get #chunk(): number {
-    return Math.min(this.#longest, Math.max(SHORTEST, powerOfTwo(this.#pace.target / 4)));
+    return Math.min(this.#longest, Math.max(SHORTEST, powerOfTwo(this.#meter.target / 4)));
   }
 
   /** Asks for as much as the link has room for, first for the readers that have least ahead of them. */
   #pump() {
     if (this.#isStopped) return;
     for (;;) {
-      const { target } = this.#pace;
-      // A filter below the cache may delay what the pace counts, and the cache does not count what goes past it.
-      const outstanding = Math.max(this.#pace.outstanding, this.#cache.outstanding);
+      const { target } = this.#meter;
+      // A filter below the cache may delay what the meter counts, and the cache does not count what goes past it.
+      const outstanding = Math.max(this.#meter.outstanding, this.#cache.outstanding);
       const chosen = this.#neediest(target);
       if (!chosen) return;
       if (outstanding > 0 && outstanding + chosen.bytes > target) return;
@@ -237,7 +237,7 @@ export class ReadAhead {
 function checkOptions(options: ReadAheadOptions): void {
   checkObject(options, "the options");
   checkMethods(options.cache, "the cache", "a Cache", ["bring", "has"]);
-  checkMethods(options.pace, "the pace", "a Pace", ["sent", "answered"]);
+  checkMethods(options.meter, "the meter", "a LinkMeter", ["sent", "answered"]);
   checkAmount(options.limit, "the limit of a read-ahead, in bytes,");
   checkAmount(options.longest ?? LONGEST, "the longest request of a read-ahead, in bytes,", 1);
 }

@@ -5,7 +5,7 @@ import type { Export, Filter } from "../../../src/export/export.ts";
 import { Cache } from "../../../src/export/filters/cache.ts";
 import { type FastOptions, fast } from "../../../src/export/filters/fast.ts";
 import { forward } from "../../../src/export/filters/forward.ts";
-import { Pace, paced } from "../../../src/export/filters/pace.ts";
+import { LinkMeter, metered } from "../../../src/export/filters/link-meter.ts";
 import { readAhead } from "../../../src/export/filters/read-ahead.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { failure, sequence } from "../../bytes.ts";
@@ -335,9 +335,9 @@ const thirdParty: Record<string, Filter> = {
 function stacked(above: Filter, below: Filter) {
   const clock = new Clock();
   const { link, traffic } = overLink(large(64 * MIB), clock, { roundTrip: 50, rate: RATE });
-  const pace = new Pace({ ceiling: 4 * MIB, now: clock.now });
-  const kept = new Cache(below(paced(pace)(link)), { budget: 8 * MIB });
-  const ahead = readAhead({ cache: kept, pace, limit: 4 * MIB, now: clock.now });
+  const meter = new LinkMeter({ ceiling: 4 * MIB, now: clock.now });
+  const kept = new Cache(below(metered(meter)(link)), { budget: 8 * MIB });
+  const ahead = readAhead({ cache: kept, meter, limit: 4 * MIB, now: clock.now });
   return { clock, traffic, target: ahead(above(kept.export)) };
 }
 

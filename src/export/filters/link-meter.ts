@@ -2,7 +2,7 @@ import { checkAmount, checkMethods } from "../../streams/check.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
-export interface PaceOptions {
+export interface LinkMeterOptions {
   /** The most that is ever kept in flight, in bytes. */
   ceiling: number;
   /** Milliseconds of a clock that never goes back. */
@@ -65,7 +65,7 @@ const DRAIN_TIME = 1000;
  * delivered during a read's flight, the delay is the shortest flight. Because what is in flight delays every other read, the
  * shortest flight is measured again now and then with the pipe nearly empty, as TCP BBR does.
  */
-export class Pace {
+export class LinkMeter {
   readonly #ceiling: number;
   readonly #now: () => number;
   #outstanding = 0;
@@ -86,8 +86,8 @@ export class Pace {
   /** `rate` is the one to beat before what is in flight is stretched further. */
   #epoch = { at: 0, delivered: 0, rate: 0, wasFull: false, wasFinding: true };
 
-  constructor({ ceiling, now = () => performance.now() } = {} as PaceOptions) {
-    checkAmount(ceiling, "the ceiling of a pace, in bytes,");
+  constructor({ ceiling, now = () => performance.now() } = {} as LinkMeterOptions) {
+    checkAmount(ceiling, "the ceiling of a link meter, in bytes,");
     this.#ceiling = ceiling;
     this.#now = now;
   }
@@ -208,17 +208,17 @@ export class Pace {
   }
 }
 
-/** Measures the reads that go to the next export. */
-export function paced(pace: Pace): Filter {
-  checkMethods(pace, "the pace", "a Pace", ["sent", "answered"]);
+/** Measures the link behind the next export by the reads that go to it. */
+export function metered(meter: LinkMeter): Filter {
+  checkMethods(meter, "the meter", "a LinkMeter", ["sent", "answered"]);
   return (next) => ({
     ...forward(next),
     read(offset, length, options) {
-      const flight = pace.sent(length);
+      const flight = meter.sent(length);
       const reading = next.read(offset, length, options);
       reading.then(
-        () => pace.answered(flight),
-        () => pace.failed(flight),
+        () => meter.answered(flight),
+        () => meter.failed(flight),
       );
       return reading;
     },
