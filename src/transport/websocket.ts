@@ -224,7 +224,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   const writable = new WritableStream<Uint8Array>({
     start(controller) {
       writer = controller;
-      // abort() waits for the write in flight, which may wait for room. Not at once: see concurrent.ts.
+      // abort() waits for the write in flight, which may wait for room. Not at once: see concurrent-layer.ts.
       controller.signal.addEventListener("abort", () =>
         queueMicrotask(() => close(controller.signal.reason)),
       );
