@@ -4,49 +4,49 @@ import { Ended } from "./ended.ts";
 /** Room for work in flight, measured in bytes. */
 export interface Room {
   /**
-   * Waits until there is room for `weight` bytes and takes it; undefined when that was possible at once. Rejects with
-   * `Ended` when there will never be any again.
+   * Takes room for `weight` bytes: at once, then it returns undefined, or when there is room. Rejects with `Ended` when
+   * there will never be room again.
    */
   acquire(weight: number): Promise<void> | undefined;
   /** Gives back what `acquire` took. */
   release(weight: number): void;
 }
 
-/** A user's part of a budget. */
+/** One user's part of a budget. */
 export interface Share extends Room {
-  /** Gives back all that is held, whoever still holds it. Who waits for more, or asks for it, has come too late. */
+  /** Releases everything at once. Pending and later `acquire` calls reject with `Ended`. */
   close(): void;
 }
 
-/** What shares that hold nothing are given beyond the total, in bytes. */
+/** What shares that hold nothing may take beyond the total, in bytes. */
 export interface Reserve {
-  /** For all of them together. Default: without end. */
+  /** All of them together. Default: without limit. */
   reserve?: number;
-  /** Once the reserve is used up, for each of them. Default 0. */
+  /** Each of them, once the reserve is used up. Default 0. */
   assured?: number;
-  /** The same, for all of them together. Default: without end. */
+  /** The same, all of them together. Default: without limit. */
   assuredToAll?: number;
 }
 
 /**
  * A number of bytes shared by several users, so that none can take it all.
  *
- * A share that holds nothing is given what it asks for up to its limit, whatever the others hold: each user can have one
- * request in flight. That is bounded by the reserve, beyond which it is given a short request only, of `assured` bytes at
- * most, and nothing once all shares hold `assuredToAll` of that. One that asks for more than its limit waits until it holds
- * nothing itself and the total allows it.
+ * A share that holds nothing gets what it asks for up to its limit, whatever the others hold, so each user can have one
+ * request in flight. The reserve bounds that. Beyond the reserve, such a share gets at most `assured` bytes, and nothing
+ * once `assuredToAll` bytes beyond the reserve are held. A request above the share's limit waits until the share holds
+ * nothing and the total allows the request.
  *
- * What is held at any time is therefore at most `total`, `reserve` and `assuredToAll` together, or, where it is less,
- * `assured` for each share in place of the latter; or one request if that alone is more.
+ * So at most `total + reserve + assuredToAll` bytes are held, or `total + reserve` and `assured` for each share if that is
+ * less. A single request that is larger than that is let in alone.
  */
 export class ByteBudget {
   readonly #total: number;
   readonly #reserve: number;
   readonly #assured: number;
-  /** The most that is ever held, unless one request alone is more. */
+  /** Bytes that are held at most, unless a single request is more. */
   readonly #most: number;
   #used = 0;
-  /** Shares with somebody waiting, the one whose turn is next first: each serves its first waiter if that fits. */
+  /** One function for each share that has waiters, next in turn first. It lets in the first waiter if that fits. */
   readonly #waiting = new Set<() => boolean>();
 
   /** @param total bytes for all shares together */
@@ -73,11 +73,11 @@ export class ByteBudget {
     return this.#used;
   }
 
-  /** Gives what is free to those who wait, the shares in turn: one with many waiting takes no more than the others. */
+  /** Gives what is free to waiters, one share after the other: a share with many waiters gets no more than the others. */
   #serve() {
     for (let served = this.#waiting.size > 0; served; ) {
       served = false;
-      // A copy, since a share that was served goes to the end of the line.
+      // A copy, since a share that was served moves to the end of the set.
       for (const serve of [...this.#waiting]) served = serve() || served;
     }
   }
@@ -101,7 +101,7 @@ export class ByteBudget {
       return true;
     };
 
-    /** Lets the first waiter in if it fits, and goes to the end of the line. */
+    /** Lets the first waiter in if it fits, and then moves to the end of the line. */
     const serve = (): boolean => {
       if (!admit(waiters[0]!.weight)) return false;
       waiters.shift()!.resolve();

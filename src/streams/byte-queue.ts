@@ -4,36 +4,34 @@ import { spareMemory } from "./reused-memory.ts";
 const EMPTY = new Uint8Array(0);
 
 /**
- * A chunk up to this many bytes is small, and where more than a few wait, small ones are gathered: an array takes some
- * hundred bytes itself, so what comes a byte at a time would take a hundred times its length.
+ * Chunks up to SMALL bytes are copied together, into arrays of GATHERED bytes, while more than FEW chunks wait. An array
+ * object is large: bytes that come one at a time would take a hundred times their length.
  */
 const SMALL = 1 << 10;
 const FEW = 8;
 const GATHERED = 1 << 14;
 
-/**
- * From so many bytes on what is taken is lent where its memory can be used again. What is shorter costs less to copy than
- * to keep account of.
- */
+/** Results of at least this many bytes are lent if their memory can be reused. A shorter one is cheaper to copy. */
 const LONG = 1 << 16;
 
 /**
  * Bytes that came in chunks and are taken in other lengths.
  *
- * A chunk belongs to the queue once pushed. `take(n)` gives a view into the chunk where the bytes lie within
- * one, and copies only where they span several; small chunks that have to wait are copied together. A long copy is lent,
- * and so is a long view of a chunk that was lent; a short view of that is a copy. When all is taken, and given back, the
- * chunk is given back too.
+ * A pushed chunk belongs to the queue. `take(n)` returns a view if the bytes lie within one chunk, and copies them if they
+ * span several. Small chunks that have to wait are copied together.
+ *
+ * Long copies are lent, and so are long views of a lent chunk; short parts of a lent chunk are copied. A lent chunk is given
+ * back once all of it has been taken and all views of it have been given back.
  */
 export class ByteQueue {
   #chunks: Uint8Array[] = [];
-  /** Index of the first chunk that still holds bytes, and how many of its bytes are gone. */
+  /** Index of the first chunk that still holds bytes, and how many of its bytes have been taken. */
   #first = 0;
   #offset = 0;
   #length = 0;
-  /** The chunk of which bytes are being taken, where it was lent. */
+  /** The loan of the first chunk, if that chunk was lent and bytes of it have been taken. */
   #loan: Loan | undefined;
-  /** Where small chunks are gathered, and how many bytes of it are used; the last chunk is a view of it. */
+  /** The array in which small chunks are gathered, and how many of its bytes are used. The last chunk is a view of it. */
   #gathered = EMPTY;
   #used = 0;
 
@@ -64,10 +62,10 @@ export class ByteQueue {
 
   /**
    * Takes the next `n` bytes.
-   * @throws RangeError when fewer are there
+   * @throws RangeError when the queue holds fewer
    */
   take(n: number): Uint8Array {
-    if (n > this.#length) throw new RangeError(`taking ${n} bytes of a queue that holds ${this.#length}`);
+    if (n > this.#length) throw new RangeError(`cannot take ${n} bytes: the queue holds ${this.#length}`);
     if (n === 0) return new Uint8Array(0);
     const chunk = this.#begin();
     const end = this.#offset + n;
@@ -115,8 +113,8 @@ export class ByteQueue {
     this.#offset = 0;
     this.#loan?.end();
     this.#loan = undefined;
-    this.#chunks[this.#first++] = EMPTY; // lets the chunk be collected
-    // Dropping used chunks one by one with shift() is quadratic for a queue of many small ones.
+    this.#chunks[this.#first++] = EMPTY; // so that the chunk can be collected
+    // shift() for each chunk would be quadratic in the number of chunks.
     if (this.#first * 2 >= this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#first);
       this.#first = 0;

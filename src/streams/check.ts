@@ -1,13 +1,13 @@
 /**
- * Checks of what a caller passes, at the border of the library: each throws a TypeError where it is not of the right kind
- * and a RangeError where it is out of range, which names what it should be and what it is.
+ * Checks of arguments, at the border of the library. Each throws a TypeError if the value is of the wrong kind and a
+ * RangeError if it is out of range. The message says what was expected and what came.
  */
 import type { Duplex, Transport } from "./duplex.ts";
 
-/** The longest time that a timer can be set to, in milliseconds; Node takes a longer one for none. */
+/** The longest time of a timer, in milliseconds: Node runs a timer with a longer one at once. */
 export const LONGEST_TIMER = 0x7fffffff;
 
-/** A value for a message, in short: as it is written, or what it is. */
+/** A value in an error message: the value itself if it is short, else its kind. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
@@ -18,7 +18,7 @@ export function shown(value: unknown): string {
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** Checks a whole number, `least` to `most`; both are safe integers. */
+/** Checks a whole number from `least` to `most`, which are safe integers. */
 export function checkWhole(value: unknown, what: string, least = 0, most = Number.MAX_SAFE_INTEGER): void {
   checkType(value, what, "number");
   if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
@@ -27,7 +27,7 @@ export function checkWhole(value: unknown, what: string, least = 0, most = Numbe
   }
 }
 
-/** Checks an amount, `least` to `most`, of which parts are possible, or no end. */
+/** Checks a number from `least` to `most` that need not be whole; Infinity means no limit. */
 export function checkAmount(value: unknown, what: string, least = 0, most = Number.POSITIVE_INFINITY): void {
   checkType(value, what, "number");
   if (!((value as number) >= least && (value as number) <= most)) {
@@ -46,7 +46,7 @@ export function checkObject(value: unknown, what: string): asserts value is obje
   }
 }
 
-/** Checks an object that has these methods. */
+/** Checks that a value is an object with these methods. */
 export function checkMethods(value: unknown, what: string, kind: string, methods: readonly string[]): void {
   if (hasMethods(value, methods)) return;
   throw new TypeError(`${what} must be ${kind}, not ${shown(value)}`);
@@ -62,13 +62,13 @@ export function checkSignal(value: unknown, what: string): void {
   checkMethods(value, what, "an AbortSignal", ["addEventListener", "throwIfAborted"]);
 }
 
-/** Checks both halves of a channel. */
+/** Checks that a value has both halves of a channel. */
 export function checkDuplex(value: unknown, what: string): void {
   if (isDuplex(value)) return;
-  throw new TypeError(`${what} must have a readable and a writable stream, and is ${shown(value)}`);
+  throw new TypeError(`${what} must be an object with a readable and a writable stream, not ${shown(value)}`);
 }
 
-/** Checks a transport that stays the caller's when it is wrong. */
+/** Checks a transport. If it is wrong it is left as it is: it stays the caller's. */
 export function checkTransport(value: unknown, what: string): void {
   if (isDuplex(value) && hasMethods(value, ["close"])) return;
   throw new TypeError(
@@ -76,7 +76,7 @@ export function checkTransport(value: unknown, what: string): void {
   );
 }
 
-/** Checks a transport that belongs to who checks it: what was given in its place is ended, as far as it can be. */
+/** Checks a transport that the callee owns. If it is wrong it is destroyed or closed, as far as it can be. */
 export function checkOwnTransport(value: unknown, what: string): asserts value is Transport {
   try {
     checkTransport(value, what);
@@ -86,13 +86,13 @@ export function checkOwnTransport(value: unknown, what: string): asserts value i
   }
 }
 
-/** A socket that nobody uses or ends would keep its process alive. */
+/** Ends a socket that was passed by mistake: one that nobody ends would keep its process alive. */
 function end(value: unknown): void {
   const [method] = ["destroy", "close"].filter((name) => hasMethods(value, [name]));
   try {
     if (method) (value as Record<string, () => void>)[method]!();
   } catch {
-    // It was no socket.
+    // It was not a socket.
   }
 }
 

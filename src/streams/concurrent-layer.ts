@@ -77,8 +77,8 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
       start: (controller) => {
         this.#input = controller;
         const { signal } = controller;
-        // abort() waits for the write in flight, which may be waiting for a consumer that never comes. Not at once,
-        // since Node 20 throws an internal assertion out of abort() when a listener has failed the stream by then.
+        // abort() waits for the write in flight, which may wait for a consumer that never reads. In a microtask, since
+        // abort() of Node 20 throws an internal assertion if a listener fails the stream.
         signal.addEventListener("abort", () => {
           if (!(signal.reason instanceof Ended)) queueMicrotask(() => this.#fail(signal.reason));
         });

@@ -1,17 +1,17 @@
 import { LONGEST_TIMER } from "./check.ts";
 import { nextTask } from "./next-task.ts";
 
-/** A timer that is this late, in milliseconds, tells that the process did not run: it was stopped, or the computer slept. */
+/** A timer that is this many milliseconds late means that the process was stopped, or that the computer slept. */
 const STOPPED = 1000;
 
 /**
- * Calls back once `milliseconds` have passed without an answer of a peer, whatever that answer is.
+ * Calls `onPassed` after `milliseconds`, unless it is called off: a time limit for a peer's answer.
  *
- * A process that was stopped finds its timers due before it has read what came meanwhile. So what has come is read first,
- * and the time starts anew after a stop.
+ * A process that was stopped finds its timers due before it has read what arrived meanwhile. So the time starts again after
+ * a stop, and what has arrived is read before `onPassed` is called.
  *
- * @param afterStop the time that the peer is given after a stop, in milliseconds
- * @returns what calls it off; harmless when it has passed
+ * @param afterStop the time that the peer has after a stop, in milliseconds
+ * @returns a function that calls it off; it does nothing once the time has passed
  */
 export function deadline(
   milliseconds: number,

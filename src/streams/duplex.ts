@@ -6,18 +6,18 @@ export interface Duplex<Out, In = Out> {
   readonly writable: WritableStream<In>;
 }
 
-/** What `pipeThrough()` takes: `In` goes into its writable, `Out` comes out of its readable. */
+/** What `pipeThrough()` takes: `In` goes into its writable and `Out` comes out of its readable. */
 export type Layer<In, Out> = Duplex<Out, In>;
 
 /**
- * Bytes with an end of life: stdio, WebSocket, unix or TCP socket, kernel socket, in-memory pair.
+ * A channel of bytes that can be closed: stdio, a WebSocket, a unix or TCP socket, a kernel socket, a pair in memory.
  *
- * The readable gives chunks of any size and ends when the other side ended cleanly. A chunk that was written
- * belongs to the transport from then on.
+ * The readable gives chunks of any size, and ends when the other side has ended in order. A chunk that was written belongs
+ * to the transport.
  */
 export interface Transport extends Duplex<Uint8Array> {
-  /** Resolves when both directions have ended, rejects when either broke. It is safe to ignore. */
+  /** Resolves when both directions have ended and rejects when either has failed. It is safe to ignore. */
   readonly closed: Promise<void>;
-  /** Ends both directions at once. With a reason both streams fail with it; what is queued is dropped. */
+  /** Ends both directions at once and drops what is queued. With a reason, both streams fail with it. */
   close(reason?: unknown): void;
 }

@@ -3,17 +3,16 @@ import type { Duplex, Transport } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 
 export interface JoinOptions {
-  /** Ends both directions at once; with `Ended` as its reason that is no failure. */
+  /** Ends both directions at once. That is a failure, unless the reason is `Ended`. */
   signal?: AbortSignal;
 }
 
 /**
- * Joins two channels in both directions, and answers for all four ends: what `a` says goes to `b` and what `b`
- * says to `a`. An end in one direction leaves the other running, as a socket that is half closed does; a
- * failure in either ends both. `closed` and `close` of a Transport are used to interrupt a write that hangs.
+ * Joins two channels in both directions: what `a` says goes to `b`, and what `b` says goes to `a`. It owns all four streams.
+ * When one direction ends, the other goes on, as with a half-closed socket. When one fails, both end. `close` of a
+ * Transport is called then, to interrupt a write that hangs.
  *
- * @returns a promise that resolves when both directions have ended, and rejects with the first failure once
- *   both have
+ * @returns a promise that settles once both directions have ended: it rejects with the first failure, if there was one
  */
 export async function join<A, B>(
   a: Duplex<A, B> & Partial<Pick<Transport, "close">>,
@@ -34,7 +33,7 @@ export async function join<A, B>(
 
   function end(reason: unknown) {
     abort.abort(reason);
-    // A pipe's abort waits for the write in flight; ending the transport makes that write reject.
+    // An aborted pipe waits for its write in flight. Closing the transport makes that write reject.
     a.close?.(reason);
     b.close?.(reason);
   }

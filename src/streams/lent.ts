@@ -1,20 +1,20 @@
 const lent = new WeakMap<Uint8Array, () => void>();
 
 /**
- * Lends bytes to whoever is handed them: `giveBack` with the same object ends that and calls `onReturn`, which may free
- * their memory. Bytes that are never given back stay as they are, so nobody has to. Who does must be the last to have them.
+ * Lends bytes. `giveBack` with the same object ends the loan and calls `onReturn`, which may reuse their memory. Nobody has
+ * to give bytes back: until then they stay as they are. Only the last holder may call `giveBack`.
  */
 export function lend(bytes: Uint8Array, onReturn: () => void): Uint8Array {
   lent.set(bytes, onReturn);
   return bytes;
 }
 
-/** Whether somebody waits for these bytes to be given back. */
+/** Whether these bytes were lent and not yet given back. */
 export function isLent(payload: Uint8Array): boolean {
   return lent.has(payload);
 }
 
-/** Says that nobody will look at these bytes again. Where they were not lent it does nothing. */
+/** Ends the loan of bytes that nobody will look at again. It does nothing if they were not lent. */
 export function giveBack(payload: Uint8Array): void {
   const onReturn = lent.get(payload);
   if (!onReturn) return;
@@ -22,7 +22,7 @@ export function giveBack(payload: Uint8Array): void {
   onReturn();
 }
 
-/** Bytes that were lent, handed on in parts: given back once each part was, and no more parts are taken. */
+/** Lent bytes that are handed on in parts. They are given back after `end`, once each part has been given back. */
 export class Loan {
   readonly #bytes: Uint8Array;
   #users = 1;
@@ -37,7 +37,7 @@ export class Loan {
     return lend(part, () => this.#leave());
   }
 
-  /** Called once, when no more parts will be taken. */
+  /** No more parts will be lent. To be called once. */
   end(): void {
     this.#leave();
   }

@@ -1,36 +1,36 @@
 import { checkAmount, checkMethods } from "./check.ts";
 
-/** Something that keeps memory only in case it is needed again, and can do without it. */
+/** A cache, or another owner of memory that it can do without. */
 export interface Keeper {
-  /** When the thing that it would give up first was last used, as `MemoryShare.now()` told it; Infinity: it can give up nothing. */
+  /** When its least recently used thing was last used, by `MemoryShare.now()`; Infinity if it has nothing to give up. */
   readonly oldest: number;
-  /** Gives up the thing that was not used for the longest time, and releases its bytes. */
+  /** Gives up its least recently used thing, and releases the bytes of that. */
   giveUpOldest(): void;
-  /** Gives up what has not been used since a moment. */
+  /** Gives up what was last used at `moment` or before, and releases its bytes. */
   giveUpIdle(moment: number): void;
 }
 
 /** What one keeper holds of a budget. */
 export interface MemoryShare {
-  /** A moment, later than all before it, to be noted for what is being used. */
+  /** The moment of a use, later than all moments before. The keeper notes it for the thing that it uses. */
   now(): number;
   /**
-   * Takes bytes. If that is more than the share may hold, its keeper gives up its oldest things first; if it is more than
-   * is left in the budget, the keeper with the oldest thing of all does.
-   * @returns false if there is no room even so; then nothing was taken
+   * Takes bytes. Makes room if necessary: within the share, its keeper gives up its oldest things; within the budget, the
+   * keeper with the oldest thing of all does.
+   * @returns false if there is no room even then; nothing was taken
    */
   take(bytes: number): boolean;
-  /** Gives back what was taken. After `close` it does nothing. */
+  /** Gives back bytes that were taken. It does nothing after `close`. */
   release(bytes: number): void;
-  /** Gives back everything. Nothing can be taken any more. */
+  /** Gives back everything. Nothing can be taken after that. */
   close(): void;
 }
 
 /**
- * A number of bytes for everything that is kept only in case it is needed again: caches and spare memory. Use decides who
- * gets them: a keeper that needs more takes it from whatever was not used for the longest time, whoever keeps that.
+ * A number of bytes shared by caches and spare memory. A keeper that needs more gets it from the least recently used thing
+ * of all keepers.
  *
- * The owner of the budget calls `giveUpIdle` now and then, so that what nobody uses goes.
+ * The owner of the budget calls `giveUpIdle` from time to time, to free what nobody uses.
  */
 export class MemoryBudget {
   /** Bytes that are held at most. */
@@ -38,11 +38,11 @@ export class MemoryBudget {
   readonly #keepers = new Set<Keeper>();
   #used = 0;
   #now = 0;
-  /** Nothing can be taken meanwhile: memory that a cache gives up may become spare, and then no room would be made. */
+  /** Nothing can be taken meanwhile: else memory that a cache gives up would count again, as spare memory. */
   #isGivingUp = false;
   /** The moment of the last `giveUpIdle`. */
   #lookedAt = 0;
-  /** How many keepers have used something since then, and between the two calls before. */
+  /** How many keepers have used something since then, and in the period before. */
   #active = 0;
   #wereActive = 0;
 
@@ -57,7 +57,7 @@ export class MemoryBudget {
     return this.#used;
   }
 
-  /** The bytes that each keeper would have, if all that used something recently had the same. */
+  /** The bytes of each keeper, if all that used something recently had equal parts. */
   get fairPart(): number {
     return this.limit / Math.max(this.#active, this.#wereActive, 1);
   }
@@ -101,8 +101,8 @@ export class MemoryBudget {
   }
 
   /**
-   * Has every keeper give up what has not been used since the last call.
-   * @returns how many bytes that was
+   * Makes every keeper give up what was not used since the last call.
+   * @returns how many bytes that freed
    */
   giveUpIdle(): number {
     const before = this.#used;

@@ -1,7 +1,6 @@
 /**
- * What was thrown, in words, and never nothing: an AggregateError has no message but those of its errors, as when a
- * connection was tried at several addresses; where others have none, their cause says more. It need not be an Error, nor have
- * any words.
+ * The message of whatever was thrown; never empty. An AggregateError, as of a connection to several addresses, has only the
+ * messages of its errors. For another error without a message, its code, its cause or its name stands in.
  */
 export function messageOf(thrown: unknown): string {
   try {

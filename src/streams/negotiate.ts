@@ -5,29 +5,29 @@ import { type Parser, Parsing, UnexpectedEndError } from "./parse.ts";
 import { ReadableStream } from "./runtime.ts";
 import { Turns } from "./turns.ts";
 
-/** What a dialogue speaks with: one message at a time, each side in turn. */
+/** Reads and writes the messages of a dialogue, one at a time. */
 export interface Dialogue {
   /**
    * Reads one message.
-   * @param what what is being read, for the error message
+   * @param what the name of the message, for errors
    * @throws UnexpectedEndError when the other side ends before the message is complete
    * @throws what the parser throws
    */
   read<T>(parser: Parser<T>, what: string): Promise<T>;
   /**
-   * Sends bytes. It does not wait until they have left, since the other side may wait for what comes next; only
-   * when much has not left yet, for that.
+   * Sends bytes. It resolves before they have left, since the other side may wait for what comes next. It waits only while
+   * much has not left yet.
    */
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Bytes of a dialogue that may wait to leave. */
+/** How many bytes may wait to leave before a write waits. */
 const UNSENT = 1 << 16;
 
-/** What a message takes besides its bytes while it waits: very many short ones would hold many times their length. */
+/** Bytes that a waiting message counts besides its own: many short ones take more memory than their length. */
 const MESSAGE_WEIGHT = 1 << 10;
 
-/** A message of a dialogue is as much work as so many of what comes after it: each is answered by itself. */
+/** How much work a message is, in items of `Turns`: each is answered by itself. */
 const EFFORT = 16;
 
 /** The bytes that a dialogue left, and the channel to go on with. */
@@ -38,9 +38,9 @@ export interface DialogueOutcome<T> {
 }
 
 /**
- * Runs a dialogue at the start of a channel and returns its result and the untouched rest of the channel. The
- * dialogue's read never takes a byte more than its parsers ask for, so what the other side sent ahead is not
- * lost. When the dialogue throws, both streams are ended with its error.
+ * Runs a dialogue at the start of a channel. Returns its result and the rest of the channel. The dialogue takes no byte that
+ * its parsers do not ask for, so nothing is lost that the other side sent ahead. If the dialogue throws, both streams end
+ * with its error.
  */
 export async function negotiate<T>(
   channel: Duplex<Uint8Array>,
@@ -74,7 +74,7 @@ export async function negotiate<T>(
     const sent = writer.write(bytes).then(() => {
       unsent -= weight;
     });
-    // A failure shows at the next read or write.
+    // The next read or write reports a failure.
     sent.catch(() => {});
     if (unsent > UNSENT) await sent;
   }
@@ -82,16 +82,16 @@ export async function negotiate<T>(
   try {
     const result = await dialogue({ read, write });
     writer.releaseLock();
-    // The stream itself, where the dialogue took all of what came: with one in front of it each chunk costs a read more.
+    // If nothing is left over, the stream itself is returned: a stream around it would cost a read for each chunk.
     const isUntouched = queue.length === 0;
     if (isUntouched) reader.releaseLock();
     const readable = isUntouched ? channel.readable : unread(queue, reader);
     return { result, rest: { readable, writable: channel.writable } };
   } catch (error) {
-    // The reader first: by that a transport that has words for its end tells the other side why.
+    // The reader first: a transport that can give a reason when it is closed, as a WebSocket, then gives this one.
     reader.cancel(error).catch(() => {});
-    // Closed rather than aborted: what was sent last, an error reply, must still go out. Where the other side has
-    // ended, nothing is left to tell it, and the failure must not pass for an orderly end.
+    // Closed, not aborted, so that what was sent last, an error reply, still leaves. But if the other side has ended,
+    // the failure must not look like an orderly end.
     if (error instanceof UnexpectedEndError) writer.abort(error).catch(() => {});
     else writer.close().catch(() => {});
     throw error;

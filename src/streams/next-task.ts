@@ -2,8 +2,8 @@ const waiting: (() => void)[] = [];
 let channel: MessageChannel | undefined;
 
 /**
- * Calls back in a later task, so that those which wait already, as for messages that have come, have had their turn; most of
- * them, as runtimes have several queues. In a browser it is a message to itself, as timers are slow in hidden pages.
+ * Runs a callback in a later task, after most of the events that are queued now (runtimes have several queues). In browsers
+ * it takes a message to the page itself, since timers are slow in hidden pages.
  */
 export function nextTask(callback: () => void): void {
   const { setImmediate } = globalThis as { setImmediate?(callback: () => void): unknown };

@@ -7,9 +7,8 @@ import { transform } from "./transform.ts";
 export type PairEnd<Out, In> = Duplex<Out, In> & Pick<Transport, "closed" | "close">;
 
 /**
- * Two ends of a channel in memory, each the other side of the other, with backpressure: a write settles when
- * the chunk has been taken on the other side, with `lockstep` when the other side asks for more. Chunks are handed
- * over as they are.
+ * The two ends of a channel in memory, with backpressure: a write settles when the other end has taken the chunk, with
+ * `lockstep` when it asks for the next one. Chunks are not copied.
  *
  * @returns first the end that `Forth` goes into, then the end that it comes out of
  */
@@ -44,7 +43,7 @@ export function duplexPair<Forth, Back>({
   ];
 }
 
-/** Two transports in memory, as `duplexPair()`. */
+/** The two ends of a transport in memory. See `duplexPair()`. */
 export function transportPair(): [Transport, Transport] {
   return duplexPair<Uint8Array, Uint8Array>();
 }

@@ -7,8 +7,8 @@ import { type TransformController, transform } from "./transform.ts";
 import { Turns } from "./turns.ts";
 
 /**
- * A parser of one message: a synchronous generator that yields the number of bytes it needs next, is given
- * exactly these, and returns the message. The bytes may be a view into what arrived.
+ * A parser of one message: a synchronous generator. It yields the number of bytes that it needs next, gets exactly these,
+ * and returns the message. The bytes may be a view into a chunk that arrived.
  */
 export type Parser<T> = Generator<number, T, Uint8Array>;
 
@@ -21,29 +21,29 @@ export class UnexpectedEndError extends Error implements ForOthers {
   }
 }
 
-/** One parser at work on a queue of bytes that fills in its own time. */
+/** A parser at work on a queue of bytes. */
 export class Parsing<T> {
   readonly #parser: Parser<T>;
   readonly #name: string;
   #step: IteratorResult<number, T>;
   #started = false;
 
-  /** @param name what is being parsed, for the error message */
+  /** @param name the name of the message, for errors */
   constructor(parser: Parser<T>, name = "message") {
     this.#parser = parser;
     this.#name = name;
     this.#step = parser.next();
   }
 
-  /** How many bytes it needs next. */
+  /** How many bytes the parser needs next. */
   get need(): number {
     return this.#step.done ? 0 : this.#step.value;
   }
 
   /**
-   * Goes on as far as the queue's bytes last. Returns the result once the message is complete; never takes a
-   * byte beyond it.
-   * @param turns counts each step of the parser; where it says that they are over, nothing more is taken
+   * Goes on as far as the bytes in the queue allow. Takes no byte beyond the message.
+   * @param turns counts each step of the parser; nothing is taken while its turn is over
+   * @returns the message once it is complete, else undefined
    * @throws what the parser throws
    */
   advance(queue: ByteQueue, turns?: Turns): { value: T } | undefined {
@@ -57,38 +57,38 @@ export class Parsing<T> {
   }
 
   /**
-   * The bytes have ended: fine between two messages, an error inside one.
-   * @throws UnexpectedEndError
+   * To be called when the bytes have ended.
+   * @throws UnexpectedEndError if they ended inside the message
    */
   end(queue: ByteQueue): void {
     if (!this.#started && queue.length === 0) return;
     throw new UnexpectedEndError(
-      `the data ended inside a ${this.#name}: ${queue.length} bytes of the next ${this.need} were there`,
+      `the data ended inside a ${this.#name}: ${queue.length} of the next ${this.need} bytes had come`,
     );
   }
 }
 
 export interface ParseOptions<T> {
-  /** What a message is called in error messages. */
+  /** The name of a message, for errors. */
   name?: string;
-  /** Whether this message is the last one: what comes behind it is dropped. */
+  /** Whether this message is the last one. What follows it is dropped. */
   isLast?(message: T): boolean;
 }
 
 export interface MessagesOptions<T> extends ParseOptions<T> {
-  /** Asked about the bytes that a message needs next, where they are more than have come; once for each such need. */
+  /** Called once per shortfall with the number of bytes that the parser needs next. A promise holds up the writer. */
   admit?(length: number): Promise<void> | undefined;
 }
 
-/** Cuts messages out of bytes that come in chunks. */
+/** Cuts chunks of bytes into messages. */
 export class Messages<T> {
   readonly #queue = new ByteQueue();
   readonly #turns = new Turns();
   readonly #begin: () => Parser<T>;
   readonly #options: MessagesOptions<T>;
-  /** The message that has begun, or the next one once it is looked at. */
+  /** The parser of the message that has begun, or of the next one. */
   #current: Parsing<T> | undefined;
-  /** The need that `admit` was last asked about in this message. */
+  /** The number that `admit` was last called with for this message. */
   #asked: number | undefined;
   #isOver = false;
 
@@ -113,7 +113,7 @@ export class Messages<T> {
   }
 
   /**
-   * The next message, once it is complete. Where there is none, `pause` says whether that is for lack of bytes.
+   * The next message; undefined if it is not complete, or if `pause` must be awaited first.
    * @throws what the parser throws
    */
   take(): { value: T } | undefined {
@@ -126,12 +126,12 @@ export class Messages<T> {
     return message;
   }
 
-  /** What is to be waited for before more is taken, since others have to have their turn. */
+  /** Set when it is the turn of other loops: resolves when `take` may be called again. */
   get pause(): Promise<void> | undefined {
     return this.#turns.next;
   }
 
-  /** Whether, and how long, there is to be waited before more is pushed. */
+  /** What to await before the next chunk is pushed. */
   admit(): Promise<void> | undefined {
     const { admit } = this.#options;
     if (!admit) return undefined;
@@ -141,18 +141,18 @@ export class Messages<T> {
     return admit(need);
   }
 
-  /** @throws UnexpectedEndError unless the bytes end between two messages */
+  /** @throws UnexpectedEndError if the bytes ended inside a message */
   end(): void {
     this.#parsing.end(this.#queue);
   }
 }
 
 /**
- * A layer from bytes to messages: each chunk out is the array of all messages that a chunk in completed.
+ * A layer from bytes to messages: each chunk out is the array of the messages that a chunk in completed.
  *
- * `next` makes the parser of the next message. An end of the bytes between messages ends the layer, one inside
- * a message fails it with UnexpectedEndError, as does whatever the parser throws. Messages that were complete
- * before a bad one are handed on first. With the last message the layer ends, whatever else was sent.
+ * `next` makes the parser of the next message. If the bytes end between two messages, the layer ends; if they end inside
+ * one, it fails with UnexpectedEndError. It also fails with what a parser throws. Messages before a bad one are handed on
+ * first. The layer ends after the last message and ignores what follows.
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
   checkType(next, "what makes a parser", "function");
@@ -164,7 +164,7 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
   }
 
   async function fail(error: unknown, messages: T[], controller: TransformController<T[]>): Promise<never> {
-    // A failure drops what is queued, so it waits until these messages were taken.
+    // A failure drops what is queued, so wait until the consumer has taken these messages.
     if (messages.length > 0) {
       controller.enqueue(messages);
       await controller.taken();
@@ -194,8 +194,8 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
 }
 
 /**
- * What `parse` is for those who take each message at once: the end of a pipe, by which a chunk is handed on once less.
- * It fails as `parse` does, and with what `take` throws.
+ * The same as `parse`, as the end of a pipe: `take` is called with each message. That saves a stream. It fails as `parse`
+ * does, and with what `take` throws.
  */
 export function parseInto<T>(
   next: () => Parser<T>,
@@ -214,7 +214,7 @@ export function parseInto<T>(
   });
 }
 
-/** Takes all messages that are there: at once, or in several turns where they are very many. */
+/** Takes all messages that are complete: at once, or in several turns if there are very many. */
 function takeAll<T>(incoming: Messages<T>, take: (message: T) => void): Promise<void> | undefined {
   for (let message = incoming.take(); message; message = incoming.take()) take(message.value);
   return incoming.pause && inTurns(incoming, take);

@@ -2,27 +2,27 @@ import { ReadableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
 
 export interface PushOptions {
-  /** Called when the consumer has made room again after `push()` returned false. */
+  /** Called when the consumer has made room after `push()` returned false. */
   resume?(): void;
-  /** Called once when the consumer cancels; nothing must be pushed afterwards (it would be ignored). */
+  /** Called once, when the consumer cancels. What is pushed after that is ignored. */
   cancel?(reason: unknown): void | Promise<void>;
   /** How much may be queued before `push()` says stop, in the unit of `size`. Default 1. */
   highWaterMark?: number;
 }
 
-/** A ReadableStream fed from outside, for sources that push: sockets, WebSockets, events. */
+/** A ReadableStream for sources that push: sockets, WebSockets, events. */
 export interface Push<T> {
   readonly readable: ReadableStream<T>;
   /** How much waits to be read, in the unit of `size`. */
   readonly queued: number;
   /**
-   * Queues a chunk. The chunk is always taken, as a source that pushes cannot take it back; **false asks the
-   * source to pause** until `resume()` is called.
+   * Queues a chunk, however full the queue is: a source that pushes cannot take it back. **False asks the source to pause**
+   * until `resume()` is called.
    */
   push(chunk: T): boolean;
-  /** Ends the stream after what is queued. Harmless when it has ended already. */
+  /** Ends the stream after what is queued. It does nothing if the stream has ended already. */
   close(): void;
-  /** Fails the stream at once and drops what is queued. Harmless when it has ended already. */
+  /** Fails the stream at once and drops what is queued. It does nothing if the stream has ended already. */
   error(reason: unknown): void;
 }
 

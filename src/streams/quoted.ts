@@ -1,9 +1,9 @@
 /**
- * Words that came from elsewhere, to stand in a line for people: in quotation marks, escaped as in JavaScript, cut at `most`
- * characters. Inside the marks nothing can end them, begin a line, steer a terminal, or turn the direction of text.
+ * Untrusted words for a line that people read: in quotation marks, escaped as in JavaScript, cut at `most` characters. They
+ * cannot close the quotation, begin a line, control a terminal, or change the direction of text.
  */
 export function quoted(words: string, most = 64): string {
-  // A character is at most two units long. The rest, which may be long, is not looked at.
+  // A character has at most two UTF-16 units. The rest may be long, so it is cut before it is looked at.
   const characters = Array.from(words.slice(0, 2 * (most + 1)));
   const rest = characters.length > most ? "…" : "";
   return `"${characters.slice(0, most).map(escaped).join("")}${rest}"`;

@@ -1,19 +1,19 @@
 import { lend } from "./lent.ts";
 import { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts";
 
-/** Memory for what is read, used again once it has been given back: new memory costs as much as filling it. */
+/** Buffers for reads, reused once they have been given back: to allocate one costs as much as to fill it. */
 export class ReusedMemory implements Keeper {
   readonly #own: MemoryShare;
-  /** What is spare counts in this one. */
+  /** The share in which spare buffers count. */
   #share: MemoryShare;
   /** The spare buffers, and when each was given back; the most recent last. */
   readonly #spare = new Map<ArrayBuffer, number>();
-  /** The same by length, in the same order. */
+  /** The same buffers by length, in the same order. */
   readonly #byLength = new Map<number, ArrayBuffer[]>();
 
   /**
-   * @param limit bytes that are kept while nobody uses them
-   * @param budget where they count; default: a budget of its own
+   * @param limit how many bytes may be spare
+   * @param budget the budget in which they count; default: its own
    */
   constructor(limit: number, budget = new MemoryBudget(limit)) {
     this.#own = budget.share(this, limit);
@@ -21,8 +21,8 @@ export class ReusedMemory implements Keeper {
   }
 
   /**
-   * From now on at most `limit` bytes are kept, and count in another budget. What is kept now is given up.
-   * @returns a function that ends that
+   * From now on at most `limit` bytes are spare, and they count in another budget. Gives up what is spare now.
+   * @returns a function that undoes this
    */
   moveTo(budget: MemoryBudget, limit: number): () => void {
     const share = budget.share(this, limit);
@@ -38,7 +38,7 @@ export class ReusedMemory implements Keeper {
     this.#share = share;
   }
 
-  /** Memory of that length, with whatever was in it. */
+  /** A buffer of that length in bytes, with arbitrary content. */
   take(length: number): ArrayBuffer {
     const buffer = this.#byLength.get(length)?.pop();
     if (!buffer) return new ArrayBuffer(length);
@@ -46,12 +46,12 @@ export class ReusedMemory implements Keeper {
     return buffer;
   }
 
-  /** Hands out memory that was taken, its first `length` bytes. It comes back, or is the garbage collector's. */
+  /** Lends the first `length` bytes of a buffer from `take`. Once given back, the buffer is spare. */
   lend(buffer: ArrayBuffer, length = buffer.byteLength): Uint8Array {
     return lend(new Uint8Array(buffer, 0, length), () => this.#keep(buffer));
   }
 
-  /** Gives up everything that is spare. */
+  /** Gives up all spare buffers. */
   clear(): void {
     while (this.#spare.size > 0) this.giveUpOldest();
   }
@@ -81,7 +81,7 @@ export class ReusedMemory implements Keeper {
     else this.#byLength.set(buffer.byteLength, [buffer]);
   }
 
-  /** Takes note that a buffer, which its list has lost already, is not spare any more. */
+  /** Stops counting a buffer that was removed from its list. */
   #forget(buffer: ArrayBuffer): void {
     const length = buffer.byteLength;
     this.#spare.delete(buffer);
@@ -90,5 +90,5 @@ export class ReusedMemory implements Keeper {
   }
 }
 
-/** The spare memory of everything in this process, or page: up to 16 MiB, unless `moveTo` was called. */
+/** The spare memory of this process or page: up to 16 MiB, unless `moveTo` was called. */
 export const spareMemory = new ReusedMemory(1 << 24);

@@ -5,36 +5,35 @@ import { ReadableStream, WritableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
 
 export interface TransformController<Out> {
-  /** Hands a chunk downstream. The write in progress settles only once the consumer has made room again. */
+  /** Hands a chunk to the consumer. The write in progress settles once the consumer has made room. */
   enqueue(chunk: Out): void;
-  /** Waits until the consumer has taken what was handed on, or it no longer matters: called before a failure. */
+  /** Resolves when the consumer has taken the last chunk, or never will. Await it before failing, which drops the queue. */
   taken(): Promise<void>;
-  /** Ends the layer from within: the readable closes after what is queued, the writer is told `Ended`. */
+  /** Ends the layer from within: the readable closes after what is queued, and the writer fails with `Ended`. */
   end(): void;
-  /** Fails both sides of the layer at once; what is queued is dropped. */
+  /** Fails both sides of the layer at once and drops what is queued. */
   fail(reason: unknown): void;
 }
 
 export interface Transformer<In, Out> {
   /**
-   * Whether a write settles only when the consumer asks for more, and so has dealt with the chunk, instead of when
-   * it has taken it. A chain of such layers holds one chunk in all. Default false.
+   * If true, a write settles when the consumer asks for the next chunk, not when it takes this one. A chain of such layers
+   * holds one chunk in all. Default false.
    */
   lockstep?: boolean;
-  /** Called at once, for those who need the controller outside of `transform`. */
+  /** Called once, before `transform()` returns. */
   start?(controller: TransformController<Out>): void;
   /** Called for each chunk. What it throws fails both sides. */
   transform(chunk: In, controller: TransformController<Out>): void | Promise<void>;
-  /** Called when the writer has closed, before the readable closes. What it throws fails the readable. */
+  /** Called when the writer has closed, before the readable closes. What it throws fails both sides. */
   flush?(controller: TransformController<Out>): void | Promise<void>;
-  /** Called once when the layer is over: without a reason when its readable closed. */
+  /** Called once, when the layer has ended: with the reason if it failed. */
   over?(reason?: unknown): void;
 }
 
 /**
- * A TransformStream with the two ends of life that TransformStream lacks: the layer can end by itself without
- * that looking like a failure (`controller.end()`), and a writer that aborts with `Ended` closes the readable
- * instead of failing it.
+ * A TransformStream with two ways to end that TransformStream lacks. The layer can end by itself, which is not a failure to
+ * the writer (`controller.end()`). A writer that aborts with `Ended` closes the readable and does not fail it.
  */
 export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In, Out> {
   checkMethods(transformer, "the transformer", "an object with transform()", ["transform"]);
@@ -42,7 +41,7 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
   let input!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
   let isOver = false;
-  /** The consumer has asked for more since the last chunk was handed on. */
+  /** Whether the consumer has asked for more since the last chunk was handed on. */
   let isAsked = true;
 
   function finish(reason?: unknown) {
@@ -99,7 +98,7 @@ export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In,
   const writable = new WritableStream<In>({
     start(c) {
       input = c;
-      // abort() waits for the write in flight, which may be waiting for a consumer that never comes.
+      // abort() waits for the write in flight, which may wait for a consumer that never reads.
       c.signal.addEventListener("abort", () => wake?.());
     },
     async write(chunk) {

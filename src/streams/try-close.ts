@@ -1,13 +1,13 @@
-/** Closes a readable's controller; harmless where it is closed, cancelled or failed already. */
+/** Closes a readable by its controller. It does nothing if the stream is closed, cancelled or failed already. */
 export function tryClose(controller: { close(): void }): void {
   try {
     controller.close();
   } catch {
-    // Closing twice throws, and several ends of life may come together.
+    // Closing twice throws, and several ends may coincide.
   }
 }
 
-/** Fails a controller; harmless where it is closed, cancelled or failed already. */
+/** Fails a stream by its controller. It does nothing if the stream is closed, cancelled or failed already. */
 export function tryError(controller: { error(reason: unknown): void }, reason: unknown): void {
   try {
     controller.error(reason);

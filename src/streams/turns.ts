@@ -1,30 +1,30 @@
 import { nextTask } from "./next-task.ts";
 
-/** Items that all loops of the process deal with in one turn of the event loop, but for those that were not counted yet. */
+/** How many items all loops of the process together handle in one turn of the event loop; up to SLICE more for each loop. */
 const ITEMS = 1024;
 
-/** Milliseconds after which a turn ends however few they were. */
+/** After how many milliseconds a turn ends, however few items it had. */
 const MILLISECONDS = 5;
 
-/** So many items are counted before it is asked whether there may be more: a loop that has fewer is never held up. */
+/** A loop asks for its share of a turn after every SLICE items. A loop with fewer is never held up. */
 const SLICE = 64;
 
-/** A loop that waits for its turn, and how many items it has had on credit. */
+/** A loop that waits for its turn, and the items that it has handled but not yet paid for. */
 interface Waiting {
   items: number;
   goOn(): void;
 }
 
-/** What is left of the turn, who waits for more, and since when this turn has been running, while anybody counts. */
+/** How many items are left of the turn, which loops wait, and when the turn began; undefined between turns. */
 let left = ITEMS;
 const line: Waiting[] = [];
 let startedAt: number | undefined;
 
-/** Several waited when the turn began: they are given some items each, again and again, as long as any are left. */
+/** Whether several loops waited when the turn began. They then go on in rotation, a slice each, while items are left. */
 let isShared = false;
 let isServing = false;
 
-/** Begins to measure a turn, which ends with the next task. */
+/** Begins a turn, which ends with the next task. */
 function begin(): void {
   startedAt = performance.now();
   nextTask(end);
@@ -39,12 +39,11 @@ function end(): void {
   serve();
 }
 
-/** Whether the turn has nothing left for anybody. */
 function isUsedUp(): boolean {
   return left <= 0 || performance.now() - startedAt! > MILLISECONDS;
 }
 
-/** Lets those go on who wait now. They come again when they have done what they asked for. */
+/** Lets the loops that wait now go on. Each comes back after its next slice. */
 function serve(): void {
   isServing = false;
   for (let count = line.length; count > 0 && !isUsedUp(); count--) {
@@ -54,7 +53,7 @@ function serve(): void {
   }
 }
 
-/** Whether a loop may go on at once, which has had so many items on credit. */
+/** Takes items from the turn. @returns false if the loop has to wait; then nothing was taken */
 function fits(items: number): boolean {
   if (startedAt === undefined) begin();
   if (isShared || line.length > 0 || isUsedUp()) return false;
@@ -70,29 +69,29 @@ function wait(waiting: Waiting): void {
 }
 
 /**
- * Shares each turn of the event loop among the loops over what peers send, so that none keeps the others, and all else that
- * happens, waiting. Each loop counts its items here, however few come at a time:
+ * Shares each turn of the event loop among the loops over what peers send, so that no loop holds up the others, or other
+ * events. Each loop counts its items, however few come at a time:
  *
  *     while (moreIsThere()) {
  *       if (turns.isOver()) await turns.next;
  *       dealWithOne();
  *     }
  *
- * After about a thousand items, of all loops together, or some milliseconds, they wait in line for a later task. A promise
- * is made only then.
+ * After about a thousand items of all loops together, or some milliseconds, the loops wait in line for a later task. Only
+ * then is a promise made.
  */
 export class Turns {
   #count = 0;
   #next: Promise<void> | undefined;
 
-  /** What is to be waited for before the next item; undefined where the loop may go on. */
+  /** What to await before the next item; undefined if the loop may go on. */
   get next(): Promise<void> | undefined {
     return this.#next;
   }
 
   /**
-   * Counts an item that is about to be dealt with, or several where it is as much work as several.
-   * @returns whether `next` is to be waited for before that
+   * Counts an item that is about to be handled. One that is much work counts as several.
+   * @returns whether `next` must be awaited first
    */
   isOver(items = 1): boolean {
     this.#count += items;

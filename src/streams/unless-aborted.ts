@@ -1,6 +1,6 @@
 import { deferred } from "./deferred.ts";
 
-/** A promise that a signal gives up: it rejects with the signal's reason, and what it was to bring is dropped when it comes. */
+/** The same promise, except that it rejects with the signal's reason when the signal is aborted first. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   return signal ? raced(promise, signal) : promise;
 }

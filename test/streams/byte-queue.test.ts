@@ -69,7 +69,7 @@ tests("what is gathered stays as it was when more comes behind it, small or larg
 tests("taking more than is there throws and takes nothing", () => {
   const queue = new ByteQueue();
   queue.push(sequence(0, 4));
-  assert.throws(() => queue.take(5), /taking 5 bytes of a queue that holds 4/);
+  assert.throws(() => queue.take(5), /cannot take 5 bytes: the queue holds 4/);
   assert.equal(queue.take(4), sequence(0, 4));
 });
 

@@ -82,7 +82,7 @@ for (const [what, bytes] of [
         collect(source(cut(hex(bytes), size)).pipeThrough(parse(message, { name: "thing" })), got),
       );
       assert.instance(error, UnexpectedEndError);
-      assert.match(error.message, /^the data ended inside a thing: [01] bytes of the next [23] were there$/);
+      assert.match(error.message, /^the data ended inside a thing: [01] of the next [23] bytes had come$/);
       assert.equal(got.flat(), ["aa"]);
     });
   }
