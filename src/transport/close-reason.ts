@@ -1,14 +1,14 @@
 /** The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
 
-/** What is kept of the beginning of words that are too long, in bytes. */
+/** How much is kept of the beginning of a longer text, in bytes. */
 const BEGINNING = 36;
 
 const GAP = "…";
 
 /**
- * Words as a close reason. Of words that are too long both ends are kept: they begin with what was being done, and end with
- * what was wrong. No character is cut in two.
+ * Shortens a text to a close reason. It keeps the beginning, which says what was being done, and the end, which says what was
+ * wrong. It cuts between characters.
  */
 export function closeReason(words: string): string {
   if (bytesIn(words) <= MAX_REASON) return words;
@@ -18,7 +18,7 @@ export function closeReason(words: string): string {
   return `${beginning.join("")}${GAP}${end.join("")}`;
 }
 
-/** The first characters that fit in so many bytes. */
+/** The first characters that fit into `bytes` bytes. */
 function fitting(characters: readonly string[], bytes: number): string[] {
   let left = bytes;
   let end = 0;

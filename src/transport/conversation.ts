@@ -1,34 +1,33 @@
 import { checkType } from "../streams/check.ts";
 import { concat } from "../streams/concat.ts";
 
-/** One of the two ends of a conversation. The client is the one that connects, or asks. */
+/** One of the two sides of a conversation. The client is the side that asks. */
 export type Side = "client" | "server";
 
-/** The other one of the two. */
 export function otherSide(side: Side): Side {
   return side === "client" ? "server" : "client";
 }
 
-/** Some bytes that one side said. */
+/** Bytes that one side said. */
 export interface Message {
   from: Side;
   bytes: Uint8Array;
-  /** What they mean, for people: a line or more. */
+  /** What they mean, for people: one line or more. */
   comment?: string;
-  /** The line of the text that they were read from, counted from 1. */
+  /** The line of the text that they were read from; the first is 1. */
   line?: number;
 }
 
 /**
- * What two sides said, in order. Where one message ends and the next begins means no more than in a byte stream:
- * consecutive messages of one side can be joined and split.
+ * What two sides said, in order. As in a byte stream, borders between messages of one side mean nothing: such messages can be
+ * joined and split.
  */
 export type Conversation = Message[];
 
-/** The text is no conversation. */
+/** The text is not a conversation. */
 export class ConversationError extends Error {
   override name = "ConversationError";
-  /** Counted from 1. */
+  /** The first line is 1. */
   readonly line: number;
 
   constructor(line: number, problem: string) {
@@ -37,10 +36,10 @@ export class ConversationError extends Error {
   }
 }
 
-/** The longest conversation that is read, in bytes: a short text can stand for very many. */
+/** The longest conversation that is read, in bytes. A short text can stand for very many bytes. */
 const MAX_BYTES = 1 << 28;
 
-/** Equal bytes from this many on are written as a run. */
+/** At least this many equal bytes are written as a run. */
 const SHORTEST_RUN = 32;
 const BYTES_A_LINE = 32;
 const BYTES_A_WORD = 4;
@@ -48,15 +47,14 @@ const BYTES_A_WORD = 4;
 const marks: Readonly<Record<Side, string>> = { client: "C", server: "S" };
 
 /**
- * Reads the text of a conversation. Each line that says something is a message:
+ * Reads the text of a conversation. Each line with bytes is a message:
  *
  *     # GO "" wants NAME, BLOCK_SIZE
  *     C 49484156 454f5054 00000007 0000000a 00000000 00020001 0003
  *     S 00000000 00006000 0003 00*124   # 24 KiB, then 124 zeroes
  *
- * `C` marks what the client says to the server, `S` what the server says to the client. Bytes are pairs of
- * hexadecimal digits, in words of any number of them; `00*124` is one byte 124 times. `#` begins a comment; those
- * on lines of their own right above a message are its `comment`.
+ * `C` marks what the client says, `S` what the server says. Bytes are pairs of hexadecimal digits, in words of any length;
+ * `00*124` is one byte 124 times. `#` begins a comment. The comment lines directly above a message are its `comment`.
  *
  * @throws ConversationError at anything else, with the number of the line
  */
@@ -75,7 +73,7 @@ export function parseConversation(text: string): Conversation {
       return;
     }
     if (mark !== marks.client && mark !== marks.server) {
-      throw new ConversationError(line, `"${mark}" where C, S or # was expected`);
+      throw new ConversationError(line, `expected C, S or #, not "${mark}"`);
     }
     if (words.length === 0) throw new ConversationError(line, `no bytes after ${mark}`);
     const lengths = words.map((word) => lengthOf(word, line));
@@ -92,12 +90,12 @@ export function parseConversation(text: string): Conversation {
   return conversation;
 }
 
-/** How many bytes a word stands for, so that no more are made than are allowed. */
+/** How many bytes a word stands for. Known before they are made, so that the limit holds. */
 function lengthOf(word: string, line: number): number {
   const run = /^[0-9a-f]{2}\*([1-9][0-9]*)$/i.exec(word);
   if (run) return Number(run[1]);
-  if (!/^[0-9a-f]+$/i.test(word)) throw new ConversationError(line, `"${word}" is neither bytes nor a run`);
-  if (word.length % 2 !== 0) throw new ConversationError(line, `"${word}" has half a byte`);
+  if (!/^[0-9a-f]+$/i.test(word)) throw new ConversationError(line, `expected bytes or a run, not "${word}"`);
+  if (word.length % 2 !== 0) throw new ConversationError(line, `"${word}" has an odd number of digits`);
   return word.length / 2;
 }
 
@@ -106,7 +104,7 @@ function bytesOf(word: string, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => Number.parseInt(word.slice(2 * i, 2 * i + 2), 16));
 }
 
-/** Writes a message as `parseConversation` reads it: its comment, then one line or more. */
+/** Writes a message as `parseConversation` reads it: its comment, then lines of bytes. */
 export function formatMessage({ from, bytes, comment }: Message): string {
   let text = "";
   for (const words of comment?.split("\n") ?? []) text += `# ${words}`.trimEnd().concat("\n");
@@ -148,7 +146,7 @@ function hex(byte: number): string {
   return byte.toString(16).padStart(2, "0");
 }
 
-/** How many equal bytes there are from `at` on. */
+/** How many equal bytes begin at `at`. */
 function runAt(bytes: Uint8Array, at: number): number {
   let end = at + 1;
   while (end < bytes.byteLength && bytes[end] === bytes[at]) end++;

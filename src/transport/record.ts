@@ -5,18 +5,17 @@ import { tryClose, tryError } from "../streams/try-close.ts";
 import { type Message, otherSide, type Side } from "./conversation.ts";
 
 /**
- * Takes what was said. The bytes are lent until it returns, or until the promise that it returns settles; they
- * go on their way after that, so a slow sink slows the transport down and nothing piles up.
+ * Takes a message. The bytes may be used until it returns, or until its promise settles. They are passed on after that: a
+ * slow sink slows the transport down, and nothing piles up.
  */
 export type RecordSink = (message: Message) => void | Promise<void>;
 
 /**
- * A transport that reports all bytes that pass: what is written before it leaves, what arrives before it is
- * handed on, so that a question always comes before its answer. Backpressure and ends of life are those of
- * `transport`, which belongs to it.
+ * A transport that reports all bytes that pass: what is written before it is sent, and what arrives before it is handed on.
+ * So a question is reported before its answer. Backpressure and ends are those of `transport`, which belongs to it.
  *
- * @param side the side of whoever uses the transport: what is written is from there
- * @param sink when it throws or rejects, both streams and `transport` fail with its error
+ * @param side the side of the user of this transport: what the user writes is from this side
+ * @param sink if it throws or rejects, both streams and `transport` fail with its error
  */
 export function record(transport: Transport, side: Side, sink: RecordSink): Transport {
   checkTransport(transport, "the transport");
@@ -55,14 +54,14 @@ export function record(transport: Transport, side: Side, sink: RecordSink): Tran
   const writable = new WritableStream<Uint8Array>({
     start(controller) {
       writer.closed.catch((error) => tryError(controller, error));
-      // An abort must reach the write in flight, which our own abort() waits for.
+      // abort() waits for the write in flight, so the abort must reach that write.
       controller.signal.addEventListener("abort", () => {
         writer.abort(controller.signal.reason).catch(() => {});
       });
     },
     async write(chunk) {
       await report(side, chunk);
-      // As bytes of nobody's: who listens may not be done with what others would give back.
+      // A subarray is a new object, which is not lent: nobody gives these bytes back while the sink still has them.
       await writer.write(chunk.subarray());
     },
     close: () => writer.close(),

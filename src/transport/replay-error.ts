@@ -1,17 +1,17 @@
 import type { Side } from "./conversation.ts";
 
-/** A side did not say what the recording has. */
+/** A side did not say what was recorded. */
 export class ReplayError extends Error {
   override name = "ReplayError";
   /** The side that was listened to. */
   readonly from: Side;
-  /** Where the first difference is: bytes from the beginning of what this side says. */
+  /** The first difference, in bytes from the beginning of what this side says. */
   readonly offset: number;
-  /** The byte in the recording; undefined where the recording has ended. */
+  /** The recorded byte; undefined if the recording has ended. */
   readonly expected: number | undefined;
-  /** The byte that came; undefined where none did. */
+  /** The byte that came; undefined if none did. */
   readonly actual: number | undefined;
-  /** The line of the recording's text, where it was read from one. */
+  /** The line in the text of the recording, if it was read from a text. */
   readonly line: number | undefined;
 
   constructor(problem: string, at: Pick<ReplayError, "from" | "offset" | "expected" | "actual" | "line">) {

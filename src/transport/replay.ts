@@ -13,32 +13,32 @@ import { ReplayError } from "./replay-error.ts";
 export interface ReplayOptions {
   /** The side to play. */
   as: Side;
-  /** The longest chunk that is sent, in bytes. Default: as many as can be. */
+  /** The longest chunk that is sent, in bytes. Default: no limit. */
   chunkSize?: number;
-  /** Milliseconds without a byte from the other side after which what is missing counts as missing. Default 10,000; 0: never. */
+  /** It fails after this many milliseconds without progress. Default 10,000; 0: never. */
   timeout?: number;
 }
 
-/** A transport at whose other end a recording is. */
+/** A transport whose other end is a recording. */
 export interface Replay extends Transport {
   /**
-   * Resolves when all that was recorded has been said, by both sides; rejects with ReplayError at the first
-   * difference, or with the reason with which the transport was closed. It is safe to ignore.
+   * Resolves when both sides have said all that was recorded. Rejects with ReplayError at the first difference, or with the
+   * reason with which the transport was closed. It is safe to ignore.
    */
   readonly done: Promise<void>;
 }
 
 /**
- * Plays one side of a recorded conversation to code that is the other one, offline:
+ * Plays one side of a recorded conversation to code that is the other side:
  *
  *     const server = replay(parseConversation(text), { as: "server", chunkSize: 1 });
  *     const remote = await nbdClient(server);
  *     // … what the recorded client did …
  *     await server.done;
  *
- * Nothing is said before the other side has said all that comes earlier in the recording. When everything has been
- * said the played side ends; what the other side says after that still is a difference, and `closed` rejects.
- * At a difference both streams fail with the ReplayError, and so do `done` and `closed`.
+ * It says nothing before the other side has said all that comes earlier in the recording. It ends when everything has been
+ * said. What the other side says after that is a difference too: `closed` rejects. At a difference both streams, `done` and
+ * `closed` fail with a ReplayError.
  */
 export function replay(conversation: Conversation, options: ReplayOptions): Replay {
   const { as, chunkSize = Number.POSITIVE_INFINITY, timeout = 10_000 } = options;
@@ -85,7 +85,7 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
 
   const isComplete = () => received === expected.byteLength && sent === said.byteLength;
 
-  /** Takes note of progress: the other side's time begins anew, or there is nothing to wait for any more. */
+  /** To be called after progress: ends the readable when all is said, else restarts the other side's time. */
   function progress() {
     callOff?.();
     if (over) return;
@@ -126,7 +126,7 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
     });
   }
 
-  /** Compares what came with what was recorded. */
+  /** Compares bytes that came with those recorded. */
   function listen(bytes: Uint8Array) {
     for (const byte of bytes) {
       const wanted = expected[received];
@@ -220,12 +220,12 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
 }
 
 /**
- * Replays a conversation to a layer from bytes to bytes: plays one side into it and compares what comes out with
- * what the other side said.
+ * Replays a conversation to a layer from bytes to bytes: plays one side into it, and compares what comes out with what the
+ * other side said.
  *
  *     await replayLayer(nbdServer(memoryExport(image)), conversation, { as: "client", chunkSize: 1 });
  *
- * @throws ReplayError at the first difference, also when the layer ends early or says more
+ * @throws ReplayError at the first difference, also if the layer ends early or says more
  * @throws what the layer fails with
  */
 export async function replayLayer(
@@ -239,12 +239,12 @@ export async function replayLayer(
   await played.closed;
 }
 
-/** What a side says without waiting for the other one. */
+/** What a side says without waiting for the other side. */
 interface Turn {
   bytes: Uint8Array;
-  /** Where it ends, in bytes from the beginning of what this side says. */
+  /** Its end, in bytes from the beginning of what this side says. */
   end: number;
-  /** How many bytes the other side has said before. */
+  /** How many bytes the other side must have said before. */
   after: number;
 }
 
@@ -271,7 +271,7 @@ function turnsOf(conversation: Conversation, side: Side): Turn[] {
   return turns;
 }
 
-/** The line that the byte at `offset` of some messages was read from; past the end, the last line. */
+/** The line that the byte at `offset` of these messages was read from. Past the end, the last line. */
 function lineAt(messages: readonly Message[], offset: number): number | undefined {
   let end = 0;
   for (const { bytes, line } of messages) {

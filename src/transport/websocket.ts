@@ -12,14 +12,14 @@ import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 import { closeReason } from "./close-reason.ts";
 
-/** What is said to whoever sends text. */
+/** What a sender of text messages is told. */
 export const TEXT_REFUSED =
   "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
 
-/** The WebSocket failed, or its other side ended it as a failure. */
+/** The WebSocket failed, or the other side closed it as a failure. */
 export class WebSocketError extends Error implements ForOthers {
   override name = "WebSocketError";
-  /** The other side's own words, as they came, where it gave some. */
+  /** The reason that the other side gave, if any, as it came. */
   readonly reason: string | undefined;
 
   constructor(message: string, { reason, ...options }: ErrorOptions & { reason?: string } = {}) {
@@ -36,19 +36,19 @@ interface SocketEvent {
   readonly data?: unknown;
   readonly code?: number;
   readonly reason?: string;
-  /** What has failed; a browser does not tell. */
+  /** What has failed. Browsers do not tell. */
   readonly error?: unknown;
 }
 
 /**
- * What is needed of a WebSocket: the browser's has it, and so has that of the package `ws`. Their declarations
- * of `send` and `addEventListener` have no common type but this.
+ * What is needed of a WebSocket, a browser's or one of the package `ws`. `never` is the only type that both declarations of
+ * `send` and `addEventListener` match.
  */
 export interface WebSocketLike {
   binaryType: string;
   readonly readyState: number;
   readonly bufferedAmount: number;
-  /** Only `ws` calls `done`, with an error when the data was not sent. */
+  /** Only `ws` calls `done`, with an error if the data was not sent. */
   send(data: never, done?: never): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: never, listener: never): void;
@@ -60,46 +60,43 @@ export interface WebSocketLike {
 }
 
 export interface WebSocketTransportOptions {
-  /** Bytes that may wait to be sent before a write waits. Default 4 MiB. */
+  /** How many bytes may wait to be sent before a write waits. Default 4 MiB. */
   sendBuffer?: number;
-  /** Bytes that may wait to be read. Beyond them `ws` stops reading; see `receiveLimit` for browsers. Default 1 MiB. */
+  /** How many bytes may wait to be read before `ws` stops reading (for browsers see `receiveLimit`). Default 1 MiB. */
   receiveBuffer?: number;
-  /**
-   * Bytes that may wait to be read from a WebSocket that cannot be paused, a browser's, before the connection is
-   * given up. Default 64 MiB.
-   */
+  /** How many bytes may wait to be read before a WebSocket that cannot be paused, a browser's, is closed. Default 64 MiB. */
   receiveLimit?: number;
-  /** What the other side is told of a reason to close. Default: the message of an error, else the reason as a string. */
+  /** The words for the other side about a reason to close. Default: the message of an error, else the reason as a string. */
   wordsFor?(reason: unknown): string;
-  /** Puts into words why the WebSocket could not be opened, or has failed; a browser does not tell. Default: as it is told. */
+  /** Explains why the WebSocket could not be opened, or failed. Default: the error's message. Browsers do not tell why. */
   explain?(error: Error): WebSocketError;
 }
 
 const CONNECTING = 0;
 const OPEN = 1;
-/** Milliseconds between two looks at `bufferedAmount`, of whose decrease no event tells. */
+/** Milliseconds between two looks at `bufferedAmount`: no event reports that it has decreased. */
 const DRAIN_INTERVAL = 4;
-/** Milliseconds that the other side is given to answer a close frame. */
+/** How many milliseconds the other side has to answer a close frame. */
 const CLOSE_TIME = 1000;
-/** The close code of a failure, whose reason says what it was. */
+/** The close code of a failure; the close reason says what failed. */
 const FAILED = 4000;
 /** The close code of a connection that ended without a close frame. */
 const LOST = 1006;
-/** Close codes with which the other side says no more than that it is gone: normal, going away, none, no close frame. */
+/** Close codes that say no more than that the other side is gone: normal, going away, no code, no close frame. */
 const GONE = new Set([1000, 1001, 1005, LOST]);
-/** What a message counts at least while it waits to be read, in bytes: as an object it takes more than that. */
+/** The least that a message counts while it waits to be read, in bytes: an object takes more than that. */
 const LEAST = 64;
 
 /**
- * A transport over a WebSocket, a browser's or one of the package `ws`, which may still be connecting. Each write
- * is a binary message; message boundaries mean nothing.
+ * A transport over a WebSocket, a browser's or one of the package `ws`. It may still be connecting. Each write is a binary
+ * message; message boundaries mean nothing.
  *
- * A connection that was lost ends the readable in order, since what it meant is for the reader to say. The
- * writable does not end with it: it fails when something more is written, or something was not sent.
+ * If the connection is lost, the readable ends in order: its reader judges whether bytes are missing. The writable fails at
+ * the next write, or at the close if something was not sent.
  *
- * What was lent is given back when `ws` has sent it, which takes a `ws` on a socket of Node's.
+ * Lent bytes are given back once `ws` has sent them, on a Node socket only.
  *
- * A browser gives no way to push back on what it receives: bound it by what is asked for, and by `receiveLimit`.
+ * A browser's WebSocket has no backpressure for what arrives. Bound that by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
   const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
@@ -118,7 +115,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   let wake: (() => void) | undefined;
   let callOff: (() => void) | undefined;
 
-  // What `ws` has is a Buffer. As an ArrayBuffer a message that came with others would be copied once more.
+  // `ws` has Buffers. It would copy a Buffer of several messages to make ArrayBuffers of it.
   socket.binaryType = socket.pause ? "nodebuffer" : "arraybuffer";
   if (socket.readyState === OPEN) opened.resolve();
 
@@ -155,7 +152,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     else hangUp(FAILED, closeReason(wordsFor(reason)));
   }
 
-  /** Sends the close frame; one side alone must be able to end it where the other does not answer. */
+  /** Sends the close frame. `ws` ends the connection soon after, even if the other side does not answer. */
   function hangUp(code: number, reason?: string) {
     socket.resume?.();
     socket.close(code, reason);
@@ -176,7 +173,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (over) return;
     const bytes = bytesIn(data);
     if (!bytes) return close(new WebSocketError(TEXT_REFUSED));
-    // It would wait to be read at no cost in bytes, in any number.
+    // Empty messages would pile up in any number, since they have no bytes that count.
     if (bytes.byteLength === 0) return;
     if (incoming.push(bytes)) return;
     if (socket.pause) socket.pause();
@@ -200,13 +197,13 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { reason }));
   });
 
-  /** Called by `ws` alone, once the kernel has it; a browser's WebSocket has a copy, of which nothing is heard. */
+  /** Called by `ws` once the kernel has the chunk. A browser's WebSocket makes a copy, and reports nothing. */
   function sent(chunk: Uint8Array, error?: Error | null) {
     unsent ||= Boolean(error);
     giveBack(chunk);
   }
 
-  /** Waits until there is room to send. A message that comes in is a reason to look, as timers are slow in hidden pages. */
+  /** Waits until there is room to send. It also looks when a message comes in, since timers are slow in hidden pages. */
   async function drain() {
     while (!over && socket.bufferedAmount > sendBuffer) {
       await new Promise<void>((resolve) => {
@@ -224,7 +221,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   const writable = new WritableStream<Uint8Array>({
     start(controller) {
       writer = controller;
-      // abort() waits for the write in flight, which may wait for room. Not at once: see concurrent-layer.ts.
+      // abort() waits for the write in flight, which may wait for room. In a microtask: see concurrent-layer.ts.
       controller.signal.addEventListener("abort", () =>
         queueMicrotask(() => close(controller.signal.reason)),
       );
@@ -238,7 +235,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       if (socket.bufferedAmount > sendBuffer) await drain();
     },
     async close() {
-      // What was sent is delivered before the close frame.
+      // What was sent leaves before the close frame.
       if (lost && unsent) throw lostError();
       if (!over) hangUp(1000);
       await closed.promise.catch(() => {});
@@ -249,11 +246,11 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   return { readable: incoming.readable, writable, closed: closed.promise, close };
 }
 
-/** The bytes of a message; undefined where it is text. */
+/** The bytes of a message; undefined if it is text. */
 function bytesIn(data: unknown): Uint8Array | undefined {
   if (data instanceof ArrayBuffer) return new Uint8Array(data);
   if (!(data instanceof Uint8Array)) return undefined;
-  // A Buffer's methods are others, but what was lent is given back as the object that it is.
+  // Not a Buffer, whose methods differ; but a lent object stays itself, since only that can be given back.
   return isLent(data) ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 

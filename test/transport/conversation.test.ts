@@ -36,13 +36,13 @@ tests("lines may end as they do on Windows", () => {
 });
 
 for (const [what, text, line, problem] of [
-  ["an unknown mark", "C 00\nX 00", 2, '"X" where C, S or # was expected'],
-  ["a mark without a space", "C00", 1, '"C00" where C, S or # was expected'],
-  ["half a byte", "# x\n\nC 000", 3, '"000" has half a byte'],
-  ["no hexadecimal digits", "S 0g", 1, '"0g" is neither bytes nor a run'],
-  ["a run of none", "S 00*0", 1, '"00*0" is neither bytes nor a run'],
-  ["a run of two bytes", "S 0000*2", 1, '"0000*2" is neither bytes nor a run'],
-  ["a run without a number", "S 00*", 1, '"00*" is neither bytes nor a run'],
+  ["an unknown mark", "C 00\nX 00", 2, 'expected C, S or #, not "X"'],
+  ["a mark without a space", "C00", 1, 'expected C, S or #, not "C00"'],
+  ["half a byte", "# x\n\nC 000", 3, '"000" has an odd number of digits'],
+  ["no hexadecimal digits", "S 0g", 1, 'expected bytes or a run, not "0g"'],
+  ["a run of none", "S 00*0", 1, 'expected bytes or a run, not "00*0"'],
+  ["a run of two bytes", "S 0000*2", 1, 'expected bytes or a run, not "0000*2"'],
+  ["a run without a number", "S 00*", 1, 'expected bytes or a run, not "00*"'],
   ["a line without bytes", "C 00\nC", 2, "no bytes after C"],
   ["more than memory has", "S 00*99999999999999999999", 1, "more than 268435456 bytes"],
   ["more than memory has, in pieces", "S 00*200000000\nS 00*200000000", 2, "more than 268435456 bytes"],
