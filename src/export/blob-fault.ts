@@ -1,13 +1,13 @@
 import { Errno, ExportError } from "./error.ts";
 
-/** What browsers' errors mean to whoever chose the file, by their names. */
+/** What browsers' errors mean to the user who chose the file, by their names. */
 const causes: Readonly<Record<string, string>> = {
-  // A folder that was dropped on a page looks like a file, and is not found.
+  // A folder that was dropped on a page looks like a file, but is not found.
   NotFoundError: "the file was removed, or is a folder",
-  NotReadableError: "the file was changed since it was chosen, or must not be read",
+  NotReadableError: "the file was changed since it was chosen, or may not be read",
 };
 
-/** Why a Blob cannot be read, in words: what went wrong, and the browser's own name for it. */
+/** An error that says why a Blob cannot be read, with the browser's name for it. */
 export function blobFault(cause: unknown, doing?: string): ExportError {
   const words = cause instanceof ExportError ? cause.message : wordsFor(cause);
   return new ExportError(Errno.EIO, doing ? `${doing}: ${words}` : words, { cause });

@@ -2,14 +2,14 @@ import type { ReusedMemory } from "../streams/reused-memory.ts";
 import { unlessAborted } from "../streams/unless-aborted.ts";
 
 /**
- * All that read now. Chromium takes a stream for garbage, with whoever waits for it, when nobody but them knows it: such a
- * read never ended.
+ * All readings with a read under way. If only the code that waits for a read refers to the stream, Chromium collects both, and
+ * the read never settles.
  */
 const live = new Set<BlobReading>();
 
-/** A stream of a Blob's bytes that is read on from where it was left, into given memory. */
+/** A stream of a Blob's bytes: each read goes on where the one before ended, into a given buffer. */
 export class BlobReading {
-  /** Where its first read begins. */
+  /** The offset of its first read. */
   readonly start: number;
   readonly #reader: ReadableStreamBYOBReader;
   readonly #end: number;
@@ -26,31 +26,30 @@ export class BlobReading {
     this.#end = to;
   }
 
-  /** Begins to read a part of a Blob; undefined where this runtime's Blobs do not read into given memory. */
+  /** Begins to read a part of a Blob. Undefined if this runtime's Blobs cannot read into a given buffer. */
   static of(blob: Blob, from: number, to: number): BlobReading | undefined {
     const stream = blob.slice(from, to).stream();
     try {
       return new BlobReading(stream.getReader({ mode: "byob" }), from, to);
     } catch {
-      // It has begun to read the file all the same.
+      // The stream has begun to read the file nevertheless.
       stream.cancel().catch(() => {});
       return undefined;
     }
   }
 
-  /** Where the next read begins. */
+  /** The offset of the next read. */
   get position(): number {
     return this.#position;
   }
 
-  /** Whether nothing more comes: all was read, a read has failed, or was given up. */
+  /** Whether nothing more comes: all was read, or a read has failed or was cancelled. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
   /**
-   * The next bytes: fewer where the file has become shorter; undefined where a read before this one has failed, or all was
-   * cancelled.
+   * The next bytes: none if the file has become shorter; undefined if a read before this one has failed or was cancelled.
    * @throws what reading the file throws, or the signal's reason
    */
   async read(length: number, memory: ReusedMemory, signal?: AbortSignal): Promise<Uint8Array | undefined> {
@@ -99,7 +98,7 @@ export class BlobReading {
     }
   }
 
-  /** Ends it once what was asked for is there. */
+  /** Ends it after the reads under way. */
   end(): void {
     this.#previous = this.#previous.then(() => this.cancel());
   }

@@ -1,21 +1,21 @@
 import { blobFault } from "./blob-fault.ts";
 import { Errno, ExportError } from "./error.ts";
 
-/** Bytes of each place that is looked at. */
+/** The length of each place that is compared, in bytes. */
 const PLACE = 4096;
 
 /**
- * Where two images differ: the boot sector and partition table, the first volume descriptor of ISO 9660, the file system of
- * a first partition that begins at 1 MiB. The middle and the end, with the copy of a partition table, come on top.
+ * Offsets at which two images differ: the boot sector and partition table, the first volume descriptor of ISO 9660, the file
+ * system of a first partition at 1 MiB. The middle and the end, with the copy of a partition table, are compared too.
  */
 const BEGINNINGS = [0, 1 << 15, 1 << 20];
 
-/** Milliseconds between two looks while the file is read. */
+/** Milliseconds between two comparisons while the file is read. */
 const INTERVAL = 100;
 
 const samples = new WeakMap<File, BlobSample>();
 
-/** The sample of a File, the same one each time; undefined for any other Blob, which is in memory and stays as it is. */
+/** The sample of a File, always the same one. Undefined for any other Blob: its bytes cannot change. */
 export function sampleOf(blob: Blob): BlobSample | undefined {
   if (!(blob instanceof File)) return undefined;
   const sample = samples.get(blob) ?? new BlobSample(blob);
@@ -24,10 +24,10 @@ export function sampleOf(blob: Blob): BlobSample | undefined {
 }
 
 /**
- * A few places of a File, to find out whether it can be read, and whether it is still the file that was chosen.
+ * A few places of a File, which show whether it can be read, and whether it is still the file that was chosen.
  *
- * A browser must refuse to read a file that was changed since it was chosen (File API, "Snapshot state"). Firefox does not:
- * it reads the new bytes, and whatever one asks for the size and `lastModified` has the old ones. Only the bytes tell.
+ * Browsers must refuse to read a file that was changed since it was chosen (File API, "Snapshot state"). Firefox reads the
+ * new bytes, while size and `lastModified` stay the old ones. So only the bytes show the change.
  */
 export class BlobSample {
   readonly #places: Blob;
@@ -40,24 +40,24 @@ export class BlobSample {
     const offsets = [...BEGINNINGS, blob.size / 2, blob.size - PLACE].map((offset) =>
       Math.max(0, Math.floor(offset)),
     );
-    // A browser makes one read of several slices that are joined in a Blob.
+    // Joined in one Blob, the slices take one read.
     this.#places = new Blob([...new Set(offsets)].map((offset) => blob.slice(offset, offset + PLACE)));
   }
 
-  /** Whether the last look failed: then look before anything else is read. */
+  /** Whether the last comparison failed. Then call `look` before anything else is read. */
   get isInDoubt(): boolean {
     return this.#isInDoubt;
   }
 
-  /** A look, which may be under way already; undefined when the last one was a moment ago. */
+  /** A comparison, perhaps one that is under way. Undefined if the last one was less than INTERVAL ago. */
   lookIfDue(): Promise<void> | undefined {
     if (this.#looking) return this.#looking;
     return performance.now() - this.#lookedAt < INTERVAL ? undefined : this.look();
   }
 
   /**
-   * Reads the places. The first time that it succeeds settles what is in them.
-   * @throws ExportError when the file cannot be read, or has other bytes there than it had
+   * Reads the places. The first time that it succeeds, it keeps the bytes; later it compares with them.
+   * @throws ExportError if the file cannot be read, or has other bytes there
    */
   look(): Promise<void> {
     if (this.#looking) return this.#looking;

@@ -7,27 +7,27 @@ import { sampleOf } from "./blob-sample.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export } from "./export.ts";
 
-/** Reads of so many bytes go into memory of earlier ones that has been given back: to fetch new memory costs more than to set up a stream. */
+/** Reads of at least this many bytes go through a stream into reused buffers: a new buffer costs more than a stream. */
 const LONG = 1 << 19;
 
-/** How many readers that read on from where they were are told apart. */
+/** How many sequential readers are told apart. */
 const READERS = 8;
 
 /**
- * Exports a Blob or File, read-only. A read fails with EIO when the file was changed or removed since. The bytes belong to
- * the reader, who may give them back (`giveBack`): they are read into again then, where a page would leave them to its
- * garbage collector, which lets 64 MiB pile up.
+ * Exports a Blob or File, read-only. A read fails with EIO if the file was changed or removed since it was chosen.
  *
- * Firefox does not see that a File was changed. So a sample of it is looked at beside the reads, ten times a second; when it
- * is not what it was, every read fails until it is again.
+ * The bytes of long reads are lent: once given back (`giveBack`), their buffer is reused. Left to a page's garbage collector,
+ * many buffers would pile up.
  *
- * Who makes long reads, each from where the one before ended, is given one stream for all of them: with a stream for each
- * read of 4 MiB Chromium's browser process took two thirds more time.
+ * Firefox does not notice that a File was changed. So a sample of the file is compared while it is read, ten times a second at
+ * most. If the sample differs, every read fails until it is the same again.
+ *
+ * Long sequential reads share one stream, since each new stream costs the browser much.
  */
 export function blobExport(blob: Blob): Export {
   checkMethods(blob, "what is exported", "a File or Blob", ["slice", "arrayBuffer"]);
   const sample = sampleOf(blob);
-  /** Those that will be read on, and where long reads ended of late; the most recent last. */
+  /** The streams of sequential readers, and the ends of recent long reads. The most recent is last. */
   const readings = new Set<BlobReading>();
   const endedAt = new Set<number>();
   let hasByteStreams = true;
@@ -50,7 +50,7 @@ export function blobExport(blob: Blob): Export {
     return reading;
   }
 
-  /** The bytes, none where they have become fewer; undefined where they are to be had only in another way. */
+  /** The bytes: none if the file has become shorter, undefined if they must be read without a stream. */
   async function readLong(offset: number, length: number, signal: AbortSignal | undefined) {
     const reading = readingAt(offset, length);
     hasByteStreams = reading !== undefined;
@@ -58,7 +58,7 @@ export function blobExport(blob: Blob): Export {
     endedAt.add(offset + length);
     if (endedAt.size > READERS) forgetFirst(endedAt);
     const bytes = await reading?.read(length, spareMemory, signal);
-    // Chromium looks whether the file has changed where it opens a stream, and not while it reads.
+    // Chromium checks whether the file was changed only when it opens a stream.
     if (bytes && reading?.start !== offset) await blob.slice(offset, offset + 1).arrayBuffer();
     return bytes;
   }
@@ -76,11 +76,11 @@ export function blobExport(blob: Blob): Export {
       let bytes: Uint8Array | undefined;
       try {
         if (sample?.isInDoubt) {
-          // They may have begun in a file that took its place.
+          // These streams may have been opened on a file that replaced it.
           forgetReadings();
           await sample.look();
         }
-        // At the same time, so that the read takes no longer.
+        // It runs beside the read, which takes no longer for it.
         const look = sample?.lookIfDue();
         look?.catch(() => {});
         if (length >= LONG && hasByteStreams) bytes = await readLong(offset, length, signal);
@@ -102,7 +102,7 @@ export function blobExport(blob: Blob): Export {
   };
 }
 
-/** Takes the first element out. */
+/** Removes the first element, and returns it. */
 function forgetFirst<T>(set: Set<T>): T | undefined {
   const [first] = set;
   if (first !== undefined) set.delete(first);

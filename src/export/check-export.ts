@@ -8,8 +8,8 @@ export const MAX_MINIMUM = 1 << 16;
 
 /**
  * Checks an export before it is used.
- * @throws TypeError when something lacks, or is not of the right kind
- * @throws RangeError when its size is not a whole number of bytes from 0 to 2^53 - 1, or its block size is impossible
+ * @throws TypeError if something is missing, or is of the wrong kind
+ * @throws RangeError if its size is not a whole number of bytes from 0 to 2^53 - 1, or its block size is impossible
  */
 export function checkExport(target: Export, what = "the export"): void {
   checkMethods(target, what, "an export, with size, read() and close()", ["read", "close"]);

@@ -2,9 +2,9 @@ import { shown } from "../streams/check.ts";
 import type { Extent } from "./export.ts";
 
 /**
- * Checks extents that an export gave.
- * @param call what was called, for the message
- * @throws TypeError, RangeError when they make no sense: a mistake of the export
+ * Checks the extents that an export returned.
+ * @param call the call, for the message
+ * @throws TypeError, RangeError if they are wrong, which is a fault of the export
  */
 export function checkExtents(extents: readonly Extent[], call: string): void {
   if (!Array.isArray(extents)) throw new TypeError(`${call} gave ${shown(extents)}, not an array of extents`);

@@ -1,6 +1,6 @@
 import { shown } from "../streams/check.ts";
 
-/** The error values that NBD defines (proto.md, "Error values"). A server sends no others. */
+/** The error values that NBD defines (proto.md, "Error values"). A server sends no other. */
 export const Errno = {
   EPERM: 1,
   EIO: 5,
@@ -15,7 +15,7 @@ export type Errno = (typeof Errno)[keyof typeof Errno];
 
 const names = new Map<number, string>(Object.entries(Errno).map(([name, value]) => [value, name]));
 
-/** The name of an errno, as "EIO". */
+/** The name of an errno, for example "EIO". */
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
 }
@@ -26,11 +26,11 @@ export function isErrno(value: number): value is Errno {
 }
 
 export interface ExportErrorOptions extends ErrorOptions {
-  /** Where in the export it failed, in bytes, where that is known. */
+  /** Where in the export it failed, in bytes, if known. */
   offset?: number;
 }
 
-/** An operation on an export failed, with the errno that the NBD client is to see. */
+/** An operation on an export failed. The NBD client gets the errno. */
 export class ExportError extends Error {
   override name = "ExportError";
   readonly errno: Errno;

@@ -1,17 +1,17 @@
 export interface ReadOptions {
-  /** Gives the read up; the promise rejects. */
+  /** Cancels the read: the promise rejects. */
   signal?: AbortSignal;
 }
 
 export interface WriteOptions {
-  /** Settle only when the data is on stable storage (NBD_CMD_FLAG_FUA). Only asked of exports that have `flush`. */
+  /** Settle only when the data is on stable storage (NBD_CMD_FLAG_FUA). Only set for exports that have `flush`. */
   fua?: boolean;
   signal?: AbortSignal;
 }
 
-/** What TRIM, WRITE_ZEROES and CACHE may be told; their lengths have no limit but the export's size. */
+/** Options of TRIM, WRITE_ZEROES and CACHE. Only the export's size limits the length of these. */
 export interface RangeOptions {
-  /** Settle only when the effect is on stable storage (NBD_CMD_FLAG_FUA). Only asked of exports that have `flush`. */
+  /** Settle only when the effect is on stable storage (NBD_CMD_FLAG_FUA). Only set for exports that have `flush`. */
   fua?: boolean;
   signal?: AbortSignal;
 }
@@ -19,7 +19,7 @@ export interface RangeOptions {
 export interface WriteZeroesOptions extends RangeOptions {
   /** The range must stay allocated (NBD_CMD_FLAG_NO_HOLE). Default false: it may become a hole. */
   noHole?: boolean;
-  /** Fail at once with ENOTSUP unless it is faster than writing the zeroes (NBD_CMD_FLAG_FAST_ZERO). */
+  /** Fail at once with ENOTSUP if it is not faster than writing zeroes (NBD_CMD_FLAG_FAST_ZERO). */
   fast?: boolean;
 }
 
@@ -27,9 +27,9 @@ export interface WriteZeroesOptions extends RangeOptions {
 export interface Extent {
   /** Bytes, at least 1. */
   length: number;
-  /** No space is allocated for it. */
+  /** Whether no space is allocated for it. */
   hole: boolean;
-  /** It reads as zeroes. */
+  /** Whether it reads as zeroes. */
   zero: boolean;
 }
 
@@ -46,44 +46,44 @@ export interface BlockSize {
 /**
  * What NBD exports: `size` bytes that can be read, and perhaps written.
  *
- * Offsets and lengths are numbers of bytes and lie within the export: whoever calls has checked. Calls may run
- * at the same time and settle in any order. They fail with `ExportError`, by rejecting; any other error counts as EIO.
- * Only `size`, `read` and `close` are required; the rest shows in the transmission flags.
+ * Offsets and lengths are in bytes. They lie within the export: the caller has checked that. Calls may run at the same time
+ * and settle in any order. A call fails by rejecting with an `ExportError`; any other error counts as EIO. Only `size`,
+ * `read` and `close` are required. The transmission flags tell clients which of the others are there.
  */
 export interface Export {
-  /** Bytes, at most 2^53 - 1; fixed as long as the export is open. */
+  /** In bytes, at most 2^53 - 1. It does not change while the export is open. */
   readonly size: number;
   /**
-   * Exactly `length` bytes from `offset` on. The payload is the caller's to keep and not to write to: others may have been
-   * given the same bytes. It may be lent (`lend`), so who keeps it and passes it on passes on a `subarray`: the last to have
-   * it may give it back.
+   * Reads exactly `length` bytes at `offset`. The caller may keep the bytes but not write to them: others may have them too.
+   * The bytes may be lent (`lend`), and the last holder may give them back. So a caller that keeps them and also passes them
+   * on must pass on a `subarray`, which is not lent.
    */
   read(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array>;
-  /** Writes all of `data` at `offset`. The data is lent until the promise settles. Absent: read-only. */
+  /** Writes all of `data` at `offset`. The export may use `data` until the promise settles. Absent: read-only. */
   write?(offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
-  /** Brings everything that has settled to stable storage, whoever wrote it. Absent where there is nothing to flush. */
+  /** Brings all writes that have settled to stable storage, from whichever client. Absent: there is nothing to flush. */
   flush?(): Promise<void>;
-  /** The range's content is of no use any more; what it reads as afterwards is open. */
+  /** Discards the content of the range. It may read as anything afterwards. */
   trim?(offset: number, length: number, options?: RangeOptions): Promise<void>;
-  /** Makes the range read as zeroes. Absent: `write` is given zeroes. */
+  /** Makes the range read as zeroes. Absent: zeroes are written with `write`. */
   writeZeroes?(offset: number, length: number, options?: WriteZeroesOptions): Promise<void>;
-  /** The range will be read soon: a hint. */
+  /** A hint that the range will be read soon. */
   cache?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<void>;
   /**
-   * The states of the range from `offset` on, in order: at least one extent; together they may cover less than
-   * `length`, never more. Absent: nothing is known, all counts as data. It answers BLOCK_STATUS; a READ asks `knownExtents`.
+   * The extents from `offset` on, in order, for BLOCK_STATUS: at least one, and together at most `length` bytes. Absent:
+   * everything counts as data.
    */
   extents?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<Extent[]>;
   /**
-   * What is known of the extents, at once or soon; what is not known counts as data. Asked before each read, which waits for
-   * it, and zeroes that it tells are not read: they must be so while it is asked. Absent where that is not known so soon, as
-   * of an export that is far away; a filter that changes what is read has to change this too, or to drop it.
+   * The extents as far as they are known without delay; what is unknown counts as data. Each READ waits for this call, and
+   * does not read what it reports as zeroes, so that must be true at the time of the call. Absent: nothing is known without
+   * delay, as with an export that is far away. A filter that changes what is read must change this too, or leave it out.
    */
   knownExtents?(offset: number, length: number): Extent[] | Promise<Extent[]>;
   readonly blockSize?: BlockSize;
-  /** Releases what the export holds. Called once, when nothing is outstanding. */
+  /** Releases what the export holds. Called once. Calls that are outstanding may fail. */
   close(): Promise<void>;
 }
 
-/** An export made of another. It overrides what it changes and passes on the rest. */
+/** Makes an export of another one. It overrides what it changes and passes on the rest. */
 export type Filter = (next: Export) => Export;

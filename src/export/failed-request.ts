@@ -1,22 +1,22 @@
 import { Errno, ExportError } from "./error.ts";
 
-/** The request that an export has failed at. */
+/** A request at which an export failed. */
 export interface FailedRequest {
-  /** Its name, as "READ". */
+  /** Its name, for example "READ". */
   readonly command: string;
-  /** Where it begins, and how long it is, in bytes. */
+  /** In bytes, as is the length. */
   readonly offset: number;
   readonly length: number;
 }
 
-/** Takes note of what an export does wrong. */
+/** Called with an error of an export. */
 export type OnExportError = (error: Error, request: FailedRequest) => void;
 
 const REFUSALS: ReadonlySet<Errno> = new Set([Errno.EINVAL, Errno.EOVERFLOW, Errno.ENOTSUP, Errno.ESHUTDOWN]);
 
 /**
- * Whether an export says that it does not do such a thing, or not any more, which is not a failure. EPERM is a failure: a
- * medium says it that has become read-only.
+ * Whether an error says that the export does not support the request, or has shut down; that is not a failure. EPERM is a
+ * failure, since it is the error of a medium that has become read-only.
  */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ExportError && REFUSALS.has(error.errno);

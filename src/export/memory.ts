@@ -1,12 +1,12 @@
 import { checkBytes } from "../streams/check.ts";
 import type { Export } from "./export.ts";
 
-/** Exports bytes in memory. Writes go to `bytes` itself; with `readOnly` there are none. */
+/** Exports bytes in memory. Writes change `bytes` itself; with `readOnly` it has no `write`. */
 export function memoryExport(bytes: Uint8Array, { readOnly = false } = {}): Export {
   checkBytes(bytes, "what is exported");
   const readable = {
     size: bytes.byteLength,
-    // A copy, since what is read may change while it waits to be sent.
+    // A copy, since the bytes may change before they are sent.
     read: async (offset: number, length: number) => bytes.slice(offset, offset + length),
     close: async () => {},
   };

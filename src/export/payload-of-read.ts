@@ -1,8 +1,8 @@
 import { shown } from "../streams/check.ts";
 
 /**
- * What a read of an export gave, if it is that many bytes.
- * @throws RangeError, TypeError that says what it gave instead: a mistake of the export
+ * Checks what `read` of an export returned, and returns it.
+ * @throws TypeError, RangeError if it is not `length` bytes, which is a fault of the export
  */
 export function payloadOfRead(payload: Uint8Array, offset: number, length: number): Uint8Array {
   if (!(payload instanceof Uint8Array))

@@ -1,7 +1,7 @@
-/** What may be asked of an export that is far away, in bytes of payload. */
+/** How many bytes of payload may be asked of an export that is far away. */
 export interface RequestWindow {
-  /** At a time. */
+  /** In one request. */
   readonly request: number;
-  /** In all. */
+  /** In all requests that are outstanding. */
   readonly outstanding: number;
 }

@@ -2,17 +2,17 @@ import { checkMethods, checkWhole } from "../streams/check.ts";
 import { Errno, ExportError } from "./error.ts";
 import type { Export, WriteZeroesOptions } from "./export.ts";
 
-/** Zeroes that are written at a time, in bytes. */
+/** How many zeroes are written at a time, in bytes. */
 const PIECE = 1 << 18;
 
 const zeroes = new Uint8Array(PIECE);
 
-/** What is needed of an export to write to it. */
+/** What `writeZeroesPiecewise` needs of an export. */
 export type WritableExport = Required<Pick<Export, "write">> & Pick<Export, "flush">;
 
 /**
- * Makes a range read as zeroes by writing them, however long it is, in pieces one after the other. Asked to be
- * `fast` it fails with ENOTSUP, as it never is.
+ * Makes a range of any length read as zeroes by writing them, one piece after the other. With `fast` it fails with ENOTSUP,
+ * since it is never fast.
  */
 export async function writeZeroesPiecewise(
   target: WritableExport,
@@ -28,6 +28,6 @@ export async function writeZeroesPiecewise(
     signal?.throwIfAborted();
     await target.write(offset + at, zeroes.subarray(0, Math.min(PIECE, length - at)), signal && { signal });
   }
-  // One flush behind all pieces is cheaper than FUA in each.
+  // One flush after all pieces is cheaper than FUA in each.
   if (fua) await target.flush?.();
 }
