@@ -5,13 +5,13 @@ import { CommandFlag } from "../constants.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
 
-/** How many extents one reply tells at most; whoever wants more asks again from where they end. */
+/** How many extents a reply has at most. A client that wants more asks again from their end. */
 export const MAX_EXTENTS = 1 << 10;
 
-/** NBD_CMD_BLOCK_STATUS, in the one metadata context there is, `base:allocation`. */
+/** NBD_CMD_BLOCK_STATUS in the only metadata context, `base:allocation`. */
 export const blockStatus: CommandHandler = {
   flags: CommandFlag.REQ_ONE,
-  // A file is asked for a thousand extents in one go.
+  // A file may be asked for a thousand extents at once.
   effort: 63,
   refuse(request, _target, negotiated) {
     const { allocation } = negotiated;
@@ -31,8 +31,8 @@ export const blockStatus: CommandHandler = {
 };
 
 /**
- * The extents with their borders at multiples of the minimum block size, as far as `length` goes: a block of more than
- * one state has the state of data, which is always true. Nothing known is data.
+ * The extents up to `length`, with borders moved to multiples of the minimum block size. A block with several states counts
+ * as data, which is always true, and so does everything if no extents are known.
  */
 function* aligned(extents: readonly Extent[], minimum: number, length: number): Generator<Extent> {
   const data = (bytes: number): Extent => ({ length: bytes, hole: false, zero: false });
@@ -52,7 +52,7 @@ function* aligned(extents: readonly Extent[], minimum: number, length: number): 
   if (end > told) yield data(end - told);
 }
 
-/** Neighbours of one state as one extent, up to the number that a reply tells. */
+/** Joins neighbours of the same state. Returns at most MAX_EXTENTS. */
 function merged(extents: Iterable<Extent>): Extent[] {
   const result: Extent[] = [];
   for (const { length, hole, zero } of extents) {

@@ -2,17 +2,17 @@ import type { Errno } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import type { NbdRequest, Negotiated, ReplyContent } from "../transmission.ts";
 
-/** What the server does with one type of request. One command a file. */
+/** How the server handles one type of request. Each command has a file of its own. */
 export interface CommandHandler {
-  /** Command flags that the command knows, where they are offered; FUA every command takes. */
+  /** The command flags that it supports, besides FUA. A client may use them if the export offers them. */
   flags: number;
-  /** As how many other requests it counts, besides itself, since it is much work before anything is waited for. Default 0. */
+  /** How much work it is before it first waits, in requests, besides itself. Default 0. */
   effort?: number;
-  /** Why the request is refused before anything is done, or undefined. */
+  /** The error if the request is refused before anything is done, else undefined. */
   refuse(request: NbdRequest, target: Export, negotiated: Negotiated): Errno | undefined;
   /**
-   * Does it, and gives what the reply carries, if anything. What it throws becomes the reply's error; of a mistake of the
-   * export that leaves the reply right it takes `note`.
+   * Does the request, and returns the content of the reply, if any. What it throws becomes the error of the reply.
+   * @param note reports a fault of the export that does not make the reply wrong
    */
   serve(
     request: NbdRequest,

@@ -8,7 +8,7 @@ export function isInside(
   return offset + length <= size;
 }
 
-/** Whether a request keeps to the minimum block size. */
+/** Whether offset and length are multiples of the minimum block size. */
 export function isAligned(
   { offset, length }: { offset: number; length: number },
   { blockSize }: Negotiated,

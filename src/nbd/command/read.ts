@@ -7,10 +7,10 @@ import type { Piece, ReplyContent } from "../transmission.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
 
-/** Zeroes from this many bytes on are told, not sent; where all that is read is zeroes, any number. */
+/** A run of at least this many zeroes is reported, not sent. So is a shorter one that is all that is read. */
 const HOLE = 1 << 14;
 
-/** NBD_CMD_READ. A length of 0, which the specification leaves open, succeeds with no data. */
+/** NBD_CMD_READ. A length of 0, which the specification leaves open, succeeds without data. */
 export const read: CommandHandler = {
   flags: CommandFlag.DF,
   refuse(request, _target, negotiated) {
@@ -26,7 +26,7 @@ export const read: CommandHandler = {
       const holes = asked instanceof Promise ? await asked : asked;
       if (holes.length > 0) return readSparse(target, offset, length, holes);
     }
-    // A simple reply does not say how long its data is, so a wrong length would put all that follows out of step.
+    // A simple reply has no length, so a payload of a wrong length would break all later replies.
     return { payload: payloadOfRead(await target.read(offset, length), offset, length) };
   },
 };
@@ -36,7 +36,7 @@ interface Hole {
   to: number;
 }
 
-/** Reads what is data, in one go from the first to the last of it, and tells the rest. */
+/** Reads from the first byte of data to the last, and reports the holes. */
 async function readSparse(
   target: Export,
   offset: number,
@@ -61,8 +61,8 @@ async function readSparse(
 }
 
 /**
- * The runs of zeroes in a range that are worth telling, in order, relative to its beginning. Most are known at once, or
- * known not to be there, and then no promise is made.
+ * The runs of zeroes in a range that are worth reporting, in order, relative to its beginning. No promise is made if the
+ * export answers at once.
  */
 function knownHoles(
   target: Export,
@@ -74,7 +74,7 @@ function knownHoles(
     checkExtents(extents, `knownExtents(${offset}, ${length})`);
     return worthTelling(extents, length);
   };
-  // What is not known about a range is no reason not to read it.
+  // The range is read even if its extents cannot be found out.
   const unknown = (error: unknown): readonly Hole[] => {
     onFault(error);
     return [];

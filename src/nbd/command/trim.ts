@@ -3,7 +3,7 @@ import { CommandFlag } from "../constants.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
 
-/** NBD_CMD_TRIM. Its length knows no maximum, as it carries no payload. */
+/** NBD_CMD_TRIM. Its length has no maximum, since it has no payload. */
 export const trim: CommandHandler = {
   flags: 0,
   refuse(request, target, negotiated) {

@@ -1,7 +1,7 @@
 import { Errno } from "../../export/error.ts";
 import type { CommandHandler } from "./command.ts";
 
-/** Every command that the protocol does not know. */
+/** Any other command. */
 export const unsupported: CommandHandler = {
   flags: 0xffff,
   refuse: () => Errno.EINVAL,

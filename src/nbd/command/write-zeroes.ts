@@ -4,7 +4,7 @@ import { CommandFlag } from "../constants.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
 
-/** NBD_CMD_WRITE_ZEROES. Its length knows no maximum, as it carries no payload. */
+/** NBD_CMD_WRITE_ZEROES. Its length has no maximum, since it has no payload. */
 export const writeZeroes: CommandHandler = {
   flags: CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
   refuse(request, target, negotiated) {
