@@ -23,30 +23,30 @@ export interface Described {
 }
 
 /**
- * Tells the messages of an NBD conversation apart and says what each means, in the protocol's words:
+ * Cuts an NBD conversation into messages, and says in the protocol's words what each means:
  *
  *     const describer = new Describer();
  *     const sink = (message: Message) => log(describer.push(message));
  *
- * It holds no more than the headers that are incomplete; data is passed on as it comes. From the first message of a
- * side that it does not understand, that side's bytes are passed on as they are.
+ * It holds incomplete headers only; data is passed on as it comes. After the first message of a side that it does not
+ * understand, it passes the bytes of that side on without comments.
  */
 export class Describer {
   readonly #session: Session = { noZeroes: false, options: [], requests: new Map() };
   readonly #client = new OneSide("client", clientMessages(this.#session));
   readonly #server = new OneSide("server", serverMessages(this.#session));
 
-  /** Takes the next bytes of one side, in chunks of any size. Returns the messages, or parts of data, that they complete. */
+  /** Takes the next bytes of one side, in chunks of any size. Returns the messages, or parts of data, in them. */
   push(message: Pick<Described, "from" | "bytes">): Described[] {
     return [...this.each(message)];
   }
 
-  /** The same, one after the other, for those who do something between: all are to be taken before more is pushed. */
+  /** The same, one at a time. All must be taken before more bytes are pushed. */
   each({ from, bytes }: Pick<Described, "from" | "bytes">): Iterable<Described> {
     return (from === "client" ? this.#client : this.#server).push(bytes);
   }
 
-  /** The conversation has ended. Returns what is incomplete. */
+  /** To be called when the conversation has ended. Returns what is incomplete. */
   end(): Described[] {
     return [...this.#client.end(), ...this.#server.end()];
   }
@@ -56,11 +56,11 @@ class OneSide {
   readonly #from: Described["from"];
   readonly #messages: Iterator<Parser<Meaning>>;
   readonly #queue = new ByteQueue();
-  /** The message at hand: its parser, what the parser wants next, and what it has taken. */
+  /** The current message: its parser, how many bytes the parser needs next, and what it has taken. */
   #parser: Parser<Meaning> | undefined;
   #wanted = 0;
   #taken: Uint8Array[] = [];
-  /** Bytes of data that still follow. */
+  /** How many bytes of data still follow. */
   #data = 0;
   #understood = true;
 
@@ -70,7 +70,7 @@ class OneSide {
   }
 
   *push(bytes: Uint8Array): Generator<Described> {
-    // What waits here outlives the chunk, which is only lent.
+    // A copy, since the caller may use the chunk again while bytes of it wait here.
     this.#queue.push(bytes.slice());
     while (this.#queue.length > 0) {
       if (!this.#understood) yield this.#take(this.#queue.length);
@@ -96,7 +96,7 @@ class OneSide {
     return { from: this.#from, bytes: this.#queue.take(length) };
   }
 
-  /** Goes on with the message at hand; undefined when it needs more bytes. */
+  /** Goes on with the current message. Returns it once it is complete. */
   #advance(): Described | undefined {
     try {
       if (!this.#parser) {

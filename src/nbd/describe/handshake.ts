@@ -103,7 +103,7 @@ function information(data: Uint8Array): string {
   return `of type ${type}, ${data.byteLength} bytes of data`;
 }
 
-/** Checks the first half of a magic, before more is waited for. */
+/** Checks the first half of a magic before more bytes are awaited. */
 function startsWith(bytes: Uint8Array, magic: bigint, what: string) {
   const found = number(bytes);
   if (BigInt(found) === magic >> 32n) return;

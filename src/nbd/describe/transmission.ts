@@ -19,7 +19,7 @@ import {
 } from "../messages.ts";
 import { MAX_DATA, type Meaning, number, quote, type Session, whole } from "./meaning.ts";
 
-/** Extents of a status that are shown. */
+/** How many extents of a status are shown. */
 const MAX_EXTENTS = 8;
 
 export function request(request: Request, session: Session): Meaning {
@@ -38,7 +38,7 @@ export function* extendedRequest(magic: Uint8Array, session: Session): Parser<Me
   const asking: Request = ExtendedRequest.decode(yield* whole(magic, ExtendedRequest.size));
   const { type, flags, length } = asking;
   const { comment } = request(asking, session);
-  // A WRITE has a payload whether it says so or not, see `extendedRequest` of the server.
+  // A WRITE has a payload even without PAYLOAD_LEN: see `extendedRequest` of the server.
   if (!(flags & CommandFlag.PAYLOAD_LEN) && type !== Command.WRITE) return { comment };
   if (type !== Command.BLOCK_STATUS || length < BlockStatusPayload.size || length > MAX_DATA)
     return { comment, data: length };
@@ -100,7 +100,7 @@ function failure(type: number, payload: Uint8Array): string {
   return `${errnoName(error)} at ${ErrorOffset.decode(payload.subarray(end)).offset}${words}`;
 }
 
-/** The extents of a status chunk, with the id of their context; undefined when it is none. */
+/** The extents of a status chunk, with the id of their context. Undefined if the chunk is of another type. */
 function statuses(type: number, payload: Uint8Array): string | undefined {
   const isExtended = type === ChunkType.BLOCK_STATUS_EXT;
   const [fixed, descriptor] = isExtended
