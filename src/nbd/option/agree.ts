@@ -5,9 +5,9 @@ import { sendOption } from "./option.ts";
 import { isError, receivedReply } from "./option-reply.ts";
 
 /**
- * Asks a server for something that it agrees to with NBD_REP_ACK and nothing else.
- * @returns false when it refuses, whatever its reason: the client can do without
- * @throws ProtocolError when it answers something else
+ * Sends an option without data, to which a server agrees by NBD_REP_ACK.
+ * @returns false if the server refuses, for any reason: the client can do without
+ * @throws ProtocolError if it answers anything else
  */
 export async function agreesTo(dialogue: Dialogue, option: number): Promise<boolean> {
   await sendOption(dialogue, option);

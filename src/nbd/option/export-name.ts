@@ -8,10 +8,10 @@ import type { Negotiated } from "../transmission.ts";
 import { decodeName } from "./name.ts";
 import { chosen, findExport, type OptionHandler, sendOption } from "./option.ts";
 
-/** What follows the reply unless both sides said NO_ZEROES. */
+/** How many zeroes follow the reply, unless both sides set NO_ZEROES. */
 export const ZEROES = 124;
 
-/** NBD_OPT_EXPORT_NAME. It knows no error reply: another name ends the session, as do extended headers. */
+/** NBD_OPT_EXPORT_NAME. It has no error reply: an unknown name ends the session, and so do extended headers. */
 export const exportName: OptionHandler = async (data, handshake) => {
   const name = decodeName(data);
   const offered = findExport(handshake, name);

@@ -3,7 +3,7 @@ import { Option, Reply } from "../constants.ts";
 import { agreesTo } from "./agree.ts";
 import { type OptionHandler, refuse, replyTo } from "./option.ts";
 
-/** NBD_OPT_EXTENDED_HEADERS, which supersede structured replies. */
+/** NBD_OPT_EXTENDED_HEADERS. They replace structured replies. */
 export const extendedHeaders: OptionHandler = async (data, handshake) => {
   const option = Option.EXTENDED_HEADERS;
   if (data.byteLength > 0) {
@@ -15,7 +15,7 @@ export const extendedHeaders: OptionHandler = async (data, handshake) => {
   return "haggle";
 };
 
-/** The client's side: whether requests and replies will have extended headers. */
+/** The client's side. Resolves to whether requests and replies will have extended headers. */
 export function askForExtendedHeaders(dialogue: Dialogue): Promise<boolean> {
   return agreesTo(dialogue, Option.EXTENDED_HEADERS);
 }

@@ -20,12 +20,12 @@ export const InfoBlockSize = struct(
 );
 type InfoBlockSize = StructValue<typeof InfoBlockSize>;
 
-/** How many replies a server may send before its last one. There are four types of information. */
+/** How many replies a server may send. There are four types of information. */
 const MAX_REPLIES = 64;
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** The data of INFO and GO: a name and the information asked for. Undefined when its lengths contradict. */
+/** Decodes the data of INFO and GO: a name and the information asked for. Undefined if its lengths contradict each other. */
 export function decodeInfoRequest(
   data: Uint8Array,
 ): { name: string | undefined; wanted: Set<number> } | undefined {
@@ -60,7 +60,7 @@ function infoString(type: number, text: string): Uint8Array {
 
 const DEFAULT_BLOCK_SIZE: InfoBlockSize = { minimum: 1, preferred: 4096, maximum: MAX_PAYLOAD };
 
-/** NBD_OPT_INFO and NBD_OPT_GO, which differ only in what comes after them. */
+/** NBD_OPT_INFO and NBD_OPT_GO. They differ only in what comes after them. */
 function informing(option: number): OptionHandler {
   return async (data, handshake) => {
     const request = decodeInfoRequest(data);
@@ -92,9 +92,7 @@ function informing(option: number): OptionHandler {
 export const info: OptionHandler = informing(Option.INFO);
 export const go: OptionHandler = informing(Option.GO);
 
-/**
- * @throws ProtocolError when the constraints are not ones that the specification allows
- */
+/** @throws ProtocolError if the specification does not allow these block sizes */
 function checkBlockSize({ minimum, preferred, maximum }: InfoBlockSize): InfoBlockSize {
   const isPowerOfTwo = (n: number) => n > 0 && Number.isInteger(Math.log2(n));
   const sound =
@@ -104,22 +102,24 @@ function checkBlockSize({ minimum, preferred, maximum }: InfoBlockSize): InfoBlo
     preferred >= minimum &&
     maximum >= minimum;
   if (sound) return { minimum, preferred, maximum };
-  throw new ProtocolError(`the server announced block sizes ${minimum}, ${preferred} and ${maximum}`);
+  throw new ProtocolError(
+    `the server announced invalid block sizes: minimum ${minimum}, preferred ${preferred}, maximum ${maximum}`,
+  );
 }
 
-/** What INFO and GO tell about an export. */
+/** What a server tells about an export in reply to INFO and GO. */
 export interface ExportInformation extends Negotiated {
   /** The server's own name for the export. */
   name?: string;
-  /** The server's words for people about the export. */
+  /** The server's description of the export, for people. */
   description?: string;
 }
 
 /**
- * The client's side: asks about the export called `name`, and with GO goes on to the transmission phase.
- * @returns undefined when the server does not know this option
- * @throws RefusedError when it refuses the export
- * @throws ProtocolError when its answer makes no sense
+ * The client's side: asks about the export called `name`. With GO the transmission phase follows.
+ * @returns undefined if the server does not know this option
+ * @throws RefusedError if it refuses the export
+ * @throws ProtocolError if its answer is invalid
  */
 export async function askFor(
   dialogue: Dialogue,
@@ -136,17 +136,17 @@ export async function askFor(
     if (reply.type === Reply.ACK) {
       const { size, flags } = found;
       if (size === undefined || flags === undefined) {
-        throw new ProtocolError(`the server accepted ${what} without telling the export's size`);
+        throw new ProtocolError(`the server accepted ${what} but did not tell the export's size`);
       }
       return { ...found, size, flags };
     }
     if (reply.type === Reply.INFO) Object.assign(found, decodeInfo(reply.data));
     else throw new ProtocolError(`the server answered ${what} with reply type ${reply.type}`);
   }
-  throw new ProtocolError(`the server's reply to ${what} has no end`);
+  throw new ProtocolError(`the server sent more than ${MAX_REPLIES} replies to ${what}`);
 }
 
-/** One NBD_REP_INFO. A type that is not known is ignored, as the specification asks. */
+/** Decodes the data of one NBD_REP_INFO. An unknown type is ignored, as the specification demands. */
 function decodeInfo(data: Uint8Array): Partial<ExportInformation> {
   if (data.byteLength < 2) throw new ProtocolError("the server sent information without a type");
   switch (view(data).getUint16(0)) {

@@ -7,12 +7,12 @@ import { decodeName } from "./name.ts";
 import { type OptionHandler, refuse, replyTo, sendOption } from "./option.ts";
 import { isError, receivedReply, refusal } from "./option-reply.ts";
 
-/** How many exports are taken from a server. Each has 16 KiB of words at most. */
+/** How many exports a server may list. Each takes 16 KiB at most. */
 const MAX_EXPORTS = 1 << 12;
 
 export const ListedExport = struct("NBD_REP_SERVER", (field) => ({ nameLength: field(u32) }));
 
-/** NBD_OPT_LIST: lists the exports under their own names, each with its description behind it. */
+/** NBD_OPT_LIST: lists the exports, each by its name and its description. */
 export const list: OptionHandler = async (data, handshake) => {
   if (data.byteLength > 0) {
     await refuse(handshake, Option.LIST, Reply.ERR_INVALID, "LIST takes no data");
@@ -32,14 +32,14 @@ export const list: OptionHandler = async (data, handshake) => {
 /** An export that a server lists. */
 export interface ExportName {
   name: string;
-  /** The server's words for people about the export, where it has some. */
+  /** The server's description of the export, for people, if it has one. */
   description?: string;
 }
 
 /**
  * The client's side: the exports that a server lists.
- * @throws RefusedError when it lists none to this client
- * @throws ProtocolError when its answer makes no sense, or has no end
+ * @throws RefusedError if it refuses to list its exports
+ * @throws ProtocolError if its answer is invalid, or too long
  */
 export async function askForList(dialogue: Dialogue): Promise<ExportName[]> {
   await sendOption(dialogue, Option.LIST);
@@ -66,6 +66,7 @@ function decodeEntry(data: Uint8Array): ExportName {
   }
   const name = decodeName(data.subarray(size, size + nameLength));
   const description = decodeName(data.subarray(size + nameLength));
-  if (name === undefined) throw new ProtocolError("the server listed an export whose name is no name");
+  if (name === undefined)
+    throw new ProtocolError("the server listed an export name that is not UTF-8, or too long");
   return { name, ...(description && { description }) };
 }

@@ -18,13 +18,13 @@ import { isError, receivedReply, refusal } from "./option-reply.ts";
 /** NBD_REP_META_CONTEXT begins with it; the context's name follows. */
 export const MetaContext = struct("NBD_REP_META_CONTEXT", (field) => ({ id: field(u32) }));
 
-/** The namespace of `base:allocation`, as a query for all that is in it. */
+/** The namespace of `base:allocation`. As a query it asks for all contexts in it. */
 const BASE = "base:";
 
-/** The most queries that are looked at; an option has room for 16,000 empty ones. */
+/** How many queries an option may have; there is room for 16,000 empty ones. */
 const MAX_QUERIES = 1 << 10;
 
-/** The data of LIST_META_CONTEXT and SET_META_CONTEXT. Undefined when its lengths contradict, or it has very many queries. */
+/** Decodes the data of LIST_META_CONTEXT and SET_META_CONTEXT. Undefined if it is invalid, or has too many queries. */
 export function decodeContextRequest(
   data: Uint8Array,
 ): { name: string | undefined; queries: (string | undefined)[] } | undefined {
@@ -46,7 +46,7 @@ export function decodeContextRequest(
 
   const name = decodeName(text());
   const queries: (string | undefined)[] = [];
-  // Each query takes 4 bytes at least, so a count that lies ends soon.
+  // Each query takes at least 4 bytes, so a count that is too high soon fails.
   const count = number();
   isSound &&= count <= MAX_QUERIES;
   for (let left = count; left > 0 && isSound; left--) queries.push(decodeName(text()));
@@ -67,7 +67,10 @@ function encodeContextRequest(name: string, queries: readonly string[]): Uint8Ar
   return concat([...counted(name), number(queries.length), ...queries.flatMap(counted)]);
 }
 
-/** What both options have in common: refuses what is wrong, answers with the one context where it `matches`. */
+/**
+ * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries match.
+ * @returns the name of the export if they match
+ */
 async function answer(
   option: number,
   data: Uint8Array,
@@ -96,7 +99,7 @@ async function answer(
   return found ? request.name : undefined;
 }
 
-/** NBD_OPT_LIST_META_CONTEXT: without a query all there is, which is `base:allocation`. Changes nothing. */
+/** NBD_OPT_LIST_META_CONTEXT. Without a query it lists all contexts: `base:allocation`. It changes nothing. */
 export const listMetaContext: OptionHandler = async (data, handshake) => {
   await answer(Option.LIST_META_CONTEXT, data, handshake, {
     id: 0,
@@ -105,7 +108,7 @@ export const listMetaContext: OptionHandler = async (data, handshake) => {
   return "haggle";
 };
 
-/** NBD_OPT_SET_META_CONTEXT. Whatever it says, what was selected before is no longer. */
+/** NBD_OPT_SET_META_CONTEXT. It drops an earlier selection, even if it is refused. */
 export const setMetaContext: OptionHandler = async (data, handshake) => {
   handshake.allocationOf = undefined;
   handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake, {
@@ -121,13 +124,13 @@ interface Context {
   name: string;
 }
 
-/** How many contexts are taken from a server. */
+/** How many contexts a server may list. */
 const MAX_CONTEXTS = 1 << 10;
 
 /**
- * The client's side of both options: the contexts, as the server tells them.
- * @throws RefusedError when it has none to tell, also after some
- * @throws ProtocolError when its answer makes no sense, or has no end
+ * The client's side of both options: yields the contexts as the server lists them.
+ * @throws RefusedError if it refuses, perhaps after some contexts
+ * @throws ProtocolError if its answer is invalid, or too long
  */
 async function* ask(
   dialogue: Dialogue,
@@ -148,17 +151,19 @@ async function* ask(
       );
     }
     const context = decodeName(data.subarray(MetaContext.size, MetaContext.size + MAX_STRING));
-    if (context === undefined || count === MAX_CONTEXTS) {
-      throw new ProtocolError(`the server answered ${what} with contexts that have no name, or no end`);
+    if (context === undefined) {
+      throw new ProtocolError(`the server answered ${what} with a context name that is not UTF-8`);
+    }
+    if (count === MAX_CONTEXTS) {
+      throw new ProtocolError(`the server answered ${what} with more than ${MAX_CONTEXTS} contexts`);
     }
     yield { ...MetaContext.decode(data), name: context };
   }
 }
 
 /**
- * The client's side of LIST_META_CONTEXT: the names of all contexts that the server has for the export called `name`;
- * none where it refuses.
- * @throws ProtocolError when its answer makes no sense
+ * The client's side of LIST_META_CONTEXT: the names of all contexts of the export called `name`, none if the server refuses.
+ * @throws ProtocolError if its answer is invalid
  */
 export async function askForContexts(dialogue: Dialogue, name: string): Promise<string[]> {
   const names: string[] = [];
@@ -173,8 +178,8 @@ export async function askForContexts(dialogue: Dialogue, name: string): Promise<
 
 /**
  * The client's side of SET_META_CONTEXT: selects `base:allocation` for the export called `name`.
- * @returns its id, or undefined when the server does not have it
- * @throws ProtocolError when its answer makes no sense
+ * @returns its id, or undefined if the server does not have it
+ * @throws ProtocolError if its answer is invalid
  */
 export async function selectAllocation(dialogue: Dialogue, name: string): Promise<number | undefined> {
   let id: number | undefined;

@@ -1,7 +1,7 @@
 import { checkType } from "../../streams/check.ts";
 import { MAX_STRING } from "../constants.ts";
 
-/** An export's name, or another string, off the wire; undefined when it is too long or no UTF-8. */
+/** Decodes an export's name, or another string, from the wire. Undefined if it is too long or not UTF-8. */
 export function decodeName(bytes: Uint8Array): string | undefined {
   if (bytes.byteLength > MAX_STRING) return undefined;
   try {
@@ -12,8 +12,8 @@ export function decodeName(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Checks a name, or another string, that is to go on the wire.
- * @throws TypeError, RangeError when it is not a string, or too long
+ * Checks a name, or another string, before it is sent.
+ * @throws TypeError, RangeError if it is not a string, or too long
  */
 export function checkName(name: string, what: string): void {
   checkType(name, what, "string");

@@ -4,10 +4,10 @@ import { nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError, RefusedError } from "../error.ts";
 import { OptionReply } from "../messages.ts";
 
-/** The longest reply data that is read, in bytes. The longest legal one is a name and a description of 4,096. */
+/** The longest reply data that is read, in bytes. Legal data is at most a name and a description of 4,096 bytes each. */
 const MAX_REPLY_DATA = 1 << 14;
 
-/** Bytes of a server's own words that are looked at: no more of them are shown. */
+/** How many bytes of a server's message are decoded; fewer are shown. */
 const MAX_WORDS = 1 << 9;
 
 export interface ReceivedReply {
@@ -17,13 +17,13 @@ export interface ReceivedReply {
 
 /**
  * Parses one reply of the server to `option`.
- * @throws ProtocolError when it answers another option or is longer than any legal one
+ * @throws ProtocolError if it answers another option, or is longer than any legal reply
  */
 export function* receivedReply(option: number): Parser<ReceivedReply> {
   const reply = OptionReply.decode(yield OptionReply.size);
   if (reply.option !== option) {
     throw new ProtocolError(
-      `the server answered option ${nameOf(Option, reply.option)} where ${nameOf(Option, option)} was asked`,
+      `the server answered option ${nameOf(Option, reply.option)}, but ${nameOf(Option, option)} was asked`,
     );
   }
   if (reply.length > MAX_REPLY_DATA) {
@@ -34,12 +34,11 @@ export function* receivedReply(option: number): Parser<ReceivedReply> {
   return { type: reply.type, data: yield reply.length };
 }
 
-/** Whether a reply type is one of the errors. */
 export function isError(type: number): boolean {
   return type >= 0x80000000;
 }
 
-/** An error reply as an error, with the server's own words. */
+/** Makes an error of an error reply, with the server's message. */
 export function refusal(what: string, { type, data }: ReceivedReply): RefusedError {
   const words = new TextDecoder().decode(data.subarray(0, MAX_WORDS));
   return new RefusedError(

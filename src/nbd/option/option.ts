@@ -11,14 +11,14 @@ import type { Negotiated } from "../transmission.ts";
 import { transmissionFlags } from "../transmission-flags.ts";
 import { checkName } from "./name.ts";
 
-/** The longest option data that is read, in bytes; the longest legal name and 30,000 information requests fit. */
+/** The longest option data that is read, in bytes: the longest legal name and 30,000 information requests fit. */
 const MAX_OPTION_DATA = 1 << 16;
 
-/** An export as a server offers it. */
+/** An export that a server offers. */
 export interface OfferedExport {
-  /** What clients ask for, up to 4,096 bytes of UTF-8. */
+  /** The name that clients ask for, up to 4,096 bytes of UTF-8. */
   name: string;
-  /** Words for people, up to 4,096 bytes of UTF-8. */
+  /** A text for people, up to 4,096 bytes of UTF-8. */
   description?: string;
   target: Export;
 }
@@ -29,7 +29,7 @@ export interface OfferedExport {
  * @throws TypeError, RangeError
  */
 export function checkOffered(exports: readonly OfferedExport[], isSeveral: boolean): void {
-  if (exports.length === 0) throw new RangeError("a server needs an export");
+  if (exports.length === 0) throw new RangeError("a server needs at least one export");
   for (const [i, offered] of exports.entries()) {
     const what = isSeveral ? `export ${i}` : "the export";
     checkObject(offered, what);
@@ -39,22 +39,22 @@ export function checkOffered(exports: readonly OfferedExport[], isSeveral: boole
   }
 }
 
-/** The server's side of a handshake, as the options see it. */
+/** The server's side of a handshake, as its options use it. */
 export interface ServerHandshake {
   readonly dialogue: Dialogue;
-  /** At least one. The first is the default one, which the name "" stands for too. */
+  /** At least one. The first is the default export, which also has the name "". */
   readonly exports: readonly OfferedExport[];
   /** Whether the client asked to leave out the zeroes after the reply to EXPORT_NAME. */
   readonly noZeroes: boolean;
-  /** Whether the transport leads to one client only: nobody can connect a second time. */
+  /** Whether no other connection to this server is possible. */
   readonly isSingle: boolean;
   /** What the client has negotiated so far. */
   headers: Negotiated["headers"];
-  /** The name, as the client wrote it, of the export for which it has selected `base:allocation`. */
+  /** The name, as the client wrote it, of the export for which it selected `base:allocation`. */
   allocationOf: string | undefined;
 }
 
-/** The export that a client has chosen, and what the transmission phase will be like. */
+/** The export that a client has chosen, and what was negotiated for it. */
 export interface Chosen {
   readonly target: Export;
   readonly negotiated: Negotiated;
@@ -63,10 +63,10 @@ export interface Chosen {
 /** What an option leads to: the next option, the end of the session, or the transmission phase. */
 export type OptionOutcome = "haggle" | "abort" | Chosen;
 
-/** The id that `base:allocation` has here. */
+/** The id of `base:allocation` in this server. */
 export const ALLOCATION_ID = 1;
 
-/** The export that a name stands for. */
+/** The export with this name, or the default export for "". */
 export function findExport(
   { exports }: Pick<ServerHandshake, "exports">,
   name: string | undefined,
@@ -74,7 +74,7 @@ export function findExport(
   return exports.find((offered) => offered.name === name) ?? (name === "" ? exports[0] : undefined);
 }
 
-/** What the transmission phase would be like if the client chose an export now, by this name. */
+/** What is negotiated if the client chooses this export now, by this name. */
 export function chosen(
   { headers, allocationOf, isSingle }: Pick<ServerHandshake, "headers" | "allocationOf" | "isSingle">,
   { target }: OfferedExport,
@@ -86,21 +86,21 @@ export function chosen(
   };
   const { size, blockSize } = target;
   const possible = transmissionFlags(target, settled);
-  // nbdcopy, for one, connects four times where it may, and fails where it cannot.
+  // nbdcopy, for example, connects four times if it may, and fails if it cannot.
   const flags = isSingle ? possible & ~TransmissionFlag.CAN_MULTI_CONN : possible;
   return { target, negotiated: { size, flags, ...(blockSize && { blockSize }), ...settled } };
 }
 
-/** How the server answers one option. One option a file. */
+/** How the server answers one option. Each option has a file of its own. */
 export type OptionHandler = (data: Uint8Array, handshake: ServerHandshake) => Promise<OptionOutcome>;
 
-/** An option as it came: without `data` where it was longer than any legal one, and was skipped. */
+/** An option that came. It has no `data` if that was longer than any legal data, and was skipped. */
 export interface ReceivedOption {
   option: number;
   data?: Uint8Array;
 }
 
-/** Parses an option of the client and its data. Data that is too long is skipped in small pieces, never held. */
+/** Parses an option of the client and its data. Data that is too long is skipped in small pieces. */
 export function* receivedOption(): Parser<ReceivedOption> {
   const { option, length } = OptionRequest.decode(yield OptionRequest.size);
   if (length <= MAX_OPTION_DATA) return { option, data: yield length };

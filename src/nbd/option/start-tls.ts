@@ -1,10 +1,7 @@
 import { Option, Reply } from "../constants.ts";
 import { type OptionHandler, refuse } from "./option.ts";
 
-/**
- * NBD_OPT_STARTTLS, as a server without TLS answers it (proto.md, "NOTLS mode"): what needs to be kept secret goes
- * over wss.
- */
+/** NBD_OPT_STARTTLS, refused as by a server without TLS (proto.md, "NOTLS mode"). What must be secret goes over wss. */
 export const startTls: OptionHandler = async (data, handshake) => {
   if (data.byteLength > 0) {
     await refuse(handshake, Option.STARTTLS, Reply.ERR_INVALID, "STARTTLS takes no data");

@@ -3,7 +3,7 @@ import { Option, Reply } from "../constants.ts";
 import { agreesTo } from "./agree.ts";
 import { type OptionHandler, refuse, replyTo } from "./option.ts";
 
-/** NBD_OPT_STRUCTURED_REPLY. Extended headers, once negotiated, can't be gone back from. */
+/** NBD_OPT_STRUCTURED_REPLY. It is refused once extended headers have been negotiated. */
 export const structuredReply: OptionHandler = async (data, handshake) => {
   const option = Option.STRUCTURED_REPLY;
   if (data.byteLength > 0) {
@@ -17,7 +17,7 @@ export const structuredReply: OptionHandler = async (data, handshake) => {
   return "haggle";
 };
 
-/** The client's side: whether the server will send structured replies. */
+/** The client's side. Resolves to whether the server will send structured replies. */
 export function askForStructuredReplies(dialogue: Dialogue): Promise<boolean> {
   return agreesTo(dialogue, Option.STRUCTURED_REPLY);
 }

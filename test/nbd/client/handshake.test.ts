@@ -170,7 +170,7 @@ for (const [what, bytes, message] of [
     `${reply(INFO, "0000 ffffffffffffffff 0001")}${reply(ACK)}`,
     "the server announced an export of more than 2^53 bytes",
   ],
-  ["an ACK before the size", reply(ACK), "the server accepted GO without telling the export's size"],
+  ["an ACK before the size", reply(ACK), "the server accepted GO but did not tell the export's size"],
   [
     "information of another length",
     reply(INFO, "0000 00"),
@@ -185,27 +185,27 @@ for (const [what, bytes, message] of [
   [
     "a minimum block size of 0",
     reply(INFO, "0003 00000000 00001000 00100000"),
-    "the server announced block sizes 0, 4096 and 1048576",
+    "the server announced invalid block sizes: minimum 0, preferred 4096, maximum 1048576",
   ],
   [
     "a minimum block size that is no power of two",
     reply(INFO, "0003 00000003 00001000 00100000"),
-    "the server announced block sizes 3, 4096 and 1048576",
+    "the server announced invalid block sizes: minimum 3, preferred 4096, maximum 1048576",
   ],
   [
     "a minimum block size of 128 KiB",
     reply(INFO, "0003 00020000 00020000 00100000"),
-    "the server announced block sizes 131072, 131072 and 1048576",
+    "the server announced invalid block sizes: minimum 131072, preferred 131072, maximum 1048576",
   ],
   [
     "a preferred block size below the minimum",
     reply(INFO, "0003 00001000 00000200 00100000"),
-    "the server announced block sizes 4096, 512 and 1048576",
+    "the server announced invalid block sizes: minimum 4096, preferred 512, maximum 1048576",
   ],
   [
     "a maximum block size below the minimum",
     reply(INFO, "0003 00001000 00001000 00000200"),
-    "the server announced block sizes 4096, 4096 and 512",
+    "the server announced invalid block sizes: minimum 4096, preferred 4096, maximum 512",
   ],
   [
     "a reply of 4 GiB",
@@ -220,13 +220,13 @@ for (const [what, bytes, message] of [
   [
     "a reply to another option",
     reply(ACK, "", "00000003"),
-    "the server answered option LIST where GO was asked",
+    "the server answered option LIST, but GO was asked",
   ],
   ["a reply type that makes no sense", reply("00000002"), "the server answered GO with reply type 2"],
   [
     "a wrong reply magic",
     "0003e889045565aa 00000007 00000001 00000000",
-    "a option reply began with 0x3e889045565aa where 0x3e889045565a9 was expected",
+    "an option reply began with 0x3e889045565aa where 0x3e889045565a9 was expected",
   ],
 ] as const) {
   tests(`${what}: ProtocolError`, async () => {
@@ -346,7 +346,7 @@ for (const [what, answer, message] of [
     /answered SET_META_CONTEXT with META_CONTEXT of 2 bytes/,
   ],
   ["information", reply(INFO, "0000", SET_CONTEXT), /answered SET_META_CONTEXT with INFO of 2 bytes/],
-  ["a reply to GO", reply(ACK), /answered option GO where SET_META_CONTEXT was asked/],
+  ["a reply to GO", reply(ACK), /answered option GO, but SET_META_CONTEXT was asked/],
 ] as const) {
   tests(`${what} in answer to SET_META_CONTEXT: ProtocolError`, async () => {
     const { peer, outcome } = await withHeaders("structured");
@@ -378,7 +378,7 @@ tests("replies without an end are cut off", async () => {
   await peer.say(reply(INFO, "7777").repeat(64));
   const error = await failure(outcome);
   assert.instance(error, ProtocolError);
-  assert.is(error.message, "the server's reply to GO has no end");
+  assert.is(error.message, "the server sent more than 64 replies to GO");
 });
 
 for (const [what, bytes, message] of [

@@ -69,7 +69,12 @@ for (const [what, answer, type, message] of [
     ProtocolError,
     "in 5 bytes, too few",
   ],
-  ["has a name of no UTF-8", reply(LIST!, SERVER!, "00000001 ff"), ProtocolError, "whose name is no name"],
+  [
+    "has a name of no UTF-8",
+    reply(LIST!, SERVER!, "00000001 ff"),
+    ProtocolError,
+    "an export name that is not UTF-8",
+  ],
   ["has no end", reply(LIST!, SERVER!, "00000000").repeat(4097), ProtocolError, "more than 4096 exports"],
 ] as const) {
   tests(`LIST that ${what}: ${type.name}`, async () => {
@@ -110,8 +115,8 @@ tests("INFO and LIST_META_CONTEXT: all that is told", async () => {
 });
 
 for (const [what, answer, message] of [
-  ["without a name", reply(LIST_CONTEXTS!, CONTEXT!, "00000000 ff"), /no name, or no end/],
-  ["without an end", reply(LIST_CONTEXTS!, CONTEXT!, "00000000 61").repeat(1025), /no name, or no end/],
+  ["without a name", reply(LIST_CONTEXTS!, CONTEXT!, "00000000 ff"), /a context name that is not UTF-8/],
+  ["without an end", reply(LIST_CONTEXTS!, CONTEXT!, "00000000 61").repeat(1025), /more than 1024 contexts/],
   ["of another kind", reply(LIST_CONTEXTS!, SERVER!, "00000000"), /LIST_META_CONTEXT with SERVER of 4 bytes/],
 ] as const) {
   tests(`contexts ${what}: ProtocolError`, async () => {
