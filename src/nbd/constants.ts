@@ -1,10 +1,10 @@
-/** The numbers of the protocol, in its own words (proto.md, "Values"). */
+/** The numbers of the protocol under its names (proto.md, "Values"). */
 
 /** "NBDMAGIC" */
 export const NBD_MAGIC = 0x4e42444d41474943n;
 /** "IHAVEOPT" */
 export const NBD_OPTS_MAGIC = 0x49484156454f5054n;
-/** What a server of the oldstyle handshake sends in place of NBD_OPTS_MAGIC. */
+/** Sent in place of NBD_OPTS_MAGIC by a server with the oldstyle handshake. */
 export const NBD_CLISERV_MAGIC = 0x00420281861253n;
 export const NBD_REP_MAGIC = 0x0003e889045565a9n;
 export const NBD_REQUEST_MAGIC = 0x25609513;
@@ -13,7 +13,7 @@ export const NBD_STRUCTURED_REPLY_MAGIC = 0x668e33ef;
 export const NBD_EXTENDED_REQUEST_MAGIC = 0x21e41c71;
 export const NBD_EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 
-/** Handshake flags, sent by the server; the client's flags have the same bits. */
+/** Handshake flags of the server. The client's flags have the same bits. */
 export const HandshakeFlag = {
   FIXED_NEWSTYLE: 1 << 0,
   NO_ZEROES: 1 << 1,
@@ -116,25 +116,25 @@ export const Allocation = {
   ZERO: 1 << 1,
 } as const;
 
-/** The one metadata context that is spoken (proto.md, "`base:allocation` metadata context"). */
+/** The only metadata context that is supported (proto.md, "`base:allocation` metadata context"). */
 export const BASE_ALLOCATION = "base:allocation";
 
 /** The longest string that the protocol allows, in bytes (proto.md, "Strings" in "Conventions"). */
 export const MAX_STRING = 4096;
 
-/** The payload in bytes that every server should accept (proto.md, "Size constraints"). */
+/** The longest payload that every server should accept, in bytes (proto.md, "Size constraints"). */
 export const MAX_PAYLOAD = 1 << 25;
 
-/** The longest request or reply with such a payload, in bytes: there is room for any header. */
+/** The longest request or reply with such a payload, in bytes, with room for any header. */
 export const LONGEST_MESSAGE = MAX_PAYLOAD + 64;
 
-/** The name of a value in one of the tables above, as "READ", else its number. */
+/** The name of a value in one of the tables above, for example "READ", or its number if it has none. */
 export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
   for (const [name, number] of Object.entries(table)) if (number === value) return name;
   return value > 0xffff ? `0x${value.toString(16)}` : String(value);
 }
 
-/** The names of the flags in one of the tables above that are set, as "READ_ONLY SEND_FLUSH"; "none" without any. */
+/** The names of the flags that are set, by one of the tables above: for example "READ_ONLY SEND_FLUSH", or "none". */
 export function flagNames(table: Readonly<Record<string, number>>, flags: number): string {
   const names: string[] = [];
   let unknown = flags;

@@ -1,13 +1,13 @@
 import { concat } from "../streams/concat.ts";
 import { giveBack } from "../streams/lent.ts";
 
-/** Payloads from this many bytes on go out as they are; shorter ones are copied to stand behind their header. */
+/** Payloads of at least this many bytes are sent as they are; shorter ones are copied behind their header. */
 const UNCOPIED = 1 << 15;
 
 /**
- * Turns messages into as few chunks as possible: headers and short payloads are gathered into one, since what a
- * write and what a WebSocket message costs has little to do with its length. A long payload is not copied, unless there
- * is memory to copy `into` and all the messages fit. Payloads that were copied are given back.
+ * Turns messages into few chunks, since the cost of a write or a WebSocket message hardly depends on its length. Headers and
+ * short payloads are copied into one chunk. Long payloads are not copied, unless all messages fit into `into`. Copied
+ * payloads are given back.
  */
 export function gather<M extends { payload?: Uint8Array }>(
   messages: readonly M[],
@@ -23,7 +23,7 @@ export function gather<M extends { payload?: Uint8Array }>(
   let gathered: Uint8Array[] = [];
   const emitGathered = () => {
     emit(concat(gathered));
-    // A single one is a header, which concat has not copied.
+    // A single part is a header, which concat has not copied.
     if (gathered.length > 1) for (const part of gathered) giveBack(part);
     gathered = [];
   };
@@ -41,7 +41,7 @@ export function gather<M extends { payload?: Uint8Array }>(
   if (gathered.length > 0) emitGathered();
 }
 
-/** All messages in one piece, their payloads given back; undefined where they do not fit. */
+/** Copies all messages into one chunk and gives their payloads back. Undefined if they do not fit. */
 function gatherInto<M extends { payload?: Uint8Array }>(
   into: Uint8Array,
   messages: readonly M[],

@@ -1,4 +1,4 @@
-/** The messages of the protocol, each declared once: the fixed part, as proto.md lays it out. */
+/** The fixed parts of the messages, as in proto.md. Data of options and of their replies is in `option/`. */
 import {
   NBD_EXTENDED_REPLY_MAGIC,
   NBD_EXTENDED_REQUEST_MAGIC,
@@ -11,7 +11,7 @@ import {
 } from "./constants.ts";
 import { byteCount, magic, type StructValue, struct, u16, u32, u64 } from "./struct.ts";
 
-/** The server's first words. The second magic tells newstyle from oldstyle (proto.md, "Newstyle negotiation"). */
+/** The server's first message. `style` tells newstyle from oldstyle (proto.md, "Newstyle negotiation"). */
 export const Greeting = struct(
   "greeting",
   (field) => ({ style: field(u64), flags: field(u16) }),
@@ -115,7 +115,7 @@ export const OffsetHole = struct("OFFSET_HOLE", (field) => ({
 /** The payload of NBD_REPLY_TYPE_ERROR; followed by `messageLength` bytes for people. */
 export const ErrorChunk = struct("ERROR", (field) => ({ error: field(u32), messageLength: field(u16) }));
 
-/** What NBD_REPLY_TYPE_ERROR_OFFSET has behind that. */
+/** Follows ERROR and its message in the payload of NBD_REPLY_TYPE_ERROR_OFFSET. */
 export const ErrorOffset = struct("ERROR_OFFSET", (field) => ({ offset: field(byteCount) }));
 
 /** The payload of NBD_REPLY_TYPE_BLOCK_STATUS begins with it; descriptors follow. */

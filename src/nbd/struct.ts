@@ -1,7 +1,7 @@
 import type { Parser } from "../streams/parse.ts";
 import { ProtocolError } from "./error.ts";
 
-/** One field of a message: big-endian, of a fixed size in bytes. */
+/** One field of a message: big-endian, of a fixed size, in bytes. */
 export interface Field<T> {
   readonly size: number;
   get(view: DataView, at: number): T;
@@ -20,7 +20,7 @@ export const u32: Field<number> = {
   set: (view, at, value) => view.setUint32(at, value),
 };
 
-/** 64 bits that are passed through and compared, never computed with: cookies, magics. */
+/** 64 bits that are copied and compared only: cookies, magics. */
 export const u64: Field<bigint> = {
   size: 8,
   get: (view, at) => view.getBigUint64(at),
@@ -28,8 +28,8 @@ export const u64: Field<bigint> = {
 };
 
 /**
- * A number of bytes in 64 bits. Beyond 2^53 the number is not exact but still beyond 2^53, so a comparison
- * with the size of an export gives the right answer.
+ * A number of bytes in 64 bits. Beyond 2^53 it is not exact, but still beyond 2^53, so comparisons with the size of an export
+ * are right.
  */
 export const byteCount: Field<number> = {
   size: 8,
@@ -40,7 +40,7 @@ export const byteCount: Field<number> = {
   },
 };
 
-/** What a message begins with, always the same: written by itself, checked when read, no part of the value. */
+/** A constant at the beginning of a message. It is written and checked, but not part of the value. */
 export interface Magic {
   readonly field: Field<unknown>;
   readonly value: number | bigint;
@@ -50,21 +50,21 @@ export function magic<T extends number | bigint>(field: Field<T>, value: T): Mag
   return { field: field as Field<unknown>, value };
 }
 
-/** Takes the next field of a message that is being read. */
+/** Reads the next field of a message. */
 export type NextField = <T>(field: Field<T>) => T;
 
-/** The fixed part of a message, declared once: how long it is, how it is read and how it is written. */
+/** The fixed part of a message: its length, its decoder and its encoder. */
 export interface Struct<T> {
   /** Length in bytes. */
   readonly size: number;
   /**
    * Reads the fields from the first `size` bytes.
-   * @throws ProtocolError when the magic is another one
+   * @throws ProtocolError if the magic is another one
    */
   decode(bytes: Uint8Array): T;
   /** Writes the fields into `into` at `at`, by default into a new array. */
   encode(value: T, into?: Uint8Array, at?: number): Uint8Array;
-  /** The same as `decode`, as a parser. */
+  /** `decode` as a parser. */
   parser(): Parser<T>;
 }
 
@@ -72,21 +72,22 @@ export interface Struct<T> {
 export type StructValue<S> = S extends Struct<infer T> ? T : never;
 
 /**
- * Where messages are read and written, one at a time. A DataView of each one's own bytes takes 0.7 µs, as the runtime gives
- * short arrays a buffer only when that is asked for.
+ * Messages are copied here to be read and written: a DataView for each of them would be slow. All messages can share it, since
+ * `declare` runs without interruption.
  */
 const scratch = new Uint8Array(64);
 const view = new DataView(scratch.buffer);
 
 /**
- * Declares the fixed part of a message: its fields in the order in which they stand on the wire.
+ * Declares the fixed part of a message: its fields in the order on the wire.
  *
  *     struct("simple reply", (field) => ({ error: field(u32), cookie: field(u64) }), magic(u32, 0x67446698))
  *
- * The declaration is a function since an object literal, run for each message, is read three times as fast as a
- * table of fields.
+ * The declaration is a function, which runs for each message that is read: that is faster than a table of fields.
  *
- * @param name what error messages call it
+ * @param name the name of the message, for errors
+ * @param declare must be synchronous, and call `field` for all fields in the same order each time
+ * @param begin the magic with which the message begins, if any
  */
 export function struct<T extends object>(
   name: string,
@@ -100,10 +101,12 @@ export function struct<T extends object>(
       return undefined as F;
     }),
   ) as (keyof T)[];
+  const article = /^[aeiou]/i.test(name) ? "an" : "a";
   const first = begin?.field.size ?? 0;
   const size = fields.reduce((sum, field) => sum + field.size, first);
 
-  if (size > scratch.byteLength) throw new RangeError(`a ${name} has more than ${scratch.byteLength} bytes`);
+  if (size > scratch.byteLength)
+    throw new RangeError(`${article} ${name} has more than ${scratch.byteLength} bytes`);
 
   let position = 0;
   function next<F>(field: Field<F>): F {
@@ -113,21 +116,22 @@ export function struct<T extends object>(
   }
 
   function decode(bytes: Uint8Array): T {
-    if (bytes.byteLength < size) throw new RangeError(`a ${name} has ${size} bytes, not ${bytes.byteLength}`);
+    if (bytes.byteLength < size)
+      throw new RangeError(`${article} ${name} has ${size} bytes, not ${bytes.byteLength}`);
     for (let i = 0; i < size; i++) scratch[i] = bytes[i]!;
     position = 0;
     if (begin) {
       const found = next(begin.field) as number | bigint;
       if (found !== begin.value) {
         const [is, expected] = [found, begin.value].map((number) => `0x${number.toString(16)}`);
-        throw new ProtocolError(`a ${name} began with ${is} where ${expected} was expected`);
+        throw new ProtocolError(`${article} ${name} began with ${is} where ${expected} was expected`);
       }
     }
     return declare(next);
   }
 
   function encode(value: T, into = new Uint8Array(size), at = 0): Uint8Array {
-    if (into.byteLength < at + size) throw new RangeError(`there is no room for a ${name}`);
+    if (into.byteLength < at + size) throw new RangeError(`there is no room for ${article} ${name}`);
     begin?.field.set(view, 0, begin.value);
     let to = first;
     for (let i = 0; i < fields.length; i++) {

@@ -2,7 +2,7 @@ import type { Errno } from "../export/error.ts";
 import type { BlockSize, Extent } from "../export/export.ts";
 import type { Request } from "./messages.ts";
 
-/** What the handshake settled: all that the transmission phase depends on. */
+/** The result of the handshake, on which the transmission phase depends. */
 export interface Negotiated {
   /** The export's size in bytes. */
   size: number;
@@ -10,49 +10,49 @@ export interface Negotiated {
   flags: number;
   /** Size constraints; absent: the protocol's defaults, 1, 4096 and 32 MiB. */
   blockSize?: BlockSize;
-  /** How replies, and with "extended" requests too, are laid out; absent: compact requests and simple replies. */
+  /** The layout of replies, and with "extended" of requests too. Absent: compact requests and simple replies. */
   headers?: "structured" | "extended";
-  /** The id of the metadata context `base:allocation`, where it was selected. */
+  /** The id of the metadata context `base:allocation`, if it was selected. */
   allocation?: number;
-  /** The server speaks only the first generation's way of negotiating, NBD_OPT_EXPORT_NAME. */
+  /** Whether the server knows only the oldest way to negotiate, NBD_OPT_EXPORT_NAME. */
   exportNameOnly?: boolean;
 }
 
 /** A request of the transmission phase, with the payload of a WRITE. */
 export interface NbdRequest extends Request {
-  /** The data of a WRITE. It may be a view into what arrived. */
+  /** The data of a WRITE. It may be a view into a chunk that arrived. */
   payload?: Uint8Array;
-  /** The metadata contexts that a BLOCK_STATUS with a payload asks for; absent: all that were selected. */
+  /** The ids of the metadata contexts that a BLOCK_STATUS with a payload asks for. Absent: all that were selected. */
   contexts?: readonly number[];
-  /** The offset to the bit, where it is beyond 2^53; `offset` is about it. */
+  /** The exact offset if it is beyond 2^53; `offset` is rounded then. */
   exactOffset?: bigint;
-  /** Bytes that the parser has taken room for; who deals with the request releases them. */
+  /** How many bytes the parser has taken room for. The handler of the request releases them. */
   held?: number;
-  /** Why the parser refused the request; its payload was skipped. */
+  /** The error if the parser refused the request, and skipped its payload. */
   refused?: Errno;
 }
 
-/** A part of what was read: data, or a number of bytes that read as zeroes. */
+/** A part of the data of a READ: bytes, or a number of zeroes. */
 export type Piece = Uint8Array | number;
 
-/** What a successful reply carries. At most one of the three is there. */
+/** The content of a successful reply. At most one of the three is set. */
 export interface ReplyContent {
   /** The data of a READ. */
   payload?: Uint8Array;
-  /** The data of a READ in several pieces, in order; it needs structured replies. */
+  /** The data of a READ in pieces, in order. This needs structured replies. */
   pieces?: readonly Piece[];
-  /** The answer to a BLOCK_STATUS, from the request's offset on. */
+  /** The extents for a BLOCK_STATUS, from the offset of the request on. */
   extents?: readonly Extent[];
 }
 
 /** A reply of the transmission phase. */
 export interface NbdReply extends ReplyContent {
   cookie: bigint;
-  /** 0, or the errno. */
+  /** An errno, or 0. */
   error: number;
-  /** The offset of the request, which structured and extended replies tell again. */
+  /** The offset of the request, which structured and extended replies repeat. */
   offset?: number | bigint;
-  /** Words for people about an error. */
+  /** An error message for people. */
   message?: string;
   /** Where in the export the error occurred. */
   errorOffset?: number;

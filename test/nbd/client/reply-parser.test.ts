@@ -170,7 +170,7 @@ for (const headers of ["structured", "extended"] as const) {
     [
       "a wrong magic",
       "0102030405060708".repeat(4),
-      /^a (structured|extended) reply began with 0x1020304 where/,
+      /^an? (structured|extended) reply began with 0x1020304 where/,
     ],
     ["NONE with a payload", chunk("0000", 2, "00"), /answered a WRITE with a NONE chunk of 1 bytes/],
     ["NONE that is not the last", chunk("0000", 2, "", more), /NONE chunk/],
