@@ -22,7 +22,7 @@ export interface ConcurrentOptions<In, Out, Chunk = In[], Result = Out[]> {
   chunkWeight?: number;
   /** Cuts chunks into items. Default: a chunk is an array of items. */
   items?: Items<Chunk, In>;
-  /** Hands results on in one chunk or more; with none the consumer would wait for ever. Default: their array. */
+  /** Hands results on in one chunk or more; with none the consumer would wait forever. Default: their array. */
   emit?(results: Out[], enqueue: (chunk: Result) => void): void;
   /**
    * Schedules a callback behind the events already queued. If recent deliveries held several light results, delivery is put

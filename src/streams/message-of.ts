@@ -6,7 +6,7 @@ export function messageOf(thrown: unknown): string {
   try {
     return thrown instanceof Error ? wordsOf(thrown) : String(thrown);
   } catch {
-    return "something without words";
+    return "an error that cannot be shown";
   }
 }
 

@@ -154,7 +154,7 @@ export function replay(conversation: Conversation, options: ReplayOptions): Repl
           const next = turns[turn];
           if (next && next.after <= received) {
             const end = Math.min(next.end, sent + chunkSize);
-            // A copy, as a chunk belongs to whoever reads it.
+            // A copy, since a chunk belongs to its reader.
             output.enqueue(said.slice(sent, end));
             sent = end;
             return progress();

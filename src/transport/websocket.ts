@@ -14,7 +14,7 @@ import { closeReason } from "./close-reason.ts";
 
 /** What a sender of text messages is told. */
 export const TEXT_REFUSED =
-  "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
+  "the other side sent text, but NBD needs binary messages (websocketd: use --binary)";
 
 /** The WebSocket failed, or the other side closed it as a failure. */
 export class WebSocketError extends Error implements ForOthers {

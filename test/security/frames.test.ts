@@ -124,7 +124,7 @@ tests("text is told what is wrong, and so is whoever reads the log", async () =>
   const [client] = await open(["/c0"]);
   client!.socket.write(header(0x81, 32 * MIB));
   await until("the close frame", () => client!.close !== undefined);
-  const words = "the other side sent text where NBD needs binary messages (websocketd: use --binary)";
+  const words = "the other side sent text, but NBD needs binary messages (websocketd: use --binary)";
   assert.equal(client!.close, { code: 1003, words });
   await until("the log", () => log.some((line) => line.endsWith(words)));
   // It does not answer; the gateway ends it all the same.

@@ -136,7 +136,7 @@ for (const side of sides) {
     other.send("NBDMAGIC");
     const error = await within(5000, "the end", failure(collect(transport.readable)));
     assert.instance(error, WebSocketError);
-    assert.match(error.message, /sent text where NBD needs binary messages \(websocketd: use --binary\)$/);
+    assert.match(error.message, /sent text, but NBD needs binary messages \(websocketd: use --binary\)$/);
     assert.is(await failure(transport.closed), error);
     const [code, reason] = await within(5000, "the close frame", closed);
     assert.is(code, 4000);
