@@ -75,9 +75,9 @@ export interface Export {
    */
   extents?(offset: number, length: number, options?: Pick<RangeOptions, "signal">): Promise<Extent[]>;
   /**
-   * The extents as far as they are known without delay; what is unknown counts as data. Each READ waits for this call, and
-   * does not read what it reports as zeroes, so that must be true at the time of the call. Absent: nothing is known without
-   * delay, as with an export that is far away. A filter that changes what is read must change this too, or leave it out.
+   * The extents as far as they are known, or quickly found out; what is unknown counts as data. Each READ waits for this call,
+   * and does not read what it reports as zeroes, so that must be true at the time of the call. Absent: they are not quickly
+   * found out, as with an export that is far away. A filter that changes what is read must change this too, or leave it out.
    */
   knownExtents?(offset: number, length: number): Extent[] | Promise<Extent[]>;
   readonly blockSize?: BlockSize;

@@ -59,9 +59,9 @@ export class ByteBudget {
     }: Reserve = {},
   ) {
     checkAmount(total, "the bytes of a budget");
-    checkAmount(reserve, "the reserve of a budget, in bytes,");
-    checkAmount(assured, "what is assured by a budget, in bytes,");
-    checkAmount(assuredToAll, "what is assured by a budget to all together, in bytes,");
+    checkAmount(reserve, "reserve, in bytes,");
+    checkAmount(assured, "assured, in bytes,");
+    checkAmount(assuredToAll, "assuredToAll, in bytes,");
     this.#total = total;
     this.#reserve = reserve;
     this.#assured = assured;

@@ -179,18 +179,18 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
   #emitChunk(): void {
     const { results, weights } = this.#ready.takeChunk();
     this.#isWanted = false;
-    // The consumer may ask for more, or end it all, while there are chunks to come.
+    // While emit() hands on chunks, the consumer may ask for more, or end the layer.
     this.#isEmitting = true;
     try {
       this.#emit(results, this.#enqueue);
-      this.#flight.deliver(weights);
+      this.#flight.delivered(weights);
     } catch (error) {
       for (const weight of weights) this.#flight.leave(weight);
       this.#fail(error);
     } finally {
       this.#isEmitting = false;
     }
-    // With a chunk in the queue the consumer will ask again, once it has taken it.
+    // If a chunk is queued, the consumer asks again once it has taken it.
     if ((this.#output.desiredSize ?? 0) < 0) this.#isWanted = false;
     if (this.#isWanted || this.#failure) this.#flight.leaveDelivered();
   }

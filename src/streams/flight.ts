@@ -61,7 +61,7 @@ export class Flight {
   }
 
   /** The results of items of these weights have been handed on. */
-  deliver(weights: readonly number[]): void {
+  delivered(weights: readonly number[]): void {
     this.#delivered = weights;
   }
 
