@@ -10,7 +10,7 @@ import { negotiate } from "../../streams/negotiate.ts";
 import { checkName } from "../option/name.ts";
 import { clientHandshake } from "./handshake.ts";
 import { HandshakeClock, type HandshakeTimes } from "./handshake-times.ts";
-import { RemoteExport } from "./remote-export.ts";
+import { type RemoteExport, remoteExport } from "./remote-export.ts";
 
 /** The longest time that can be waited for, in seconds. */
 const LONGEST = LONGEST_TIMER / 1000;
@@ -62,7 +62,7 @@ export async function nbdClient(transport: Transport, options: NbdClientOptions 
     const { result, rest } = await negotiate(transport, (dialogue) =>
       clientHandshake(clock.over(dialogue), name, onGreeting),
     );
-    return new RemoteExport(result, rest, transport, timeout * 1000);
+    return remoteExport(result, rest, transport, timeout * 1000);
   } catch (error) {
     transport.close(error);
     throw error;
