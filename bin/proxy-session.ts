@@ -28,11 +28,11 @@ export async function proxySession(
   const memory = new ProcessMemory(bytes, budget);
   const options = { budget, memory: memory.kept, log, signal, silence: SILENCE };
   try {
-    if (record === undefined) return await session(stdioTransport(), configuration, options);
+    if (record === undefined) return await session(stdioTransport(), configuration, options).ended;
     const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
     const recording = await recordToFile(stdioTransport(), "client", record, title);
     try {
-      await session(recording.transport, configuration, options);
+      await session(recording.transport, configuration, options).ended;
     } finally {
       await recording.end();
     }

@@ -27,12 +27,11 @@ function startSession(name: string, target: Parameters<typeof nbdServer>[0]) {
   join(far, nbdServer(target)).catch(() => {});
   const ending = new AbortController();
   const lines: string[] = [];
-  const over = session(near, config.configurations.get(name)!, {
+  const { ended: over } = session(near, config.configurations.get(name)!, {
     budget: new ByteBudget(1 << 24),
     log: (line) => lines.push(line),
     signal: ending.signal,
   });
-  over.catch(() => {});
   const client = () => nbdClient(socketTransport(connect({ path, allowHalfOpen: true })));
   return { over, lines, client, far, end: () => ending.abort() };
 }

@@ -3,7 +3,20 @@ import type { Transport } from "../../streams/duplex.ts";
 import { type ForOthers, withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
 
-interface Holder extends Deferred<void> {
+/** What a session that has a place may do with a link that comes for it. */
+export interface HolderOptions {
+  /**
+   * Takes a new link, which is the holder's from then on, and tells whether it did. For a session that outlives its link: it
+   * goes on with the link of a page that was loaded again, which would otherwise be refused. Default: none is taken.
+   */
+  handOver?(link: Transport): boolean;
+}
+
+/** A session that has a place, until it resolves. */
+interface Holder extends Deferred<void>, HolderOptions {
+  /** The end of the link that it has now. */
+  link: Promise<void>;
+  /** Whether that link is gone. */
   isGone: boolean;
 }
 
@@ -41,24 +54,35 @@ export class Exclusive {
   }
 
   /**
-   * Takes the place of the configuration called `name`, until it is released. A session that has it, but whose link is gone
-   * already, as that of a page that was loaded again, is waited for.
+   * Offers a new link to the session that has the place of the configuration called `name`. To be asked before a session is
+   * begun for that link, and before anything was read from it.
+   * @returns whether the session has taken the link; otherwise it stays the caller's
+   */
+  handOver(name: string, link: Transport): boolean {
+    const holder = this.#holders.get(name);
+    if (!holder?.handOver?.(link)) return false;
+    follow(holder, link);
+    return true;
+  }
+
+  /**
+   * Takes the place of the configuration called `name`, until it is released. Where the link of the session that has it is gone
+   * already, as that of a page that was loaded again, this waits until that session has left.
    *
+   * @param link the link of the session that is to have the place
    * @param claim claims the place on this machine
    * @throws Error when another session has it, and what `claim` throws
    */
   async claim(
     name: string,
-    { closed }: Pick<Transport, "closed">,
+    link: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
+    { handOver }: HolderOptions = {},
   ): Promise<Place> {
     // Nothing is waited for between the last look and the place: others may have waited too.
     for (let other = this.#leaving(name); other; other = this.#leaving(name)) await other.promise;
-    const holder: Holder = { isGone: false, ...deferred() };
-    const note = () => {
-      holder.isGone = true;
-    };
-    closed.then(note, note);
+    const holder: Holder = { link: link.closed, isGone: false, ...(handOver && { handOver }), ...deferred() };
+    follow(holder, link);
     this.#holders.set(name, holder);
     const release = () => {
       this.#holders.delete(name);
@@ -84,6 +108,16 @@ export class Exclusive {
     if (other && !other.isGone) throw inUse(name);
     return other;
   }
+}
+
+/** Has a holder count as gone when this link is, unless it has another one by then. */
+function follow(holder: Holder, { closed }: Pick<Transport, "closed">): void {
+  holder.link = closed;
+  holder.isGone = false;
+  const note = () => {
+    if (holder.link === closed) holder.isGone = true;
+  };
+  closed.then(note, note);
 }
 
 function inUse(name: string): Error & ForOthers {
