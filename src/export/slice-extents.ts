@@ -1,8 +1,8 @@
 import type { Extent } from "./export.ts";
 
 /**
- * The extents of a part of a range: `length` bytes at most, from `skip` bytes on. Where the extents end before the part begins,
- * all of the part counts as data.
+ * The extents of a part of a range: `length` bytes at most, from `skip` bytes on. When the extents end before the part begins,
+ * the whole part counts as data.
  */
 export function sliceExtents(extents: readonly Extent[], skip: number, length: number): Extent[] {
   const result: Extent[] = [];

@@ -24,12 +24,12 @@ interface Range {
 }
 
 /**
- * Keeps to the block sizes of the next export, whatever is asked for. Long requests are split; a few of their pieces are asked
- * for at a time, and no more once one has failed. Reads, hints to the cache and extents that are not of whole blocks are of the
- * blocks around them, as far as the export goes.
+ * Keeps to the block sizes of the next export, whatever is asked for. Long requests are split: a few of the pieces are asked for
+ * at a time, and no more once one has failed. Reads, cache hints and questions for extents are aligned: the next export is
+ * asked for the whole blocks around the range, as far as it goes.
  *
- * What changes something is split, and not aligned: a part of a block would take a read and a write, between which others may
- * write to the same block. So the minimum block size stays that of the next export where it can be written to.
+ * Changes are split and not aligned: to change a part of a block would take a read and a write, and others may write to the
+ * same block in between. So a writable export keeps its minimum block size.
  */
 export function blocksize({
   longest = Number.POSITIVE_INFINITY,

@@ -3,8 +3,8 @@ import type { Export } from "../export.ts";
 import { forward } from "./forward.ts";
 
 /**
- * Refuses what is not within the export, which an export need not do itself: with a RangeError where a number is out of range,
- * and a TypeError where it is not a number, or the data not a Uint8Array. The next export sees nothing of it.
+ * Refuses ranges that are not within the export: with a RangeError where a number is out of range, and with a TypeError where
+ * something is not a number, or the data is not a Uint8Array. An export itself need not check that.
  */
 export function checkRanges(next: Export): Export {
   const { size } = next;
@@ -24,7 +24,7 @@ export function checkRanges(next: Export): Export {
     }
   }
 
-  /** A method that takes a range, checked. It makes no promise of its own for what is right. */
+  /** A method that takes a range, checked. For a range that is right no promise is added. */
   function checked<Options, Result>(
     what: string,
     method: (offset: number, length: number, options?: Options) => Promise<Result>,

@@ -2,8 +2,8 @@ import type { Export } from "../export.ts";
 import { forward } from "./forward.ts";
 
 /**
- * Makes FUA out of a flush, for an export that has none: what is to be on stable storage is written as anything else, and
- * settles when a flush after it has. The next export is never asked for FUA. Where it has no `flush`, nothing is to be flushed.
+ * Makes FUA out of a flush, for an export without FUA: a change with `fua` is made without it, then flushed, and settles when the
+ * flush has. The next export is never asked for FUA. Where it has no `flush`, there is nothing to flush.
  */
 export function fua(next: Export): Export {
   const { write, trim, writeZeroes, ...rest } = forward(next);

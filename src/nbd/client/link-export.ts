@@ -8,7 +8,7 @@ import type { Negotiated, ReplyContent } from "../transmission.ts";
 import type { Link } from "./link.ts";
 import { USED_DESCRIPTORS } from "./reply-chunks.ts";
 
-/** What the server is asked for at most, in bytes; of READ and WRITE the link's window says it. */
+/** What the server is asked for at most, in bytes. For READ and WRITE the link's window is the limit. */
 export interface Limits {
   /** TRIM, WRITE_ZEROES and CACHE, all that are outstanding together; see `effectWindow`. */
   effects: number;
@@ -17,8 +17,8 @@ export interface Limits {
 }
 
 /**
- * What a server can do by its transmission flags, each a request on the link as it is called: who calls keeps to the
- * server's block sizes, and asks for FUA only where the server has SEND_FUA. Of extents a call tells what the server does.
+ * The export of a server: a method for each command that its transmission flags allow. A call is one request on the link, as
+ * it is: the caller keeps to the server's block sizes, and asks for FUA only where the server has SEND_FUA.
  */
 export function linkExport(link: Link, negotiated: Negotiated, { effects, inquiry }: Limits): Export {
   const { size, flags, blockSize, allocation } = negotiated;
@@ -28,7 +28,7 @@ export function linkExport(link: Link, negotiated: Negotiated, { effects, inquir
     size,
     ...(blockSize && { blockSize: allowed(blockSize) }),
     read(offset, length, options) {
-      // A READ of 0 bytes is left open by the specification, so none is sent.
+      // The specification does not say what a READ of 0 bytes does, so none is sent.
       if (length === 0) return Promise.resolve(new Uint8Array(0));
       const signal = options?.signal;
       const answer = link.send(Command.READ, 0, offset, length, signal).then(payloadOf);
@@ -90,11 +90,11 @@ export function linkExport(link: Link, negotiated: Negotiated, { effects, inquir
 }
 
 /**
- * Asks for extents. Servers tell all extents of a range, also where only the first ones are of use: where there are many, the
- * next range is no longer than what those covered.
+ * Asks for extents. Servers tell all extents of a range, even if only the first ones are used: where there are many, the next
+ * range is no longer than what the first ones covered.
  */
 function blockStatus(link: Link, longest: number, minimum: number): NonNullable<Export["extents"]> {
-  /** The longest range that is likely to have no more extents than are of use. */
+  /** The longest range that is likely to have no more extents than are used. */
   let likely = Number.POSITIVE_INFINITY;
 
   function note(asked: number, extents: readonly Extent[]) {

@@ -23,8 +23,8 @@ export interface NbdClientOptions {
   /** Default: `timeout` for the greeting and for each reply, and twice as much for the whole. */
   handshakeTimes?: HandshakeTimes;
   /**
-   * Called when the server has greeted. It is answered once this has resolved; an error ends the handshake before anything
-   * was said to the server.
+   * Called when the server has greeted. The server is answered once this has resolved; an error ends the handshake before
+   * anything was said to the server.
    */
   onGreeting?(): Promise<void>;
   /** Gives the handshake up. */
@@ -38,7 +38,7 @@ export interface NbdClientOptions {
  * @throws TypeError, RangeError when an argument is not what it should be; what was passed in place of a transport is ended
  * @throws RefusedError when the server refuses the export
  * @throws LinkError when the server does not answer in time
- * @throws ProtocolError, UnexpectedEndError when what it says is no NBD
+ * @throws ProtocolError, UnexpectedEndError when what it says is not NBD
  */
 export async function nbdClient(transport: Transport, options: NbdClientOptions = {}): Promise<RemoteExport> {
   checkOwnTransport(transport, "the transport");

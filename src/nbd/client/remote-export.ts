@@ -23,22 +23,22 @@ const FIRST_GENERATION_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 
  */
 const MAX_EFFECT = 0x1_0000_0000 - MAX_MINIMUM;
 
-/** Into how many parts the window of what has no payload is cut at least, so that several have their turn. */
+/** The window of requests without payload has room for at least this many, so that several have their turn. */
 const EFFECTS = 8;
 
 /**
  * The export of an NBD server at the other end of a link. It lives as long as the link does.
  *
- * It takes any range: long requests are split, and reads padded to whole blocks. Writes are not padded, so `blockSize` tells
- * the server's minimum where it can be written to. A range that is not within the export is refused with a RangeError, a
- * number that is none with a TypeError, and all that comes after the end of the link with ExportError, EIO.
+ * Any range can be asked for: long requests are split, and reads are padded to whole blocks. Writes are not padded, so
+ * `blockSize` tells the server's minimum where the export is writable. A range outside of the export is refused with a
+ * RangeError, what is not a number with a TypeError, and every request after the end of the link with ExportError, EIO.
  */
 export interface RemoteExport extends Export {
   /** The server's own name for the export, where it told. */
   readonly name: string | undefined;
   /** The server's words for people about the export, where it had some. */
   readonly description: string | undefined;
-  /** What the server is asked for at most; longer requests are split, and more of them wait. */
+  /** What the server is asked for at most. Longer requests are split; requests beyond `outstanding` wait. */
   readonly window: RequestWindow;
   /**
    * Resolves when the link has ended in order: between two replies with nothing outstanding, or by `close()`.
@@ -78,7 +78,7 @@ export function remoteExport(
   const { blockSize, ...methods } = checkRanges(able);
   return {
     ...methods,
-    // What is told on must be what the specification allows.
+    // The specification allows no more.
     ...(blockSize && { blockSize: { ...blockSize, maximum: MAX_PAYLOAD } }),
     name,
     description,
@@ -91,7 +91,7 @@ export function remoteExport(
   };
 }
 
-/** The largest number of bytes that is not more, and whole blocks whatever the minimum block size is; one of them at least. */
+/** The largest number of bytes that is not more than `bytes` and a multiple of every minimum block size; one block at least. */
 function wholeBlocks(bytes: number): number {
   return bytes === Number.POSITIVE_INFINITY ? bytes : Math.max(MAX_MINIMUM, bytes - (bytes % MAX_MINIMUM));
 }

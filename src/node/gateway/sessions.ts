@@ -52,7 +52,7 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of those that have lost something in their orderly end. */
+  /** Resolves when no session runs any more, with the number of those that lost something in their orderly end. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
     return this.#failedAtEnd;
@@ -65,7 +65,7 @@ export class Sessions {
       transport.close(new LinkError("the other side does not answer any more"));
       client.terminate();
     });
-    /** Anybody can connect. Only who has got the place may write as much as a session does. */
+    /** Anybody can connect, so before a session has its place its lines count as those of strangers. */
     let note = (line: string) => log.stranger(line);
     try {
       const configuration = configurationAt(config, path);

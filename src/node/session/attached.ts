@@ -34,7 +34,7 @@ export interface AttachedOptions {
  * The life of an attachment: puts an export in its place, has the state hook run, and waits until the export or the place
  * ends, or the signal asks for the end. Then it undoes both, with whatever time there is. Nothing is left when it settles.
  *
- * It knows of no link: how often that is another one is not its concern, as long as the export is the same.
+ * It knows nothing of links: the link may change as long as the export stays the same.
  *
  * @returns what was wrong with the hook's `stop`, where nothing else was
  * @throws LossError, StateHookError, what the export or the place ended with, and Error when the export cannot be attached

@@ -3,14 +3,14 @@ import type { Transport } from "../../streams/duplex.ts";
 import { untilAborted } from "../until-aborted.ts";
 
 /**
- * Gives a session its links, one for each call: a transport on which no byte of the handshake has been read, which is the
- * session's from then on. `undefined` says that there are no more, and a rejection ends the session.
- * @param signal is aborted when none is wanted any more
+ * Gives a session its links, one for each call. A link is a transport from which nothing has been read yet; it belongs to the
+ * session from then on. `undefined` says that there are no more, and a rejection ends the session.
+ * @param signal is aborted when no link is wanted any more
  */
 export type Links = (signal: AbortSignal) => Promise<Transport | undefined>;
 
 /**
- * A supply of links: a function is one, and a transport is one of one link.
+ * A supply of links. A function is one already; a transport makes a supply of one link.
  * @throws TypeError when it is neither; what was given in place of a transport is ended
  */
 export function linksOf(links: Transport | Links): Links {

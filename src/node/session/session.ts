@@ -40,8 +40,8 @@ export interface SessionOptions {
  * `ended` resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way. It rejects with
  *
- * - ConfigError when the place where the export is to be is not there, or in use. Where that shows before the server has
- *   greeted, nothing was said to the other side, no link was asked for, and a transport is the caller's still.
+ * - ConfigError when the place where the export is to be is not there, or in use. Nothing was said to the other side then.
+ *   When that shows at the start, no link is asked for, and a transport is still the caller's.
  * - LossError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error.
  *
  * @param links a transport, or a supply of links. One link is asked for, and the session ends with it
@@ -93,7 +93,7 @@ async function run(
     } finally {
       await target.close();
     }
-    // No concern of the other end, for which all went well.
+    // The other end is not told: for it all went well.
     if (stopFault) throw stopFault;
   } finally {
     await (place as Place | undefined)?.release();
