@@ -96,13 +96,13 @@ tests("the handle tells the states in order, and what there is to tell in each",
   const local = await client();
   await local.read(0, 512);
   await local.close();
-  assert.is(running.counts.bytesRead, 512);
+  assert.is(running.counts.of("read").bytes, 512);
   assert.is(running.state, "attached");
   end();
   await within(5000, "the end", over);
   assert.equal(states, ["connecting", "attaching", "attached", "ending", "ended"]);
   assert.is(running.where, undefined);
-  assert.is(running.counts.bytesRead, 512, "what was done can be read afterwards");
+  assert.is(running.counts.of("read").bytes, 512, "what was done can be read afterwards");
 });
 
 tests("a listener to the state that fails is logged, and disturbs nothing", async () => {

@@ -76,7 +76,7 @@ tests(
     assert.equal(record.exported, { name: "disk", size: 4096, isWritable: true });
     assert.equal(lines, ["4096 bytes, writable, on the test"]);
     await local().read(0, 100);
-    assert.is(record.counts.bytesRead, 100);
+    assert.is(record.counts.of("read").bytes, 100);
     ending.abort();
     assert.is(await within(5000, "the end", over), undefined);
     assert.equal(hookCalls(), ["start", "stop"]);
