@@ -7,15 +7,15 @@ import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
-/** Seconds of silence that relays and reverse proxies bear: nginx cuts a WebSocket after 60, others after 30. */
+/** Seconds of silence after which something is said: nginx cuts a silent WebSocket after 60, other relays after 30. */
 const SILENCE = 20;
 
 /**
- * The work of nbd-proxy: a session over standard input and output, recorded to the file `record` where one is named, which
- * keeps at most `memory` bytes for later use.
+ * The work of nbd-proxy: a session over standard input and output. It keeps at most `memory` bytes for later use, and is
+ * recorded to the file `record` where one is named.
  *
- * A module of its own, loaded when it is needed: `nbd-proxy --metadata`, which consoles run at every page load, does
- * without (test/bench/startup.ts).
+ * It is a module of its own because it takes time to load: consoles run `nbd-proxy --metadata` at every page load, which does
+ * not need it (test/bench/startup.ts).
  */
 export async function proxySession(
   configuration: Configuration,
@@ -28,11 +28,11 @@ export async function proxySession(
   const memory = new ProcessMemory(bytes, budget);
   const options = { budget, memory: memory.kept, log, signal, silence: SILENCE };
   try {
-    if (record === undefined) return await session(stdioTransport(), configuration, options);
+    if (record === undefined) return await session(stdioTransport(), configuration, options).ended;
     const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
     const recording = await recordToFile(stdioTransport(), "client", record, title);
     try {
-      await session(recording.transport, configuration, options);
+      await session(recording.transport, configuration, options).ended;
     } finally {
       await recording.end();
     }

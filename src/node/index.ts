@@ -18,8 +18,10 @@ export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./ker
 export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
 export type { QueueSettings } from "./kernel/queue-settings.ts";
 export { type Recording, recordToFile } from "./recording.ts";
+export type { Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
+export type { ExportSummary, Session, SessionState } from "./session/session-state.ts";
 export { StateHookError } from "./session/state-hook.ts";
 export { socketTransport } from "./socket.ts";
 export { stdioTransport } from "./stdio.ts";

@@ -1,6 +1,6 @@
 /** What the fuzzer begins with: the parts of the fixtures that a target is given, or what is made for it, and a dictionary. */
 import { memoryExport } from "../../src/export/memory.ts";
-import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
+import { remoteExport } from "../../src/nbd/client/remote-export.ts";
 import * as constants from "../../src/nbd/constants.ts";
 import { transmission } from "../../src/nbd/server/transmission.ts";
 import { concat } from "../../src/streams/concat.ts";
@@ -67,7 +67,7 @@ async function scripted(variant: Variant): Promise<Conversation> {
   const recorded = record(client, "client", (message) => {
     conversation.push({ ...message, bytes: message.bytes.slice() });
   });
-  await useRemote(new RemoteExport(negotiated, recorded, recorded, 0), script);
+  await useRemote(remoteExport(negotiated, recorded, recorded, 0), script);
   await serving;
   return conversation;
 }

@@ -8,7 +8,7 @@ import { Errno, ExportError } from "../../src/export/error.ts";
 import type { BlockSize, Export } from "../../src/export/export.ts";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
-import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
+import { type RemoteExport, remoteExport } from "../../src/nbd/client/remote-export.ts";
 import { Command, Info, Option, Reply } from "../../src/nbd/constants.ts";
 import { LinkError, ProtocolError, RefusedError } from "../../src/nbd/error.ts";
 import {
@@ -459,7 +459,7 @@ for (const [offset, length] of [
 function reading(headers: NonNullable<Negotiated["headers"]>, blockSize?: BlockSize) {
   const [client, server] = transportPair();
   const announced = { size: 5 * GIB, flags: 0x83, headers, allocation: 1, ...(blockSize && { blockSize }) };
-  const remote = new RemoteExport(announced, client, client, 0);
+  const remote = remoteExport(announced, client, client, 0);
   return { peer: new Peer(server), remote };
 }
 

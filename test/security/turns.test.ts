@@ -7,7 +7,7 @@ import type { Export } from "../../src/export/export.ts";
 import { fast } from "../../src/export/filters/fast.ts";
 import { memoryExport } from "../../src/export/memory.ts";
 import { listExports } from "../../src/nbd/client/inquiry.ts";
-import { RemoteExport } from "../../src/nbd/client/remote-export.ts";
+import { remoteExport } from "../../src/nbd/client/remote-export.ts";
 import { replyParser, replyParsers } from "../../src/nbd/client/reply-parser.ts";
 import { ChunkFlag, ChunkType, Command, MAX_PAYLOAD, Option, Reply } from "../../src/nbd/constants.ts";
 import {
@@ -209,7 +209,7 @@ tests("replies with many descriptors take turns", async () => {
 
 tests("a server whose reply has no end takes turns on a link too", async () => {
   const [client, far] = transportPair();
-  const remote = new RemoteExport({ size: SIZE, flags: 1, headers: "structured" }, client, client, 0);
+  const remote = remoteExport({ size: SIZE, flags: 1, headers: "structured" }, client, client, 0);
   const reading = remote.read(0, 4096).catch((error: Error) => error);
   const count = 20_000;
   const writer = far.writable.getWriter();

@@ -10,7 +10,7 @@ import { negotiate } from "../../streams/negotiate.ts";
 import { checkName } from "../option/name.ts";
 import { clientHandshake } from "./handshake.ts";
 import { HandshakeClock, type HandshakeTimes } from "./handshake-times.ts";
-import { RemoteExport } from "./remote-export.ts";
+import { type RemoteExport, remoteExport } from "./remote-export.ts";
 
 /** The longest time that can be waited for, in seconds. */
 const LONGEST = LONGEST_TIMER / 1000;
@@ -23,8 +23,8 @@ export interface NbdClientOptions {
   /** Default: `timeout` for the greeting and for each reply, and twice as much for the whole. */
   handshakeTimes?: HandshakeTimes;
   /**
-   * Called when the server has greeted. It is answered once this has resolved; an error ends the handshake before anything
-   * was said to the server.
+   * Called when the server has greeted. The server is answered once this has resolved; an error ends the handshake before
+   * anything was said to the server.
    */
   onGreeting?(): Promise<void>;
   /** Gives the handshake up. */
@@ -38,7 +38,7 @@ export interface NbdClientOptions {
  * @throws TypeError, RangeError when an argument is not what it should be; what was passed in place of a transport is ended
  * @throws RefusedError when the server refuses the export
  * @throws LinkError when the server does not answer in time
- * @throws ProtocolError, UnexpectedEndError when what it says is no NBD
+ * @throws ProtocolError, UnexpectedEndError when what it says is not NBD
  */
 export async function nbdClient(transport: Transport, options: NbdClientOptions = {}): Promise<RemoteExport> {
   checkOwnTransport(transport, "the transport");
@@ -62,7 +62,7 @@ export async function nbdClient(transport: Transport, options: NbdClientOptions 
     const { result, rest } = await negotiate(transport, (dialogue) =>
       clientHandshake(clock.over(dialogue), name, onGreeting),
     );
-    return new RemoteExport(result, rest, transport, timeout * 1000);
+    return remoteExport(result, rest, transport, timeout * 1000);
   } catch (error) {
     transport.close(error);
     throw error;

@@ -8,9 +8,10 @@ import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
+import { LossError } from "../session/last-writes.ts";
 import type { Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
-import { LossError, session } from "../session/session.ts";
+import { session } from "../session/session.ts";
 import { StateHookError } from "../session/state-hook.ts";
 import { Exclusive } from "./exclusive.ts";
 import { heartbeat } from "./heartbeat.ts";
@@ -51,7 +52,7 @@ export class Sessions {
     this.#running.add(running);
   }
 
-  /** Resolves when no session runs any more, with the number of those that have lost something in their orderly end. */
+  /** Resolves when no session runs any more, with the number of those that lost something in their orderly end. */
   async over(): Promise<number> {
     await Promise.allSettled(this.#running);
     return this.#failedAtEnd;
@@ -64,12 +65,13 @@ export class Sessions {
       transport.close(new LinkError("the other side does not answer any more"));
       client.terminate();
     });
-    /** Anybody can connect. Only who has got the place may write as much as a session does. */
+    /** Anybody can connect, so before a session has its place its lines count as those of strangers. */
     let note = (line: string) => log.stranger(line);
     try {
       const configuration = configurationAt(config, path);
       const { name } = configuration;
       note = (line) => log.stranger(`${name}: ${line}`);
+      if (this.#exclusive.handOver(name, transport)) return;
       const places: Places = {
         look: () => this.#exclusive.look(name, () => placesOfThisMachine.look(configuration)),
         claim: async () => {
@@ -79,13 +81,14 @@ export class Sessions {
           return place;
         },
       };
-      await session(transport, configuration, {
+      const running = session(transport, configuration, {
         budget,
         memory,
         log: (line) => note(line),
         signal,
         places,
       });
+      await running.ended;
       note("ended");
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);

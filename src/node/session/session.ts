@@ -1,34 +1,15 @@
-import type { Export } from "../../export/export.ts";
 import { fast } from "../../export/filters/fast.ts";
-import { Statistics, statistics } from "../../export/filters/statistics.ts";
-import { nbdClient } from "../../nbd/client/nbd-client.ts";
-import type { RemoteExport } from "../../nbd/client/remote-export.ts";
-import { LinkError } from "../../nbd/error.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
-import { checkObject, checkOwnTransport } from "../../streams/check.ts";
-import { deadline } from "../../streams/deadline.ts";
-import { deferred } from "../../streams/deferred.ts";
+import { checkObject } from "../../streams/check.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
-import { messageOf } from "../../streams/message-of.ts";
 import type { Configuration } from "../config/config.ts";
-import { type FailureLog, failureLog } from "../failure-log.ts";
-import { untilAborted } from "../until-aborted.ts";
-import type { Attachment, Place, Places } from "./place.ts";
+import { whileAttached } from "./attached.ts";
+import { linkedExport } from "./linked-export.ts";
+import { type Links, linksOf, nextLink } from "./links.ts";
+import type { Place, Places } from "./place.ts";
 import { places as placesOfThisMachine } from "./places.ts";
-import { signOfLife } from "./sign-of-life.ts";
-import { StateHook } from "./state-hook.ts";
-
-/** Seconds that a server is given to greet, and for each later reply of the handshake; less where `timeout` is less. */
-const GREETING_TIME = 5;
-const REPLY_TIME = 30;
-
-/** Milliseconds that a server is given to confirm the last FLUSH. */
-const FLUSH_TIME = 1000;
-
-/** Seconds within which one of the last changes of a device has to get through where requests may take for ever. */
-const STALL_TIME = 30;
+import { type Session, SessionRecord } from "./session-state.ts";
 
 /** Bytes that are kept at most of what was read, and read ahead, for all local clients of a session. */
 const CACHE = 16 << 20;
@@ -48,251 +29,73 @@ export interface SessionOptions {
   places?: Places;
 }
 
-/** What was written to an export is lost, or nobody has said that it is not. */
-export class LossError extends Error {
-  override name = "LossError";
-}
-
 /**
  * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
- * the transport and puts it to the use that the configuration asks for.
+ * the link and puts it to the use that the configuration asks for.
  *
  * Whether the place for it can be had is found out first. It is taken when the server has greeted, before anything is
- * said to it: who says nothing keeps nobody out. It is given back when a reply of the handshake takes more than 30 s, or
- * the whole more than 60 s. The greeting has 5 s. Where the configuration's `timeout` is less, so are these times.
+ * said to it: a client that says nothing keeps no other out. It is given back when a reply of the handshake takes more than
+ * 30 s, or the whole more than 60 s. The greeting has 5 s. Where the configuration's `timeout` is less, so are these times.
  *
- * Resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
- * end by `signal`. Nothing is left when it settles, whichever way.
+ * `ended` resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
+ * end by `signal`. Nothing is left when it settles, whichever way. It rejects with
  *
- * @throws ConfigError before anything is said to the other side, when the place where the export is to be is not there, or
- *   in use; where that shows before the server has greeted, the transport is the caller's still
- * @throws LossError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error
+ * - ConfigError when the place where the export is to be is not there, or in use. Nothing was said to the other side then.
+ *   When that shows at the start, no link is asked for, and a transport is still the caller's.
+ * - LossError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error.
+ *
+ * @param links a transport, or a supply of links. One link is asked for, and the session ends with it
+ * @throws TypeError when an argument is not what it should be
  */
-export async function session(
-  transport: Transport,
+export function session(
+  links: Transport | Links,
   configuration: Configuration,
   options: SessionOptions,
-): Promise<void> {
-  checkOwnTransport(transport, "the transport");
+): Session {
+  const supply = linksOf(links);
   checkObject(configuration, "the configuration");
   checkObject(options, "the options");
+  const record = new SessionRecord(options.log);
+  const ended = run(supply, configuration, options, record).finally(() => record.enter("ended"));
+  ended.catch(() => {});
+  return Object.assign(record, { ended });
+}
+
+async function run(
+  links: Links,
+  configuration: Configuration,
+  options: SessionOptions,
+  record: SessionRecord,
+): Promise<void> {
   const { memory, signal, silence = 0, places = placesOfThisMachine } = options;
+  const { timeout } = configuration;
   await places.look(configuration);
+  // The one place where a link is asked for. A session that is to outlive its link asks here for the next one, and keeps what
+  // is attached below: `whileAttached` knows an export and its end, and no link.
+  const transport = await nextLink(links, signal);
+  if (!transport) return;
   let place: Place | undefined;
   const onGreeting = async () => {
     place = await places.claim(configuration);
   };
   try {
-    const remote = await connect(transport, configuration.timeout, signal, onGreeting);
+    const remote = await linkedExport(transport, { timeout, silence, signal, onGreeting });
     if (!remote) return;
-    const near = fast({ window: remote.window, budget: CACHE, memory })(remote);
+    const target = fast({ window: remote.window, budget: CACHE, memory })(remote);
+    const source = { target, name: remote.name ?? "", ended: remote.closed };
     let stopFault: Error | undefined;
-    const endSigns = silence > 0 && remote.size > 0 ? signOfLife(remote, silence) : () => {};
     try {
-      stopFault = await use(remote, near, place!, configuration, options);
+      stopFault = await whileAttached(source, place!, configuration, options, record);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
       transport.close(error);
       throw error;
     } finally {
-      endSigns();
-      await near.close();
+      await target.close();
     }
-    // No concern of the other end, for which all went well.
+    // The other end is not told: for it all went well.
     if (stopFault) throw stopFault;
   } finally {
     await (place as Place | undefined)?.release();
   }
-}
-
-/** Does the handshake; undefined when it was given up by the signal. */
-async function connect(
-  transport: Transport,
-  timeout: number,
-  signal: AbortSignal,
-  onGreeting: () => Promise<void>,
-): Promise<RemoteExport | undefined> {
-  // Where requests may take for ever, the handshake may not.
-  const longest = timeout || Number.POSITIVE_INFINITY;
-  const reply = Math.min(REPLY_TIME, longest);
-  const handshakeTimes = { greeting: Math.min(GREETING_TIME, longest), reply, whole: 2 * reply };
-  try {
-    return await nbdClient(transport, { timeout, handshakeTimes, signal, onGreeting });
-  } catch (error) {
-    transport.close(error);
-    if (signal.aborted) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Uses the export until the link or the place ends, or the signal asks for it.
- * @returns what was wrong with the hook's `stop`, where nothing else was
- */
-async function use(
-  remote: RemoteExport,
-  near: Export,
-  place: Place,
-  configuration: Configuration,
-  { budget, log, signal }: SessionOptions,
-): Promise<Error | undefined> {
-  if (remote.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
-  const link = watch(remote.closed);
-  const counts = new Statistics();
-  const failures = failureLog(log);
-  const note: FailureLog["add"] = (error, request) => {
-    // The end of the link tells of itself.
-    if (!link.isGone) failures.add(error, request);
-  };
-  const target = statistics(counts, note)(near);
-  const exportName = remote.name ?? "";
-  const attachment = await whileLinked(link, signal, (hurry) =>
-    place.attach(target, { exportName, budget, log, signal: hurry }),
-  );
-  const attached = watch(attachment.ended);
-  const hook = new StateHook(configuration.stateHook, configuration.name);
-  let started = Promise.resolve();
-  let stopFault: Error | undefined;
-  let hasFailed = true;
-  const isWanted = () => !link.isGone && !attached.isGone && !signal.aborted;
-  try {
-    if (isWanted()) {
-      started = hook.start();
-      started.catch(() => {});
-      const onAbort = () => hook.interrupt();
-      signal.addEventListener("abort", onAbort);
-      await Promise.race([started, link.gone, attached.gone]).finally(() =>
-        signal.removeEventListener("abort", onAbort),
-      );
-    }
-    if (isWanted()) {
-      log(`${remote.size} bytes, ${remote.write ? "writable" : "read-only"}, on ${attachment.where}`);
-      await untilAborted(Promise.race([link.gone, attached.gone]), signal);
-    }
-    hasFailed = false;
-  } finally {
-    failures.end();
-    if (link.isGone) {
-      // First, as there is little time, and starting a process takes some of it.
-      const detached = attachment.detach();
-      try {
-        hook.stopDetached();
-      } catch (error) {
-        log(messageOf(error));
-      }
-      await detached;
-    } else {
-      // What it was to do has no place any more, and `stop` must not run beside it.
-      if (attached.isGone) hook.interrupt(0);
-      const stopped = started
-        .catch(() => {})
-        .then(() => hook.stop())
-        .catch((error: Error) => {
-          // The first fault is the session's.
-          if (hasFailed) log(error.message);
-          else stopFault = error;
-        });
-      await Promise.race([stopped, link.gone]);
-      await leave(remote, attachment, { link, attached, counts, timeout: configuration.timeout });
-    }
-  }
-  if (link.isGone) await remote.closed;
-  else if (attached.isGone) await attachment.ended;
-  return stopFault;
-}
-
-/**
- * The orderly end, once the hook has run while the device still answered: what this machine still holds of it is
- * written, the last requests of local clients are answered, then everything written is made safe. When the link goes
- * meanwhile there is nothing left to say to the other side.
- */
-async function leave(
-  remote: RemoteExport,
-  attachment: Attachment,
-  { link, attached, counts, timeout }: { link: Watch; attached: Watch; counts: Statistics; timeout: number },
-) {
-  let lost: unknown;
-  if (attachment.flush && !attached.isGone) {
-    const flushed = unlessStalled(attachment.flush(), () => counts.changes, timeout || STALL_TIME);
-    await Promise.race([flushed, link.gone, attached.gone]).catch((error: Error) => {
-      const words = `what was written last to ${attachment.where} is lost: ${error.message}`;
-      lost = withWordsForOthers(new LossError(words), "what was written last is lost");
-    });
-  }
-  await attachment.detach();
-  if (lost) throw lost;
-  if (link.isGone) return;
-  await flushSoon(remote).catch((error: Error) => {
-    // Where nothing was written nothing can be lost.
-    throw counts.changes > 0 ? new LossError(error.message, { cause: error }) : error;
-  });
-}
-
-/** Waits for work that may take long, as long as it goes on: `progress` has to change within so many seconds. */
-async function unlessStalled(work: Promise<void>, progress: () => number, seconds: number): Promise<void> {
-  const { promise: stalled, reject } = deferred<never>();
-  let callOff = start();
-  function start() {
-    const before = progress();
-    return deadline(seconds * 1000, () => {
-      if (progress() === before) reject(new Error(`nothing got through for ${seconds} s`));
-      else callOff = start();
-    });
-  }
-  try {
-    await Promise.race([work, stalled]);
-  } finally {
-    callOff();
-  }
-}
-
-/** Whoever asked for the end must not wait for a server that hangs, nor be told that all was well. */
-async function flushSoon(remote: RemoteExport): Promise<void> {
-  const { promise: late, reject } = deferred<never>();
-  const callOff = deadline(FLUSH_TIME, () =>
-    reject(new LinkError(`the server did not confirm a FLUSH for ${FLUSH_TIME / 1000} s`)),
-  );
-  try {
-    await Promise.race([remote.flush?.(), late]);
-  } finally {
-    callOff();
-  }
-}
-
-interface Watch {
-  /** Resolves when what is watched has ended, in whatever way. */
-  readonly gone: Promise<void>;
-  readonly isGone: boolean;
-}
-
-/** Works with a signal that is aborted also when the link is gone. */
-async function whileLinked<T>(
-  link: Watch,
-  signal: AbortSignal,
-  work: (hurry: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const hurry = new AbortController();
-  const abort = () => hurry.abort();
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  link.gone.then(abort);
-  try {
-    return await work(hurry.signal);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-/** Watches for an end of life; without one it never comes. */
-function watch(end: Promise<void> = new Promise(() => {})): Watch {
-  let isGone = false;
-  const note = () => {
-    isGone = true;
-  };
-  return {
-    gone: end.then(note, note),
-    get isGone() {
-      return isGone;
-    },
-  };
 }

@@ -1,4 +1,4 @@
-import { RemoteExport } from "../../../src/nbd/client/remote-export.ts";
+import { remoteExport } from "../../../src/nbd/client/remote-export.ts";
 import { Command, CommandFlag, TransmissionFlag } from "../../../src/nbd/constants.ts";
 import type { ExportInformation } from "../../../src/nbd/option/go.ts";
 import { type Operation, talkTo, useRemote } from "../../nbd/hostile.ts";
@@ -35,6 +35,6 @@ export const information: Readonly<Record<Variant, ExportInformation>> = [
 export async function fuzz(input: Uint8Array): Promise<void> {
   const { variant, chunks } = readInput(input);
   await talkTo(chunks, async (transport) =>
-    useRemote(new RemoteExport(information[variant], transport, transport, 0), script),
+    useRemote(remoteExport(information[variant], transport, transport, 0), script),
   );
 }

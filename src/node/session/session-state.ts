@@ -1,0 +1,65 @@
+import { Statistics } from "../../export/filters/statistics.ts";
+import { messageOf } from "../../streams/message-of.ts";
+
+/**
+ * Where a session is in its life. States come in this order, and some may be left out:
+ *
+ * - `connecting`: it looks for its place, waits for a link, and does the handshake.
+ * - `attaching`: the export is put in its place, and the state hook runs `start`.
+ * - `attached`: local clients can use the export.
+ * - `ending`: the state hook runs `stop`, the last writes are made safe, and the export is taken from its place.
+ * - `ended`: nothing is left of it.
+ */
+export type SessionState = "connecting" | "attaching" | "attached" | "ending" | "ended";
+
+/** An export, in short. */
+export interface ExportSummary {
+  /** The server's own name for it; "" where it told none. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly isWritable: boolean;
+}
+
+/** A session that runs, or has run. All but `onstate` is to be read only. */
+export interface Session {
+  readonly state: SessionState;
+  /** Called with each new state. What it throws is logged. */
+  onstate: ((state: SessionState) => void) | undefined;
+  /** What the other side exports; undefined until it has told. */
+  readonly exported: ExportSummary | undefined;
+  /** Where local clients find it, for people: a device or an address; undefined while it is not there. */
+  readonly where: string | undefined;
+  /** What local clients have done so far. */
+  readonly counts: Pick<Statistics, "of" | "changes" | "snapshot">;
+  /** Settles when the session has ended and nothing is left of it; see `session`. It is safe to ignore. */
+  readonly ended: Promise<void>;
+}
+
+/** What a session tells of itself while it runs. */
+export class SessionRecord implements Omit<Session, "ended"> {
+  readonly counts = new Statistics();
+  onstate: Session["onstate"];
+  exported: ExportSummary | undefined;
+  where: string | undefined;
+  #state: SessionState = "connecting";
+  readonly #log: (line: string) => void;
+
+  /** @param log takes a line for people */
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  enter(state: SessionState): void {
+    this.#state = state;
+    try {
+      this.onstate?.(state);
+    } catch (error) {
+      this.#log(`a listener to the session's state failed: ${messageOf(error)}`);
+    }
+  }
+}
