@@ -1,11 +1,11 @@
-/** A minute of fuzzing for each target, guided by coverage, two at a time; longer by hand: test/fuzz/run.ts. */
+/** Half a minute of fuzzing for each target, guided by coverage, two at a time; longer by hand: test/fuzz/run.ts. */
 import * as assert from "uvu/assert";
 import { needing, suite } from "../harness.ts";
 import { fuzz, type Result } from "./fuzzer.ts";
 import { isGlibcThere } from "./glibc.ts";
 import { targets } from "./seeds.ts";
 
-const SECONDS = 60;
+const SECONDS = 30;
 
 const tests = suite("fuzzing");
 const names = Object.keys(targets);
