@@ -15,7 +15,9 @@ import {
   socketTransport,
   webSocket,
 } from "../../src/node/index.ts";
+import { hex } from "../bytes.ts";
 import { type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { greeting } from "../nbd/words.ts";
 import { startProxy, wireOf } from "../system/link.ts";
 
 interface Context {
@@ -68,7 +70,7 @@ function stranger({ url }: Gateway, words: Uint8Array = new Uint8Array(0)) {
 }
 
 /** The greeting of an NBD server. */
-const GREETING = Buffer.from("4e42444d41474943" + "49484156454f5054" + "0000", "hex");
+const GREETING = hex(greeting("0000"));
 
 /** A server that is what it should be. */
 function realServer({ url }: Gateway) {
