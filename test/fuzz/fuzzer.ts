@@ -19,8 +19,9 @@ const MEMORY = 1024;
 const PATIENCE = 60;
 /** Seconds, besides its time, after which a fuzzer that has not ended is killed. */
 const GRACE = 300;
-/** What the fuzzer writes as it goes along: where it is, how it was started, its statistics, the bytes of an input. */
-const USUAL = /^(#\d+\s|INFO: |Dictionary: |stat::|Done |\s*0x[0-9a-f]+,|\s*$)/;
+/** What the fuzzer writes in any case: where it is, how it was started, warnings of its own, the bytes of an input. */
+const USUAL =
+  /^(#\d+\s|INFO: |Dictionary: |stat::|Done |\(node:|\(Use |\[BABEL\]|artifact_prefix=|Base64: |\s*0x[0-9a-f]+,|\s*$)/;
 /** How many of its other lines are shown, which tell the reason of a failure. */
 const REASON_LINES = 30;
 
