@@ -8,8 +8,17 @@ const typescript = (options = {}) => [
   esbuild({ target: "es2022", loaders: { ".json": "json" }, ...options }),
 ];
 
-/** Runs something once a build has been written. */
-const afterwards = (run) => ({ name: "afterwards", writeBundle: run });
+/** Runs something once a build has been written; `files` are its input too, for those who watch for changes. */
+const afterwards = (run, files = []) => ({
+  name: "afterwards",
+  buildStart() {
+    for (const file of files) this.addWatchFile(file);
+  },
+  writeBundle: run,
+});
+
+/** What the page has besides its script. */
+const pageFiles = ["index.html", "page.css", "icon.svg"];
 
 /** Writes the type declarations of the library's entries and of what they name. */
 function declareTypes(...entries) {
@@ -77,9 +86,12 @@ export default [
     input: "web/page.ts",
     plugins: [
       ...typescript({ minify: true }),
-      afterwards(() => {
-        for (const file of ["index.html", "page.css", "icon.svg"]) cpSync(`web/${file}`, `dist/web/${file}`);
-      }),
+      afterwards(
+        () => {
+          for (const file of pageFiles) cpSync(`web/${file}`, `dist/web/${file}`);
+        },
+        pageFiles.map((file) => `web/${file}`),
+      ),
     ],
     output: { file: "dist/web/page.js", format: "es" },
   },

@@ -2,14 +2,13 @@ import { once } from "node:events";
 import { openAsBlob } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
 import { NBDServer, type NBDServerState } from "../src/NBDServer.ts";
 import { nbdClient } from "../src/nbd/client/nbd-client.ts";
 import { webSocket } from "../src/transport/websocket.ts";
 import { failure, sequence } from "./bytes.ts";
-import { Sandbox, until } from "./harness.ts";
+import { Sandbox, suite, until } from "./harness.ts";
 
 const tests = suite("NBDServer of a file that cannot be read");
 

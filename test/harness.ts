@@ -1,10 +1,17 @@
-/** What several tests need: deadlines, temporary folders, and programs that end when the test does. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
+/** What several tests need: suites, deadlines, temporary folders, and programs that end when the test does. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { suite, type Test } from "uvu";
+import { isExecutable } from "./needing.ts";
+import { listen, type Running } from "./programs.ts";
+import { within } from "./waiting.ts";
+
+export { needing } from "./needing.ts";
+export type { Running } from "./programs.ts";
+export { suite } from "./suite.ts";
+export { until, within } from "./waiting.ts";
 
 /** The checkout. */
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -12,44 +19,6 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 /** Where the built programs are. */
 export const program = (name: "nbd-proxy" | "nbd-gateway" | "nbd-serve") =>
   join(root, "dist/bin", `${name}.js`);
-
-/** Fails when a promise has not settled after so many milliseconds. */
-export async function within<T>(milliseconds: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took more than ${milliseconds} ms`)), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Waits until a condition holds, looking every 10 ms. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  milliseconds = 10_000,
-) {
-  const deadline = performance.now() + milliseconds;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not after ${milliseconds} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** What a program is that a test started. */
-export interface Running {
-  readonly process: ChildProcess;
-  readonly pid: number;
-  /** What it has written so far. */
-  stdout: string;
-  stderr: string;
-  /** Its exit status, or the name of the signal that ended it. */
-  readonly exit: Promise<number | NodeJS.Signals>;
-  kill(signal?: NodeJS.Signals): void;
-}
 
 export interface RunOptions {
   cwd?: string;
@@ -95,14 +64,7 @@ export class Sandbox {
       exit,
       kill: (signal = "SIGTERM") => void child.kill(signal),
     };
-    child.stderr!.on("data", (chunk) => {
-      running.stderr += chunk;
-    });
-    if (!wire) {
-      child.stdout!.on("data", (chunk) => {
-        running.stdout += chunk;
-      });
-    }
+    listen(running, !wire);
     this.#running.add(running);
     return running;
   }
@@ -126,76 +88,3 @@ export class Sandbox {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
-
-/** Debian packages of the programs that tests run. */
-const packages: Readonly<Record<string, string>> = {
-  blkdiscard: "util-linux",
-  busybox: "busybox-static",
-  chromium: "chromium",
-  dd: "coreutils",
-  debugfs: "e2fsprogs",
-  dmsetup: "dmsetup",
-  "firefox-esr": "firefox-esr",
-  fio: "fio",
-  fusermount3: "fuse3",
-  genisoimage: "genisoimage",
-  ip: "iproute2",
-  isoinfo: "genisoimage",
-  "linux.uml": "user-mode-linux",
-  losetup: "mount",
-  mdadm: "mdadm",
-  "mkfs.ext2": "e2fsprogs",
-  "mkfs.ext3": "e2fsprogs",
-  "mkfs.ext4": "e2fsprogs",
-  "mkfs.vfat": "dosfstools",
-  modprobe: "kmod",
-  "nbd-client": "nbd-client",
-  "nbd-server": "nbd-server",
-  nbdcopy: "libnbd-bin",
-  nbdfuse: "libnbd-bin",
-  nbdinfo: "libnbd-bin",
-  nbdsh: "python3-libnbd",
-  nbdkit: "nbdkit",
-  nginx: "nginx",
-  "qemu-img": "qemu-utils",
-  "qemu-io": "qemu-utils",
-  "qemu-nbd": "qemu-utils",
-  "qemu-system-x86_64": "qemu-system-x86",
-  script: "bsdutils",
-  setpriv: "util-linux",
-  setsid: "util-linux",
-  sfdisk: "fdisk",
-  socat: "socat",
-  taskset: "util-linux",
-  unshare: "util-linux",
-  websocketd: "websocketd",
-};
-
-/** A test that needs these programs: skipped, with the packages' names in its own, where one is missing. */
-export function needing<T>(tests: Test<T>, programs: readonly string[]): Test<T> {
-  const missing = [
-    ...new Set(programs.filter((name) => !isInstalled(name)).map((name) => packages[name] ?? name)),
-  ];
-  if (missing.length === 0) return tests;
-  const skip = (name: string) => {
-    process.stderr.write(`skipped: ${name}: needs the Debian packages ${missing.join(", ")}\n`);
-    tests.skip(name);
-  };
-  return skip as unknown as Test<T>;
-}
-
-function isInstalled(name: string): boolean {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.some((folder) => isExecutable(join(folder, name)));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-export { suite };

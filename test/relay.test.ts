@@ -1,9 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { sequence } from "./bytes.ts";
-import { Sandbox, until, within } from "./harness.ts";
+import { Sandbox, suite, until, within } from "./harness.ts";
 import { forkRelay, type Place, type Relay, type RelayOptions, relay } from "./relay.ts";
 
 const tests = suite("relay");

@@ -32,6 +32,9 @@ const comments = new Map(
 const says = (fixture: string, word: string) =>
   comments.get(fixture)!.some((comment) => new RegExp(`(^|[^A-Z_])${word}($|[^A-Z_])`).test(comment));
 
+const isTest = (name: string) =>
+  [".test.ts", ".slow.test.ts"].some((end) => existsSync(join(root, "test/system", `${name}${end}`)));
+
 for (const [words = [], clients = [], servers = [], files = []] of rows) {
   tests(`${words.join(", ")}: the recordings have it, and the tests are there`, () => {
     assert.ok(words.length > 0 && clients.length + servers.length > 0);
@@ -52,7 +55,7 @@ for (const [words = [], clients = [], servers = [], files = []] of rows) {
         );
       }
     }
-    for (const file of files) assert.ok(existsSync(join(root, "test/system", `${file}.test.ts`)), file);
+    for (const file of files) assert.ok(isTest(file), file);
   });
 }
 

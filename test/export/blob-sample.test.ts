@@ -1,11 +1,10 @@
 import { openAsBlob } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { blobExport } from "../../src/export/blob.ts";
 import { sampleOf } from "../../src/export/blob-sample.ts";
 import { failure, sequence } from "../bytes.ts";
-import { Sandbox } from "../harness.ts";
+import { Sandbox, suite } from "../harness.ts";
 
 const tests = suite("a sample of a file");
 

@@ -1,12 +1,11 @@
 import { openAsBlob } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { blobExport } from "../../src/export/blob.ts";
 import { Errno, ExportError, errnoName, isErrno } from "../../src/export/error.ts";
 import { giveBack, isLent } from "../../src/streams/lent.ts";
 import { failure, sequence } from "../bytes.ts";
-import { Sandbox } from "../harness.ts";
+import { Sandbox, suite } from "../harness.ts";
 
 const tests = suite("blob export");
 

@@ -15,10 +15,15 @@ import { dictionary, seedsOf, targets } from "./seeds.ts";
 
 /** Megabytes that a target's process may take, the fuzzer's own included. */
 const MEMORY = 1024;
-/** Seconds that one input may take. */
-const PATIENCE = 10;
+/** Seconds that one input may take: all but an endless loop ends long before, on a slow machine too. */
+const PATIENCE = 60;
 /** Seconds, besides its time, after which a fuzzer that has not ended is killed. */
-const GRACE = 120;
+const GRACE = 300;
+/** What the fuzzer writes in any case: where it is, how it was started, warnings of its own, the bytes of an input. */
+const USUAL =
+  /^(#\d+\s|INFO: |Dictionary: |stat::|Done |\(node:|\(Use |\[BABEL\]|artifact_prefix=|Base64: |\s*0x[0-9a-f]+,|\s*$)/;
+/** How many of its other lines are shown, which tell the reason of a failure. */
+const REASON_LINES = 30;
 
 export interface Result {
   name: string;
@@ -31,8 +36,8 @@ export interface Result {
   finds: string[];
   /** "nothing found", or what went wrong. */
   outcome: string;
-  /** The last lines that the fuzzer wrote. */
-  output: string;
+  /** What the fuzzer wrote about it. */
+  reason: string;
 }
 
 export const isFine = ({ outcome }: Result) => outcome === "nothing found";
@@ -68,6 +73,7 @@ async function fuzzIn(folder: string, name: string, seconds: number): Promise<Re
   const limits = [
     `-max_total_time=${seconds}`,
     `-timeout=${PATIENCE}`,
+    `-report_slow_units=${PATIENCE}`,
     `-rss_limit_mb=${MEMORY}`,
     "-max_len=4096",
     `-dict=${join(folder, "dictionary")}`,
@@ -85,20 +91,30 @@ async function fuzzIn(folder: string, name: string, seconds: number): Promise<Re
     stream.on("data", (chunk) => {
       output += chunk;
     });
-  const impatience = setTimeout(() => child.kill("SIGKILL"), (seconds + GRACE) * 1000);
+  let isLate = false;
+  const impatience = setTimeout(
+    () => {
+      isLate = true;
+      child.kill("SIGKILL");
+    },
+    (seconds + GRACE) * 1000,
+  );
   const status = await new Promise((resolve) =>
     child.once("close", (code, signal) => resolve(signal ?? code)),
   );
   clearTimeout(impatience);
   const finds = readdirSync(folder)
-    .filter((file) => /^(crash|timeout|oom|leak|slow-unit)-/.test(file))
+    // An input that is merely slow, a slow-unit, is none: the machine may be slow.
+    .filter((file) => /^(crash|timeout|oom|leak)-/.test(file))
     .map((file) => keep(name, readFileSync(join(folder, file))));
   const last = [...output.matchAll(/^#(\d+).*cov: (\d+) ft: (\d+)/gm)].at(-1) ?? [];
   const [, executions = 0, coverage = 0, features = 0] = last.map(Number);
   let outcome = "nothing found";
   if (finds.length > 0) outcome = `FOUND ${finds.join(" ")}`;
+  else if (isLate) outcome = `FAILED: the fuzzer did not end within ${seconds + GRACE} s`;
   else if (status !== 0) outcome = `FAILED (${status})`;
   else if (executions === 0) outcome = "FAILED: nothing was run";
+  const reason = output.split("\n").filter((line) => !USUAL.test(line));
   return {
     name,
     executions,
@@ -106,7 +122,7 @@ async function fuzzIn(folder: string, name: string, seconds: number): Promise<Re
     features,
     finds,
     outcome,
-    output: output.split("\n").slice(-60).join("\n"),
+    reason: reason.slice(-REASON_LINES).join("\n"),
   };
 }
 

@@ -24,7 +24,9 @@ const worker = async () => {
 };
 await Promise.all(Array.from({ length: ATATIME }, worker));
 
-for (const result of results) if (!isFine(result)) console.log(result.output);
+for (const result of results) {
+  if (!isFine(result)) console.log(`\n${result.name}: ${result.outcome}\n${result.reason}`);
+}
 console.log("\ntarget              executions   coverage   features   result");
 for (const { name, executions, coverage, features, outcome } of results) {
   const columns = [executions, coverage, features].map((figure) => String(figure).padStart(11));

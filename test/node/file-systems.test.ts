@@ -3,13 +3,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, type ExportError } from "../../src/export/error.ts";
 import type { Export } from "../../src/export/export.ts";
 import { openFileExport } from "../../src/node/file.ts";
 import { failure, sequence } from "../bytes.ts";
-import { Sandbox } from "../harness.ts";
+import { Sandbox, suite } from "../harness.ts";
 
 const tests = suite("files of several file systems");
 const sandbox = new Sandbox();

@@ -1,13 +1,12 @@
 import { once } from "node:events";
 import { type FileHandle, open, readFile, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../src/export/error.ts";
 import { fileExport, openFileExport } from "../../src/node/file.ts";
 import { giveBack } from "../../src/streams/lent.ts";
 import { failure, hex, sequence } from "../bytes.ts";
-import { Sandbox, within } from "../harness.ts";
+import { Sandbox, suite, within } from "../harness.ts";
 
 const tests = suite("file export");
 const sandbox = new Sandbox();

@@ -1,13 +1,12 @@
 import { createReadStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { PassThrough, Writable } from "node:stream";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { destroy, readableOf, writableOf } from "../../src/node/node-stream.ts";
 import { Ended } from "../../src/streams/ended.ts";
 import { isLent, lend } from "../../src/streams/lent.ts";
 import { collect, collectBytes, failure, hex, isPending, sequence, settled, toHex } from "../bytes.ts";
-import { Sandbox, within } from "../harness.ts";
+import { Sandbox, suite, within } from "../harness.ts";
 
 const tests = suite("node stream");
 

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { socketTransport } from "../../src/node/socket.ts";
 import { Ended } from "../../src/streams/ended.ts";
@@ -19,7 +18,7 @@ import {
   source,
   toHex,
 } from "../bytes.ts";
-import { Sandbox, until, within } from "../harness.ts";
+import { Sandbox, suite, until, within } from "../harness.ts";
 
 const tests = suite("socket transport");
 const sandbox = new Sandbox();

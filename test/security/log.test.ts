@@ -4,11 +4,9 @@ import { WebSocket } from "ws";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import {
   type Gateway,
-  gateway,
   join,
   memoryExport,
   nbdServer,
-  parseConfig,
   serverHandshake,
   webSocket,
 } from "../../src/node/index.ts";
@@ -17,6 +15,7 @@ import { transportPair } from "../../src/streams/pair.ts";
 import { quoted } from "../../src/streams/quoted.ts";
 import { Sandbox, suite, until, within } from "../harness.ts";
 import { startGateway } from "../system/link.ts";
+import { gatewayHere } from "./gateway-here.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -28,12 +27,8 @@ const tests = suite<Context>("log");
 
 tests.before.each(async (context) => {
   const sandbox = new Sandbox();
-  const log: string[] = [];
-  const local = { listen: `unix:${sandbox.path("nbd.sock")}`, "state-hook": "/nowhere" };
-  const config = parseConfig("config.json", JSON.stringify({ configurations: { local } }));
-  const options = { config, port: 0, staticFolder: sandbox.folder };
-  const running = await gateway({ ...options, log: (line) => void log.push(line) });
-  Object.assign(context, { sandbox, running, log });
+  const local = { listen: `unix:${sandbox.path("nbd.sock")}` };
+  Object.assign(context, { sandbox, ...(await gatewayHere(sandbox, { local })) });
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();

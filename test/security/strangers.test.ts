@@ -5,16 +5,15 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import {
   type Gateway,
-  gateway,
   join,
   memoryExport,
   nbdServer,
-  parseConfig,
   WebSocketError,
   webSocket,
 } from "../../src/node/index.ts";
 import { withWordsForOthers, wordsForOthers } from "../../src/streams/for-others.ts";
 import { Sandbox, suite, until, within } from "../harness.ts";
+import { gatewayHere } from "./gateway-here.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -29,7 +28,6 @@ const NO_PLACE = "the other machine has no place for the disk; its log says why"
 
 tests.before.each(async (context) => {
   const sandbox = new Sandbox();
-  const log: string[] = [];
   const hook = sandbox.path("hook");
   writeFileSync(hook, "#!/bin/sh\nexit 3\n");
   chmodSync(hook, 0o755);
@@ -41,13 +39,7 @@ tests.before.each(async (context) => {
     missing: { "nbd-device": sandbox.path("nbd0") },
     hooked: { listen: `unix:${sandbox.path("hooked.sock")}`, "state-hook": hook },
   };
-  const config = parseConfig(
-    sandbox.path("config.json"),
-    JSON.stringify({ "state-hook": "/nowhere", configurations }),
-  );
-  const options = { config, port: 0, staticFolder: sandbox.folder };
-  const running = await gateway({ ...options, log: (line) => void log.push(line) });
-  Object.assign(context, { sandbox, running, log });
+  Object.assign(context, { sandbox, ...(await gatewayHere(sandbox, configurations)) });
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();

@@ -1,6 +1,5 @@
 /** A peer that says very much, however cheaply, does not keep the others waiting: counted in turns of the event loop. */
 import { readFileSync } from "node:fs";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ExportError } from "../../src/export/error.ts";
 import type { Export } from "../../src/export/export.ts";
@@ -31,7 +30,7 @@ import { concat } from "../../src/streams/concat.ts";
 import type { Layer } from "../../src/streams/duplex.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { collect, collectBytes, cut, hex, source } from "../bytes.ts";
-import { Sandbox } from "../harness.ts";
+import { Sandbox, suite } from "../harness.ts";
 import { fewest, turnsUntil } from "./turns.ts";
 
 const tests = suite("a flood takes turns");

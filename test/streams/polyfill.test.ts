@@ -2,9 +2,8 @@
 
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { root, Sandbox } from "../harness.ts";
+import { root, Sandbox, suite } from "../harness.ts";
 
 const tests = suite("polyfill");
 const module = (path: string) => JSON.stringify(pathToFileURL(join(root, path)).href);

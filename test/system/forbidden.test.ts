@@ -3,8 +3,9 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { hex } from "../bytes.ts";
+import { hex, toHex } from "../bytes.ts";
 import { needing, program, root, Sandbox, suite, until, within } from "../harness.ts";
+import { FLAGS, GO, GREETING, request } from "../nbd/words.ts";
 import { attached, attachedAt, connectWires, pattern, startProxy, throughGateway } from "./link.ts";
 
 /** More than 4 GiB, so that the longest commands fit. */
@@ -166,10 +167,10 @@ needing(tests, ["nbdsh", "nbdkit"])(
 
 /* What libnbd does not send. */
 
-const GREETING = "4e42444d41474943" + "49484156454f5054" + "0003";
-const flags = hex("00000003");
-const go = hex("49484156454f5054 00000007 00000006 00000000 0000");
-const read = hex("25609513 0000 0000 0000000000000001 0000000000000000 00000200");
+const greeting = toHex(hex(GREETING));
+const flags = hex(FLAGS);
+const go = hex(GO);
+const read = hex(request(0, 1, 0, 512));
 /** The answer to GO is its size and flags, and an ACK. */
 const accepted = /^0003e889045565a90000000700000003[0-9a-f]+0003e889045565a9000000070000000100000000/;
 
@@ -188,8 +189,8 @@ for (const [what, words, expected, reason] of [
     server.process.stdin!.write(Buffer.concat([...words, new Uint8Array(28)]));
     assert.is(await within(20_000, "nbd-serve", server.exit), 1);
     assert.match(server.stderr, reason);
-    assert.is(said.slice(0, GREETING.length), GREETING);
-    const rest = said.slice(GREETING.length);
+    assert.is(said.slice(0, greeting.length), greeting);
+    const rest = said.slice(greeting.length);
     assert.match(rest, expected);
     assert.is(rest.replace(expected, ""), "");
   });
@@ -211,7 +212,7 @@ for (const [what, words, expected, reason] of [
       client.write(Buffer.concat([...words, new Uint8Array(28)]));
       await until("the gateway hangs up", () => ended);
       client.destroy();
-      const rest = said.slice(GREETING.length);
+      const rest = said.slice(greeting.length);
       assert.match(rest, expected);
       assert.is(rest.replace(expected, ""), "");
     }

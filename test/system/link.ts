@@ -36,7 +36,7 @@ export async function startGateway(
 ): Promise<Running & { url: string }> {
   const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0"];
   const gateway = sandbox.start(program("nbd-gateway"), args, { env });
-  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), START_TIME);
+  await until("nbd-gateway listens", () => isAlive(gateway) && gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
 }
 
@@ -63,15 +63,14 @@ export async function throughGateway(
 /** Waits for the line that says where an export is attached, and returns the address in it. */
 export async function attached(proxy: Running): Promise<string> {
   const line = / bytes, (?:writable|read-only), on (\S+)/;
-  await until(
-    "the export is attached",
-    () => {
-      if (proxy.process.exitCode !== null) throw new Error(`it has ended: ${proxy.stderr}`);
-      return line.test(proxy.stderr);
-    },
-    START_TIME,
-  );
+  await until("the export is attached", () => isAlive(proxy) && line.test(proxy.stderr), START_TIME);
   return line.exec(proxy.stderr)![1]!;
+}
+
+/** True; throws where a program has ended that is waited for. */
+function isAlive(running: Running): true {
+  if (running.process.exitCode !== null) throw new Error(`it has ended: ${running.stderr}`);
+  return true;
 }
 
 export function attachedAt(sandbox: Sandbox): Attached {

@@ -1,8 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { root, Sandbox } from "../harness.ts";
+import { root, Sandbox, suite } from "../harness.ts";
 
 const tests = suite("the packed package");
 

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../src/export/memory.ts";
 import { nbdClient } from "../../src/nbd/client/nbd-client.ts";
@@ -9,7 +8,7 @@ import { socketTransport } from "../../src/node/socket.ts";
 import { parseConversation } from "../../src/transport/conversation.ts";
 import { replayLayer } from "../../src/transport/replay.ts";
 import { fixtureImage } from "../fixtures/image.ts";
-import { program, type Running, Sandbox, until, within } from "../harness.ts";
+import { program, type Running, Sandbox, suite, until, within } from "../harness.ts";
 
 const tests = suite<{ sandbox: Sandbox }>("nbd-proxy --record");
 

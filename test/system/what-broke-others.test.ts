@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import * as assert from "uvu/assert";
 import { hex } from "../bytes.ts";
 import { needing, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { FLAGS, GO, request } from "../nbd/words.ts";
 import { attached, attachedAt, pattern, startGateway, throughGateway } from "./link.ts";
 import { serveListening } from "./listening.ts";
 import { RawClient } from "./raw-client.ts";
@@ -123,9 +124,9 @@ tests(
   },
 );
 
-const flags = hex("00000003");
-const go = hex("49484156454f5054 00000007 00000006 00000000 0000");
-const read = hex("25609513 0000 0000 0000000000000001 0000000000000000 00000200");
+const flags = hex(FLAGS);
+const go = hex(GO);
+const read = hex(request(0, 1, 0, 512));
 
 tests(
   "USBAnywhere: who gets the descriptor number of another gets nothing of what that one negotiated",

@@ -53,6 +53,8 @@ export class Connections {
   isInTurn(socket: Duplex): boolean {
     if (!socket.writable) {
       if (socket.writableLength > 0) socket.destroy();
+      // The HTTP server has let go of a socket that comes with a request for a WebSocket, and ends it no more.
+      else socket.end(() => socket.destroy());
       return false;
     }
     if (!this.isAnswering(socket)) return true;

@@ -7,12 +7,13 @@ import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
 import { readableOf, writableOf } from "../../../src/node/node-stream.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
+import { hex } from "../../bytes.ts";
 import { suite, within } from "../../harness.ts";
+import { greeting } from "../words.ts";
 
 const tests = suite("times of the handshake");
 
-const hex = (digits: string) => new Uint8Array(Buffer.from(digits.replaceAll(" ", ""), "hex"));
-const GREETING = hex("4e42444d41474943 49484156454f5054 0001");
+const GREETING = hex(greeting("0001"));
 const LONG = 60;
 
 const later = (milliseconds: number) =>
@@ -90,9 +91,11 @@ tests("the longest times are no short ones", async () => {
 });
 
 tests("what came while the process was stopped is read before it is judged", async () => {
-  const printf = "4e42444d41474943 49484156454f5054 0001".replace(/\s/g, "").replace(/../g, (byte) => {
-    return `\\${Number.parseInt(byte, 16).toString(8).padStart(3, "0")}`;
-  });
+  const printf = greeting("0001")
+    .replace(/\s/g, "")
+    .replace(/../g, (byte) => {
+      return `\\${Number.parseInt(byte, 16).toString(8).padStart(3, "0")}`;
+    });
   const server = spawn("sh", ["-c", `sleep 0.2; printf '${printf}'; exec sleep 10`], {
     stdio: ["pipe", "pipe", "ignore"],
   });

@@ -5,17 +5,16 @@ import { ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
 import { negotiate } from "../../../src/streams/negotiate.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { ascii, failure, hex, toHex } from "../../bytes.ts";
+import { ascii, failure, toHex } from "../../bytes.ts";
 import { Peer } from "../peer.ts";
+import { greeting, optionReply } from "../words.ts";
 
 const tests = suite("client handshake");
 
-const greeting = (flags: string) => `4e42444d41474943 49484156454f5054 ${flags}`;
 const GO_EMPTY = "49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003";
 const NAME_EMPTY = "49484156454f5054 00000001 00000000";
 const ABORT = "49484156454f5054 00000002 00000000";
-const reply = (kind: string, data = "", option = "00000007") =>
-  `0003e889045565a9 ${option} ${kind} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
+const reply = (kind: string, data = "", option = "00000007") => optionReply(option, kind, data);
 const [ACK, INFO, UNSUP] = ["00000001", "00000003", "80000001"];
 const [STRUCTURED, EXTENDED] = ["00000008", "0000000b"];
 const EXPORT_INFO = reply(INFO, "0000 0000000000030201 0003");

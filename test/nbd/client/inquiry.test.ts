@@ -7,17 +7,13 @@ import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
-import { ascii, failure, hex } from "../../bytes.ts";
+import { ascii, failure } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
+import { GREETING, option, optionReply as reply } from "../words.ts";
 
 const tests = suite("inquiries of the client");
 
-const GREETING = "4e42444d41474943 49484156454f5054 0003";
-const option = (type: string, data = "") =>
-  `49484156454f5054 ${type} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
-const reply = (type: string, kind: string, data = "") =>
-  `0003e889045565a9 ${type} ${kind} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
 const [ABORT, LIST, INFO, STRUCTURED, LIST_CONTEXTS] = [
   "00000002",
   "00000003",

@@ -15,16 +15,12 @@ import { push } from "../../../src/streams/push.ts";
 import { ascii, failure, hex, isPending, sequence, settled } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
+import { GREETING, number, optionReply, reply, request } from "../words.ts";
 
 const tests = suite("nbd client");
 
-const number = (n: number | bigint, digits: number) => n.toString(16).padStart(digits, "0");
-const request = (type: number, cookie: number, offset = 0, length = 0, flags = 0) =>
-  `25609513 ${number(flags, 4)} ${number(type, 4)} ${number(cookie, 16)} ${number(offset, 16)} ${number(length, 8)}`;
-const reply = (cookie: number | bigint, error = 0) => `67446698 ${number(error, 8)} ${number(cookie, 16)}`;
-const optionReply = (type: string, data = "") =>
-  `0003e889045565a9 00000007 ${type} ${number(hex(data).byteLength, 8)} ${data}`;
-const GREETING = "4e42444d41474943 49484156454f5054 0003";
+/** A reply to GO. */
+const goReply = (kind: string, data = "") => optionReply("00000007", kind, data);
 const [READ, WRITE, DISC, FLUSH] = [0, 1, 2, 3] as const;
 const [READ_ONLY, NO_FLUSH, NO_FUA, FULL] = [0x3, 0x1, 0x5, 0xd];
 const SIZE = 1 << 30;
@@ -47,9 +43,9 @@ async function attached(flags: number, options: NbdClientOptions = {}, blockSize
   opened.catch(() => {});
   await peer.say(GREETING);
   await expectGo(peer);
-  await peer.say(optionReply("00000003", `0000 ${number(SIZE, 16)} ${number(flags, 4)}`));
-  if (blockSize) await peer.say(optionReply("00000003", `0003 ${blockSize}`));
-  await peer.say(optionReply("00000001"));
+  await peer.say(goReply("00000003", `0000 ${number(SIZE, 16)} ${number(flags, 4)}`));
+  if (blockSize) await peer.say(goReply("00000003", `0003 ${blockSize}`));
+  await peer.say(goReply("00000001"));
   return { remote: await within(1000, "the handshake", opened), peer, client, server };
 }
 
@@ -334,8 +330,8 @@ tests(
     const opened = nbdClient({ ...client, readable: incoming.readable });
     await peer.say(GREETING);
     await expectGo(peer);
-    await peer.say(optionReply("00000003", `0000 ${number(SIZE, 16)} ${number(FULL, 4)}`));
-    await peer.say(optionReply("00000001"));
+    await peer.say(goReply("00000003", `0000 ${number(SIZE, 16)} ${number(FULL, 4)}`));
+    await peer.say(goReply("00000001"));
     const remote = await within(1000, "the handshake", opened);
     const read = remote.read(0, 4);
     await taken(peer);
@@ -469,7 +465,7 @@ tests("a handshake that is refused, given up, or has no answer closes the transp
   const refused = failure(nbdClient(client));
   await peer.say(GREETING);
   await expectGo(peer);
-  await peer.say(optionReply("80000006"));
+  await peer.say(goReply("80000006"));
   await peer.expect("49484156454f5054 00000002 00000000");
   const error = await within(1000, "the client", refused);
   assert.instance(error, RefusedError);
@@ -520,9 +516,9 @@ async function chunked(headers: "structured" | "extended", flags: number, blockS
   await peer.say(`0003e889045565a9 0000000a 00000004 00000013 0000002a ${ascii("base:allocation")}`);
   await ask("0000000a", "00000001", `00000000 00000001 0000000f ${ascii("base:allocation")}`);
   await peer.expect("49484156454f5054 00000007 0000000c 00000000 0003 0001 0002 0003");
-  await peer.say(optionReply("00000003", `0000 ${number(2 ** 48, 16)} ${number(flags, 4)}`));
-  if (blockSize) await peer.say(optionReply("00000003", `0003 ${blockSize}`));
-  await peer.say(optionReply("00000001"));
+  await peer.say(goReply("00000003", `0000 ${number(2 ** 48, 16)} ${number(flags, 4)}`));
+  if (blockSize) await peer.say(goReply("00000003", `0003 ${blockSize}`));
+  await peer.say(goReply("00000001"));
   return { remote: await within(1000, "the handshake", opened), peer };
 }
 

@@ -12,17 +12,12 @@ import { transportPair } from "../../../src/streams/pair.ts";
 import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { ascii, failure, hex, isPending, sequence, toHex } from "../../bytes.ts";
 import { Peer } from "../peer.ts";
+import { GREETING, option, optionReply as reply } from "../words.ts";
 
 const tests = suite("server handshake");
 
-const GREETING = "4e42444d41474943 49484156454f5054 0003";
 const SIZE = "0000000000030201";
 const size = 0x30201;
-
-const option = (type: string, data = "") =>
-  `49484156454f5054 ${type} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
-const reply = (type: string, kind: string, data = "") =>
-  `0003e889045565a9 ${type} ${kind} ${hex(data).byteLength.toString(16).padStart(8, "0")} ${data}`;
 
 const [EXPORT_NAME, ABORT, LIST, INFO, GO] = ["00000001", "00000002", "00000003", "00000006", "00000007"];
 const [ACK, SERVER, REP_INFO] = ["00000001", "00000002", "00000003"];

@@ -14,19 +14,14 @@ import { UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { failure, hex, isPending, sequence, settled, toHex } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 import { Peer } from "../peer.ts";
+import { GO, GREETING, reply, request } from "../words.ts";
 
 const tests = suite("nbd server");
 
 const SIZE = 1 << 20;
-const GREETING = "4e42444d41474943 49484156454f5054 0003";
-const GO = "49484156454f5054 00000007 00000006 00000000 0000";
 const INFORMED = (flags: string) => `
   0003e889045565a9 00000007 00000003 0000000c 0000 0000000000100000 ${flags}
   0003e889045565a9 00000007 00000001 00000000`;
-const request = (type: number, cookie: number, offset = 0, length = 0) =>
-  `25609513 0000 ${number(type, 4)} ${number(cookie, 16)} ${number(offset, 16)} ${number(length, 8)}`;
-const number = (n: number, digits: number) => n.toString(16).padStart(digits, "0");
-const reply = (cookie: number, error = 0) => `67446698 ${number(error, 8)} ${number(cookie, 16)}`;
 const [READ, WRITE, DISC] = [0, 1, 2];
 
 function begin(target: Export, options: NbdServerOptions = {}) {

@@ -2,9 +2,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
-import { root, type Sandbox } from "../../harness.ts";
+import type { Sandbox } from "../../harness.ts";
 import type { Machine } from "./machine.ts";
 
 /** What QEMU emulates. */
@@ -32,23 +30,6 @@ export const emulator: Machine = {
       ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog no_timer_check"],
       ...["-virtfs", "local,path=/,mount_tag=root,security_model=none,multidevs=remap"],
     ]);
-  },
-  async nodeArguments(sandbox, script) {
-    // One file of JavaScript: tsx alone would take a minute.
-    const outfile = sandbox.path("script.mjs");
-    await build({
-      entryPoints: [join(root, script)],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      target: "node20",
-      // The harness finds the checkout by it.
-      define: { "import.meta.url": JSON.stringify(pathToFileURL(join(root, "test/harness.ts"))) },
-      sourcemap: "inline",
-      logLevel: "warning",
-    });
-    return ["--enable-source-maps", outfile];
   },
 };
 

@@ -20,6 +20,7 @@ import {
   hookCalls,
   onDevice,
   queueSettings,
+  setQueue,
   writeHook,
 } from "./guest.ts";
 
@@ -30,6 +31,9 @@ interface Context {
 }
 
 const tests = suite<Context>("the ends of a kernel device");
+
+/** Those of a device that nobody has used yet. */
+const settings = queueSettings();
 
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
@@ -177,7 +181,7 @@ tests("under websocketd, the WebSocket is killed while the device is read", asyn
 });
 
 tests("the gateway's WebSocket is killed while the device is read", async ({ sandbox, image }) => {
-  const settings = queueSettings();
+  setQueue(settings);
   const { gateway, server } = await throughGateway(sandbox, image, { keys: onDevice() });
   const dd = await startReading(sandbox);
   assert.not.equal(queueSettings(), settings);

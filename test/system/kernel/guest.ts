@@ -53,13 +53,22 @@ export async function free(index = 0, milliseconds = 10_000): Promise<void> {
   );
 }
 
-export const queueSettings = (index = 0) =>
+const queueFile = (name: string, index: number) => `/sys/block/nbd${index}/queue/${name}`;
+
+export const queueSettings = (index = 0): Record<string, number> =>
   Object.fromEntries(
     ["max_sectors_kb", "read_ahead_kb", "nr_requests"].map((name) => [
       name,
-      Number(readFileSync(`/sys/block/nbd${index}/queue/${name}`, "utf8")),
+      Number(readFileSync(queueFile(name, index), "utf8")),
     ]),
   );
+
+/** Sets the queue as it was, where a session that was killed has left its own settings. */
+export function setQueue(settings: Record<string, number>, index = 0): void {
+  const now = queueSettings(index);
+  for (const [name, value] of Object.entries(settings))
+    if (now[name] !== value) writeFileSync(queueFile(name, index), `${value}`);
+}
 
 /** Lines that the kernel logs when a server is wrong, or the kernel itself. */
 const ALARMING = /Wrong magic|Unexpected reply|Double reply|WARNING|BUG|Oops|blocked for more than/;

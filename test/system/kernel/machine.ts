@@ -2,10 +2,9 @@
  * A real Linux kernel with an nbd module, for tests, with this machine's files as its own. What runs in it finds Node
  * and this checkout where they are here.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import * as assert from "uvu/assert";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type Running, root, Sandbox } from "../../harness.ts";
+import { bundle } from "./bundle.ts";
 
 /** Minutes after which a machine that has not ended is switched off. */
 const MINUTES = 15;
@@ -16,8 +15,6 @@ export interface Machine {
   readonly modules: string;
   /** Boots it with this init. What was started here ends when the machine is switched off. */
   boot(sandbox: Sandbox, init: string, memory: number): Running;
-  /** Node's arguments that run a script of this checkout in it. */
-  nodeArguments(sandbox: Sandbox, script: string): Promise<readonly string[]>;
 }
 
 export interface MachineOptions {
@@ -42,7 +39,8 @@ export async function runInMachine(
   const sandbox = new Sandbox();
   const [output, status, init] = ["output", "status", "init.sh"].map((name) => sandbox.path(name));
   const environment = {
-    NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? "",
+    // Coverage is taken of sources, and a bundle runs there.
+    NODE_V8_COVERAGE: "",
     CI: process.env.CI ?? "",
     OUTSIDE: sandbox.folder,
     ...env,
@@ -50,7 +48,7 @@ export async function runInMachine(
   const exports = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'`);
   let deadline: NodeJS.Timeout | undefined;
   try {
-    const args = await machine.nodeArguments(sandbox, script);
+    const bundled = await bundle(sandbox, script);
     writeFileSync(
       init!,
       `#!/bin/sh
@@ -68,7 +66,7 @@ mkdir -p /run/modules/lib && ln -s ${machine.modules} /run/modules/lib/modules
 modprobe --dirname /run/modules nbd nbds_max=4
 modprobe --dirname /run/modules isofs
 cd ${root}
-${process.execPath} ${args.join(" ")} > ${output} 2>&1 < /dev/null
+${process.execPath} --enable-source-maps ${bundled} > ${output} 2>&1 < /dev/null
 echo $? > ${status}
 sync
 poweroff -f
@@ -86,19 +84,4 @@ poweroff -f
     clearTimeout(deadline);
     await sandbox.end();
   }
-}
-
-/** Fails unless all tests of a suite that ran in a machine have passed, and some have. */
-export function assertPassed({ status, output }: Outcome): void {
-  const [total, passed, skipped] = ["Total", "Passed", "Skipped"].map((name) =>
-    Number(new RegExp(`^\\s*${name}:\\s+(\\d+)`, "m").exec(output)?.[1] ?? 0),
-  );
-  assert.ok(status === 0 && total! > 0 && passed === total && skipped === 0, `\n${output}`);
-}
-
-/** The scripts that run in a kind of machine, which their names end in. */
-export function machineScripts(kind: "uml" | "qemu"): string[] {
-  return readdirSync(join(root, "test/system/kernel"))
-    .filter((name) => name.endsWith(`.${kind}.ts`))
-    .map((name) => join("test/system/kernel", name));
 }

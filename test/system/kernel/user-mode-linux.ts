@@ -30,5 +30,4 @@ export const userModeLinux: Machine = {
   modules: "/usr/lib/uml/modules",
   boot: (sandbox, init, memory) =>
     sandbox.start(...contained(`${linuxCommand(sandbox, init, memory)}; exit $?`)),
-  nodeArguments: async (_, script) => ["--import", "tsx", script],
 };

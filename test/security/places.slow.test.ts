@@ -5,18 +5,19 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import {
   type Gateway,
-  gateway,
   join,
   listen,
   memoryExport,
   nbdClient,
   nbdServer,
-  parseConfig,
   socketTransport,
   webSocket,
 } from "../../src/node/index.ts";
+import { hex } from "../bytes.ts";
 import { type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { greeting } from "../nbd/words.ts";
 import { startProxy, wireOf } from "../system/link.ts";
+import { gatewayHere } from "./gateway-here.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -34,20 +35,16 @@ const target = memoryExport(new Uint8Array(4096));
 tests.before.each(async (context) => {
   context.sandbox = new Sandbox();
   context.path = context.sandbox.path("nbd.sock");
-  context.log = [];
-  context.running = await startGateway(context, `unix:${context.path}`);
+  Object.assign(context, await startGateway(context.sandbox, `unix:${context.path}`));
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();
   await sandbox.end();
 });
 
-function startGateway({ sandbox, log }: Context, address: string): Promise<Gateway> {
-  const configurations = { local: { listen: address, insecure: true, "state-hook": "/nowhere" } };
-  const config = parseConfig("config.json", JSON.stringify({ configurations }));
-  const staticFolder = sandbox.folder;
-  return gateway({ config, port: 0, staticFolder, log: (line) => void log.push(line) });
-}
+/** A gateway whose one configuration listens at an address. */
+const startGateway = (sandbox: Sandbox, address: string) =>
+  gatewayHere(sandbox, { local: { listen: address, insecure: true } });
 
 /** Connects, says what it is told to, and listens. */
 function stranger({ url }: Gateway, words: Uint8Array = new Uint8Array(0)) {
@@ -68,7 +65,7 @@ function stranger({ url }: Gateway, words: Uint8Array = new Uint8Array(0)) {
 }
 
 /** The greeting of an NBD server. */
-const GREETING = Buffer.from("4e42444d41474943" + "49484156454f5054" + "0000", "hex");
+const GREETING = hex(greeting("0000"));
 
 /** A server that is what it should be. */
 function realServer({ url }: Gateway) {
@@ -230,15 +227,15 @@ async function listening(address: { path: string } | { host: string; port: numbe
 
 for (const [what, { make, fault }] of Object.entries(unusable)) {
   tests(`${what}: the other side is told before it is asked anything`, async (context) => {
-    const { sandbox, log } = context;
+    const { sandbox } = context;
     const [address, server] = await make(context);
-    const other = await startGateway(context, address);
+    const { running: other, log } = await startGateway(sandbox, address);
     try {
       const { heard, closed } = stranger(other, GREETING);
       const words = "the other machine has no place for the disk; its log says why";
       assert.is(await within(5000, "the end of the session", closed), words);
       assert.equal(heard, []);
-      const line = `config.json: configuration "local": "listen": ${address}: ${fault}`;
+      const line = `${sandbox.path("config.json")}: configuration "local": "listen": ${address}: ${fault}`;
       assert.equal(log, [`local: ${line}`]);
 
       const proxy = startProxy(sandbox, { listen: address, insecure: true });
@@ -248,7 +245,7 @@ for (const [what, { make, fault }] of Object.entries(unusable)) {
       });
       proxy.process.stdin!.on("error", () => {}).write(GREETING);
       assert.is(await within(20_000, "nbd-proxy", proxy.exit), 1);
-      assert.is(proxy.stderr, `nbd-proxy: ${sandbox.folder}/${line}\n`);
+      assert.is(proxy.stderr, `nbd-proxy: ${line}\n`);
       assert.is(said, 0);
     } finally {
       await other.close();
@@ -261,7 +258,7 @@ tests("a client that connects to a port before there is an export is hung up on"
   const free = await listening({ host: "127.0.0.1", port: 0 });
   const { port } = free.address() as AddressInfo;
   await new Promise((resolve) => free.close(resolve));
-  const other = await startGateway(context, `tcp:127.0.0.1:${port}`);
+  const { running: other, log } = await startGateway(context.sandbox, `tcp:127.0.0.1:${port}`);
   try {
     const slow = stranger(other, GREETING);
     await until("the port is claimed", () => slow.heard.length > 0);
@@ -274,9 +271,9 @@ tests("a client that connects to a port before there is an export is hung up on"
       });
     assert.ok(await isHungUpOn());
     slow.socket.terminate();
-    await until("the port is free again", () => context.log.length > 0);
+    await until("the port is free again", () => log.length > 0);
     const server = realServer(other);
-    await until("it is served", () => context.log.some((line) => / bytes, read-only, on /.test(line)));
+    await until("it is served", () => log.some((line) => / bytes, read-only, on /.test(line)));
     assert.ok(await reads({ host: "127.0.0.1", port }));
     server.stop();
     await server.ended;

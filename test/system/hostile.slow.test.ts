@@ -8,7 +8,9 @@ import { connect, type NetConnectOpts, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { memory } from "../bench/path.ts";
+import { hex } from "../bytes.ts";
 import { needing, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import * as words from "../nbd/words.ts";
 import { type Entry, pattern, sha256, startGateway, throughGateway } from "./link.ts";
 
 const MIB = 1 << 20;
@@ -40,9 +42,9 @@ tests.after.each(async ({ sandbox, sockets }) => {
   await sandbox.end();
 });
 
-const flags = Buffer.from("00000003", "hex");
+const flags = hex(words.FLAGS);
 /** Asks for the default export. */
-const choice = Buffer.from("49484156454f5054000000010000000049", "hex").subarray(0, 16);
+const choice = hex(words.option("00000001"));
 
 /** A request of the transmission phase. */
 function request(type: number, cookie: number, offset: number, length: number): Buffer {
@@ -252,7 +254,7 @@ async function remote(url: string): Promise<{ socket: WebSocket; closed: Promise
   return { socket, closed };
 }
 
-const greeting = Buffer.from("4e42444d41474943" + "49484156454f5054" + "0000", "hex");
+const greeting = hex(words.greeting("0000"));
 /** The export of a first-generation server: 1 MiB, read-only, and 124 zeroes. */
 const offer = Buffer.concat([Buffer.from("0000000000100000" + "0003", "hex"), Buffer.alloc(124)]);
 
@@ -277,7 +279,7 @@ for (const [what, spoken] of [
   });
 }
 
-function trickleTo(socket: WebSocket, bytes: Buffer) {
+function trickleTo(socket: WebSocket, bytes: Uint8Array) {
   let at = 0;
   return setInterval(() => {
     if (at < bytes.length && socket.readyState === WebSocket.OPEN) socket.send(bytes.subarray(at, ++at));

@@ -1,0 +1,53 @@
+/**
+ * What takes long by its nature, some 75 minutes, one thing after the other: npm run test:long
+ *
+ * Ends with one line, "N passed, N failed, N skipped". Needs the build and what .ci/run installs.
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { buildIfOutdated } from "./runner/build.mjs";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+
+/** Each fails where its exit status is not 0. */
+const runs = [
+  {
+    what: "ten minutes of fuzzing for each target",
+    script: "test/fuzz/run.ts",
+    env: { FUZZ_SECONDS: "600" },
+  },
+  { what: "half an hour of attacks", script: "test/security/siege.ts", needs: ["nbdcopy", "fio"] },
+  { what: "10 GiB through the gateway", script: "test/bench/memory.ts", needs: ["nbdcopy"] },
+  {
+    what: "10 GiB through nbd-proxy",
+    script: "test/bench/memory.ts",
+    args: ["10", "proxy"],
+    needs: ["nbdcopy", "websocketd"],
+  },
+];
+
+const isThere = (program) =>
+  spawnSync("sh", ["-c", 'command -v "$0"', program], { stdio: "ignore" }).status === 0;
+
+buildIfOutdated();
+const count = { passed: 0, failed: 0, skipped: 0 };
+for (const { what, script, args = [], env = {}, needs = [] } of runs) {
+  const missing = needs.filter((program) => !isThere(program));
+  if (missing.length > 0) {
+    count.skipped++;
+    process.stdout.write(`skipped: ${what}: needs ${missing.join(" and ")}\n`);
+    continue;
+  }
+  process.stdout.write(`${what}: ${script}\n`);
+  const from = performance.now();
+  const { status, signal } = spawnSync(process.execPath, ["--import", "tsx", script, ...args], {
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
+  const seconds = Math.round((performance.now() - from) / 1000);
+  count[status === 0 ? "passed" : "failed"]++;
+  process.stdout.write(`${status === 0 ? "ok" : `FAILED (${signal ?? status})`}, ${seconds} s: ${what}\n`);
+  if (signal) break;
+}
+process.stdout.write(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`);
+process.exitCode = count.failed > 0 ? 1 : 0;
