@@ -1,4 +1,4 @@
-/** README's table "What is spoken" claims what is so: each recording is there and has the words, and so is each test. */
+/** The table "What is spoken" of fixtures/README.md is true: the recordings and tests it names exist, and the recordings say the words. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -8,7 +8,7 @@ import { readFixtures } from "./nbd/recordings.ts";
 
 const tests = suite("what is spoken");
 
-const section = readFileSync(join(root, "README.md"), "utf8")
+const section = readFileSync(join(root, "fixtures/README.md"), "utf8")
   .split("\n## ")
   .find((text) => text.startsWith("What is spoken"))!;
 const cellsOf = (line: string) => line.split("|").slice(1, -1);
@@ -38,10 +38,10 @@ for (const [words = [], clients = [], servers = [], files = []] of rows) {
     for (const [folder, names] of Object.entries({ clients, servers })) {
       const fixtures = names.map((name) => `${folder}/${name}`);
       for (const fixture of fixtures) {
-        assert.ok(comments.has(fixture), `${fixture} is no recording`);
+        assert.ok(comments.has(fixture), `${fixture} is not a recording`);
         assert.ok(
           words.some((word) => says(fixture, word)),
-          `${fixture} has none of it`,
+          `${fixture} says none of it`,
         );
       }
       if (fixtures.length === 0) continue;
