@@ -15,17 +15,17 @@ import {
 } from "./frame-header.ts";
 import { unmask } from "./unmask.ts";
 
-/** Memory is taken in multiples of so many bytes, so that it fits the next message too. */
+/** Memory is taken in multiples of this many bytes, so that it fits the next message too. */
 const STEP = 1 << 16;
-/** What is joined at most, in bytes: what our page sends as one message, which is 1 MiB with headers. */
+/** The most that is joined, in bytes: our page sends 1 MiB with headers as one message. */
 const LONGEST = (1 << 20) + STEP;
 
 /**
- * Where bytes are read to when it is not known what they are: one place for all sockets, since they are dealt with, or
- * copied, before the next socket is read from.
+ * Where bytes are read to while it is not known what they are. One place serves all sockets, since the bytes are handled, or
+ * copied, before the next socket is read.
  */
 const mixed = new Uint8Array(1 << 16);
-/** Where so many bytes of a frame are still to come, they are read into its message's memory at once. */
+/** If at least this many bytes of a frame are missing, they are read straight into its message's memory. */
 const LONG = 1 << 14;
 
 /** The state of a WebSocket that takes messages. */
@@ -38,15 +38,15 @@ type Purpose = "message" | "ping" | "close" | "nothing";
 export type MessageReceiver = Pick<WebSocket, "readyState" | "emit" | "close">;
 
 /**
- * What a server's `ws` is given in place of a socket, so that it need not join binary messages. It joins each frame in new
- * memory, and the frames of a message in new memory again, which took a third of a gateway's memory and, for garbage
- * collection behind a browser, a quarter of its time. Here long ones are read to where they belong, in memory that is lent.
+ * Stands between a server's socket and `ws`, and receives the binary messages itself. `ws` would join each frame in new memory,
+ * and then the frames of a message in new memory again. Here a long message is read straight to where it belongs, in memory that
+ * is lent (test/bench/README.md, "Binary messages").
  *
- * Of what comes `ws` is given the close frame only. Pings are answered here. Whatever is not a binary message is refused at
- * its frame's header, text too, so that no byte of it is held; once the WebSocket is closing messages are dropped.
- * What goes out goes through.
+ * `ws` is given close frames only. Pings are answered here. A frame that is neither binary nor a control frame, text too, is
+ * refused at its header, so that no byte of it is held. Once the WebSocket is closing, messages are dropped. What is sent is
+ * passed on unchanged.
  *
- * Very many frames, however short, are dealt with in several turns of the event loop (`Turns`); the socket is paused between.
+ * Many short frames are handled in several turns of the event loop (`Turns`); the socket is paused in between.
  */
 export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
@@ -63,7 +63,7 @@ export class BinaryMessages extends Duplex {
   /** Of the current frame: how many bytes have not come yet, and what they are for. */
   #left = 0;
   #purpose: Purpose = "nothing";
-  /** What masks the frame's next byte, and those behind it; undefined where it changes nothing. */
+  /** The masking key, rotated to the frame's next byte; undefined if it is all zeroes. */
   #key: Uint8Array | undefined;
   /** Where the message is joined, and how many bytes of it are there. */
   #joined: ArrayBuffer | undefined;
@@ -383,7 +383,7 @@ export class BinaryMessages extends Duplex {
       this.#deliver(bytes);
       return;
     }
-    // Whoever gets it counts these bytes only, so they must not hold memory of many times their length.
+    // Copy what uses less than half of its buffer: a receiver accounts for the length, not for the memory behind it.
     this.#deliver(this.#copy(bytes));
     giveBack(bytes);
   }

@@ -104,7 +104,7 @@ export async function readPageFiles(folder: string): Promise<PageFiles> {
 
 async function pageFile(name: string, bytes: Buffer): Promise<PageFile> {
   const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, 22);
-  // Brotli's best, which is its default, takes twenty times as long for a few percent.
+  // Brotli's best quality, which is its default, is far slower for little gain (test/bench/README.md, "Compression of the page").
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: 5,
     [constants.BROTLI_PARAM_SIZE_HINT]: bytes.byteLength,

@@ -2,10 +2,10 @@ import { createRequire } from "node:module";
 
 type Unmask = (bytes: Uint8Array, key: Uint8Array) => void;
 
-/** What is shorter is quicker here than in a call of native code. */
+/** Fewer bytes than this are unmasked faster in JavaScript than by a call of native code. */
 const SHORT = 32;
 
-/** Of the package bufferutil, which is optional: 11 µs for 256 KiB, for which JavaScript takes 80. */
+/** The function of the optional package bufferutil (test/bench/README.md, "Unmask"). */
 const native = load();
 
 function load(): Unmask | undefined {
