@@ -54,9 +54,9 @@ function show(next: PageState, nextText = words[next]) {
 function render() {
   stateText.dataset.state = configurations ? state : "starting";
   const shown = configurations ? text : words.starting;
-  // A status that is set is read out, also where it stays the same.
+  // Screen readers read out a status that is set, even if it stays the same.
   if (stateText.textContent !== shown) stateText.textContent = shown;
-  // A button that is disabled loses the focus; whoever works by keyboard would have to look for it.
+  // A disabled button loses the focus; a keyboard user would have to look for it.
   const focused = document.activeElement;
   const running = server !== undefined;
   serveButton.disabled = running || !file || !configurations;
@@ -85,7 +85,7 @@ function choose(chosen: File | undefined, isFolder = false) {
 /** Makes a file that was chosen the one to be served, and says whether it can be read. */
 function tryToRead(chosen: File, wasLogged = false) {
   let isLogged = wasLogged;
-  // Whoever is fast need not wait: a server looks at the file before it connects.
+  // A fast user need not wait: a server looks at the file before it connects.
   file = chosen;
   trial = new Trial(chosen, {
     onslow: () => show("looking"),

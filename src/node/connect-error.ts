@@ -6,11 +6,11 @@ import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
 
 const words: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the server closed the connection without an answer",
   EAI_AGAIN: "the host's name cannot be looked up now",
-  EHOSTUNREACH: "there is no way to that host",
-  ENETUNREACH: "there is no way to that host",
+  EHOSTUNREACH: "the host cannot be reached",
+  ENETUNREACH: "the host cannot be reached",
   ENOTFOUND: "there is no host of that name",
   ETIMEDOUT: "the host does not answer",
 };

@@ -27,7 +27,7 @@ export interface Foreign {
 export function foreign({ host, origin }: Claims, allowedHosts: readonly string[]): Foreign | undefined {
   const url = parse(`http://${host}`);
   if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, "")) {
-    const words = "the Host header makes no sense";
+    const words = "malformed Host header";
     return { words, advice: words };
   }
   const name = withoutBrackets(url.hostname);

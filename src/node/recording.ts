@@ -21,7 +21,7 @@ export interface Recording {
 
 /** What is wrong with a file that is to be made. */
 const words: Readonly<Record<string, string>> = {
-  EEXIST: "it is there already; name a new file",
+  EEXIST: "the file exists already; name a new one",
   ENOENT: "there is no such folder",
   ENOTDIR: "there is no such folder",
 };

@@ -68,7 +68,7 @@ const keptOpen = { ...fs, close: (_fd: number, done: (error?: Error | null) => v
 function isPipe(fd: 0 | 1): boolean {
   if (isatty(fd)) {
     const name = fd === 0 ? "standard input" : "standard output";
-    throw new Error(`${name} is a terminal: NBD is spoken there, so connect it to the other side`);
+    throw new Error(`${name} is a terminal; connect it to the other side, as it carries NBD`);
   }
   const stat = fs.fstatSync(fd);
   return stat.isFIFO() || stat.isSocket();

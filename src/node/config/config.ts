@@ -185,7 +185,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
   if ((device === undefined) === (entry.listen === undefined)) {
     const fault = device === undefined ? "has neither" : "has both";
     throw new ConfigError(
-      `${here} ${fault} "nbd-device" ${device === undefined ? "nor" : "and"} "listen"; it needs one`,
+      `${here} ${fault} "nbd-device" ${device === undefined ? "nor" : "and"} "listen"; it needs one of them`,
     );
   }
   let target: Configuration["target"];
@@ -208,7 +208,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     }
     if ("host" in address && !isLoopback(address.host) && !(entry.insecure ?? source.insecure)) {
       throw new ConfigError(
-        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: whoever reaches the port can use the disk; "insecure": true allows that`,
+        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: anybody who reaches the port can use the disk; "insecure": true allows that`,
       );
     }
     const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
@@ -243,7 +243,7 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
   const odd = (at: string, object: object, known: ReadonlySet<string>) =>
     Object.keys(object)
       .filter((key) => !known.has(key))
-      .map((key) => `${at}: "${key}" has no meaning and is ignored`);
+      .map((key) => `${at}: "${key}" is not a known key and is ignored`);
   return [
     ...odd(file, source, knownKeys.top),
     ...Object.entries(source.configurations).flatMap(([name, entry]) => {

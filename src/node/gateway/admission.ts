@@ -54,7 +54,7 @@ const method: Check = (visit, door) => {
 
 const version: Check = ({ httpVersion }, door) => {
   if (httpVersion === "1.1" || (httpVersion === "1.0" && !doors[door].isUpgrade)) return undefined;
-  return bad(`HTTP/${httpVersion} is not enough for this request`);
+  return bad(`HTTP/${httpVersion} is too old for this request`);
 };
 
 /** Only a path: proxies take a whole URL, or a host and port, and would look for another Host in it. */
@@ -70,7 +70,7 @@ const body: Check = ({ headers }) => {
 
 /** It announces a body. */
 const expectation: Check = ({ headers }) =>
-  headers.expect === undefined ? undefined : bad("the request expects something, which nobody here does");
+  headers.expect === undefined ? undefined : bad("the header Expect is not supported");
 
 /** Node keeps the first of several. */
 const oneHost: Check = ({ rawHeaders }) => {

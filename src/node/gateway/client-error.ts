@@ -21,9 +21,9 @@ export function refusalOf({ code = "", rawPacket }: ClientError, socket: Duplex)
   const isTls = rawPacket?.[0] === TLS_HANDSHAKE;
   return {
     status: statuses[code] ?? 400,
-    words: "this is not a request as HTTP has it",
+    words: "this is not an HTTP request",
     advice: isTls
-      ? "it speaks TLS, and here is none: use http:// and ws://"
-      : `what came is not a request as HTTP has it (${code})`,
+      ? "the client speaks TLS, and this port does not: use http:// and ws://"
+      : `what came is not an HTTP request (${code})`,
   };
 }

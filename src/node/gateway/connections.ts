@@ -76,7 +76,7 @@ export class Connections {
   /** Why there is no room for a new connection. */
   #isFull(socket: Duplex): string | undefined {
     const there = [...this.#open].filter(({ destroyed }) => !destroyed).length;
-    if (there > this.#limit) return `there are ${this.#limit} already, which is the most`;
+    if (there > this.#limit) return `${this.#limit} are open, which is the limit`;
     if (descriptorOf(socket) >= this.#descriptors - RESERVED) {
       return `nearly all of the ${this.#descriptors} file descriptors that this process may have are in use (ulimit -n)`;
     }

@@ -9,9 +9,9 @@ import { nameIn } from "./sessions.ts";
 
 const NOT_UPGRADED: Refusal = {
   status: 426,
-  words: "this is the path of a WebSocket",
+  words: "this path is for WebSockets",
   advice:
-    "this is the path of a WebSocket, and the request does not ask for one; " +
+    "this path is for WebSockets, and the request does not ask for one; " +
     "a reverse proxy must pass the headers Upgrade and Connection on",
   headers: { Upgrade: "websocket", Connection: "Upgrade, close" },
 };
