@@ -11,7 +11,7 @@ const UPGRADE_REQUIRED = 426;
 const HINT = "a proxy in between must pass on Upgrade, Connection and Host";
 
 /**
- * Why a WebSocket could not be opened, in words: a page is not told, so the same path is asked for by a plain request.
+ * Says why a WebSocket could not be opened. Browsers do not tell a page, so a plain request to the same path finds out.
  *
  * @param endpoint a ws:// or wss:// URL
  */
@@ -32,7 +32,7 @@ export async function whyRefused(endpoint: string): Promise<string> {
   }
 }
 
-/** What a refusal says; nothing where that is a page, as of a reverse proxy. */
+/** The words of a refusal; none if it is an HTML page, as from a reverse proxy. */
 async function wordsOf(response: Response): Promise<string> {
   if (!response.headers.get("Content-Type")?.startsWith("text/plain")) return "";
   return oneLine(await response.text()).slice(0, WORDS);

@@ -16,7 +16,7 @@ function load(): Unmask | undefined {
   }
 }
 
-/** Takes the masking of a WebSocket client off what it sent, in place; `key` has 4 bytes (RFC 6455, section 5.3). */
+/** Unmasks, in place, what a WebSocket client sent; `key` has 4 bytes (RFC 6455, section 5.3). */
 export function unmask(bytes: Uint8Array, key: Uint8Array): void {
   if (native && bytes.byteLength >= SHORT) native(bytes, key);
   else unmaskByWords(bytes, key);

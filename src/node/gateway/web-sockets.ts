@@ -16,7 +16,7 @@ const NOTHING = Buffer.alloc(0);
 /** Takes bytes that nobody wants any more. */
 const DISCARDED = new Uint8Array(1 << 16);
 
-/** What is done with a WebSocket, and the socket that it runs on. */
+/** Uses a new WebSocket, and the socket below it. */
 export type Start = (client: WebSocket, socket: Socket) => void;
 
 /** Makes WebSockets of requests that were let in. An error in a listener ends only its own WebSocket. */
@@ -49,12 +49,12 @@ export class WebSockets {
     };
     const messages = new BinaryMessages(
       (reader) => {
-        // Of the http module's servers it is a Socket.
+        // The http module's servers give a Socket.
         connection = readInto(socket, head, guarded(reader, onFault)) as Socket;
         guard(connection, onFault);
         return connection;
       },
-      // The longest frame; a binary message of several may be longer, as it is handed on in pieces.
+      // Of a frame. A binary message of several frames may be longer, since it is handed on in pieces.
       LONGEST_MESSAGE,
       () => client,
     );
@@ -70,7 +70,7 @@ export class WebSockets {
     }
   }
 
-  /** Ends all that are left, without the closing handshake. */
+  /** Ends all remaining WebSockets without the closing handshake. */
   terminate(): void {
     for (const client of this.#server.clients) client.terminate();
   }
