@@ -53,11 +53,11 @@ const NAMES = /`((?:\.\.\/)*[\w/-]+(?:\.[\w-]+)*\.(?:ts|mjs|py|md|svg))`/g;
 
 function faultsOfPaths(path: string, text: string): string[] {
   const bare = text.replace(/\]\([^)\s]+\)/g, "]");
-  // NAME stands for any name: the folder has to be there.
+  // NAME stands for any name: the folder has to be there. Tests and sources may be named without their endings.
   const isThere = (named: string) => {
     const name = named.replace(/\/NAME\.ts$/, "");
-    return [name, join(dirname(path), name)].some((from) =>
-      ["", ".test.ts", ".ts"].some((end) => existsSync(join(root, `${from}${end}`))),
+    return [name, join(dirname(path), name)].some(
+      (from) => existsSync(join(root, from)) || files.some((file) => file.startsWith(`${from}.`)),
     );
   };
   const named = [...bare.matchAll(PATHS)].map(([name]) => name).filter((name) => !isThere(name));

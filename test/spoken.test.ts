@@ -1,5 +1,5 @@
 /** The table "What is spoken" of fixtures/README.md is true: the recordings and tests it names exist, and the recordings say the words. */
-import { existsSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -18,6 +18,9 @@ const rows = section
   .filter((line) => line.startsWith("|"))
   .slice(2)
   .map((line) => cellsOf(line).map(marked));
+
+/** The tests with live peers, without what their names end with. */
+const systemTests = new Set(readdirSync(join(root, "test/system")).map((name) => name.split(".")[0]));
 
 /** What the comments of each recording say. */
 const comments = new Map(
@@ -52,7 +55,7 @@ for (const [words = [], clients = [], servers = [], files = []] of rows) {
         );
       }
     }
-    for (const file of files) assert.ok(existsSync(join(root, "test/system", `${file}.test.ts`)), file);
+    for (const file of files) assert.ok(systemTests.has(file), `there is no test/system/${file}`);
   });
 }
 
