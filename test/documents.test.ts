@@ -76,6 +76,25 @@ tests("every relative link, anchor and path in a document exists", () => {
   assert.equal(faults, []);
 });
 
+tests("every section of a document that a comment names exists", () => {
+  const sources = files.filter(
+    (path) => /^(src|bin|web|test)\/.*\.(ts|mjs)$/.test(path) && path !== "test/documents.test.ts",
+  );
+  const named = sources.flatMap((path) =>
+    // A comment may break between the two.
+    [
+      ...read(path)
+        .replace(/\n\s*(\*|\/\/) /g, " ")
+        .matchAll(/\b([\w/.-]+\.md), "([^"]+)"/g),
+    ].flatMap(([, document, section]) => {
+      if (document === "proto.md") return []; // NBD's own
+      const isThere = existsSync(join(root, document!)) && read(document!).includes(`# ${section}\n`);
+      return isThere ? [] : [`${path}: ${document}, "${section}" does not exist`];
+    }),
+  );
+  assert.equal(named, []);
+});
+
 tests("the check finds what does not exist", () => {
   const text =
     "[a](no-such.md) [b](README.md#no-such-heading) `test/no-such` [c](README.md#run) `no-such.ts` `test/rules`";
