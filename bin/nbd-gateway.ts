@@ -10,12 +10,12 @@ const program = {
   name: "nbd-gateway",
   help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000]
 
-Serves the page, and takes disk images from it and from nbd-serve: ws://HOST:PORT/CONFIGURATION offers what is
-served there on this machine as CONFIGURATION says, ws://HOST:PORT/ as the default configuration says.
+Serves the page, and takes disk images from browsers and from nbd-serve. An image that is served to
+ws://HOST:PORT/CONFIGURATION becomes a disk on this machine, as CONFIGURATION says; ws://HOST:PORT/ is the default one.
 
   --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
   --host ADDRESS   a loopback address
-  --port PORT      0 is one that is free
+  --port PORT      0: a free port
   --help, --version
 `,
 };
@@ -28,7 +28,7 @@ run(program, async () => {
     port: { type: "string", default: "8000" },
   });
   if (positionals.length > 0)
-    throw new Error(`no argument "${positionals[0]}" is known; see nbd-gateway --help`);
+    throw new Error(`unexpected argument "${positionals[0]}"; see nbd-gateway --help`);
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port > 65535)
     throw new Error(`--port must be 0 to 65535, not "${values.port}"`);
@@ -41,7 +41,7 @@ run(program, async () => {
   const signal = onSignals();
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const running = await gateway({ config, host: values.host, port, staticFolder, log });
-  process.stdout.on("error", () => {}); // whoever wanted the URL may be gone
+  process.stdout.on("error", () => {}); // the reader of the URL may be gone
   process.stdout.write(`${running.url}\n`);
   if (!signal.aborted) await once(signal, "abort");
   await running.close();

@@ -12,7 +12,7 @@ Takes the disk image that an NBD server offers on standard input and output, and
 CONFIGURATION says; without one, the default configuration. Run it under websocketd, or use nbd-gateway.
 
   --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
-  --record FILE    write what both sides say to FILE, a new one, as commented hexadecimal
+  --record FILE    write what both sides say to FILE, which must not exist, as commented hexadecimal
   --metadata       print one JSON object, configuration name -> its metadata or null
   --help, --version
 `,
@@ -26,10 +26,10 @@ run(program, async () => {
     record: { type: "string" },
   });
   if (values.metadata && positionals.length > 0) {
-    throw new Error("--metadata is of all configurations and takes no CONFIGURATION; see nbd-proxy --help");
+    throw new Error("--metadata prints all configurations and takes no CONFIGURATION; see nbd-proxy --help");
   }
   if (positionals.length > 1)
-    throw new Error(`one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
+    throw new Error(`at most one CONFIGURATION, not ${positionals.length}; see nbd-proxy --help`);
 
   const config = await readConfig(values.config);
   const fault = relayFault(process.env, config.allowedHosts);

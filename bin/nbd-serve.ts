@@ -42,7 +42,7 @@ run(program, async () => {
   }
   const path = pathArgument(file);
   const where = shownUrl(endpoint);
-  // Other users of this machine see a process's arguments.
+  // Other users of this machine can see a process's arguments.
   if (where !== endpoint) process.title = `${program.name} ${file} ${where}`;
   keepYoungGenerationSmall();
   const signal = onSignals();
@@ -55,12 +55,12 @@ run(program, async () => {
   const options = { name: basename(file), onerror: failures.add };
   const isServing = `serving ${file}, ${target.size} bytes`;
 
-  /** Serves whoever connects to the sockets, until a signal comes. */
+  /** Serves everybody who connects to the sockets, until a signal comes. */
   async function serveOn(sockets: readonly number[]) {
     const budget = processBudget();
     const listening = sockets.map((socket) =>
       listenOn(target, socket, { ...options, budget, log }).catch((cause: unknown) => {
-        throw new Error(`descriptor ${socket} is not a socket that listens`, { cause });
+        throw new Error(`descriptor ${socket} is not a listening socket`, { cause });
       }),
     );
     const listeners = await Promise.all(listening);

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 
-/** Runs of what stands for bytes that are not UTF-8, as one: decoders differ in how many there are. */
+/** The text with each run of replacement characters as one: decoders differ in how many they use. */
 const comparable = (text: string) => text.replace(/\ufffd+/g, "\ufffd");
 
 /**
- * A path among the arguments as what opens it: its bytes where they are not UTF-8, which Node's own arguments have lost. To be
- * called before the process is given another title, which takes the place of its arguments.
+ * A path among the arguments, in a form that opens it: the text, or the bytes if they are not UTF-8, since Node's own arguments
+ * have lost those. Call it before `process.title` is set, which overwrites the arguments.
  *
- * @param option the option that it is the value of, as "--record"
+ * @param option the option that has the path as its value, such as "--record"
  */
 export function pathArgument(text: string, option?: string): string | Buffer {
   if (!text.includes("\ufffd")) return text;

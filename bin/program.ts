@@ -4,7 +4,7 @@ import { oneLine } from "../src/nbd/one-line.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { withShownUrls } from "../src/transport/shown-url.ts";
 
-/** How a program of this package presents itself. */
+/** The name and the help of a program. */
 export interface Program {
   name: string;
   help: string;
@@ -12,7 +12,7 @@ export interface Program {
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** The arguments, once `--help` and `--version` have been dealt with. */
+/** Parses the arguments. `--help` and `--version` are answered here, and end the process. */
 export function readArguments<O extends Options>(program: Program, options: O) {
   const all = { ...options, help: { type: "boolean", short: "h" }, version: { type: "boolean" } } as const;
   let parsed: ReturnType<typeof parseArgs<{ options: typeof all; allowPositionals: true }>>;
@@ -27,7 +27,7 @@ export function readArguments<O extends Options>(program: Program, options: O) {
   return parsed;
 }
 
-/** Node's message goes on with advice about positional arguments. */
+/** The first sentence of Node's message; the rest is advice about positional arguments. */
 function firstSentence({ message }: Error): string {
   return message.split(/\. /)[0]!.replace(/\.$/, "");
 }
@@ -51,7 +51,7 @@ export function onSignals(): AbortSignal {
 
 /** Runs a program: exit status 0 when `main` resolves, 1 with one line on standard error when it fails. */
 export async function run(program: Program, main: () => Promise<void>): Promise<never> {
-  // Nobody may read what is said here; the work goes on.
+  // The work goes on even if nobody reads the log.
   process.stderr.on("error", () => {});
   try {
     await main();

@@ -7,15 +7,15 @@ import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
-/** Seconds of silence after which something is said: nginx cuts a silent WebSocket after 60, other relays after 30. */
+/** Seconds of silence after which a sector is read: nginx cuts a silent WebSocket after 60 s, others after 30. */
 const SILENCE = 20;
 
 /**
- * The work of nbd-proxy: a session over standard input and output. It keeps at most `memory` bytes for later use, and is
- * recorded to the file `record` where one is named.
+ * Runs a session over standard input and output, and records it to the file `record`, if one is named. At most `memory` bytes
+ * are kept for later use.
  *
- * It is a module of its own because it takes time to load: consoles run `nbd-proxy --metadata` at every page load, which does
- * not need it (test/bench/startup.ts).
+ * It is a module of its own for the sake of `nbd-proxy --metadata`, which consoles run at every page load and which starts faster
+ * without it (test/bench/startup.ts).
  */
 export async function proxySession(
   configuration: Configuration,

@@ -124,14 +124,6 @@ tests("every test file runs its tests", async () => {
   }
 });
 
-tests("the README quotes the examples to the letter", () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  for (const name of ["message-port.mjs", "fixture.test.mjs"]) {
-    const example = readFileSync(join(root, "test/examples", name), "utf8");
-    assert.ok(readme.includes(`\`\`\`js\n${example.trimEnd()}\n\`\`\``), `README.md has another ${name}`);
-  }
-});
-
 tests("the top level holds what was agreed, and dotfiles", async () => {
   const agreed = new Set([
     "LICENSE",

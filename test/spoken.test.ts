@@ -1,5 +1,5 @@
-/** README's table "What is spoken" claims what is so: each recording is there and has the words, and so is each test. */
-import { existsSync, readFileSync } from "node:fs";
+/** The table "What is spoken" of fixtures/README.md is true: the recordings and tests it names exist, and the recordings say the words. */
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -8,7 +8,7 @@ import { readFixtures } from "./nbd/recordings.ts";
 
 const tests = suite("what is spoken");
 
-const section = readFileSync(join(root, "README.md"), "utf8")
+const section = readFileSync(join(root, "fixtures/README.md"), "utf8")
   .split("\n## ")
   .find((text) => text.startsWith("What is spoken"))!;
 const cellsOf = (line: string) => line.split("|").slice(1, -1);
@@ -18,6 +18,9 @@ const rows = section
   .filter((line) => line.startsWith("|"))
   .slice(2)
   .map((line) => cellsOf(line).map(marked));
+
+/** The tests with live peers, without what their names end with. */
+const systemTests = new Set(readdirSync(join(root, "test/system")).map((name) => name.split(".")[0]));
 
 /** What the comments of each recording say. */
 const comments = new Map(
@@ -32,19 +35,16 @@ const comments = new Map(
 const says = (fixture: string, word: string) =>
   comments.get(fixture)!.some((comment) => new RegExp(`(^|[^A-Z_])${word}($|[^A-Z_])`).test(comment));
 
-const isTest = (name: string) =>
-  [".test.ts", ".slow.test.ts"].some((end) => existsSync(join(root, "test/system", `${name}${end}`)));
-
 for (const [words = [], clients = [], servers = [], files = []] of rows) {
   tests(`${words.join(", ")}: the recordings have it, and the tests are there`, () => {
     assert.ok(words.length > 0 && clients.length + servers.length > 0);
     for (const [folder, names] of Object.entries({ clients, servers })) {
       const fixtures = names.map((name) => `${folder}/${name}`);
       for (const fixture of fixtures) {
-        assert.ok(comments.has(fixture), `${fixture} is no recording`);
+        assert.ok(comments.has(fixture), `${fixture} is not a recording`);
         assert.ok(
           words.some((word) => says(fixture, word)),
-          `${fixture} has none of it`,
+          `${fixture} says none of it`,
         );
       }
       if (fixtures.length === 0) continue;
@@ -55,7 +55,7 @@ for (const [words = [], clients = [], servers = [], files = []] of rows) {
         );
       }
     }
-    for (const file of files) assert.ok(isTest(file), file);
+    for (const file of files) assert.ok(systemTests.has(file), `there is no test/system/${file}`);
   });
 }
 

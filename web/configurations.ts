@@ -4,11 +4,11 @@ export interface OfferedConfiguration {
   name: string;
   label: string;
   isDefault: boolean;
-  /** Where its disk is on the other machine, as `/dev/nbd0`; undefined where that is not told. */
+  /** Where its disk is on the other machine, such as `/dev/nbd0`; undefined if that is not known. */
   place?: string | undefined;
 }
 
-/** A relay that runs nbd-proxy with one configuration knows of no others. */
+/** What a relay offers, which runs nbd-proxy with one configuration. */
 const ONLY: OfferedConfiguration = { name: "", label: "Default", isDefault: true };
 
 /** Milliseconds that the answer may take. */
@@ -17,7 +17,7 @@ const PATIENCE = 5000;
 /** Asks the gateway that this page came from for its configurations. */
 export async function loadConfigurations(): Promise<OfferedConfiguration[]> {
   try {
-    // Without a slash before it: a proxy may have put the gateway under a path of its own.
+    // A relative path: a proxy may have put the gateway below a path.
     const response = await fetch("metadata", { signal: AbortSignal.timeout(PATIENCE) });
     if (!response.ok) return [ONLY];
     const metadata = (await response.json()) as Record<string, { description?: unknown } | null>;
@@ -34,7 +34,7 @@ export async function loadConfigurations(): Promise<OfferedConfiguration[]> {
   }
 }
 
-/** Reads a header of `name=place` pairs with commas between them, each side percent-encoded; one that is not so tells nothing. */
+/** Reads a header of comma-separated `name=place` pairs, each side percent-encoded. A malformed one gives no places. */
 function placesIn(header: string): Map<string, string> {
   try {
     const pairs = header.split(",").map((pair) => pair.trim().split("=").map(decodeURIComponent));

@@ -1,7 +1,7 @@
-/** How many lines are kept. A log without end makes a page slow. */
+/** Lines that are kept. An endless log makes a page slow. */
 const LINES = 200;
 
-/** Makes a function that adds a line with the time of day to a list. */
+/** Makes a function that adds a line, with the time of day, to a list. */
 export function createLog(list: HTMLOListElement): (line: string) => void {
   // What scrolls must be reachable by keyboard; not every browser sees to that itself.
   list.tabIndex = 0;

@@ -40,7 +40,7 @@ const words: Record<PageState, string> = {
 let file: File | undefined;
 let trial: Trial | undefined;
 let server: NBDServer | undefined;
-/** What is known of what may be chosen; undefined while that is on its way. */
+/** The configurations that may be chosen; undefined until they are known. */
 let configurations: OfferedConfiguration[] | undefined;
 let state: PageState = "idle";
 let text = words.idle;
@@ -54,9 +54,9 @@ function show(next: PageState, nextText = words[next]) {
 function render() {
   stateText.dataset.state = configurations ? state : "starting";
   const shown = configurations ? text : words.starting;
-  // A status that is set is read out, also where it stays the same.
+  // Screen readers read out a status that is set, even if it stays the same.
   if (stateText.textContent !== shown) stateText.textContent = shown;
-  // A button that is disabled loses the focus; whoever works by keyboard would have to look for it.
+  // A disabled button loses the focus; a keyboard user would have to look for it.
   const focused = document.activeElement;
   const running = server !== undefined;
   serveButton.disabled = running || !file || !configurations;
@@ -82,10 +82,10 @@ function choose(chosen: File | undefined, isFolder = false) {
   show("unreadable", "Cannot be read: a folder cannot be served, choose a file");
 }
 
-/** Makes a file that was chosen the one to be served, and says whether it can be read. */
+/** Takes a chosen file as the one to serve, and says whether it can be read. */
 function tryToRead(chosen: File, wasLogged = false) {
   let isLogged = wasLogged;
-  // Whoever is fast need not wait: a server looks at the file before it connects.
+  // A fast user need not wait: a server looks at the file before it connects.
   file = chosen;
   trial = new Trial(chosen, {
     onslow: () => show("looking"),
@@ -103,7 +103,7 @@ function tryToRead(chosen: File, wasLogged = false) {
   render();
 }
 
-/** The gateway, or the relay, that this page came from, wherever a proxy has put it. */
+/** The URL of the gateway or relay that this page came from, below whatever path a proxy has put it. */
 function endpoint(): string {
   const url = new URL(encodeURIComponent(select.value) || ".", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -140,17 +140,17 @@ function serve() {
   running.start();
 }
 
-/** Says more of a server that failed before it was connected. */
+/** Says more about a server that failed before it was connected. */
 async function explain(url: string) {
   const failure = text;
   const why = await whyRefused(url);
   log(`a plain request to the same address: ${why}`);
-  // Something else may have been begun in the meantime.
+  // The user may have begun something else meanwhile.
   if (text === failure) show("failed", `${failure}: ${why}`);
 }
 
 input.addEventListener("click", () => {
-  // A file that has changed can be chosen anew, which the browser would take for no change.
+  // So that a file that has changed can be chosen again: the browser would see no change.
   input.value = "";
 });
 input.addEventListener("change", () => choose(input.files?.[0]));
@@ -181,7 +181,7 @@ addEventListener("beforeunload", (event) => {
   if (server?.state === "serving" || server?.state === "unreadable") event.preventDefault();
 });
 
-/** Says where the disk will be, as far as that is known. */
+/** Says where the disk will be, if that is known. */
 function showPlace() {
   const where = configurations?.find(({ name }) => name === select.value)?.place;
   place.textContent = where ? `Its place on the other machine: ${where}` : "";

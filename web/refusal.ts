@@ -3,15 +3,15 @@ import { oneLine } from "../src/nbd/one-line.ts";
 /** Milliseconds that the answer may take. */
 const PATIENCE = 5000;
 
-/** How much of what the other side says is shown, in characters. */
+/** Characters of the other side's words that are shown. */
 const WORDS = 300;
 
-/** With it the gateway answers a plain request for what is there for WebSockets. */
+/** The gateway's answer to a plain request for the path of a WebSocket. */
 const UPGRADE_REQUIRED = 426;
-const HINT = "a proxy in between must hand on Upgrade, Connection and Host";
+const HINT = "a proxy in between must pass on Upgrade, Connection and Host";
 
 /**
- * Why a WebSocket could not be opened, in words: a page is not told, so the same path is asked for by a plain request.
+ * Says why a WebSocket could not be opened. Browsers do not tell a page, so a plain request to the same path finds out.
  *
  * @param endpoint a ws:// or wss:// URL
  */
@@ -20,7 +20,7 @@ export async function whyRefused(endpoint: string): Promise<string> {
   try {
     const signal = AbortSignal.timeout(PATIENCE);
     const response = await fetch(url, { cache: "no-store", redirect: "manual", signal });
-    if (response.type === "opaqueredirect") return "a plain request is sent elsewhere, perhaps to sign in";
+    if (response.type === "opaqueredirect") return "a plain request is redirected, perhaps to a login page";
     const answer = `${response.status} ${response.statusText}`.trim();
     if (response.status === UPGRADE_REQUIRED || response.ok) {
       return `a plain request is answered (${answer}), a WebSocket is not: ${HINT}`;
@@ -32,7 +32,7 @@ export async function whyRefused(endpoint: string): Promise<string> {
   }
 }
 
-/** What a refusal says; nothing where that is a page, as of a reverse proxy. */
+/** The words of a refusal; none if it is an HTML page, as from a reverse proxy. */
 async function wordsOf(response: Response): Promise<string> {
   if (!response.headers.get("Content-Type")?.startsWith("text/plain")) return "";
   return oneLine(await response.text()).slice(0, WORDS);

@@ -4,11 +4,11 @@ import { messageOf } from "../src/streams/message-of.ts";
 /** Milliseconds between two attempts. */
 const INTERVAL = 1000;
 
-/** Milliseconds after which a file is slow to answer, as on a network share. */
+/** Milliseconds after which a file counts as slow, as one on a network share may be. */
 const SLOW = 200;
 
 export interface TrialEvents {
-  /** The first attempt takes its time. */
+  /** The first attempt takes long. */
   onslow(): void;
   /** An attempt has failed, for a reason in words. There will be another. */
   onfault(fault: string): void;

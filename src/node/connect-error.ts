@@ -6,26 +6,26 @@ import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
 
 const words: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the server closed the connection without an answer",
   EAI_AGAIN: "the host's name cannot be looked up now",
-  EHOSTUNREACH: "there is no way to that host",
-  ENETUNREACH: "there is no way to that host",
+  EHOSTUNREACH: "the host cannot be reached",
+  ENETUNREACH: "the host cannot be reached",
   ENOTFOUND: "there is no host of that name",
   ETIMEDOUT: "the host does not answer",
 };
 
-/** What OpenSSL says of a server that answers in plain text. */
+/** OpenSSL's words for a server that answers in plain text. */
 const PLAIN = /wrong version number|packet length too long|unknown protocol|http request/;
 
-/** Milliseconds that a server is given to say why it refuses, and how much of that is read, in bytes. */
+/** Milliseconds that a server has to say why it refuses, and the bytes of that which are read. */
 const REFUSAL_TIME = 2000;
 const REFUSAL_LENGTH = 4096;
 
-/** Characters of a server's own words that are passed on. */
+/** Characters of a server's own words that a message quotes. */
 const MAX_WORDS = 200;
 
-/** Why a WebSocket could not be opened, or has failed, in words; the error is kept as the cause. */
+/** Says in words why a WebSocket could not be opened, or failed. The error is the cause of the new one. */
 export function connectError(cause: Error, isSecure: boolean): WebSocketError {
   return new WebSocketError(reason(cause, isSecure), { cause });
 }
@@ -35,7 +35,7 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   const known = words[code];
   if (code === "EPROTO") {
     if (PLAIN.test(message)) return "the server does not speak TLS there; use ws://";
-    // The rest of it are the names of OpenSSL's functions and files.
+    // The rest of the message names OpenSSL's functions and files.
     const [, why] = /SSL routines:[^:]*:([^:\n]+)/.exec(message) ?? [];
     return why ? `TLS failed: ${why}` : messageOf(error);
   }
@@ -45,7 +45,7 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   return known ?? messageOf(error);
 }
 
-/** Why a server answered a WebSocket's handshake as any other request; the first line of what it says is part of it. */
+/** Says why a server refused a WebSocket's handshake, with the first line of its answer. */
 export async function refusal(response: IncomingMessage): Promise<WebSocketError> {
   const { statusCode = 0, headers } = response;
   const status = `the server answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim();
@@ -54,12 +54,12 @@ export async function refusal(response: IncomingMessage): Promise<WebSocketError
     return new WebSocketError(`${status}: it is at ${quoted(shownUrl(headers.location), MAX_WORDS)}`);
   }
   const said = (await beginning(response)).trimStart();
-  // The first line of a page says nothing.
+  // The first line of an HTML page says nothing.
   const line = said.startsWith("<") ? "" : said.split("\n", 1)[0]!.trim();
   return new WebSocketError(line ? `${status}: ${quoted(line, MAX_WORDS)}` : status);
 }
 
-/** The beginning of what a response says, as far as it has come in time. */
+/** The beginning of a response's body, as far as it came in time. */
 async function beginning(response: IncomingMessage): Promise<string> {
   const callOff = deadline(REFUSAL_TIME, () => response.destroy());
   const chunks: Buffer[] = [];
@@ -71,7 +71,7 @@ async function beginning(response: IncomingMessage): Promise<string> {
       if (length >= REFUSAL_LENGTH) break;
     }
   } catch {
-    // What has come is all there is.
+    // What came before the failure is all there is.
   } finally {
     callOff();
     response.destroy();

@@ -21,10 +21,10 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to a WebSocket server, as what is not a browser. The transport can be used at once; what fails later,
- * fails it, with a WebSocketError that says why in words.
- * @throws TypeError when the endpoint is not a ws:// or wss:// URL, or has a fragment, or no header can have the origin
- * @throws RangeError when its port is not 1 to 65535
+ * Connects to a WebSocket server from Node. The transport can be used at once. If connecting fails later, the transport fails
+ * with a WebSocketError that says why.
+ * @throws TypeError if the endpoint is not a ws:// or wss:// URL, or has a fragment, or if a header cannot carry the origin
+ * @throws RangeError if its port is not 1 to 65535
  */
 export function connect(endpoint: string, options: ConnectOptions = {}): Transport {
   const { origin, handshakeTime = HANDSHAKE_TIME } = options;
@@ -70,17 +70,16 @@ function webSocketUrl(endpoint: string): URL {
 }
 
 /**
- * Whether no proxy can see what is sent. A client masks what it sends, with a key that cannot be foreseen, for the sake
- * of proxies which would take a message for a request of its own (RFC 6455, section 10.3). On this machine there are
- * none, and none looks into TLS.
+ * Whether no proxy can see what is sent. A client masks what it sends with unpredictable keys, so that no proxy takes a message
+ * for an HTTP request (RFC 6455, section 10.3). On this machine there are no proxies, and none looks into TLS.
  */
 export function isUnseen({ protocol, hostname }: URL): boolean {
   return protocol === "wss:" || isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
 }
 
 /**
- * With a key of zeroes neither side has anything to do: twice the throughput, and half the memory that waits to be
- * collected at the sender, where a masked message is a copy.
+ * A key of zeroes leaves the bytes as they are. So the sender needs no copy, and neither side has to mask
+ * (test/bench/README.md, "Masking with zeroes").
  */
 function noMask(key: Uint8Array): void {
   key.fill(0);

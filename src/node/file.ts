@@ -14,17 +14,17 @@ export interface FileExportOptions {
   writable?: boolean;
 }
 
-/** Reads of so many bytes go into memory of earlier ones that has left. */
+/** Reads of at least this many bytes use recycled memory. */
 const LONG = 1 << 16;
 
 /**
  * Exports an open file or block device. The handle belongs to the export and is closed with it.
  *
- * A flush is fdatasync(2), and FUA is a flush behind what it goes with. After a flush has failed all do, as the system
+ * A flush is fdatasync(2); FUA is a flush after the write. After one flush has failed all later ones fail, since the system
  * forgets what it could not write. Reading beyond the end of a file that has become shorter fails with EIO.
  *
- * With the package koffi it knows the file's holes, makes holes where the file system can, and reads what is in memory
- * without a thread. Without it nothing but that is missing.
+ * With the optional package koffi it knows the file's holes, makes holes where the file system can, and reads what is in memory
+ * without a thread.
  */
 export async function fileExport(
   handle: FileHandle,
@@ -44,7 +44,7 @@ export async function fileExport(
           ? spareMemory.lend(spareMemory.take(length))
           : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       signal?.throwIfAborted();
-      // Handing reads to the thread pool was two fifths of nbd-serve's own time at 4 KiB, a quarter at 256 KiB.
+      // Without a thread where the bytes are in memory already (test/bench/README.md, "Page cache").
       const atOnce = Math.max(0, cached?.read(buffer, offset) ?? 0);
       if (atOnce === length) return buffer;
       for (let at = atOnce; at < length; ) {
@@ -98,11 +98,11 @@ export async function fileExport(
   return { ...readable, flush, write, ...(ranges && (await fileEffects(ranges, medium, { write, flush }))) };
 }
 
-/** How much is read to see whether a file can be read at all, in bytes: a block of a disk. */
+/** Bytes that are read to see whether a file can be read at all. */
 const TRIAL = 4096;
 
 /**
- * Opens a file or block device and exports it, once the first of it could be read: a network share may have lost its server.
+ * Opens a file or block device and exports it, once its first bytes could be read: a network share may have lost its server.
  * @param path a Buffer where its name is not UTF-8
  * @throws the error of open(2) or read(2), or Error in words when it is neither a file nor a block device, or too large
  */
@@ -126,8 +126,8 @@ export async function openFileExport(
 let turn: Promise<void> | undefined;
 
 /**
- * Waits for the end of this turn of the event loop, so that reads which the thread pool finished in one turn are
- * answered together: a message for many 4 KiB reads instead of one for each, which halves what a read costs.
+ * Waits for the end of this turn of the event loop, so that the reads that the thread pool finished in one turn are answered
+ * in one message (test/bench/README.md, "Answer together").
  */
 function together(): Promise<void> {
   turn ??= new Promise((resolve) => {

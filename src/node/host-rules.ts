@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { quoted } from "../streams/quoted.ts";
 
-/** What a request says about where it goes to and where it comes from. */
+/** The Host and Origin headers of a request. */
 export interface Claims {
   host?: string | undefined;
   origin?: string | undefined;
@@ -15,19 +15,19 @@ export interface Foreign {
 }
 
 /**
- * Says why a request must not be served, or undefined when it may. No other web page is to reach us through the browser of
- * somebody who can:
+ * Says why a request must not be served; undefined if it may be. The rules keep the pages of other sites out, even in the
+ * browser of a user who may get in:
  *
- * - the Host must be an IP literal, `localhost` or an allowed name, so that a name which an attacker's DNS points here
- *   (rebinding) is of no use;
- * - an Origin, where there is one, must be the same host and port. `null` never is.
+ * - The Host must be an IP address, `localhost` or an allowed name. Otherwise an attacker's DNS could point a name of theirs
+ *   here (rebinding).
+ * - The Origin, if there is one, must be the same host and port. `null` is refused.
  *
  * @param allowedHosts as `allowedHost` gives them
  */
 export function foreign({ host, origin }: Claims, allowedHosts: readonly string[]): Foreign | undefined {
   const url = parse(`http://${host}`);
   if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, "")) {
-    const words = "the Host header makes no sense";
+    const words = "malformed Host header";
     return { words, advice: words };
   }
   const name = withoutBrackets(url.hostname);
@@ -48,13 +48,13 @@ export function foreign({ host, origin }: Claims, allowedHosts: readonly string[
 }
 
 /**
- * A host name as the Host header of a browser has it: in lower case, in ASCII, without the dot at its end.
- * @returns undefined when no Host header can have it: it is not a name, or more than one
+ * Turns a host name into the form that browsers send in the Host header: lower case, ASCII, without a dot at the end.
+ * @returns undefined if it is not exactly one host name
  */
 export function allowedHost(entry: string): string | undefined {
   const bare = withoutBrackets(entry);
   if (isIP(bare)) return bare;
-  // What is not of a name URL takes for something else, decodes or leaves out.
+  // URL would decode these characters, leave them out, or take them for another part of a URL.
   if (/[^\w.\-\u0080-\u{10ffff}]|[\s\p{C}]/u.test(entry)) return undefined;
   const name = parse(`http://${entry}`)?.hostname.replace(/\.$/, "") ?? "";
   const labels = name.split(".");

@@ -2,35 +2,35 @@ import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 
-/** Says where what comes next is to be put. */
+/** Provides the memory that received bytes are put into. */
 export interface Reader {
   /**
-   * Memory for the next bytes, one at least. It is asked for anew after each `take`, and is not to be touched until then.
-   * The first one may be filled later than the next ones: those for what had come before.
+   * Memory for the next bytes, at least one byte. It must not be touched until the `take` that follows; after that it is asked
+   * for anew. The first place may be filled after later ones: it is for `head`.
    */
   place(): Uint8Array;
-  /** These have come: the beginning of a place. */
+  /** Takes the bytes that were received: the beginning of a place. */
   take(bytes: Uint8Array): void;
 }
 
-/** What the types of Node do not name: the handle of the connection that a socket is about. */
+/** The handle of a socket's connection, which Node's types do not name. */
 interface Held {
   _handle?: object | null;
 }
 
 /**
- * From now on what comes on a stream is put where it is wanted. On a socket the system puts it there, and not Node into
- * new memory for each 64 KiB at most: a fifth of what the gateway does for a long read, and a tenth of its memory.
+ * Has what a stream receives put into the reader's memory. On a socket the system writes it there directly; Node would
+ * allocate new memory for every 64 KiB (test/bench/README.md, "Read into place").
  *
- * Node offers that for the sockets that it is told to make, and makes those of a server by itself. So the connection is
- * given to a new socket, in the way in which Node makes them. Where that is not possible the bytes are copied.
+ * Node offers this (`onread`) only for sockets that a program makes, not for those that a server accepts. So the accepted
+ * connection's handle is moved to a new socket. Where that is not possible the bytes are copied.
  *
- * While a socket is paused nothing is taken from the system: that the other side has broken the connection is seen with the
- * next write, or when it goes on, and what had come by then may be lost.
+ * A paused socket takes nothing from the system. It notices a broken connection at the next write, or when it is resumed;
+ * what had arrived by then may be lost.
  *
- * @param stream nobody may read from it, or have anything to write to it
- * @param head what had come before, which the reader is given first
- * @returns the stream that is to be used from now on; `stream` itself ends with it
+ * @param stream must have no reader, and nothing left to write
+ * @param head bytes that came before; the reader is given them first
+ * @returns the stream to use from now on; `stream` itself ends with it
  */
 export function readInto(stream: Duplex, head: Uint8Array, reader: Reader): Duplex {
   if (stream instanceof Socket && !(stream instanceof TLSSocket) && (stream as Held)._handle) {
@@ -63,13 +63,13 @@ function handedOver(from: Socket & Held, reader: Reader): Socket {
     buffer: () => reader.place(),
     callback(length: number, place: Uint8Array) {
       reader.take(place.subarray(0, length));
-      return true; // whoever wants no more pauses the socket
+      return true; // a reader that wants no more pauses the socket
     },
   };
   const { allowHalfOpen } = from;
   const to = new Socket({ handle, allowHalfOpen, onread } as SocketConstructorOpts);
-  from.on("error", () => {}); // of whoever writes to it all the same
-  // The server counts the one that it has made.
+  from.on("error", () => {}); // from a write to the old socket
+  // The server counts the socket that it made.
   to.once("close", () => from.destroy());
   return to;
 }

@@ -8,35 +8,35 @@ import { formatConversation, type Message, type Side } from "../transport/conver
 import { record } from "../transport/record.ts";
 import { reasonOf } from "./system-error.ts";
 
-/** To describe a message is as much work as to take so many. */
+/** Describing a message is as much work as receiving this many. */
 const EFFORT = 8;
 
 /** A session that is being written to a file. */
 export interface Recording {
-  /** The transport to use in place of the one that was given. */
+  /** The transport to use in place of the original one. */
   transport: Transport;
-  /** Writes what is left and closes the file. Called once, when the transport has ended. */
+  /** Writes the rest and closes the file. Call it once, when the transport has ended. */
   end(): Promise<void>;
 }
 
-/** What is wrong with a file that is to be made. */
+/** Words for the errors of making a file. */
 const words: Readonly<Record<string, string>> = {
-  EEXIST: "it is there already; name a new file",
+  EEXIST: "the file exists already; name a new one",
   ENOENT: "there is no such folder",
   ENOTDIR: "there is no such folder",
 };
 
-/** O_EXCL follows no symbolic link, and opens nothing that could wait, as a FIFO (open(2)). */
+/** O_EXCL neither follows a symbolic link nor opens a FIFO, which could wait for ever (open(2)). */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 /**
- * Records what an NBD session says over a transport in a file, while it runs, as `parseConversation` reads it, each
- * message with what it means. Nothing is kept in memory: the session waits for the file.
+ * Records an NBD session to a file while it runs, in the format of `parseConversation`, each message with its meaning. Nothing
+ * is kept in memory: the session waits for the file.
  *
- * @param side the side of whoever uses the transport
- * @param path a Buffer where its name is not UTF-8; a file that is not there yet: no other's is overwritten, nor what a symbolic link leads to. Its mode is 0600
+ * @param side the side that uses the transport
+ * @param path of a new file, which gets mode 0600; a Buffer if it is not UTF-8. No existing file is overwritten
  * @param title the first line of the file, a comment
- * @throws Error when the file can't be made. When it can't be written to, the transport fails.
+ * @throws Error if the file cannot be made. If it cannot be written to, the transport fails.
  */
 export async function recordToFile(
   transport: Transport,
@@ -50,14 +50,14 @@ export async function recordToFile(
       cause: error,
     });
   };
-  // What is on the disk is the business of whoever records it.
+  // A recording holds parts of the disk, so only its owner may read it.
   const file = await open(path, NEW_FILE, 0o600).catch(failed);
   const describer = new Describer();
   const turns = new Turns();
   let written: Promise<unknown> = file.write(`# ${title}\n\n`);
   written.catch(() => {});
 
-  /** Both directions write, in the order in which they were heard. */
+  /** Writes the messages of both directions in the order in which they came. */
   function append(messages: Message[]): Promise<unknown> {
     if (messages.length === 0) return written;
     const text = formatConversation(messages);

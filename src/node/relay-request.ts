@@ -2,15 +2,15 @@ import { isIPv6 } from "node:net";
 import { quoted } from "../streams/quoted.ts";
 import { foreign } from "./host-rules.ts";
 
-/** A relay sets one of these at least (RFC 3875, section 4.1). */
+/** A relay sets at least one of these (RFC 3875, section 4.1). */
 const TOLD = ["GATEWAY_INTERFACE", "SERVER_NAME", "HTTP_HOST", "HTTP_ORIGIN"];
 
 /**
- * Says why the request that a relay runs this program for must not be served, or undefined when it may, or when there
- * is no relay. A relay that compares Host and Origin with each other only, as websocketd does, lets a page through whose
- * name an attacker's DNS points here.
+ * Says why the request for which a relay started this program must not be served; undefined if it may be, or if there is no
+ * relay. A relay such as websocketd only compares Host with Origin. It would let a page in whose name an attacker's DNS
+ * points here.
  *
- * @param env the environment, in which a relay tells what was asked for
+ * @param env the environment, in which a relay describes the request
  * @param allowedHosts as `allowedHost` gives them
  */
 export function relayFault(env: NodeJS.ProcessEnv, allowedHosts: readonly string[]): string | undefined {
@@ -27,6 +27,6 @@ function hostOf({ HTTP_HOST, SERVER_NAME, SERVER_PORT }: NodeJS.ProcessEnv): str
   if (HTTP_HOST !== undefined) return HTTP_HOST;
   if (!SERVER_NAME) return undefined;
   const name = isIPv6(SERVER_NAME) ? `[${SERVER_NAME}]` : SERVER_NAME;
-  // Also where the header had no port, as a TLS proxy in front hands it on: then the Origin has none either.
+  // 80 may also mean that the header had no port, as behind a TLS proxy. Then the Origin has none either.
   return !SERVER_PORT || SERVER_PORT === "80" ? name : `${name}:${SERVER_PORT}`;
 }

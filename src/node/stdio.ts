@@ -9,18 +9,17 @@ import { onHangUp } from "./hang-up.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
 import { connectionError } from "./system-error.ts";
 
-/** Milliseconds for what the other side said last, once it reads nothing any more. */
+/** Milliseconds to receive what the other side said last, once it has stopped reading. */
 const LAST_WORDS = 200;
 
 /**
- * A transport over standard input and output, whatever each of them is: pipe, socket, file or device. They
- * belong to the transport.
+ * A transport over standard input and output, each a pipe, socket, file or device. They belong to the transport.
  *
- * It has ended when either has: whoever reads standard output may be gone, and have forgotten to end standard input.
+ * It ends when either of them ends: the reader of standard output may be gone without having ended standard input.
  *
- * `process.stdout` will not do: it writes to pipes synchronously, and a reader that stops would stop the event loop.
+ * `process.stdout` is not used, since it writes to pipes synchronously: a reader that stops would stop the event loop.
  *
- * @throws Error when either is a terminal
+ * @throws Error if either is a terminal
  */
 export function stdioTransport(): Transport {
   const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
@@ -59,16 +58,16 @@ export function stdioTransport(): Transport {
 }
 
 /**
- * The file system without a way to close: as with sockets, whose standard descriptors Node leaves open, so that no file
- * that is opened later gets their numbers, and with them what a library says on standard output.
+ * Node's file system without `close`, so that the standard descriptors stay open. Otherwise a file that is opened later could get
+ * their numbers, and with them what a library writes to standard output.
  */
 const keptOpen = { ...fs, close: (_fd: number, done: (error?: Error | null) => void) => done() };
 
-/** Whether a descriptor can be waited for as sockets are; files and devices cannot. */
+/** Whether a descriptor can be polled, as pipes and sockets can; files and devices cannot. */
 function isPipe(fd: 0 | 1): boolean {
   if (isatty(fd)) {
     const name = fd === 0 ? "standard input" : "standard output";
-    throw new Error(`${name} is a terminal: NBD is spoken there, so connect it to the other side`);
+    throw new Error(`${name} is a terminal; connect it to the other side, as it carries NBD`);
   }
   const stat = fs.fstatSync(fd);
   return stat.isFIFO() || stat.isSocket();

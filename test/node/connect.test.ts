@@ -98,8 +98,8 @@ function http(status: number, body = "", headers: Record<string, string> = {}): 
 const nobody = () => createTcpServer();
 
 for (const [what, scheme, server, words] of [
-  ["nobody", "ws", nobody, "nobody listens there"],
-  ["nobody", "wss", nobody, "nobody listens there"],
+  ["nobody", "ws", nobody, "nothing listens there"],
+  ["nobody", "wss", nobody, "nothing listens there"],
   ["a server that speaks HTTP", "wss", http(200), "the server does not speak TLS there; use ws://"],
   [
     "a server that speaks first",
@@ -249,7 +249,7 @@ tests("a host with several addresses and nobody at any: what is wrong with each,
     code: "ECONNREFUSED",
   });
   assert.is(all.message, "");
-  assert.is(connectError(all, false).message, "nobody listens there");
+  assert.is(connectError(all, false).message, "nothing listens there");
 });
 
 tests.run();

@@ -328,7 +328,7 @@ tests("says why it ends a session: in the log all of it, to the other side what 
       "/device",
       image,
       "the other machine has no place for the disk; its log says why",
-      'device: config.json: configuration "device": "nbd-device": /dev/null is no block device',
+      'device: config.json: configuration "device": "nbd-device": /dev/null is not a block device',
     ],
     [
       "/two%20%C3%BC",

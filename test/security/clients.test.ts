@@ -225,7 +225,7 @@ for (const host of [
       assert.is(
         (error as Error).message,
         `config.json: configuration "a": "listen": other machines can reach ${listen}, and NBD has no login: ` +
-          'whoever reaches the port can use the disk; "insecure": true allows that',
+          'anybody who reaches the port can use the disk; "insecure": true allows that',
       );
       assert.ok("listen" in parse(listen, { insecure: true }).target);
       assert.ok("listen" in parse(listen, {}, { insecure: true }).target);

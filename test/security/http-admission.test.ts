@@ -262,7 +262,7 @@ tests("a refusal is one line with what was asked, cut and quoted, and what to se
   const socket = await exchange(port, ["\x16\x03\x01\x02 TLS"]);
   assert.is(statusOf(socket), 400);
   assert.equal(log, [
-    "refused a connection with 400: it speaks TLS, and here is none: use http:// and ws://",
+    "refused a connection with 400: the client speaks TLS, and this port does not: use http:// and ws://",
   ]);
 });
 

@@ -203,7 +203,7 @@ tests(
     await until("all are there", () => descriptors() === before + 255);
     for (let i = 0; i < 10; i++) assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", own()])), 503);
     assert.ok(descriptors() <= before + 256);
-    assert.match(gateway.stderr, /refused a connection: there are 256 already, which is the most\n/);
+    assert.match(gateway.stderr, /refused a connection: 256 are open, which is the limit\n/);
     await session.check();
     for (const one of connections) one.destroy();
     await until("there is room", () => descriptors() <= before);

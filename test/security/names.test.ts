@@ -94,7 +94,7 @@ tests("a key that is called constructor is warned of, like others without a mean
     "config.json",
     '{"configurations":{"a":{"listen":"unix:x","constructor":1}}}',
   );
-  assert.equal(warnings, ['config.json: configuration "a": "constructor" has no meaning and is ignored']);
+  assert.equal(warnings, ['config.json: configuration "a": "constructor" is not a known key and is ignored']);
 });
 
 async function startGateway(config: string): Promise<Running & { port: number }> {

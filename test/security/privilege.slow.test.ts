@@ -314,7 +314,7 @@ tests("a recording is a new file: it overwrites no other and follows no link", a
   symlinkSync(sandbox.path("nowhere"), dangling);
   for (const path of [precious, link, dangling]) {
     const line = await complaint(startServed(sandbox, proxy("--config", config, "--record", path)));
-    assert.is(line, `recording to ${path}: it is there already; name a new file`);
+    assert.is(line, `recording to ${path}: the file exists already; name a new one`);
   }
   assert.is(readFileSync(precious, "utf8"), "precious");
   assert.not.ok(existsSync(sandbox.path("nowhere")));
@@ -361,7 +361,7 @@ for (const [what, make] of notFiles) {
       what === "folder" ? "it is a directory" : "it is not a file but a pipe, a socket or a device";
     assert.is(asConfig, `reading the configuration file ${path}: ${fault}`);
     const asRecording = await complaint(startServed(sandbox, proxy("--config", config, "--record", path)));
-    assert.is(asRecording, `recording to ${path}: it is there already; name a new file`);
+    assert.is(asRecording, `recording to ${path}: the file exists already; name a new one`);
   });
 }
 

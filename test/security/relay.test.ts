@@ -56,7 +56,7 @@ type Request = [what: string, host: string, origin: string | undefined, fault?: 
 
 const NAME =
   /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the host name "[^"]+" is not allowed; if it is yours, add it to "allowed-hosts"$/m;
-const SENSE = /^nbd-proxy: the relay's request for "[^"]*", .+, is refused: the Host header makes no sense$/m;
+const SENSE = /^nbd-proxy: the relay's request for "[^"]*", .+, is refused: malformed Host header$/m;
 const PAGE =
   /^nbd-proxy: the relay's request for "[^"]+", with Origin "[^"]+", is refused: the request comes from another web page; behind a reverse proxy, .+$/m;
 
@@ -117,10 +117,10 @@ const environments: [NodeJS.ProcessEnv, RegExp | undefined][] = [
   [{ REMOTE_ADDR: "127.0.0.1", PATH: "/bin" }, undefined],
   [{ HTTP_HOST: "127.0.0.1:8000", SERVER_NAME: "server.example", SERVER_PORT: "80" }, undefined],
   [{ HTTP_HOST: "evil.example", SERVER_NAME: "localhost", SERVER_PORT: "80" }, /evil\.example/],
-  [{ GATEWAY_INTERFACE: "CGI/1.1" }, /makes no sense/],
-  [{ GATEWAY_INTERFACE: "CGI/1.1", SERVER_NAME: "", SERVER_PORT: "80" }, /makes no sense/],
-  [{ SERVER_NAME: "localhost", SERVER_PORT: "abc" }, /makes no sense/],
-  [{ HTTP_ORIGIN: "http://localhost" }, /makes no sense/],
+  [{ GATEWAY_INTERFACE: "CGI/1.1" }, /malformed Host/],
+  [{ GATEWAY_INTERFACE: "CGI/1.1", SERVER_NAME: "", SERVER_PORT: "80" }, /malformed Host/],
+  [{ SERVER_NAME: "localhost", SERVER_PORT: "abc" }, /malformed Host/],
+  [{ HTTP_ORIGIN: "http://localhost" }, /malformed Host/],
   [{ HTTP_HOST: "localhost", HTTP_ORIGIN: "" }, /another web page/],
   [{ HTTP_HOST: "localhost", HTTP_ORIGIN: "http://localhost, http://evil.example" }, /another web page/],
   [{ SERVER_NAME: "::1", SERVER_PORT: "8000", HTTP_ORIGIN: "http://[::1]:8000" }, undefined],

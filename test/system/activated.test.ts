@@ -37,7 +37,7 @@ needing(tests, ["nbdsh", "nbdinfo"])("two sockets: both are served", async (cont
 });
 
 for (const [listenFds, kind, words] of [
-  ["2", "files", "descriptor 3 is not a socket that listens"],
+  ["2", "files", "descriptor 3 is not a listening socket"],
   ["some", "sockets", 'LISTEN_FDS is "some", which is not a number of sockets'],
   ["-1", "sockets", 'LISTEN_FDS is "-1", which is not a number of sockets'],
 ] as const) {

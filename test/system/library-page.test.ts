@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
@@ -14,6 +14,11 @@ const classic = `<!doctype html>
 <input id="file" type="file">
 <script src="js/nbd.js"></script>
 <script src="own.js"></script>`;
+
+/** The README's page of one's own, and its script. */
+const readme = readFileSync(`${root}/README.md`, "utf8");
+const [, ownPage] = /^```html\n(.*?)^```$/ms.exec(readme)!;
+const [, ownScript] = /^```js page\n(.*?)^```$/ms.exec(readme)!;
 
 const module = `<!doctype html>
 <input id="file" type="file">
@@ -55,6 +60,9 @@ tests.before(async () => {
   await copyFile(`${root}/dist/browser/nbd-proxy.js`, `${folder}/nbd-proxy.js`);
   await writeFile(`${folder}/classic.html`, classic);
   await writeFile(`${folder}/own.js`, "");
+  await copyFile(`${root}/dist/web/js/nbd.js`, `${folder}/nbd.js`);
+  await writeFile(`${folder}/readme.html`, `<!doctype html>\n${ownPage!.replace("own.js", "readme.js")}`);
+  await writeFile(`${folder}/readme.js`, ownScript!);
   await writeFile(`${folder}/module.html`, module);
   await writeFile(`${folder}/module.js`, moduleScript);
   const config = { configurations: { local: { listen: `unix:${socket}` } }, "state-hook": "/nowhere" };
@@ -119,6 +127,13 @@ for (const construct of ["new NBDServer(url, file)", "NBDServer(url, file)"]) {
     await page.close();
   });
 }
+
+peers("the README's page of one's own serves the file that is chosen", async () => {
+  const page = await open("readme.html");
+  assert.is(await copy(), digest);
+  await page.close();
+  await until("the socket file is gone", () => !existsSync(socket));
+});
 
 peers("a read that only its reader knows of survives the garbage collector", async () => {
   const page = await open("module.html");

@@ -31,18 +31,21 @@ const files: [string | object, string][] = [
   [{ configurations: { a: null } }, ': configuration "a" must be an object, not null'],
   [{ configurations: { a: [] } }, ': configuration "a" must be an object, not a list'],
   [{ configurations: { a: listen } }, `: configuration "a" must be an object, not "${listen}"`],
-  [{ configurations: { a: {} } }, ': configuration "a" has neither "nbd-device" nor "listen"; it needs one'],
+  [
+    { configurations: { a: {} } },
+    ': configuration "a" has neither "nbd-device" nor "listen"; it needs one of them',
+  ],
   [
     { configurations: { a: { listen, "nbd-device": "/dev/nbd0" } } },
-    ': configuration "a" has both "nbd-device" and "listen"; it needs one',
+    ': configuration "a" has both "nbd-device" and "listen"; it needs one of them',
   ],
   [
     { configurations: { a: { "nbd-device": "/dev/null" } } },
-    ': configuration "a": "nbd-device": /dev/null is no block device',
+    ': configuration "a": "nbd-device": /dev/null is not a block device',
   ],
   [
     { configurations: { a: { "nbd-device": "config.json" } } },
-    ': configuration "a": "nbd-device": config.json is no block device',
+    ': configuration "a": "nbd-device": config.json is not a block device',
   ],
   ...[513, "512", 0].map((value): [object, string] => [
     { configurations: { a: { "nbd-device": "/dev/nbd0", "block-size": value } } },
@@ -163,7 +166,7 @@ needing(tests, ["modprobe", "unshare"])(
         "echo 'modprobe: FATAL: there is none' >&2; exit 1",
         "and loading the module nbd failed: modprobe: FATAL: there is none",
       ],
-      ["exit 0", "although the module nbd is loaded; nbds_max says how many devices it has"],
+      ["exit 0", "although the module nbd is loaded; load it with a larger nbds_max"],
     ]) {
       const calls = sandbox.path("calls");
       writeFileSync(sandbox.path("modprobe"), `#!/bin/sh\necho "$@" >> ${calls}\n${script}\n`, {
@@ -191,7 +194,7 @@ const argumentLists: [string[], string][] = [
     ["--config", "config.json", "__proto__"],
     'config.json: there is no configuration "__proto__", only "0", "local"',
   ],
-  [["--config", "config.json", "local", "0"], "one CONFIGURATION, not 2; see nbd-proxy --help"],
+  [["--config", "config.json", "local", "0"], "at most one CONFIGURATION, not 2; see nbd-proxy --help"],
   [["--listen", "x"], "Unknown option '--listen'; see nbd-proxy --help"],
 ];
 
@@ -231,7 +234,7 @@ tests("--metadata, with null for a configuration without; unknown keys only warn
   assert.equal(JSON.parse(running.stdout), { a: { description: "disc" }, b: null });
   assert.is(
     running.stderr,
-    'nbd-proxy: config.json: configuration "b": "typo" has no meaning and is ignored\n',
+    'nbd-proxy: config.json: configuration "b": "typo" is not a known key and is ignored\n',
   );
 });
 
@@ -260,7 +263,7 @@ needing(tests, ["script"])("a terminal on standard input is refused", async ({ s
     assert.is(await within(20_000, "script", terminal.exit), 1);
     assert.is(
       terminal.stdout.replace(/\r/g, "").trim(),
-      `nbd-proxy: ${which} is a terminal: NBD is spoken there, so connect it to the other side`,
+      `nbd-proxy: ${which} is a terminal; connect it to the other side, as it carries NBD`,
     );
   }
 });
@@ -273,7 +276,7 @@ const others: ["nbd-gateway" | "nbd-serve", string[], string][] = [
   ],
   ["nbd-gateway", ["--port", "x"], '--port must be 0 to 65535, not "x"'],
   ["nbd-gateway", ["--port", "65536"], '--port must be 0 to 65535, not "65536"'],
-  ["nbd-gateway", ["local"], 'no argument "local" is known; see nbd-gateway --help'],
+  ["nbd-gateway", ["local"], 'unexpected argument "local"; see nbd-gateway --help'],
   ["nbd-serve", [], "a FILE and a WS-URL are needed; see nbd-serve --help"],
   ["nbd-serve", ["a", "b", "c"], "a FILE and a WS-URL are needed; see nbd-serve --help"],
   ["nbd-serve", ["missing.img", "-"], "opening missing.img: there is no such file"],
@@ -285,7 +288,7 @@ const others: ["nbd-gateway" | "nbd-serve", string[], string][] = [
   ],
   ["nbd-serve", ["config.json", "ws://"], '"ws://" is not a ws:// or wss:// URL'],
   ["nbd-serve", ["config.json", "ws://localhost:99999/"], "ws://localhost:99999/: 99999 is not a valid port"],
-  ["nbd-serve", ["config.json", "ws://127.0.0.1:1/"], "ws://127.0.0.1:1/: nobody listens there"],
+  ["nbd-serve", ["config.json", "ws://127.0.0.1:1/"], "ws://127.0.0.1:1/: nothing listens there"],
 ];
 
 for (const [name, args, line] of others) {

@@ -1,7 +1,11 @@
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { type AddressInfo, createConnection, createServer } from "node:net";
+import { delimiter, join } from "node:path";
 import * as assert from "uvu/assert";
-import { root, Sandbox, suite } from "../harness.ts";
+import { WebSocket } from "ws";
+import { nbdClient, socketTransport } from "../../src/node/index.ts";
+import { root, Sandbox, suite, until, within } from "../harness.ts";
 
 const tests = suite("the packed package");
 
@@ -94,6 +98,80 @@ tests("example: protocol code is tested offline from a fixture", async () => {
   assert.match(output, /^# pass 3$/m);
   assert.match(output, /^# fail 0$/m);
 });
+
+/** The programs of the README: its blocks of code that are marked as such. */
+const programs = [
+  ...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```js program\n(.*?)^```$/gms),
+].map(([, code]) => code!);
+const printing = programs.filter((code) => code.includes("// prints "));
+const [ownServer, ...others] = programs.filter((code) => !code.includes("// prints "));
+
+tests("each program of the README is run here, and one of them is a server", () => {
+  assert.is(printing.length, 2);
+  assert.match(ownServer!, /new WebSocketServer/);
+  assert.equal(others, []);
+});
+
+for (const code of printing) {
+  const expected = [...code.matchAll(/\/\/ prints (.*)$/gm)].map(([, line]) => `${line}\n`).join("");
+  tests(`the README's program that prints ${expected.trim()}`, async () => {
+    writeFileSync(join(project, "readme.mjs"), code);
+    assert.is(await node("readme.mjs"), expected);
+  });
+}
+
+tests("the README's server of one's own: sessions begin and end with their WebSockets", async () => {
+  const port = await freePort();
+  const socket = sandbox.path("own.sock");
+  const config = { configurations: { local: { listen: `unix:${socket}` } }, "state-hook": "/nowhere" };
+  writeFileSync(join(project, "config.json"), JSON.stringify(config));
+  writeFileSync(join(project, "server.mjs"), ownServer!.replace("8001", String(port)));
+  writeFileSync(sandbox.path("disk.img"), "the bytes of a disk".padEnd(4096));
+  const bin = join(project, "node_modules/.bin");
+  const env = { PATH: [bin, process.env.PATH].join(delimiter) };
+  const server = sandbox.start(process.execPath, ["server.mjs"], { cwd: project, env });
+  await until("the server listens", () => isListening(port));
+
+  // A page of another site gets nothing.
+  const foreign = new WebSocket(`ws://127.0.0.1:${port}/`, { origin: "http://elsewhere.example" });
+  await within(10_000, "the end of a foreign page", once(foreign, "close"));
+  assert.match(server.stderr, /the request comes from another web page/);
+
+  for (const round of ["one", "another"]) {
+    const serve = sandbox.start(join(bin, "nbd-serve"), [
+      sandbox.path("disk.img"),
+      `ws://127.0.0.1:${port}/`,
+    ]);
+    await until(`${round} session is there`, () => existsSync(socket));
+    const disk = await nbdClient(socketTransport(createConnection({ path: socket, allowHalfOpen: true })));
+    assert.is(new TextDecoder().decode(await disk.read(4, 5)), "bytes");
+    await disk.close();
+    serve.kill(round === "one" ? "SIGTERM" : "SIGKILL");
+    await serve.exit;
+    await until("its socket is gone, and nbd-proxy with it", () => !existsSync(socket));
+  }
+  server.kill();
+  await server.exit;
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection({ port, host: "127.0.0.1" }, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
 
 tests("Node gets what needs Node, a browser what runs anywhere", async () => {
   const inNode = await node(

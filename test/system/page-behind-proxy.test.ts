@@ -64,7 +64,7 @@ nginx("says so where the proxy hands on no WebSocket", async () => {
   const page = await openPage(browser, await startNginx(sandbox, gateway, HOST), image);
   await page.click("#serve");
   await until("the page says why", async () =>
-    /^Failed: .*426.*must hand on Upgrade, Connection and Host/.test(await stateOf(page)),
+    /^Failed: .*426.*must pass on Upgrade, Connection and Host/.test(await stateOf(page)),
   );
   await page.close();
 });

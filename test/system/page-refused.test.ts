@@ -58,7 +58,7 @@ async function withPage(answer: (response: ServerResponse) => void, use: (page: 
 }
 
 const text = { "Content-Type": "text/plain; charset=utf-8" };
-const hint = /a proxy in between must hand on Upgrade, Connection and Host$/;
+const hint = /a proxy in between must pass on Upgrade, Connection and Host$/;
 
 const cases: readonly [name: string, answer: (response: ServerResponse) => void, shown: RegExp][] = [
   [
@@ -77,7 +77,7 @@ const cases: readonly [name: string, answer: (response: ServerResponse) => void,
   [
     "a redirect",
     (response) => response.writeHead(302, { Location: "https://127.0.0.1:9/" }).end(),
-    /failed: a plain request is sent elsewhere, perhaps to sign in$/,
+    /failed: a plain request is redirected, perhaps to a login page$/,
   ],
   ["nothing", (response) => response.destroy(), /failed: there is no answer from 127\.0\.0\.1:\d+$/],
 ];

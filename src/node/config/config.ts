@@ -21,8 +21,8 @@ import { readTrustedText } from "./trusted-text.ts";
 const IS_ROOT = process.geteuid?.() === 0;
 
 /**
- * Where a configuration file is looked for, in this order, when none is named. Root does not believe what lies in
- * whatever folder root stands in.
+ * Where a configuration file is looked for, in this order, if none is named. Root does not read one from the current folder, which
+ * may be anybody's.
  */
 const CONFIG_FILES = ["/etc/nbd-proxy/config.json", ...(IS_ROOT ? [] : ["./config.json"])];
 
@@ -32,7 +32,7 @@ const DEFAULT_MAX_CLIENTS = 64;
 const DEFAULT_MEMORY_MIB = 96;
 const MIB = 1 << 20;
 
-/** The longest path that fits in the system's address of a unix socket. */
+/** Bytes of the longest path that fits into the system's address of a unix socket. */
 export const MAX_SOCKET_PATH = process.platform === "darwin" ? 103 : 107;
 
 /** Something in the configuration is wrong. The message says in which file, which configuration, which key. */
@@ -43,7 +43,7 @@ export class ConfigError extends Error {
 /** One configuration of the file, with the keys from the file's top level filled in. */
 export interface Configuration {
   name: string;
-  /** The file that it is from, for messages. */
+  /** The file that it stands in, for messages. */
   file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
   target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address; maxClients: number };
@@ -55,17 +55,17 @@ export interface Configuration {
   metadata: unknown;
 }
 
-/** A configuration file that was read and found right. */
+/** A configuration file that was read and is valid. */
 export interface Config {
   file: string;
   configurations: ReadonlyMap<string, Configuration>;
-  /** The name of the configuration to use when none is named, where there is one. */
+  /** The name of the default configuration, if there is one. */
   defaultName: string | undefined;
   /** Names under which the gateway may be reached, besides localhost and IP addresses. */
   allowedHosts: readonly string[];
   /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
-  /** What is odd but no error, a line each: keys without a meaning. */
+  /** Oddities that are not errors, one line each: keys without a meaning. */
   warnings: readonly string[];
 }
 
@@ -98,7 +98,7 @@ async function readText(file: string, required: boolean): Promise<string | undef
     return await readTrustedText(file);
   } catch (error) {
     if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    // Which Node has for each byte that is not UTF-8.
+    // The replacement character, which Node puts for bytes that are not UTF-8.
     const hint = file.includes("\ufffd") ? "; a name that is not UTF-8 cannot be read here" : "";
     throw new ConfigError(`reading the configuration file ${file || '""'}: ${reasonOf(error)}${hint}`);
   }
@@ -118,7 +118,7 @@ export function parseConfig(file: string, text: string): Config {
     throw new ConfigError(`${file} is not JSON: ${messageOf(error).replace(/\s+/g, " ")}`);
   }
   const top = read(file, configFile, json, []);
-  // As the file has them: what valibot gives back lacks names such as "constructor".
+  // From the JSON itself: what valibot returns lacks names such as "constructor".
   const { configurations: entries } = json as { configurations: object };
   const source: ConfigFile = { ...top, configurations: readEntries(file, entries) };
   const configurations = new Map(
@@ -134,7 +134,7 @@ export function parseConfig(file: string, text: string): Config {
   };
 }
 
-/** Reads what stands at a path of keys. */
+/** Reads the value at a path of keys. */
 function read<S extends v.GenericSchema>(
   file: string,
   schema: S,
@@ -149,7 +149,7 @@ function read<S extends v.GenericSchema>(
   throw new ConfigError(`${place(file, keys)} ${issue.message}${found}`);
 }
 
-/** The configurations by name, of which "constructor" may be one: there is nothing that would be inherited. */
+/** The configurations by name. The object inherits nothing, so "constructor" may be a name. */
 function readEntries(file: string, entries: object): ConfigFile["configurations"] {
   const configurations: ConfigFile["configurations"] = Object.create(null);
   for (const [name, entry] of Object.entries(entries)) {
@@ -162,11 +162,11 @@ function readEntries(file: string, entries: object): ConfigFile["configurations"
   return configurations;
 }
 
-/** A value as the file has it, in short. */
+/** A short form of a value, for messages. */
 function shown(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value !== null) return "an object";
-  // JSON has no word for a number that is too large for it.
+  // JSON cannot write Infinity, which a number that is too large becomes.
   return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
@@ -185,7 +185,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
   if ((device === undefined) === (entry.listen === undefined)) {
     const fault = device === undefined ? "has neither" : "has both";
     throw new ConfigError(
-      `${here} ${fault} "nbd-device" ${device === undefined ? "nor" : "and"} "listen"; it needs one`,
+      `${here} ${fault} "nbd-device" ${device === undefined ? "nor" : "and"} "listen"; it needs one of them`,
     );
   }
   let target: Configuration["target"];
@@ -208,7 +208,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     }
     if ("host" in address && !isLoopback(address.host) && !(entry.insecure ?? source.insecure)) {
       throw new ConfigError(
-        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: whoever reaches the port can use the disk; "insecure": true allows that`,
+        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: anybody who reaches the port can use the disk; "insecure": true allows that`,
       );
     }
     const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
@@ -243,7 +243,7 @@ function unknownKeys(file: string, source: ConfigFile): string[] {
   const odd = (at: string, object: object, known: ReadonlySet<string>) =>
     Object.keys(object)
       .filter((key) => !known.has(key))
-      .map((key) => `${at}: "${key}" has no meaning and is ignored`);
+      .map((key) => `${at}: "${key}" is not a known key and is ignored`);
   return [
     ...odd(file, source, knownKeys.top),
     ...Object.entries(source.configurations).flatMap(([name, entry]) => {

@@ -15,17 +15,17 @@ import {
 } from "./frame-header.ts";
 import { unmask } from "./unmask.ts";
 
-/** Memory is taken in multiples of so many bytes, so that it fits the next message too. */
+/** Memory is taken in multiples of this many bytes, so that it fits the next message too. */
 const STEP = 1 << 16;
-/** What is joined at most, in bytes: what our page sends as one message, which is 1 MiB with headers. */
+/** The most that is joined, in bytes: our page sends 1 MiB with headers as one message. */
 const LONGEST = (1 << 20) + STEP;
 
 /**
- * Where bytes are read to when it is not known what they are: one place for all sockets, since they are dealt with, or
- * copied, before the next socket is read from.
+ * Where bytes are read to while it is not known what they are. One place serves all sockets, since the bytes are handled, or
+ * copied, before the next socket is read.
  */
 const mixed = new Uint8Array(1 << 16);
-/** Where so many bytes of a frame are still to come, they are read into its message's memory at once. */
+/** If at least this many bytes of a frame are missing, they are read straight into its message's memory. */
 const LONG = 1 << 14;
 
 /** The state of a WebSocket that takes messages. */
@@ -38,15 +38,15 @@ type Purpose = "message" | "ping" | "close" | "nothing";
 export type MessageReceiver = Pick<WebSocket, "readyState" | "emit" | "close">;
 
 /**
- * What a server's `ws` is given in place of a socket, so that it need not join binary messages. It joins each frame in new
- * memory, and the frames of a message in new memory again, which took a third of a gateway's memory and, for garbage
- * collection behind a browser, a quarter of its time. Here long ones are read to where they belong, in memory that is lent.
+ * Stands between a server's socket and `ws`, and receives the binary messages itself. `ws` would join each frame in new memory,
+ * and then the frames of a message in new memory again. Here a long message is read straight to where it belongs, in memory that
+ * is lent (test/bench/README.md, "Binary messages").
  *
- * Of what comes `ws` is given the close frame only. Pings are answered here. Whatever is not a binary message is refused at
- * its frame's header, text too, so that no byte of it is held; once the WebSocket is closing messages are dropped.
- * What goes out goes through.
+ * `ws` is given close frames only. Pings are answered here. A frame that is neither binary nor a control frame, text too, is
+ * refused at its header, so that no byte of it is held. Once the WebSocket is closing, messages are dropped. What is sent is
+ * passed on unchanged.
  *
- * Very many frames, however short, are dealt with in several turns of the event loop (`Turns`); the socket is paused between.
+ * Many short frames are handled in several turns of the event loop (`Turns`); the socket is paused in between.
  */
 export class BinaryMessages extends Duplex {
   readonly #socket: Duplex;
@@ -56,14 +56,14 @@ export class BinaryMessages extends Duplex {
   /** The header of the next frame, as far as it has come. */
   readonly #header = Buffer.alloc(LONGEST_HEADER);
   #headerBytes = 0;
-  /** What still comes is dropped: it follows a close frame, or a frame that was refused. */
+  /** Bytes that still come are dropped: they follow a close frame, or a frame that was refused. */
   #isOver = false;
-  /** A message has begun, and does not end with the frame of it that came last. */
+  /** A message has begun, and its last frame has not come. */
   #isWithin = false;
   /** Of the current frame: how many bytes have not come yet, and what they are for. */
   #left = 0;
   #purpose: Purpose = "nothing";
-  /** What masks the frame's next byte, and those behind it; undefined where it changes nothing. */
+  /** The masking key, rotated to the frame's next byte; undefined if it is all zeroes. */
   #key: Uint8Array | undefined;
   /** Where the message is joined, and how many bytes of it are there. */
   #joined: ArrayBuffer | undefined;
@@ -74,20 +74,20 @@ export class BinaryMessages extends Duplex {
   /** The ping that came last, while the answer to one before it waits to be sent. */
   #unanswered: Buffer | undefined;
   #isAnswering = false;
-  /** What has come and not been dealt with yet, from the beginning of a frame on. */
+  /** Bytes that were received and not handled yet, from the beginning of a frame on. */
   #rest: Uint8Array | undefined;
   #isReceiving = false;
-  /** Nobody wants more for now; nothing more will come; the socket has closed. */
+  /** The reader wants no more for now; no more will come; the socket has closed. */
   #isPaused = false;
   #isEnded = false;
   #isClosed = false;
 
   /**
-   * @param open has a socket's bytes read to where the reader wants them, and gives the socket
+   * @param open has a socket's bytes read to where the reader wants them, and returns the socket
    * @param longest bytes in a frame; a longer one is refused
-   * @param receiver gives the WebSocket, once there is one. What has come of binary messages it emits as "message". Their
-   *   boundaries are lost: long ones come in several pieces. The bytes are whose they are given to, and may be lent. When a
-   *   frame is refused the WebSocket is closed, and emits a FrameError as "error".
+   * @param receiver returns the WebSocket, once there is one. It emits binary messages as "message"; a long one comes in several
+   *   pieces. The bytes belong to the listener, and may be lent. If a frame is refused, the WebSocket is closed and emits a
+   *   FrameError as "error".
    */
   constructor(
     open: (reader: Reader) => Duplex,
@@ -138,8 +138,8 @@ export class BinaryMessages extends Duplex {
   }
 
   /**
-   * A socket that is destroyed tells of no error where a write was in flight. The failure is told when the socket has
-   * closed, by when what it had received is handed on: it ends this stream too.
+   * A socket that is destroyed during a write reports no error. The failure is reported when the socket has closed: until then
+   * what it had received is handed on, and the failure ends this stream.
    */
   #sent(done: (error?: Error | null) => void) {
     return (error?: Error | null) => {
@@ -165,7 +165,7 @@ export class BinaryMessages extends Duplex {
     return isLong ? this.#free(0).subarray(0, this.#left) : mixed;
   }
 
-  /** Takes what has come. */
+  /** Takes bytes that were received. */
   #take(bytes: Uint8Array): void {
     if (this.destroyed || this.#isOver) return;
     if (this.#purpose === "message" && !this.#isOpen) this.#drop();
@@ -173,24 +173,24 @@ export class BinaryMessages extends Duplex {
       this.#left -= bytes.byteLength;
       if (this.#purpose === "message") this.#joinedMore(bytes);
     } else if (this.#rest) {
-      // Of a stream that gives more at a time than there is place for, and cannot be stopped in between.
+      // Only from a stream that gives more at a time than the place can take, and that cannot be paused in between.
       this.#rest = Buffer.concat([this.#rest, bytes]);
     } else this.#receive(bytes);
   }
 
-  /** Whether messages are of any use. */
+  /** Whether messages are still taken. */
   get #isOpen(): boolean {
     return this.#receiver()?.readyState === OPEN;
   }
 
-  /** Takes no more of the message at hand, and lets go of what has come of it. */
+  /** Drops the current message, and what has come of it. */
   #drop(): void {
     this.#purpose = "nothing";
     this.#joined = undefined;
     this.#joinedBytes = 0;
   }
 
-  /** Takes bytes whose memory is used again afterwards; what has to wait for a later turn is copied. */
+  /** Takes bytes whose memory is reused afterwards. What has to wait for a later turn is copied. */
   #receive(chunk: Uint8Array): void {
     this.#isReceiving = true;
     try {
@@ -210,7 +210,7 @@ export class BinaryMessages extends Duplex {
     }
   }
 
-  /** Whether the next frame has to wait. What had come before the socket closed is dealt with although nobody wants more. */
+  /** Whether the next frame has to wait. Once the socket has closed, what came before is handled even while this is paused. */
   get #hasToWait(): boolean {
     return (this.#isPaused && !this.#isClosed) || this.#turns.isOver();
   }
@@ -233,7 +233,7 @@ export class BinaryMessages extends Duplex {
     else if (!this.#isPaused) this.#socket.resume();
   }
 
-  /** Reads on in the header of a frame, and gives how many bytes of the chunk that took. */
+  /** Reads more of a frame's header. Returns how many bytes of the chunk that took. */
   #readHeader(chunk: Uint8Array, at: number): number {
     let taken = 0;
     while (this.#headerBytes < headerLength(this.#header, this.#headerBytes)) {
@@ -270,7 +270,7 @@ export class BinaryMessages extends Duplex {
     if (length === 0) this.#end();
   }
 
-  /** Takes the next bytes of a frame, whose memory is used again. */
+  /** Takes the next bytes of a frame. Their memory is reused afterwards. */
   #takePayload(part: Uint8Array): void {
     if (this.#purpose === "message") this.#join(part);
     else if (this.#purpose === "close") this.push(Buffer.from(part));
@@ -281,7 +281,7 @@ export class BinaryMessages extends Duplex {
     if (this.#left === 0 && this.#purpose !== "message") this.#end();
   }
 
-  /** All of a frame has come. */
+  /** Ends a frame that has come completely. */
   #end(): void {
     if (this.#purpose === "message" && !this.#isWithin) this.#handOn();
     else if (this.#purpose === "close") this.#isOver = true;
@@ -295,8 +295,8 @@ export class BinaryMessages extends Duplex {
   }
 
   /**
-   * Answers the ping that came last. While an answer waits to be sent no others are made (RFC 6455, section 5.5.3): whoever
-   * sends pings and reads nothing gets one.
+   * Answers the latest ping. While an answer waits to be sent no further one is made (RFC 6455, section 5.5.3), so a peer that
+   * sends pings and does not read costs one answer.
    */
   #answer(): void {
     const payload = this.#unanswered;
@@ -310,7 +310,7 @@ export class BinaryMessages extends Duplex {
     });
   }
 
-  /** Ends the connection for what the other side has sent. Nothing of what still comes is looked at. */
+  /** Ends the connection because of a bad frame. Bytes that still come are ignored. */
   #refuse(fault: FrameError): void {
     this.#isOver = true;
     this.#drop();
@@ -346,26 +346,26 @@ export class BinaryMessages extends Duplex {
     return !this.#isWithin && this.#left === 0;
   }
 
-  /** Where the message goes on, of whose frame so many bytes are there but not joined yet. */
+  /** The free rest of the message's memory. `there` bytes of its frame have come, and are not joined yet. */
   #free(there: number): Uint8Array {
     this.#joined ??= spareMemory.take(this.#expected(there));
     return new Uint8Array(this.#joined, this.#joinedBytes);
   }
 
-  /** These bytes are where they belong: at the end of what has been joined. */
+  /** Takes note of bytes that were read to the end of what is joined. */
   #joinedMore(bytes: Uint8Array): void {
     this.#unmask(bytes);
     this.#joinedBytes += bytes.byteLength;
     if (this.#joinedBytes === bytes.buffer.byteLength || this.#isEnd) this.#handOn();
   }
 
-  /** How much memory the rest of the message needs, of which so many bytes have come: all there may be where nobody knows. */
+  /** Bytes that the rest of the message needs, as far as that is known; else the most. `there` of them have come. */
   #expected(there: number): number {
     if (this.#isWithin) return LONGEST;
     return Math.min(LONGEST, stepsOf(there + this.#left));
   }
 
-  /** Takes the mask off the frame's next bytes. */
+  /** Unmasks the frame's next bytes. */
   #unmask(bytes: Uint8Array): void {
     if (!this.#key) return;
     unmask(bytes, this.#key);
@@ -373,7 +373,7 @@ export class BinaryMessages extends Duplex {
     if (turn) this.#key = Uint8Array.from(this.#key, (_, i) => this.#key![(i + turn) & 3]!);
   }
 
-  /** Hands on what has been joined. */
+  /** Hands on what is joined. */
   #handOn(): void {
     if (!this.#joined) return;
     const bytes = spareMemory.lend(this.#joined, this.#joinedBytes);
@@ -383,7 +383,7 @@ export class BinaryMessages extends Duplex {
       this.#deliver(bytes);
       return;
     }
-    // Whoever gets it counts these bytes only, so they must not hold memory of many times their length.
+    // Copy what uses less than half of its buffer: a receiver accounts for the length, not for the memory behind it.
     this.#deliver(this.#copy(bytes));
     giveBack(bytes);
   }
@@ -392,7 +392,7 @@ export class BinaryMessages extends Duplex {
     this.#receiver()?.emit("message", bytes, true);
   }
 
-  /** A copy in memory that fits; new memory for long ones was an eighth of what came from a browser, and made half of all garbage. */
+  /** A copy in memory that fits, recycled if it is long (test/bench/README.md, "Binary messages"). */
   #copy(bytes: Uint8Array): Uint8Array {
     const { byteLength } = bytes;
     if (byteLength < STEP) return bytes.slice();

@@ -1,29 +1,29 @@
 import type { Duplex } from "node:stream";
 import type { Refusal } from "./admission.ts";
 
-/** What Node gives where it cannot understand a request, or waits for it in vain. */
+/** The error that Node reports if it cannot parse a request, or if a request takes too long. */
 export type ClientError = NodeJS.ErrnoException & { rawPacket?: Uint8Array };
 
-/** Statuses that say more of what cannot be understood than 400. */
+/** More precise statuses than 400. */
 const statuses: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** The first byte of TLS. */
+/** The first byte of a TLS connection. */
 const TLS_HANDSHAKE = 0x16;
 
-/** How to refuse what Node could not understand; undefined where nobody waits for an answer. */
+/** How to refuse such a request; undefined if nobody waits for an answer. */
 export function refusalOf({ code = "", rawPacket }: ClientError, socket: Duplex): Refusal | undefined {
   const isGone = !code.startsWith("HPE_") && statuses[code] === undefined;
-  // Browsers open connections in advance.
+  // Browsers open connections in advance, and close them unused.
   if (isGone || (socket as { bytesRead?: number }).bytesRead === 0) return undefined;
   const isTls = rawPacket?.[0] === TLS_HANDSHAKE;
   return {
     status: statuses[code] ?? 400,
-    words: "this is not a request as HTTP has it",
+    words: "this is not an HTTP request",
     advice: isTls
-      ? "it speaks TLS, and here is none: use http:// and ws://"
-      : `what came is not a request as HTTP has it (${code})`,
+      ? "the client speaks TLS, and this port does not: use http:// and ws://"
+      : `what came is not an HTTP request (${code})`,
   };
 }

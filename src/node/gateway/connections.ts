@@ -5,19 +5,19 @@ import type { Refusal } from "./admission.ts";
 import { ANSWER_TIME, refuse } from "./answers.ts";
 import { descriptorLimit, descriptorOf } from "./descriptors.ts";
 
-/** Descriptors that connections leave to what sessions need: local clients, devices, hooks. */
+/** Descriptors that are kept free for sessions: local clients, devices, hooks. */
 const RESERVED = 24;
 
 const FULL: Refusal = { status: 503, words: "there are too many connections" };
 const TOO_EARLY: Refusal = { status: 400, words: "a request before this one has not been answered yet" };
 
-/** Bounds what connections cost: how many there are, and one request at a time on each, whose answer has its time. */
+/** Bounds what connections cost: their number, one request at a time on each, and the time that an answer may take. */
 export class Connections {
   readonly #server: Server;
   readonly #limit: number;
   readonly #log: (line: string) => void;
   readonly #descriptors = descriptorLimit();
-  /** Those of WebSockets too. */
+  /** All connections, those of WebSockets too. */
   readonly #open = new Set<Duplex>();
   readonly #answering = new WeakSet<Duplex>();
 
@@ -29,12 +29,12 @@ export class Connections {
     server.on("connection", (socket) => this.#accept(socket));
   }
 
-  /** Whether a request before the one that has come has not been answered entirely. */
+  /** Whether an earlier request on the connection is still being answered. */
   isAnswering(socket: Duplex): boolean {
     return this.#answering.has(socket);
   }
 
-  /** Begins with a request. Tells whether it is to be answered; if not, the connection ends. */
+  /** Takes note of a request. Returns whether it is to be answered; if not, the connection ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
     if (!this.isInTurn(socket)) return false;
     this.#answering.add(socket);
@@ -47,8 +47,8 @@ export class Connections {
   }
 
   /**
-   * Whether what has come on a connection has waited for the answer to what came before. If not, the connection ends
-   * with that answer, or at once where even more comes meanwhile: nothing piles up for those who do not read.
+   * Whether a request has waited for the answer to the one before it. If not, the connection ends after that answer, or at
+   * once if still more comes: nothing piles up for clients that do not read.
    */
   isInTurn(socket: Duplex): boolean {
     if (!socket.writable) {
@@ -67,7 +67,7 @@ export class Connections {
     this.#open.add(socket);
     socket.once("close", () => this.#open.delete(socket));
     if (!this.#isFull(socket)) return;
-    // Those that have been answered and say nothing: their clients can connect again.
+    // Idle connections make room: their clients can connect again.
     this.#server.closeIdleConnections();
     const why = this.#isFull(socket);
     if (!why) return;
@@ -78,7 +78,7 @@ export class Connections {
   /** Why there is no room for a new connection. */
   #isFull(socket: Duplex): string | undefined {
     const there = [...this.#open].filter(({ destroyed }) => !destroyed).length;
-    if (there > this.#limit) return `there are ${this.#limit} already, which is the most`;
+    if (there > this.#limit) return `${this.#limit} are open, which is the limit`;
     if (descriptorOf(socket) >= this.#descriptors - RESERVED) {
       return `nearly all of the ${this.#descriptors} file descriptors that this process may have are in use (ulimit -n)`;
     }

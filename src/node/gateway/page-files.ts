@@ -8,7 +8,7 @@ import { lookup } from "mrmime";
 import { reasonOf } from "../system-error.ts";
 import { sendBytes } from "./answers.ts";
 
-/** What a page's folder may hold, as all of it is kept in memory. */
+/** The most that a page's folder may hold, since all of it is kept in memory. */
 const MAX_FILES = 1000;
 const MAX_MEBIBYTES = 16;
 
@@ -17,7 +17,7 @@ const WORTHWHILE = 0.9;
 
 const NOTHING = new Uint8Array(0);
 
-/** The same file as a browser may be sent it. */
+/** One form of a file that a browser may be sent. */
 interface Representation {
   coding?: "br" | "gzip";
   bytes: Uint8Array;
@@ -32,8 +32,8 @@ interface PageFile {
 }
 
 /**
- * The files of the page, read and compressed once: nothing is open while one is sent, and what happens to the folder
- * afterwards changes nothing.
+ * The files of the page, read and compressed once. No file is open while it is sent, and later changes of the folder have no
+ * effect.
  */
 export class PageFiles {
   readonly #files: ReadonlyMap<string, PageFile>;
@@ -46,7 +46,7 @@ export class PageFiles {
     return this.#find(path) !== undefined;
   }
 
-  /** Answers a request for a file. Tells whether there is one. */
+  /** Answers a request for a file. Returns false if there is no such file. */
   answer(request: IncomingMessage, response: ServerResponse): boolean {
     const file = this.#find(request.url ?? "");
     if (!file) return false;
@@ -73,7 +73,7 @@ export class PageFiles {
 
 /**
  * Reads the files of a folder and those below it, except for those whose names begin with a dot.
- * @throws Error when a file cannot be read, or they are too many or too large to be kept in memory
+ * @throws Error if a file cannot be read, or if there are too many or too large files to keep in memory
  */
 export async function readPageFiles(folder: string): Promise<PageFiles> {
   const files = new Map<string, PageFile>();
@@ -104,7 +104,7 @@ export async function readPageFiles(folder: string): Promise<PageFiles> {
 
 async function pageFile(name: string, bytes: Buffer): Promise<PageFile> {
   const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, 22);
-  // Brotli's best, which is its default, takes twenty times as long for a few percent.
+  // Brotli's best quality, which is its default, is far slower for little gain (test/bench/README.md, "Compression of the page").
   const params = {
     [constants.BROTLI_PARAM_QUALITY]: 5,
     [constants.BROTLI_PARAM_SIZE_HINT]: bytes.byteLength,

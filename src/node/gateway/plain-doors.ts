@@ -9,28 +9,28 @@ import { nameIn } from "./sessions.ts";
 
 const NOT_UPGRADED: Refusal = {
   status: 426,
-  words: "this is the path of a WebSocket",
+  words: "this path is for WebSockets",
   advice:
-    "this is the path of a WebSocket, and the request does not ask for one; " +
+    "this path is for WebSockets, and the request does not ask for one; " +
     "a reverse proxy must pass the headers Upgrade and Connection on",
   headers: { Upgrade: "websocket", Connection: "Upgrade, close" },
 };
 
-/** The doors of requests that ask for no WebSocket. */
+/** The doors for requests without a WebSocket. */
 export type PlainDoor = Exclude<Door, "session" | "tunnel">;
 
 export interface PlainDoors {
-  /** Where a request goes. */
+  /** The door that a request goes to. */
   doorOf(request: IncomingMessage): PlainDoor;
-  /** What answers it there, once it has been let in. */
+  /** The answer of each door, to requests that were let in. */
   readonly answers: Readonly<Record<PlainDoor, (request: IncomingMessage, response: ServerResponse) => void>>;
 }
 
-/** What a gateway has for requests that ask for no WebSocket. */
+/** Makes the doors for requests without a WebSocket. */
 export function plainDoors(config: Config, page: PageFiles, log: (line: string) => void): PlainDoors {
   return {
     doorOf({ url = "", headers }) {
-      // A reverse proxy that does not know WebSockets leaves this header, and takes Upgrade away.
+      // A reverse proxy that does not support WebSockets removes Upgrade, and leaves this header.
       if (headers["sec-websocket-key"] !== undefined) return "notUpgraded";
       if (/^\/metadata(\?|$)/.test(url)) return "metadata";
       if (page.has(url)) return "page";
@@ -52,7 +52,7 @@ export function plainDoors(config: Config, page: PageFiles, log: (line: string) 
   };
 }
 
-/** Headers with what the page is to know, and the metadata, whose form is fixed, does not say. */
+/** Headers for the page, with what the metadata, whose form is fixed, cannot say. */
 function aboutConfigurations({ configurations, defaultName }: Config): Record<string, string> {
   const places = [...configurations].map(([name, configuration]) =>
     [name, placeOf(configuration)].map(encodeURIComponent).join("="),

@@ -2,10 +2,10 @@ import { createRequire } from "node:module";
 
 type Unmask = (bytes: Uint8Array, key: Uint8Array) => void;
 
-/** What is shorter is quicker here than in a call of native code. */
+/** Fewer bytes than this are unmasked faster in JavaScript than by a call of native code. */
 const SHORT = 32;
 
-/** Of the package bufferutil, which is optional: 11 µs for 256 KiB, for which JavaScript takes 80. */
+/** The function of the optional package bufferutil (test/bench/README.md, "Unmask"). */
 const native = load();
 
 function load(): Unmask | undefined {
@@ -16,7 +16,7 @@ function load(): Unmask | undefined {
   }
 }
 
-/** Takes the masking of a WebSocket client off what it sent, in place; `key` has 4 bytes (RFC 6455, section 5.3). */
+/** Unmasks, in place, what a WebSocket client sent; `key` has 4 bytes (RFC 6455, section 5.3). */
 export function unmask(bytes: Uint8Array, key: Uint8Array): void {
   if (native && bytes.byteLength >= SHORT) native(bytes, key);
   else unmaskByWords(bytes, key);

@@ -13,15 +13,15 @@ import { refusalLine } from "./refusal-line.ts";
 
 const NOTHING = Buffer.alloc(0);
 
-/** Where bytes go that nobody wants any more. */
+/** Takes bytes that nobody wants any more. */
 const DISCARDED = new Uint8Array(1 << 16);
 
-/** What is done with a WebSocket, and the socket that it runs on. */
+/** Uses a new WebSocket, and the socket below it. */
 export type Start = (client: WebSocket, socket: Socket) => void;
 
-/** Makes WebSockets of requests that have been let in. What a listener on one of them throws ends that one. */
+/** Makes WebSockets of requests that were let in. An error in a listener ends only its own WebSocket. */
 export class WebSockets {
-  /** It is given no more than close frames. */
+  /** It gets close frames only; see `BinaryMessages`. */
   readonly #server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -39,7 +39,7 @@ export class WebSockets {
     });
   }
 
-  /** Answers a request with 101, and starts what is to be done; or refuses it if it makes no sense for a WebSocket. */
+  /** Answers a request with 101, and calls `start`; or refuses it if it is not a proper request for a WebSocket. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, start: Start): void {
     let client: WebSocket | undefined;
     let connection: Socket | undefined;
@@ -49,12 +49,12 @@ export class WebSockets {
     };
     const messages = new BinaryMessages(
       (reader) => {
-        // Of the http module's servers it is a Socket.
+        // The http module's servers give a Socket.
         connection = readInto(socket, head, guarded(reader, onFault)) as Socket;
         guard(connection, onFault);
         return connection;
       },
-      // The longest frame; a binary message of several may be longer, as it is handed on in pieces.
+      // Of a frame. A binary message of several frames may be longer, since it is handed on in pieces.
       LONGEST_MESSAGE,
       () => client,
     );
@@ -70,7 +70,7 @@ export class WebSockets {
     }
   }
 
-  /** Ends all that are left, without the closing handshake. */
+  /** Ends all remaining WebSockets without the closing handshake. */
   terminate(): void {
     for (const client of this.#server.clients) client.terminate();
   }

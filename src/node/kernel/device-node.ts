@@ -26,20 +26,18 @@ const INTERVAL = 20;
  */
 export async function deviceIndex(path: string): Promise<number> {
   const node = (await statOf(path)) ?? (await statAfterModprobe(path));
-  if (!node.isBlockDevice()) throw new Error(`${path} is no block device`);
+  if (!node.isBlockDevice()) throw new Error(`${path} is not a block device`);
   const number = deviceNumber(node.rdev);
   const major = Number(number.split(":")[0]);
   if (major !== NBD_MAJOR)
-    throw new Error(`${path} is no nbd device but one of another kind, with major number ${major}`);
+    throw new Error(`${path} is not an nbd device: its major number is ${major}, not ${NBD_MAJOR}`);
   let name = await nameOf(number);
   // Where nodes are made by hand they are there without the module.
   if (name === "" && (await modprobe()) === undefined) name = await nameOf(number);
   const index = /^nbd(\d+)$/.exec(name)?.[1];
   if (index !== undefined) return Number(index);
   if (name !== "") throw new Error(`${path} is a partition, ${name}; name the whole device`);
-  throw new Error(
-    `${path} has no device in the kernel behind it; is the module nbd loaded with a larger nbds_max?`,
-  );
+  throw new Error(`the kernel has no device behind ${path}; load the module nbd with a larger nbds_max`);
 }
 
 /** What the kernel calls the device with a number, "" where it has none. */
@@ -65,15 +63,13 @@ async function statAfterModprobe(path: string) {
     if (node) return node;
     await new Promise((resolve) => setTimeout(resolve, INTERVAL));
   }
-  throw new Error(
-    `there is no ${path}, although the module nbd is loaded; nbds_max says how many devices it has`,
-  );
+  throw new Error(`there is no ${path}, although the module nbd is loaded; load it with a larger nbds_max`);
 }
 
 /** Loads the module; gives the reason when that failed. */
 async function modprobe(): Promise<string | undefined> {
   const path = MODPROBE.find((candidate) => existsSync(candidate));
-  if (path === undefined) return "there is no program modprobe";
+  if (path === undefined) return "the program modprobe was not found";
   try {
     trustedPath(path);
     await promisify(execFile)(path, ["nbd"], { cwd: "/", env: fixedEnvironment() });

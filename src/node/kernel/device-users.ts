@@ -36,7 +36,7 @@ const MOST = 4;
 
 /** Users in a line for people. */
 export function inOneLine(users: readonly string[]): string {
-  if (users.length === 0) return "somebody who cannot be seen from here";
+  if (users.length === 0) return "a user that cannot be seen from here";
   const more = users.length > MOST ? ` and ${users.length - MOST} more` : "";
   return users.slice(0, MOST).join(", ") + more;
 }

@@ -199,9 +199,7 @@ function blockSizeFor({ blockSize: demanded }: Export, wanted = 512): number {
   const minimum = demanded?.minimum ?? 1;
   if (minimum > LARGEST_BLOCK) {
     throw withWordsForOthers(
-      new Error(
-        `the export demands blocks of ${minimum} bytes, and the kernel has none above ${LARGEST_BLOCK}`,
-      ),
+      new Error(`the export demands blocks of ${minimum} bytes; the kernel has at most ${LARGEST_BLOCK}`),
     );
   }
   return Math.max(wanted, minimum);

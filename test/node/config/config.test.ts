@@ -145,8 +145,8 @@ tests("keys without a meaning are warned of", () => {
     configurations: { a: { listen, nbd_device: 0, metadata: { any: 1 } } },
   });
   assert.equal(warnings, [
-    'config.json: "extra" has no meaning and is ignored',
-    'config.json: configuration "a": "nbd_device" has no meaning and is ignored',
+    'config.json: "extra" is not a known key and is ignored',
+    'config.json: configuration "a": "nbd_device" is not a known key and is ignored',
   ]);
 });
 
