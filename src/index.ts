@@ -1,6 +1,70 @@
-/** Everything that runs anywhere: streams, protocol, exports, the WebSocket transport. Names no Node module. */
-export * from "./export/index.ts";
-export * from "./NBDServer.ts";
-export * from "./nbd/index.ts";
-export * from "./streams/index.ts";
-export * from "./transport/index.ts";
+/**
+ * The entry "nbd-proxy": what most need, and what runs anywhere. It names no Node module, and hides nothing global.
+ *
+ * More is in "nbd-proxy/streams", "nbd-proxy/protocol" and "nbd-proxy/fixtures".
+ */
+export { blobExport } from "./export/blob.ts";
+export { Errno, ExportError, type ExportErrorOptions } from "./export/error.ts";
+export type {
+  BlockSize,
+  Export,
+  Extent,
+  Filter,
+  RangeOptions,
+  ReadOptions,
+  WriteOptions,
+  WriteZeroesOptions,
+} from "./export/export.ts";
+export type { FailedRequest, OnExportError } from "./export/failed-request.ts";
+// In pages a Cache is something else.
+export { Cache as ReadCache, type CacheFollower, type CacheOptions, cache } from "./export/filters/cache.ts";
+export type { CoverageSnapshot } from "./export/filters/coverage.ts";
+export { type FastOptions, fast } from "./export/filters/fast.ts";
+export { forward } from "./export/filters/forward.ts";
+export { LATENCY_BOUNDS, type LatencySnapshot } from "./export/filters/latency.ts";
+export { LinkMeter, type LinkMeterOptions, metered } from "./export/filters/link-meter.ts";
+export { type ReadAheadOptions, readAhead } from "./export/filters/read-ahead.ts";
+export {
+  type Operation,
+  type OperationCounts,
+  type OperationSnapshot,
+  Statistics,
+  type StatisticsOptions,
+  type StatisticsSnapshot,
+  statistics,
+} from "./export/filters/statistics.ts";
+export { type WatchReadsOptions, watchReads } from "./export/filters/watch-reads.ts";
+export { type WindowsOptions, windows } from "./export/filters/windows.ts";
+export { memoryExport } from "./export/memory.ts";
+export type { RequestWindow } from "./export/request-window.ts";
+export { type WritableExport, writeZeroesPiecewise } from "./export/zeroes.ts";
+export {
+  NBDServer,
+  type NBDServerConstructor,
+  type NBDServerState,
+  type PageServerOptions,
+} from "./NBDServer.ts";
+export type { HandshakeTimes } from "./nbd/client/handshake-times.ts";
+export { type ExportInquiry, type InquiryOptions, inquireExport, listExports } from "./nbd/client/inquiry.ts";
+export { type NbdClientOptions, nbdClient } from "./nbd/client/nbd-client.ts";
+export type { RemoteExport } from "./nbd/client/remote-export.ts";
+export { LinkError, ProtocolError, RefusedError } from "./nbd/error.ts";
+export type { ExportInformation } from "./nbd/option/go.ts";
+export type { ExportName } from "./nbd/option/list.ts";
+export type { OfferedExport } from "./nbd/option/option.ts";
+export { type NbdServerOptions, nbdServer, serveClient } from "./nbd/server/nbd-server.ts";
+export type { Negotiated } from "./nbd/transmission.ts";
+export { type ServeOptions, serve } from "./serve.ts";
+export { ByteBudget, type Room, type Share } from "./streams/budget.ts";
+export type { Duplex, Layer, Transport } from "./streams/duplex.ts";
+export { Ended } from "./streams/ended.ts";
+export { type JoinOptions, join } from "./streams/join.ts";
+export { type Keeper, MemoryBudget, type MemoryShare } from "./streams/memory-budget.ts";
+export { transportPair } from "./streams/pair.ts";
+export { UnexpectedEndError } from "./streams/parse.ts";
+export {
+  WebSocketError,
+  type WebSocketLike,
+  type WebSocketTransportOptions,
+  webSocket,
+} from "./transport/websocket.ts";

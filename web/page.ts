@@ -1,5 +1,7 @@
 import { sampleOf } from "../src/export/blob-sample.ts";
 import { NBDServer, type NBDServerState } from "../src/NBDServer.ts";
+import { messageOf } from "../src/streams/message-of.ts";
+import { hasStreams } from "../src/streams/runtime.ts";
 import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
 import { formatBytes } from "./format-bytes.ts";
 import { createLog } from "./log.ts";
@@ -181,6 +183,13 @@ addEventListener("beforeunload", (event) => {
   if (server?.state === "serving" || server?.state === "unreadable") event.preventDefault();
 });
 
+/** Loads what an old browser lacks of streams: twice as much code as the page itself, so only there. */
+async function loadMissingStreams() {
+  if (hasStreams) return;
+  const script = "./js/polyfill.js";
+  await import(script).catch((error) => log(`loading ${script}: ${messageOf(error)}`));
+}
+
 /** Says where the disk will be, if that is known. */
 function showPlace() {
   const where = configurations?.find(({ name }) => name === select.value)?.place;
@@ -191,7 +200,7 @@ function showPlace() {
 select.addEventListener("change", showPlace);
 element("late").remove();
 render();
-loadConfigurations().then((offered) => {
+Promise.all([loadConfigurations(), loadMissingStreams()]).then(([offered]) => {
   configurations = offered;
   select.replaceChildren(
     ...offered.map(({ name, label, isDefault }) => new Option(label, name, isDefault, isDefault)),

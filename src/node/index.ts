@@ -1,4 +1,4 @@
-/** Everything, for Node: what runs anywhere, and what needs Node. */
+/** The entry "nbd-proxy" for Node: what runs anywhere, and what needs Node. */
 export * from "../index.ts";
 export { type Address, formatAddress, parseAddress } from "./config/address.ts";
 export {
@@ -11,13 +11,13 @@ export {
   readConfig,
 } from "./config/config.ts";
 export type { DeviceSettings } from "./config/schema.ts";
+export { type ConnectOptions, connect } from "./connect.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
 export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";
 export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./kernel/kernel-device.ts";
 export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
 export type { QueueSettings } from "./kernel/queue-settings.ts";
-export { type Recording, recordToFile } from "./recording.ts";
 export type { Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";

@@ -1,3 +1,4 @@
+/** The entry "nbd-proxy/streams": the algebra of streams, which knows nothing of NBD. */
 export { ByteBudget, type Room, type Share } from "./budget.ts";
 export { ByteQueue } from "./byte-queue.ts";
 export { concat } from "./concat.ts";
@@ -5,6 +6,7 @@ export { type ConcurrentOptions, concurrent } from "./concurrent.ts";
 export type { Duplex, Layer, Transport } from "./duplex.ts";
 export { Ended } from "./ended.ts";
 export { type ForOthers, withWordsForOthers, wordsForOthers } from "./for-others.ts";
+export type { Items } from "./items.ts";
 export { type JoinOptions, join } from "./join.ts";
 export { giveBack, isLent, lend } from "./lent.ts";
 export { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts";

@@ -3,7 +3,7 @@ import { checkType } from "./check.ts";
 import type { Layer } from "./duplex.ts";
 import type { ForOthers } from "./for-others.ts";
 import { WritableStream } from "./runtime.ts";
-import { type TransformController, transform } from "./transform.ts";
+import { transform } from "./transform.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -156,36 +156,51 @@ export class Messages<T> {
  */
 export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): Layer<Uint8Array, T[]> {
   checkType(next, "what makes a parser", "function");
-  const incoming = new Messages(next, options);
+  return parseMessages(new Messages(next, options));
+}
 
-  function handOn(messages: T[], controller: TransformController<T[]>): void {
-    if (messages.length > 0) controller.enqueue(messages);
-    if (incoming.isOver) controller.end();
-  }
-
-  async function fail(error: unknown, messages: T[], controller: TransformController<T[]>): Promise<never> {
-    // A failure drops what is queued, so wait until the consumer has taken these messages.
-    if (messages.length > 0) {
-      controller.enqueue(messages);
-      await controller.taken();
-    }
-    throw error;
-  }
-
+/**
+ * As `parse`, with `Messages` of one's own. No chunk is taken before their `admit` allows it.
+ * @param accept asked about each message; where it has to be waited for, the messages before are handed on first
+ */
+export function parseMessages<T>(
+  incoming: Messages<T>,
+  accept: (message: T) => Promise<void> | undefined = () => undefined,
+): Layer<Uint8Array, T[]> {
   return transform<Uint8Array, T[]>({
-    transform(chunk, controller) {
+    async transform(chunk, controller) {
       incoming.push(chunk);
-      const messages: T[] = [];
-      try {
-        const taking = takeAll(incoming, (message) => messages.push(message));
-        if (!taking) return handOn(messages, controller);
-        return taking.then(
-          () => handOn(messages, controller),
-          (error) => fail(error, messages, controller),
-        );
-      } catch (error) {
-        return fail(error, messages, controller);
+      let messages: T[] = [];
+
+      function handOn() {
+        if (messages.length > 0) controller.enqueue(messages);
+        messages = [];
       }
+
+      try {
+        for (;;) {
+          const message = incoming.take();
+          if (!message) {
+            if (!incoming.pause) break;
+            await incoming.pause;
+            continue;
+          }
+          const accepted = accept(message.value);
+          if (accepted) {
+            handOn();
+            await accepted;
+          }
+          messages.push(message.value);
+        }
+      } catch (error) {
+        // A failure drops what is queued, so wait until the consumer has taken these messages.
+        handOn();
+        await controller.taken();
+        throw error;
+      }
+      handOn();
+      if (incoming.isOver) controller.end();
+      else await incoming.admit();
     },
     flush() {
       incoming.end();

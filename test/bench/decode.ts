@@ -2,7 +2,9 @@
  * What it costs to decode requests: 28-byte READs from 64 KiB chunks through the public layer `requestParser`,
  * beside a bare loop over a DataView, which is the limit. Run: node --import tsx test/bench/decode.ts
  */
-import { Command, Request, requestParser } from "../../src/index.ts";
+import { Command } from "../../src/nbd/constants.ts";
+import { Request } from "../../src/nbd/messages.ts";
+import { requestParser } from "../../src/nbd/server/layers.ts";
 
 const CHUNK = 1 << 16;
 const CHUNKS = 1000;

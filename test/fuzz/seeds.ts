@@ -2,7 +2,7 @@
 import { memoryExport } from "../../src/export/memory.ts";
 import { remoteExport } from "../../src/nbd/client/remote-export.ts";
 import * as constants from "../../src/nbd/constants.ts";
-import { transmission } from "../../src/nbd/server/transmission.ts";
+import { transmission } from "../../src/nbd/server/layers.ts";
 import { concat } from "../../src/streams/concat.ts";
 import { join } from "../../src/streams/join.ts";
 import { transportPair } from "../../src/streams/pair.ts";

@@ -1,13 +1,13 @@
 /** The log is for whoever runs a gateway: nobody else can fill it, or write lines of their own into it. */
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
+import { serverHandshake } from "../../src/nbd/server/handshake.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import {
   type Gateway,
   join,
   memoryExport,
   nbdServer,
-  serverHandshake,
   webSocket,
 } from "../../src/node/index.ts";
 import { negotiate } from "../../src/streams/negotiate.ts";

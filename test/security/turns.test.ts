@@ -21,10 +21,8 @@ import {
   StructuredReply,
 } from "../../src/nbd/messages.ts";
 import { decodeContextRequest } from "../../src/nbd/option/meta-context.ts";
+import { requestHandler, requestParser, transmission } from "../../src/nbd/server/layers.ts";
 import { nbdServer } from "../../src/nbd/server/nbd-server.ts";
-import { requestHandler } from "../../src/nbd/server/request-handler.ts";
-import { requestParser } from "../../src/nbd/server/request-parser.ts";
-import { transmission } from "../../src/nbd/server/transmission.ts";
 import { recordToFile } from "../../src/node/recording.ts";
 import { concat } from "../../src/streams/concat.ts";
 import type { Layer } from "../../src/streams/duplex.ts";

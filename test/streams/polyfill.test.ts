@@ -1,4 +1,5 @@
 /** The spine in a runtime whose streams are missing or old: in a process of its own, as modules choose theirs once. */
+import { readFileSync } from "node:fs";
 
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,9 +11,7 @@ const module = (path: string) => JSON.stringify(pathToFileURL(join(root, path)).
 
 /** Serves 1 MB over a pair, reads and writes it, and says which streams did it. */
 const spine = `
-  const { nbdServer, nbdClient } = await import(${module("src/nbd/index.ts")});
-  const { memoryExport } = await import(${module("src/export/index.ts")});
-  const { join, transportPair } = await import(${module("src/streams/index.ts")});
+  const { join, memoryExport, nbdClient, nbdServer, transportPair } = await import(${module("src/index.ts")});
   const runtime = await import(${module("src/streams/runtime.ts")});
   const bytes = Uint8Array.from({ length: 1_000_003 }, (_, i) => (i * 31) & 0xff);
   const [near, far] = transportPair();
@@ -33,11 +32,23 @@ const spine = `
   const reader = broken[1].readable.getReader();
   while (!(await reader.read().catch(() => ({ done: true }))).done);
   console.log(JSON.stringify({
-    native: runtime.ReadableStream === native.ReadableStream,
-    oneKind: new Set(["ReadableStream", "WritableStream"].map((name) => runtime[name] === native[name])).size,
+    native: near.readable.constructor === native.ReadableStream,
+    oneKind: new Set([
+      near.readable.constructor === native.ReadableStream,
+      near.writable.constructor === native.WritableStream,
+      new runtime.ReadableStream().constructor === native.ReadableStream,
+      new runtime.WritableStream().constructor === native.WritableStream,
+    ]).size,
     whole, changed, late, broken: await failed,
   }));
 `;
+
+/** Runs a module in a process of its own; returns what it prints. */
+function evaluate(sandbox: Sandbox, script: string): Promise<string> {
+  return sandbox.run(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", script], {
+    cwd: root,
+  });
+}
 
 for (const [what, prepare, native] of [
   ["the runtime's own streams", "", true],
@@ -53,13 +64,9 @@ for (const [what, prepare, native] of [
         const { ReadableStream, WritableStream } = globalThis;
         const native = { ReadableStream, WritableStream };
         ${prepare}
+        await import(${module("src/streams/polyfill.ts")});
         ${spine}`;
-      const output = await sandbox.run(
-        process.execPath,
-        ["--import", "tsx", "--input-type=module", "--eval", script],
-        { cwd: root },
-      );
-      assert.equal(JSON.parse(output), {
+      assert.equal(JSON.parse(await evaluate(sandbox, script)), {
         native,
         oneKind: 1,
         whole: true,
@@ -72,5 +79,33 @@ for (const [what, prepare, native] of [
     }
   });
 }
+
+tests("where streams are missing and nothing was imported, the error says what to import", async () => {
+  const sandbox = new Sandbox();
+  try {
+    const said = await evaluate(
+      sandbox,
+      `delete WritableStreamDefaultController.prototype.signal;
+       const { transportPair } = await import(${module("src/index.ts")});
+       try { transportPair(); } catch (error) { console.log(error.message); }
+       await import(${module("src/streams/polyfill.ts")});
+       console.log(typeof transportPair()[0].writable.getWriter);`,
+    );
+    const [error, later] = said.trimEnd().split("\n");
+    assert.match(
+      error!,
+      /^a stream cannot be made: this runtime lacks .*; import "nbd-proxy\/polyfill" first/,
+    );
+    assert.is(later, "function", "it may also be imported later, before the first stream");
+  } finally {
+    await sandbox.end();
+  }
+});
+
+tests("the classic script has no polyfill in it", () => {
+  const marks = /web-streams-polyfill|ReadableStreamBYOBRequest/;
+  assert.not.match(readFileSync(join(root, "dist/web/js/nbd.js"), "utf8"), marks);
+  assert.match(readFileSync(join(root, "dist/web/js/polyfill.js"), "utf8"), marks);
+});
 
 tests.run();

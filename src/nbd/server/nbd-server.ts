@@ -8,7 +8,7 @@ import { duplexPair } from "../../streams/pair.ts";
 import { checkOffered, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
 import { serverHandshake } from "./handshake.ts";
-import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./transmission.ts";
+import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./layers.ts";
 
 export interface NbdServerOptions extends TransmissionOptions {
   /** The export's name. Clients may ask for it, or for "". Default "". */

@@ -1,5 +1,3 @@
-import type { Layer } from "../../streams/duplex.ts";
-import { transform } from "../../streams/transform.ts";
 import { gather } from "../gather.ts";
 import { SimpleReply } from "../messages.ts";
 import type { NbdReply, Negotiated } from "../transmission.ts";
@@ -38,17 +36,4 @@ export function encodeReplies(
     for (const reply of replies) chunks.push(...chunksOf(reply));
     gather<Chunk>(chunks, ({ header }) => header, emit, into);
   };
-}
-
-/** The layer from replies to bytes. */
-export function replyEncoder(
-  negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
-  options: ReplyEncoderOptions = {},
-): Layer<NbdReply[], Uint8Array> {
-  const encode = encodeReplies(negotiated, options);
-  return transform<NbdReply[], Uint8Array>({
-    // What is asked for again has left: the room that the replies took can be given to others.
-    lockstep: true,
-    transform: (replies, controller) => encode(replies, controller.enqueue),
-  });
 }

@@ -1,11 +1,9 @@
-import { checkExport } from "../../export/check-export.ts";
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import type { OnExportError } from "../../export/failed-request.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { checkAmount, checkMethods, checkObject, checkType, checkWhole } from "../../streams/check.ts";
-import { type ConcurrentOptions, concurrent } from "../../streams/concurrent.ts";
-import type { Layer } from "../../streams/duplex.ts";
+import type { ConcurrentOptions } from "../../streams/concurrent.ts";
 import { blockStatus } from "../command/block-status.ts";
 import { cache } from "../command/cache.ts";
 import type { CommandHandler } from "../command/command.ts";
@@ -30,7 +28,7 @@ const commands = new Map<number, CommandHandler>([
 ]);
 
 /** What the extents that a BLOCK_STATUS finds may take, in bytes. */
-const EXTENTS_WEIGHT = 1 << 16;
+export const EXTENTS_WEIGHT = 1 << 16;
 
 export interface RequestHandlerOptions {
   /** How many requests may be in flight. Default 128. */
@@ -64,21 +62,6 @@ export function ownRoom(): Room {
 
 /** Answers a request, with an errno at worst; NBD_CMD_DISC has no reply. */
 type Answer = (request: NbdRequest) => Promise<NbdReply | undefined>;
-
-/**
- * The layer from requests to replies: does each request on the export, several at a time, replies in any order.
- * Whatever a request asks for, it is answered with an errno at worst; the layer itself does not fail.
- */
-export function requestHandler(
-  target: Export,
-  negotiated: Negotiated,
-  options: RequestHandlerOptions = {},
-): Layer<NbdRequest[], NbdReply[]> {
-  checkExport(target);
-  checkNegotiated(negotiated);
-  checkRequestHandlerOptions(options);
-  return concurrent(...answering(target, negotiated, options));
-}
 
 /** @throws TypeError, RangeError when what was negotiated lacks something */
 export function checkNegotiated(negotiated: Negotiated): void {
@@ -138,9 +121,10 @@ export function answering(
     return request.refused ?? command.refuse(request, target, negotiated);
   }
 
-  /** What a request holds while it is in flight. One that will be refused holds nothing. */
+  /** What a request holds while it is in flight. One that will be refused holds nothing, unless the parser has taken room. */
   function weight(request: NbdRequest): number {
-    const { type, payload, length } = request;
+    const { type, payload, length, held } = request;
+    if (held !== undefined) return held;
     if (payload) return payload.byteLength;
     if (type === Command.BLOCK_STATUS)
       return blockStatus.refuse(request, target, negotiated) ? 0 : EXTENTS_WEIGHT;

@@ -1,7 +1,6 @@
 import { Errno } from "../../export/error.ts";
 import type { Room } from "../../streams/budget.ts";
-import type { Layer } from "../../streams/duplex.ts";
-import { Messages, type Parser, parse } from "../../streams/parse.ts";
+import { Messages, type Parser } from "../../streams/parse.ts";
 import { skip } from "../../streams/skip.ts";
 import { Command, CommandFlag, MAX_PAYLOAD, nameOf, TransmissionFlag } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
@@ -72,46 +71,37 @@ function* refused(request: NbdRequest, errno: Errno): Parser<void> {
   request.refused = errno;
 }
 
-type RequestOptions = Partial<Pick<Negotiated, "blockSize" | "flags" | "headers">>;
+/** What a parser of requests is told of what was negotiated. */
+export type RequestOptions = Partial<Pick<Negotiated, "blockSize" | "flags" | "headers">>;
 
-function parserOf({ blockSize, flags = 0, headers }: RequestOptions): () => Parser<NbdRequest> {
+/**
+ * Cuts requests out of bytes. NBD_CMD_DISC is the last one.
+ *
+ * @param room has to have space before a long payload is collected; the request says how much it holds. Room is taken in the
+ *   order of the requests, so that none waits for one that stands behind it. Default: without any
+ */
+export function requestMessages(
+  { blockSize, flags = 0, headers }: RequestOptions,
+  room?: Room,
+): Messages<NbdRequest> {
   const maximum = blockSize?.maximum ?? MAX_PAYLOAD;
   const readOnly = (flags & TransmissionFlag.READ_ONLY) !== 0;
   const parser = headers === "extended" ? extendedRequest : request;
-  return () => parser(maximum, readOnly);
-}
-
-const MESSAGES = { name: "request", isLast: (message: NbdRequest) => message.type === Command.DISC };
-
-/**
- * The layer from bytes to requests. It ends after NBD_CMD_DISC, which it hands on too, and fails with
- * ProtocolError at a wrong magic and UnexpectedEndError at an end inside a request.
- */
-export function requestParser(negotiated: RequestOptions): Layer<Uint8Array, NbdRequest[]> {
-  return parse(parserOf(negotiated), MESSAGES);
-}
-
-/**
- * The same for those who take one request after the other. There has to be `room` before a long payload is collected;
- * the request says how much it holds. Room is taken in the order of the requests, so that none waits for one that
- * stands behind it.
- */
-export function requestMessages(negotiated: RequestOptions, room: Room): Messages<NbdRequest> {
-  const begin = parserOf(negotiated);
   let held = 0;
 
-  function* roomy(): Parser<NbdRequest> {
-    const message = yield* begin();
+  function* next(): Parser<NbdRequest> {
+    const message = yield* parser(maximum, readOnly);
     if (held > 0) message.held = held;
     held = 0;
     return message;
   }
 
   function admit(length: number): Promise<void> | undefined {
-    if (length <= SHORT) return undefined;
+    if (!room || length <= SHORT) return undefined;
     held = length;
     return room.acquire(length);
   }
 
-  return new Messages(roomy, { ...MESSAGES, admit });
+  const isLast = (message: NbdRequest) => message.type === Command.DISC;
+  return new Messages(next, { name: "request", isLast, admit });
 }

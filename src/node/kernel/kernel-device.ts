@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { checkExport } from "../../export/check-export.ts";
 import type { Export } from "../../export/export.ts";
 import { TransmissionFlag } from "../../nbd/constants.ts";
-import { transmission } from "../../nbd/server/transmission.ts";
+import { transmission } from "../../nbd/server/layers.ts";
 import { transmissionFlags } from "../../nbd/transmission-flags.ts";
 import type { Room } from "../../streams/budget.ts";
 import { checkObject } from "../../streams/check.ts";

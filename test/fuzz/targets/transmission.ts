@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Export, Extent } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { requestParser } from "../../../src/nbd/server/request-parser.ts";
-import { transmission } from "../../../src/nbd/server/transmission.ts";
+import { requestParser, transmission } from "../../../src/nbd/server/layers.ts";
 import type { NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
 import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { concat } from "../../../src/streams/concat.ts";

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { replyEncoder } from "../../../src/nbd/server/reply-encoder.ts";
+import { replyEncoder } from "../../../src/nbd/server/layers.ts";
 import type { NbdReply } from "../../../src/nbd/transmission.ts";
 import { isLent, lend } from "../../../src/streams/lent.ts";
 import { collect, collectBytes, hex, sequence, source, toHex } from "../../bytes.ts";

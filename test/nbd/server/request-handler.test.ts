@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { Errno, ExportError } from "../../../src/export/error.ts";
 import type { Export, Extent } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { requestHandler } from "../../../src/nbd/server/request-handler.ts";
+import { requestHandler } from "../../../src/nbd/server/layers.ts";
 import type { NbdReply, NbdRequest, Negotiated } from "../../../src/nbd/transmission.ts";
 import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { ByteBudget } from "../../../src/streams/budget.ts";
