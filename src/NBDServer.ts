@@ -11,7 +11,8 @@ import { wordsForOthers } from "./streams/for-others.ts";
 import { messageOf } from "./streams/message-of.ts";
 import { nextTask } from "./streams/next-task.ts";
 import { unlessAborted } from "./streams/unless-aborted.ts";
-import { shownUrl, withShownUrls } from "./transport/shown-url.ts";
+import { openWebSocket } from "./transport/open-web-socket.ts";
+import { shownUrl } from "./transport/shown-url.ts";
 import { webSocket } from "./transport/websocket.ts";
 
 /** Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. */
@@ -142,7 +143,7 @@ class PageServer implements NBDServer {
       if (signal.aborted) return;
       throw error;
     }
-    const socket = openSocket(this.endpoint);
+    const socket = openWebSocket(this.endpoint);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const watched = watchReads({
       onfailing: (line) => this.#become("unreadable", line),
@@ -176,16 +177,6 @@ class PageServer implements NBDServer {
     this.#state = state;
     report(() => this.onlog?.(line));
     report(() => this.onstate?.(state));
-  }
-}
-
-/** Opens a WebSocket; what is wrong with a URL browsers say with the URL in it, and its password. */
-function openSocket(endpoint: string): WebSocket {
-  try {
-    return new WebSocket(endpoint);
-  } catch (cause) {
-    const words = messageOf(cause).replaceAll(String(endpoint), shownUrl(endpoint));
-    throw new Error(withShownUrls(words), { cause });
   }
 }
 

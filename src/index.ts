@@ -3,6 +3,7 @@
  *
  * More is in "nbd-proxy/streams", "nbd-proxy/protocol" and "nbd-proxy/fixtures".
  */
+export { type ConnectExportOptions, connectExport } from "./connect-export.ts";
 export { blobExport } from "./export/blob.ts";
 export { Errno, ExportError, type ExportErrorOptions } from "./export/error.ts";
 export type {
@@ -62,6 +63,7 @@ export { type JoinOptions, join } from "./streams/join.ts";
 export { type Keeper, MemoryBudget, type MemoryShare } from "./streams/memory-budget.ts";
 export { transportPair } from "./streams/pair.ts";
 export { UnexpectedEndError } from "./streams/parse.ts";
+export { type MessagePortLike, messagePort } from "./transport/message-port.ts";
 export {
   WebSocketError,
   type WebSocketLike,

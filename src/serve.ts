@@ -1,5 +1,6 @@
 import type { Export } from "./export/export.ts";
 import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
+import { checkOwnTransport, checkSignal } from "./streams/check.ts";
 import { deadline } from "./streams/deadline.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
@@ -8,23 +9,29 @@ import { UnexpectedEndError } from "./streams/parse.ts";
 /** Milliseconds that a client is given to take the replies to what it has asked for. */
 const GOODBYE_TIME = 500;
 
-export type ServeOptions = Omit<NbdServerOptions, "onDisconnect" | "onFirstRequest"> & {
-  signal: AbortSignal;
-};
+export type ServeOptions = Omit<NbdServerOptions, "isSingle" | "onDisconnect" | "onFirstRequest">;
 
 /**
- * Serves an export over a transport until the client ends, or until `signal`, whatever its reason: then what is
- * outstanding is answered, and the connection closed even where the client takes no answer. A transport that is
- * still connecting, or a client that has not chosen the export yet, is not waited for.
+ * Serves an export over a transport until the client ends, or until `signal` is aborted for any reason. Then what is
+ * outstanding is answered, and the connection closed after half a second at the latest. A transport that is still connecting,
+ * and a client that has not chosen the export yet, are not waited for. The export is not closed.
  *
- * A client that leaves before it has read anything, and without a word of the protocol that says so, has failed, and so
- * does this: its place was in use, or the device could not be attached.
+ * @throws Error when the client left before it had read anything, without a word of the protocol: its place was in use, or the
+ *   device could not be attached
+ * @throws TypeError, RangeError when an argument is not what it should be; all that `serveClient` throws
  */
 export async function serve(
   transport: Transport,
   target: Export,
-  { signal, onTransmission, ...options }: ServeOptions,
+  { signal, onTransmission, ...options }: ServeOptions = {},
 ): Promise<void> {
+  checkOwnTransport(transport, "the transport");
+  try {
+    checkSignal(signal, "signal");
+  } catch (error) {
+    transport.close(error);
+    throw error;
+  }
   const ending = new AbortController();
   const late = () => transport.close(new Ended("the time to answer is over"));
   let serving = false;
@@ -41,8 +48,8 @@ export async function serve(
     isUsed = true;
   }
 
-  signal.addEventListener("abort", end);
-  if (signal.aborted) end();
+  signal?.addEventListener("abort", end);
+  if (signal?.aborted) end();
   try {
     await serveClient(transport, target, {
       ...options,
@@ -56,14 +63,14 @@ export async function serve(
       onFirstRequest: note,
       onDisconnect: note,
     });
-    if (serving && !isUsed && !signal.aborted) throw leftWithoutReading();
+    if (serving && !isUsed && !signal?.aborted) throw leftWithoutReading();
   } catch (error) {
     // Whoever has asked for the end does not care what else went on.
-    if (!signal.aborted)
+    if (!signal?.aborted)
       throw error instanceof UnexpectedEndError && !isUsed ? leftWithoutReading(error) : error;
   } finally {
     callOff?.();
-    signal.removeEventListener("abort", end);
+    signal?.removeEventListener("abort", end);
   }
 }
 

@@ -1,11 +1,12 @@
 import { checkMethods } from "../streams/check.ts";
+import { disposable } from "../streams/disposable.ts";
 import { giveBack } from "../streams/lent.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { blobFault } from "./blob-fault.ts";
 import { BlobReading } from "./blob-reading.ts";
 import { sampleOf } from "./blob-sample.ts";
 import { Errno, ExportError } from "./error.ts";
-import type { Export } from "./export.ts";
+import type { Export, ReadOptions } from "./export.ts";
 
 /** Reads of at least this many bytes go through a stream into reused buffers: a new buffer costs more than a stream. */
 const LONG = 1 << 19;
@@ -24,7 +25,7 @@ const READERS = 8;
  *
  * Long sequential reads share one stream, since each new stream costs the browser much.
  */
-export function blobExport(blob: Blob): Export {
+export function blobExport(blob: Blob): Export & AsyncDisposable {
   checkMethods(blob, "what is exported", "a File or Blob", ["slice", "arrayBuffer"]);
   const sample = sampleOf(blob);
   /** The streams of sequential readers, and the ends of recent long reads. The most recent is last. */
@@ -68,9 +69,9 @@ export function blobExport(blob: Blob): Export {
     readings.clear();
   }
 
-  return {
+  return disposable({
     size: blob.size,
-    async read(offset, length, { signal } = {}) {
+    async read(offset: number, length: number, { signal }: ReadOptions = {}) {
       signal?.throwIfAborted();
       const doing = `reading ${length} bytes at ${offset}`;
       let bytes: Uint8Array | undefined;
@@ -99,7 +100,7 @@ export function blobExport(blob: Blob): Export {
     async close() {
       forgetReadings();
     },
-  };
+  });
 }
 
 /** Removes the first element, and returns it. */

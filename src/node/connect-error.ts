@@ -45,6 +45,23 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   return known ?? messageOf(error);
 }
 
+/** Why a socket could not be connected, with what was being done before it; `code` is Node's. */
+export function socketFault(
+  doing: string,
+  cause: NodeJS.ErrnoException,
+): Error & { code: string | undefined } {
+  const { code } = cause;
+  const why = socketWords[code ?? ""] ?? words[code ?? ""] ?? messageOf(cause);
+  return Object.assign(new Error(`${doing}: ${why}`, { cause }), { code });
+}
+
+const socketWords: Readonly<Record<string, string>> = {
+  EACCES: "permission is denied",
+  ECONNRESET: "the server closed the connection without an answer",
+  ENOENT: "there is no such socket",
+  ENOTSOCK: "that is not a socket",
+};
+
 /** Says why a server refused a WebSocket's handshake, with the first line of its answer. */
 export async function refusal(response: IncomingMessage): Promise<WebSocketError> {
   const { statusCode = 0, headers } = response;

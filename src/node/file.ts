@@ -2,6 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
 import { checkMethods } from "../streams/check.ts";
+import { disposable } from "../streams/disposable.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { fileEffects } from "./file-effects.ts";
 import { throwFileError } from "./file-error.ts";
@@ -29,13 +30,13 @@ const LONG = 1 << 16;
 export async function fileExport(
   handle: FileHandle,
   { writable = false }: FileExportOptions = {},
-): Promise<Export> {
+): Promise<Export & AsyncDisposable> {
   checkMethods(handle, "the handle", "a FileHandle", ["stat", "datasync"]);
   const medium = await mediumOf(handle);
   const { size } = medium;
   const ranges = await fileRanges(handle).catch(() => undefined);
   const cached = await pageCache(handle).catch(() => undefined);
-  const readable: Export = {
+  const readable = disposable<Export>({
     size,
     async read(offset, length, { signal } = {}) {
       // All of it is read or the read fails, so what was in it does not matter.
@@ -70,7 +71,7 @@ export async function fileExport(
       extents: (offset, length) => ranges.extents(offset, length),
       knownExtents: (offset, length) => ranges.knownExtents(offset, length),
     }),
-  };
+  });
   if (!writable) return readable;
 
   let lost: { error: unknown } | undefined;
@@ -109,7 +110,7 @@ const TRIAL = 4096;
 export async function openFileExport(
   path: string | Buffer,
   options: FileExportOptions = {},
-): Promise<Export> {
+): Promise<Export & AsyncDisposable> {
   const handle = await openMedium(path, options.writable ?? false);
   try {
     const target = await fileExport(handle, options);

@@ -12,6 +12,7 @@ export {
 } from "./config/config.ts";
 export type { DeviceSettings } from "./config/schema.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
+export { type ConnectExportOptions, connectExport } from "./connect-export.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
 export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";

@@ -1,3 +1,4 @@
+import { disposable } from "../../streams/disposable.ts";
 import { checkExport } from "../check-export.ts";
 import type { Export } from "../export.ts";
 
@@ -5,10 +6,10 @@ import type { Export } from "../export.ts";
  * An export that passes everything on to `next`. A filter spreads it and overrides some methods.
  * @throws TypeError, RangeError when `next` is not an export that can be served
  */
-export function forward(next: Export): Export {
+export function forward(next: Export): Export & AsyncDisposable {
   checkExport(next);
   const { size, blockSize } = next;
-  return {
+  return disposable<Export>({
     size,
     ...(blockSize && { blockSize }),
     read: (offset, length, options) => next.read(offset, length, options),
@@ -22,5 +23,5 @@ export function forward(next: Export): Export {
     ...(next.knownExtents && { knownExtents: (offset, length) => next.knownExtents!(offset, length) }),
     ...(next.flush && { flush: () => next.flush!() }),
     close: () => next.close(),
-  };
+  });
 }

@@ -5,6 +5,7 @@ import {
   checkType,
   LONGEST_TIMER,
 } from "../../streams/check.ts";
+import { disposable } from "../../streams/disposable.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { checkName } from "../option/name.ts";
@@ -40,7 +41,10 @@ export interface NbdClientOptions {
  * @throws LinkError when the server does not answer in time
  * @throws ProtocolError, UnexpectedEndError when what it says is not NBD
  */
-export async function nbdClient(transport: Transport, options: NbdClientOptions = {}): Promise<RemoteExport> {
+export async function nbdClient(
+  transport: Transport,
+  options: NbdClientOptions = {},
+): Promise<RemoteExport & AsyncDisposable> {
   checkOwnTransport(transport, "the transport");
   try {
     checkOptions(options);
@@ -62,7 +66,7 @@ export async function nbdClient(transport: Transport, options: NbdClientOptions 
     const { result, rest } = await negotiate(transport, (dialogue) =>
       clientHandshake(clock.over(dialogue), name, onGreeting),
     );
-    return remoteExport(result, rest, transport, timeout * 1000);
+    return disposable(remoteExport(result, rest, transport, timeout * 1000));
   } catch (error) {
     transport.close(error);
     throw error;

@@ -2,10 +2,12 @@ import { setMaxListeners } from "node:events";
 import { type AddressInfo, isIP } from "node:net";
 import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
+import { disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
+import { addressFault } from "../session/address-fault.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
@@ -35,7 +37,7 @@ export interface GatewayOptions {
   log(line: string): void;
 }
 
-export interface Gateway {
+export interface Gateway extends AsyncDisposable {
   /** Where the page is. */
   readonly url: string;
   /** What the caches of all sessions, and spare memory, hold. */
@@ -102,9 +104,9 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   await new Promise<void>((resolve, reject) => {
-    server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
-      const fault = code === "EADDRINUSE" ? "it is in use by another process" : message;
-      reject(new Error(`listening on ${host} port ${port}: ${fault}`));
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const fault = cause.code === "EADDRINUSE" ? "it is in use by another process" : cause.message;
+      reject(addressFault(`listening on ${host} port ${port}: ${fault}`, cause.code, cause));
     });
     server.listen(port, host, resolve);
   }).catch((error) => {
@@ -115,7 +117,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   server.on("error", ({ message }) => ofStrangers(`taking a connection failed: ${message}`));
   const { port: bound } = server.address() as AddressInfo;
 
-  return {
+  return disposable({
     url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
     kept: memory.kept,
     async close() {
@@ -135,5 +137,5 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
         throw new Error(`${which} not ended in order, for the reason above`);
       }
     },
-  };
+  });
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Address } from "../config/address.ts";
+import { addressFault } from "./address-fault.ts";
 import { claimSocketPath } from "./socket-path.ts";
 import { startListening } from "./start-listening.ts";
 
@@ -65,8 +66,8 @@ async function inWords<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Error(faults[code] ?? message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw addressFault(faults[code ?? ""] ?? message, code, error);
   }
 }
 

@@ -8,11 +8,14 @@ import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
+import { disposable } from "../../streams/disposable.ts";
 import { Ended } from "../../streams/ended.ts";
-import type { Address } from "../config/address.ts";
+import { messageOf } from "../../streams/message-of.ts";
+import { type Address, formatAddress } from "../config/address.ts";
 import { seldom } from "../seldom.ts";
 import { socketTransport } from "../socket.ts";
 import { addressOf } from "./address-argument.ts";
+import { addressFault } from "./address-fault.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**
@@ -59,7 +62,7 @@ export interface ListenOptions {
   onerror?: OnExportError | undefined;
 }
 
-export interface Listener {
+export interface Listener extends AsyncDisposable {
   /** Where it listens; a port of 0 has become the one that was free. */
   readonly address: Address;
   /** Stops listening, answers what is outstanding, hangs up. A client that does not take its replies is cut off. */
@@ -74,14 +77,21 @@ export interface Listener {
  *
  * @param address also as "unix:PATH" or "tcp:HOST:PORT"
  * @throws TypeError, RangeError when an argument is not what it should be
- * @throws Error when the address is in use or cannot be had
+ * @throws Error with the address, and a `code` as of Node's errors, when it is in use or cannot be had
  */
 export async function listen(
   target: Export,
   address: Address | string,
   options: ListenOptions = {},
 ): Promise<Listener> {
-  return listenAt(await claimAddress(addressOf(address)), target, options);
+  const wanted = addressOf(address);
+  try {
+    return await listenAt(await claimAddress(wanted), target, options);
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    throw addressFault(`listening on ${formatAddress(wanted)}: ${messageOf(error)}`, code, error);
+  }
 }
 
 /** As `listen`, at an address that was claimed before. When it fails, the address is given back. */
@@ -93,13 +103,13 @@ export async function listenAt(
   try {
     const { close } = serveClients(claimed.server, target, options);
     const address = await claimed.open();
-    return {
+    return disposable({
       address,
       async close() {
         await claimed.close();
         await close();
       },
-    };
+    });
   } catch (error) {
     await claimed.close();
     throw error;

@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { MAX_SOCKET_PATH } from "../config/config.ts";
 import { lock } from "../lock.ts";
 import { reasonOf } from "../system-error.ts";
+import { addressFault } from "./address-fault.ts";
 import { startListening } from "./start-listening.ts";
 
 /** A path that is ours to have a unix socket at. */
@@ -52,11 +53,12 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
 
 /** The name of the lock of a path: wherever one comes from, the same folder and name are the same. */
 async function lockName(path: string): Promise<string> {
-  if (path.includes("\0")) throw new Error("the path has a NUL byte in it");
+  if (path.includes("\0")) throw addressFault("the path has a NUL byte in it", "EINVAL");
   const length = Buffer.byteLength(path);
   if (length > MAX_SOCKET_PATH) {
-    throw new Error(
+    throw addressFault(
       `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${length}, and the system would cut it`,
+      "ENAMETOOLONG",
     );
   }
   try {
@@ -67,8 +69,8 @@ async function lockName(path: string): Promise<string> {
     return `socket/${createHash("sha256").update(name).digest("hex")}`;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") throw new Error("there is no such folder");
-    throw new Error(code === "EACCES" ? "permission is denied in its folder" : reasonOf(error));
+    if (code === "ENOENT" || code === "ENOTDIR") throw addressFault("there is no such folder", code);
+    throw addressFault(code === "EACCES" ? "permission is denied in its folder" : reasonOf(error), code);
   }
 }
 
@@ -80,7 +82,8 @@ const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/") + 1);
 async function makeWay(path: string): Promise<void> {
   const found = await lstat(path).catch(unlessMissing);
   if (!found) return;
-  if (!found.isSocket()) throw new Error("there is something else of that name, which is not a socket");
+  if (!found.isSocket())
+    throw addressFault("there is something else of that name, which is not a socket", "EADDRINUSE");
   if (await isListening(path)) throw inUse();
   await removeIfSame(path, found);
 }
@@ -141,7 +144,7 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
 }
 
 function inUse(): Error {
-  return new Error("it is in use by another process");
+  return addressFault("it is in use by another process", "EADDRINUSE");
 }
 
 /** What connecting to a socket says of it. EAGAIN is a full backlog, EPROTOTYPE somebody who takes datagrams. */
@@ -161,7 +164,7 @@ function isListening(path: string): Promise<boolean> {
     probe.once("error", (error: NodeJS.ErrnoException) => {
       const answer = answers[error.code ?? ""];
       if (answer !== undefined) resolve(answer);
-      else if (error.code === "EACCES") reject(new Error("the socket there is another user's"));
+      else if (error.code === "EACCES") reject(addressFault("the socket there is another user's", "EACCES"));
       else reject(error);
     });
   });

@@ -1,0 +1,20 @@
+declare global {
+  // As in lib.esnext.disposable.d.ts, for those who compile for a runtime that lacks it.
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+  }
+  interface AsyncDisposable {
+    [Symbol.asyncDispose](): PromiseLike<void>;
+  }
+}
+
+/** Closes an object, or a copy of it with a `close` of its own. */
+function close(this: { close(): Promise<void> }): Promise<void> {
+  return this.close();
+}
+
+/** Lets `await using` close an object. A runtime that lacks `Symbol.asyncDispose` has no use for that, and gets the object as it is. */
+export function disposable<T extends { close(): Promise<void> }>(object: T): T & AsyncDisposable {
+  const symbol = Symbol.asyncDispose as typeof Symbol.asyncDispose | undefined;
+  return symbol ? Object.assign(object, { [symbol]: close }) : (object as T & AsyncDisposable);
+}
