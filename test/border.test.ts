@@ -1,11 +1,18 @@
 /** What is passed to the library is checked where it enters: an error in words, and nothing that hangs. */
+import { readFileSync } from "node:fs";
 import { connect, createServer, Socket } from "node:net";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import * as library from "../src/node/index.ts";
+import * as anywhere from "../src/index.ts";
+import * as protocol from "../src/nbd/protocol.ts";
+import * as fixtures from "../src/node/fixtures.ts";
+import * as main from "../src/node/index.ts";
+import * as streams from "../src/streams/index.ts";
 import { failure, sequence } from "./bytes.ts";
-import { within } from "./harness.ts";
+import { root, within } from "./harness.ts";
 
+const library = { ...streams, ...protocol, ...fixtures, ...main };
 const {
   blobExport,
   memoryExport,
@@ -234,8 +241,31 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call(disk(), negotiated, { onerror: 1 }),
   ],
   transmissionFlags: (call) => exports.map((x) => () => call(x)),
-  replyParser: (call) => [() => call(), () => call({})],
-  replyParsers: (call) => [() => call(), () => call({})],
+  requestParser: (call) => [() => call({}, { room: {} }), () => call({}, { room: 1000 })],
+  serve: (call) => [
+    ...transports.map((x) => () => call(x, disk())),
+    ...exports.map((x) => () => call(near(), x)),
+    () => call(near(), disk(), { signal: {} }),
+    () => call(near(), disk(), { name: 1 }),
+  ],
+  serveClient: (call) => [
+    ...transports.map((x) => () => call(x, disk())),
+    ...exports.map((x) => () => call(near(), x)),
+    () => call(near(), disk(), { signal: {} }),
+  ],
+  messagePort: (call) => [undefined, null, {}, new ReadableStream()].map((x) => () => call(x)),
+  connect: (call) => [
+    ...[undefined, 1, "", "nbd://127.0.0.1/", "ws:", "ws://127.0.0.1:99999/"].map((x) => () => call(x)),
+    () => call("ws://127.0.0.1/", { origin: "\n" }),
+    ...times.map((handshakeTime) => () => call("ws://127.0.0.1/", { handshakeTime })),
+  ],
+  connectExport: (call) => [
+    ...[undefined, null, 1, "", "disk.img", "nbds://127.0.0.1/", "http://127.0.0.1/"].map(
+      (x) => () => call(x),
+    ),
+    () => call("nbd://127.0.0.1/", { name: "disk" }),
+    () => call("nbd://127.0.0.1/", { signal: {} }),
+  ],
   chooseConfiguration: (call) => [() => call(), () => call("config.json")],
   metadataOf: (call) => [() => call()],
   parseConfig: (call) => [() => call("config.json"), () => call("config.json", {})],
@@ -295,7 +325,7 @@ const unchecked = new Set([
   ...["duplexPair", "transportPair", "stdioTransport", "kernelSocket", "push"],
   ...["errnoName", "isErrno", "wordsForOthers", "nameOf", "flagNames", "otherSide", "parseAddress"],
   ...["concat", "lend", "giveBack", "isLent", "ByteQueue", "Parsing", "Describer"],
-  ...["request", "extendedRequest", "struct", "magic", "requestParser", "requestEncoder", "replyEncoder"],
+  ...["struct", "magic", "replyEncoder"],
   ...["formatMessage", "formatConversation"],
 ]);
 
@@ -395,7 +425,7 @@ tests("what is asked after a link was lost says what it was lost by", async () =
   await failure(remote.closed);
   const error = await failure(remote.read(0, 10));
   assert.instance(error, library.ExportError);
-  assert.is((error as library.ExportError).errno, library.Errno.EIO);
+  assert.is((error as main.ExportError).errno, library.Errno.EIO);
   assert.match(error.message, /^the link to the server is gone: .*the cable was cut$/);
   assert.match(String((error.cause as Error).message), /the cable was cut/);
 });
@@ -407,6 +437,55 @@ tests("what is asked after a link was closed says so", async () => {
     (await failure(remote.read(0, 10))).message,
     "the link to the server is gone: the export was closed",
   );
+});
+
+/** The names that a page has anyway, as TypeScript declares them. */
+function globalsOfPages(): Set<string> {
+  const folder = `node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib`;
+  const text = readFileSync(join(root, folder, "lib.dom.d.ts"), "utf8");
+  return new Set([...text.matchAll(/^declare (?:var|function|const) (\w+)/gm)].map(([, name]) => name!));
+}
+
+tests("no entry hides a name that pages and Node have anyway", () => {
+  const known = globalsOfPages();
+  for (const name of ["Request", "Option", "Response", "ReadableStream"]) assert.ok(known.has(name), name);
+  for (const entry of [main, streams, protocol, fixtures]) {
+    for (const name of Object.keys(entry)) {
+      assert.not(known.has(name) || name in globalThis, `${name} is a global variable`);
+    }
+  }
+});
+
+tests("the main entry is small, and what is in two entries is one thing", () => {
+  assert.ok(Object.keys(anywhere).length <= 36, `${Object.keys(anywhere).length} names`);
+  const names = new Map<string, unknown>();
+  for (const entry of [main, streams, protocol, fixtures]) {
+    for (const [name, value] of Object.entries(entry)) {
+      assert.ok(!names.has(name) || names.get(name) === value, `${name} is two things`);
+      names.set(name, value);
+    }
+  }
+  // What runs anywhere is in Node too, if not the same: there connectExport() opens more.
+  for (const name of Object.keys(anywhere)) assert.ok(name in main, name);
+});
+
+tests("await using closes what has close()", async () => {
+  const closed: string[] = [];
+  const listener = await main.listen(disk(), "tcp:127.0.0.1:0");
+  const objects = {
+    listener,
+    memory: memoryExport(new Uint8Array(1)),
+    blob: blobExport(new Blob([])),
+    filter: main.forward(disk()),
+    // With an end of its own, as filters have that are made of forward().
+    own: { ...main.forward(disk()), close: async () => void closed.push("own") },
+    remote: (await remoteDisk()).remote,
+  };
+  for (const object of Object.values(objects)) await object[Symbol.asyncDispose]();
+  assert.equal(closed, ["own"]);
+  assert.instance(await failure(objects.remote.read(0, 1)), library.ExportError);
+  const again = await main.listen(disk(), listener.address);
+  await again.close();
 });
 
 tests("listen takes an address as a string", async () => {

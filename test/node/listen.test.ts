@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 
 import { connect, createServer, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../src/export/memory.ts";
+import { formatAddress } from "../../src/node/config/address.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/node/session/listen.ts";
 import { ByteBudget } from "../../src/streams/budget.ts";
 import { needing, Sandbox, suite, until, within } from "../harness.ts";
@@ -124,7 +125,7 @@ tests("a socket that somebody listens on is refused and goes on", async ({ offer
   const other = createServer((socket) => socket.on("error", () => {}).end("here"));
   await new Promise<void>((resolve) => other.listen(path, resolve));
   try {
-    await expectFailure(offer(), "it is in use by another process");
+    await expectFailure(offer(), `unix:${path}`, "it is in use by another process", "EADDRINUSE");
     const client = new RawClient(path);
     assert.is((await within(2000, "the other server", client.take(4))).toString(), "here");
     client.close();
@@ -133,35 +134,39 @@ tests("a socket that somebody listens on is refused and goes on", async ({ offer
   }
 });
 
-tests("a file that is no socket is refused and untouched", async ({ offer, path, sandbox }) => {
+tests("a file that is not a socket is refused and untouched", async ({ offer, path, sandbox }) => {
+  const other = "there is something else of that name, which is not a socket";
   writeFileSync(path, "precious");
-  await expectFailure(offer(), "there is something else of that name, which is not a socket");
+  await expectFailure(offer(), `unix:${path}`, other, "EADDRINUSE");
   assert.is(readFileSync(path, "utf8"), "precious");
-  await expectFailure(
-    listen(memoryExport(new Uint8Array(1)), { path: sandbox.folder }),
-    "there is something else of that name, which is not a socket",
-  );
+  const { folder } = sandbox;
+  const listening = listen(memoryExport(new Uint8Array(1)), { path: folder });
+  await expectFailure(listening, `unix:${folder}`, other, "EADDRINUSE");
 });
 
 tests("a folder that is not there, a port in use, a host that is not this machine's", async ({ sandbox }) => {
   const target = memoryExport(new Uint8Array(1));
-  await expectFailure(listen(target, { path: sandbox.path("nowhere/nbd.sock") }), "there is no such folder");
+  const nowhere = `unix:${sandbox.path("nowhere/nbd.sock")}`;
+  await expectFailure(listen(target, nowhere), nowhere, "there is no such folder", "ENOENT");
   const first = await listen(target, { host: "127.0.0.1", port: 0 });
   try {
     assert.ok("port" in first.address && first.address.port > 0, "the port that was free is told");
-    await expectFailure(listen(target, first.address), "it is in use by another process");
+    const where = formatAddress(first.address);
+    await expectFailure(listen(target, where), where, "it is in use by another process", "EADDRINUSE");
   } finally {
     await first.close();
   }
-  await expectFailure(listen(target, { host: "192.0.2.1", port: 0 }), "this machine has no such address");
+  const foreign = "tcp:192.0.2.1:0";
+  await expectFailure(listen(target, foreign), foreign, "this machine has no such address", "EADDRNOTAVAIL");
 });
 
-async function expectFailure(promise: Promise<unknown>, message: string) {
-  const error = await promise.then(
+async function expectFailure(promise: Promise<unknown>, where: string, message: string, code: string) {
+  const error: NodeJS.ErrnoException = await promise.then(
     () => new Error("it listens"),
     (reason: Error) => reason,
   );
-  assert.is(error.message, message);
+  assert.is(error.message, `listening on ${where}: ${message}`);
+  assert.is(error.code, code);
 }
 
 for (const umask of [0, 0o022, 0o777]) {

@@ -305,7 +305,8 @@ tests("two that take over a stale socket at once: one has it until it ends", asy
     const got = both.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     assert.is(got.length, 1, `round ${round}`);
     const refused = both.find((one) => one.status === "rejected") as PromiseRejectedResult;
-    assert.is((refused.reason as Error).message, "it is in use by another process");
+    const words = `listening on unix:${path}: it is in use by another process`;
+    assert.is((refused.reason as Error).message, words);
     assert.ok(await reads({ path }));
     await got[0]!.close();
     assert.not(existsSync(path));
@@ -391,10 +392,9 @@ for (const last of [1, 2, 3, 9, 20]) {
         () => "it listens",
         ({ message }: Error) => message,
       );
-      assert.is(
-        fault,
-        "the path of a unix socket has at most 107 bytes, this one 108, and the system would cut it",
-      );
+      const words =
+        "the path of a unix socket has at most 107 bytes, this one 108, and the system would cut it";
+      assert.is(fault, `listening on unix:${path}s: ${words}`);
       assert.equal(readdirSync(path.slice(0, -last - 1)), []);
     },
   );

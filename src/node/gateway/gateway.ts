@@ -7,7 +7,7 @@ import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
-import { addressFault } from "../session/address-fault.ts";
+import { AddressError } from "../session/address-error.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
@@ -106,7 +106,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const fault = cause.code === "EADDRINUSE" ? "it is in use by another process" : cause.message;
-      reject(addressFault(`listening on ${host} port ${port}: ${fault}`, cause.code, cause));
+      reject(new AddressError(`listening on ${host} port ${port}: ${fault}`, cause.code, { cause }));
     });
     server.listen(port, host, resolve);
   }).catch((error) => {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Address } from "../config/address.ts";
-import { addressFault } from "./address-fault.ts";
+import { AddressError } from "./address-error.ts";
 import { claimSocketPath } from "./socket-path.ts";
 import { startListening } from "./start-listening.ts";
 
@@ -66,8 +66,9 @@ async function inWords<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof AddressError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    throw addressFault(faults[code ?? ""] ?? message, code, error);
+    throw new AddressError(faults[code ?? ""] ?? message, code, { cause: error });
   }
 }
 

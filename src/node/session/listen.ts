@@ -10,12 +10,11 @@ import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from 
 import { deadline } from "../../streams/deadline.ts";
 import { disposable } from "../../streams/disposable.ts";
 import { Ended } from "../../streams/ended.ts";
-import { messageOf } from "../../streams/message-of.ts";
 import { type Address, formatAddress } from "../config/address.ts";
 import { seldom } from "../seldom.ts";
 import { socketTransport } from "../socket.ts";
 import { addressOf } from "./address-argument.ts";
-import { addressFault } from "./address-fault.ts";
+import { AddressError } from "./address-error.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**
@@ -88,9 +87,9 @@ export async function listen(
   try {
     return await listenAt(await claimAddress(wanted), target, options);
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    throw addressFault(`listening on ${formatAddress(wanted)}: ${messageOf(error)}`, code, error);
+    if (!(error instanceof AddressError)) throw error;
+    const { message, code } = error;
+    throw new AddressError(`listening on ${formatAddress(wanted)}: ${message}`, code, { cause: error });
   }
 }
 

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { MAX_SOCKET_PATH } from "../config/config.ts";
 import { lock } from "../lock.ts";
 import { reasonOf } from "../system-error.ts";
-import { addressFault } from "./address-fault.ts";
+import { AddressError } from "./address-error.ts";
 import { startListening } from "./start-listening.ts";
 
 /** A path that is ours to have a unix socket at. */
@@ -53,10 +53,10 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
 
 /** The name of the lock of a path: wherever one comes from, the same folder and name are the same. */
 async function lockName(path: string): Promise<string> {
-  if (path.includes("\0")) throw addressFault("the path has a NUL byte in it", "EINVAL");
+  if (path.includes("\0")) throw new AddressError("the path has a NUL byte in it", "EINVAL");
   const length = Buffer.byteLength(path);
   if (length > MAX_SOCKET_PATH) {
-    throw addressFault(
+    throw new AddressError(
       `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${length}, and the system would cut it`,
       "ENAMETOOLONG",
     );
@@ -69,8 +69,8 @@ async function lockName(path: string): Promise<string> {
     return `socket/${createHash("sha256").update(name).digest("hex")}`;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") throw addressFault("there is no such folder", code);
-    throw addressFault(code === "EACCES" ? "permission is denied in its folder" : reasonOf(error), code);
+    if (code === "ENOENT" || code === "ENOTDIR") throw new AddressError("there is no such folder", code);
+    throw new AddressError(code === "EACCES" ? "permission is denied in its folder" : reasonOf(error), code);
   }
 }
 
@@ -83,7 +83,7 @@ async function makeWay(path: string): Promise<void> {
   const found = await lstat(path).catch(unlessMissing);
   if (!found) return;
   if (!found.isSocket())
-    throw addressFault("there is something else of that name, which is not a socket", "EADDRINUSE");
+    throw new AddressError("there is something else of that name, which is not a socket", "EADDRINUSE");
   if (await isListening(path)) throw inUse();
   await removeIfSame(path, found);
 }
@@ -144,7 +144,7 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
 }
 
 function inUse(): Error {
-  return addressFault("it is in use by another process", "EADDRINUSE");
+  return new AddressError("it is in use by another process", "EADDRINUSE");
 }
 
 /** What connecting to a socket says of it. EAGAIN is a full backlog, EPROTOTYPE somebody who takes datagrams. */
@@ -164,7 +164,8 @@ function isListening(path: string): Promise<boolean> {
     probe.once("error", (error: NodeJS.ErrnoException) => {
       const answer = answers[error.code ?? ""];
       if (answer !== undefined) resolve(answer);
-      else if (error.code === "EACCES") reject(addressFault("the socket there is another user's", "EACCES"));
+      else if (error.code === "EACCES")
+        reject(new AddressError("the socket there is another user's", "EACCES"));
       else reject(error);
     });
   });
