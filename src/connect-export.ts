@@ -1,6 +1,7 @@
 import { type NbdClientOptions, nbdClient } from "./nbd/client/nbd-client.ts";
 import type { RemoteExport } from "./nbd/client/remote-export.ts";
 import { checkType } from "./streams/check.ts";
+import type { AsyncDisposable } from "./streams/disposable.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { shownUrl } from "./transport/shown-url.ts";

@@ -1,5 +1,5 @@
 import { checkMethods } from "../streams/check.ts";
-import { disposable } from "../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../streams/disposable.ts";
 import { giveBack } from "../streams/lent.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { blobFault } from "./blob-fault.ts";

@@ -1,5 +1,5 @@
 import { checkBytes } from "../streams/check.ts";
-import { disposable } from "../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../streams/disposable.ts";
 import type { Export } from "./export.ts";
 
 /** Exports bytes in memory. Writes change `bytes` itself; with `readOnly` it has no `write`. */

@@ -4,6 +4,7 @@ import type { RemoteExport } from "../nbd/client/remote-export.ts";
 import { parseNbdUri } from "../nbd/uri.ts";
 import { checkSignal, checkType } from "../streams/check.ts";
 import { deadline } from "../streams/deadline.ts";
+import type { AsyncDisposable } from "../streams/disposable.ts";
 import { type Address, formatAddress } from "./config/address.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { socketFault } from "./connect-error.ts";

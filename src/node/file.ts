@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export, WriteOptions } from "../export/export.ts";
 import { checkMethods } from "../streams/check.ts";
-import { disposable } from "../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../streams/disposable.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
 import { fileEffects } from "./file-effects.ts";
 import { throwFileError } from "./file-error.ts";

@@ -3,9 +3,11 @@ declare global {
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol;
   }
-  interface AsyncDisposable {
-    [Symbol.asyncDispose](): PromiseLike<void>;
-  }
+}
+
+/** What `await using` closes. As a type of this module it brings along what is declared above. */
+export interface AsyncDisposable {
+  [Symbol.asyncDispose](): PromiseLike<void>;
 }
 
 /** Closes an object, or a copy of it with a `close` of its own. */

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { nbdClient, nbdServer, parseConversation, ReplayError, replay, replayLayer } from "nbd-proxy";
+import { nbdClient, nbdServer } from "nbd-proxy";
+import { parseConversation, ReplayError, replay, replayLayer } from "nbd-proxy/fixtures";
 
 const fixture = (name) =>
   parseConversation(readFileSync(new URL(`../../fixtures/${name}.nbd`, import.meta.url), "utf8"));

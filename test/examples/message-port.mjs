@@ -1,35 +1,15 @@
-// A transport of your own, and a stream of your own between two layers: an export is served at one end of a
-// MessageChannel, as it could be in a Worker, and read at the other.
+// A stream of your own between two layers: an export is served at one end of a MessageChannel, as it could be in a
+// Worker, and read at the other, and each request is seen on its way.
+import { memoryExport, messagePort, nbdClient } from "nbd-proxy";
 import {
   Command,
-  memoryExport,
   nameOf,
-  nbdClient,
-  negotiate,
-  push,
   replyEncoder,
   requestHandler,
   requestParser,
   serverHandshake,
-} from "nbd-proxy";
-
-/** A transport is two streams and an end of life. Here a chunk is a message, and null is the end. */
-function messagePortTransport(port) {
-  const incoming = push();
-  port.onmessage = ({ data }) => (data ? incoming.push(data) : incoming.close());
-  const writable = new WritableStream({
-    write: (chunk) => port.postMessage(chunk),
-    close: () => port.postMessage(null),
-    abort: () => port.close(),
-  });
-  const closed = new Promise((resolve) => port.addEventListener("close", () => resolve()));
-  function close(reason) {
-    if (reason) incoming.error(reason);
-    else incoming.close();
-    port.close();
-  }
-  return { readable: incoming.readable, writable, closed, close };
-}
+} from "nbd-proxy/protocol";
+import { ByteBudget, negotiate } from "nbd-proxy/streams";
 
 /** Serves one client. This is nbdServer() taken apart, with a TransformStream that sees each request. */
 async function serve(transport, target) {
@@ -45,19 +25,21 @@ async function serve(transport, target) {
       controller.enqueue(requests);
     },
   });
+  // What the requests in flight may hold, in bytes.
+  const room = new ByteBudget(1 << 24).share(1 << 24);
   await rest.readable
-    .pipeThrough(requestParser(negotiated))
+    .pipeThrough(requestParser(negotiated, { room }))
     .pipeThrough(watch)
-    .pipeThrough(requestHandler(target, negotiated))
+    .pipeThrough(requestHandler(target, negotiated, { room }))
     .pipeThrough(replyEncoder(negotiated))
     .pipeTo(rest.writable);
 }
 
 const { port1, port2 } = new MessageChannel();
 const disk = new TextEncoder().encode("The bytes of a disk image");
-const serving = serve(messagePortTransport(port1), memoryExport(disk));
+const serving = serve(messagePort(port1), memoryExport(disk));
 
-const remote = await nbdClient(messagePortTransport(port2));
+const remote = await nbdClient(messagePort(port2));
 const data = await remote.read(4, 5);
 console.log(`${remote.size} bytes, "${new TextDecoder().decode(data)}"`);
 await remote.close();

@@ -1,5 +1,4 @@
 /** The spine in a runtime whose streams are missing or old: in a process of its own, as modules choose theirs once. */
-import { readFileSync } from "node:fs";
 
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -100,12 +99,6 @@ tests("where streams are missing and nothing was imported, the error says what t
   } finally {
     await sandbox.end();
   }
-});
-
-tests("the classic script has no polyfill in it", () => {
-  const marks = /web-streams-polyfill|ReadableStreamBYOBRequest/;
-  assert.not.match(readFileSync(join(root, "dist/web/js/nbd.js"), "utf8"), marks);
-  assert.match(readFileSync(join(root, "dist/web/js/polyfill.js"), "utf8"), marks);
 });
 
 tests.run();

@@ -2,6 +2,8 @@ import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createConnection, createServer } from "node:net";
 import { delimiter, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { nbdClient, socketTransport } from "../../src/node/index.ts";
@@ -41,7 +43,7 @@ tests("it has what is needed and nothing else", () => {
   assert.equal(readdirSync(join(packed, "dist")).sort(), [
     "bin",
     "browser",
-    "node",
+    "modules",
     "programs",
     "types",
     "web",
@@ -179,7 +181,7 @@ tests("Node gets what needs Node, a browser what runs anywhere", async () => {
     "--eval",
     `import * as entry from "nbd-proxy"; console.log(import.meta.resolve("nbd-proxy"), typeof entry.nbdServer, typeof entry.stdioTransport)`,
   );
-  assert.match(inNode, /nbd-proxy\/dist\/node\/index\.js function function\n$/);
+  assert.match(inNode, /nbd-proxy\/dist\/modules\/node\/index\.js function function\n$/);
 
   // A bundler for browsers fails where a Node module is named.
   writeFileSync(
@@ -190,31 +192,95 @@ tests("Node gets what needs Node, a browser what runs anywhere", async () => {
   await sandbox.run(join(root, "node_modules/.bin/esbuild"), bundle, { cwd: project });
   assert.is(await node("bundled.mjs"), "function undefined\n");
 
-  // The file itself serves pages without a bundler, where there are no bare specifiers.
+  // One file serves pages without a bundler, where there are no bare specifiers.
   const code = readFileSync(join(packed, "dist/browser/nbd-proxy.js"), "utf8");
   assert.not.match(code, /^\s*import\b/m);
+});
+
+tests("what two entries have is the same thing, and each entry loads in Node and in a bundle", async () => {
+  const source = `
+    import * as entry from "nbd-proxy";
+    import * as streams from "nbd-proxy/streams";
+    import * as protocol from "nbd-proxy/protocol";
+    import * as fixtures from "nbd-proxy/fixtures";
+    import "nbd-proxy/polyfill";
+    const same = ["ByteBudget", "Ended", "join"].every((name) => entry[name] === streams[name]);
+    const names = [entry.nbdServer, streams.push, protocol.requestParser, fixtures.replay].map((value) => typeof value);
+    console.log(same, entry.Errno === protocol.Errno, names.join());`;
+  const expected = "true true function,function,function,function\n";
+  writeFileSync(join(project, "entries.mjs"), source);
+  assert.is(await node("entries.mjs"), expected);
+  const bundle = ["--bundle", "--platform=browser", "--format=esm", "--outfile=bundled.mjs", "entries.mjs"];
+  await sandbox.run(join(root, "node_modules/.bin/esbuild"), bundle, { cwd: project });
+  assert.is(await node("bundled.mjs"), expected);
+});
+
+/** The bytes of a bundle for a page, minified and with gzip. */
+async function bundled(source: string): Promise<number> {
+  const { outputFiles } = await build({
+    stdin: { contents: source, resolveDir: project },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    logLevel: "silent",
+    write: false,
+  });
+  return gzipSync(outputFiles[0]!.contents, { level: 9 }).byteLength;
+}
+
+const KIB = 1024;
+
+tests("what is not used costs a bundle nothing", async () => {
+  for (const entry of ["nbd-proxy", "nbd-proxy/streams"]) {
+    const size = await bundled(`import { ByteBudget } from "${entry}"; console.log(ByteBudget);`);
+    assert.ok(size < KIB, `ByteBudget of ${entry}: ${size} bytes`);
+  }
+  const whole = await bundled('import * as all from "nbd-proxy"; console.log(all);');
+  assert.ok(whole > 10 * KIB, "the bundler found the package");
+  const without = await bundled('import { Command } from "nbd-proxy/protocol"; console.log(Command.READ);');
+  assert.ok(without < KIB, `Command: ${without} bytes`);
+});
+
+tests("the classic script is short, and the polyfill is in a file of its own", () => {
+  const script = (name: string) => readFileSync(join(packed, "dist/web/js", name));
+  const size = gzipSync(script("nbd.js"), { level: 9 }).byteLength;
+  assert.ok(size < 20 * KIB, `nbd.js: ${size} bytes`);
+  const mark = /ReadableStreamBYOBRequest/;
+  assert.match(script("polyfill.js").toString(), mark);
+  assert.not.match(script("nbd.js").toString(), mark);
+  for (const file of ["dist/web/page.js", "dist/browser/nbd-proxy.js"]) {
+    assert.not.match(readFileSync(join(packed, file), "utf8"), mark, file);
+  }
 });
 
 const consumer = `
 import {
   blobExport,
+  connectExport,
   type Export,
   type Layer,
   memoryExport,
+  messagePort,
   nbdClient,
   nbdServer,
-  type NbdRequest,
-  parseConversation,
-  replay,
-  replayLayer,
-  requestParser,
+  serve,
   type Transport,
 } from "nbd-proxy";
+import { Describer, parseConversation, replay, replayLayer } from "nbd-proxy/fixtures";
+import "nbd-proxy/polyfill";
+import { Command, type NbdRequest, requestParser } from "nbd-proxy/protocol";
+import { ByteBudget, type Items, push } from "nbd-proxy/streams";
 
 const target: Export = memoryExport(new Uint8Array(512));
 const file: Export = blobExport(new Blob(["x"]));
 const layer: Layer<Uint8Array, Uint8Array> = nbdServer(target);
-const requests: ReadableStream<NbdRequest[]> = new ReadableStream<Uint8Array>().pipeThrough(requestParser({}));
+const budget: { room: import("nbd-proxy").Room } = { room: new ByteBudget(1).share(1) };
+export const items: Items<Uint8Array, NbdRequest> | undefined = undefined;
+export const more = [Command.READ, push<number>(), new Describer(), serve, connectExport("ws://127.0.0.1/")];
+export const port: Transport = messagePort(new MessageChannel().port1);
+export const closing: PromiseLike<void> = memoryExport(new Uint8Array(1))[Symbol.asyncDispose]();
+const requests: ReadableStream<NbdRequest[]> = new ReadableStream<Uint8Array>().pipeThrough(requestParser({}, budget));
 export async function read(transport: Transport): Promise<number> {
   const remote = await nbdClient(transport, { timeout: 3 });
   await replayLayer(layer, parseConversation("C 00"), { as: "client", chunkSize: 1 });
@@ -238,12 +304,20 @@ async function check(name: string, source: string, options: string[]) {
 
 tests("the declarations are right in Node", async () => {
   const source = `${consumer}
-import { socketTransport } from "nbd-proxy";
-import { connect } from "node:net";
-export const size = read(socketTransport(connect("/tmp/socket")));
+import { connect, gateway, listen, socketTransport } from "nbd-proxy";
+import { recordToFile } from "nbd-proxy/fixtures";
+import * as net from "node:net";
+export const size = read(socketTransport(net.connect("/tmp/socket")));
+export const all = [connect("ws://127.0.0.1/"), gateway, recordToFile];
+export async function use(): Promise<void> {
+  await using listener = await listen(target, "unix:/tmp/socket");
+  console.log(listener.address);
+}
 `;
   await check("in-node.ts", source, [
-    ..."--module nodenext --moduleResolution nodenext --lib es2022,dom --types node".split(" "),
+    ..."--module nodenext --moduleResolution nodenext --lib es2022,dom,esnext.disposable --types node".split(
+      " ",
+    ),
   ]);
 });
 
@@ -251,6 +325,8 @@ tests("the declarations are right in a browser, without Node's types", async () 
   const source = `${consumer}
 // @ts-expect-error: it needs Node
 import { socketTransport } from "nbd-proxy";
+// @ts-expect-error: it needs Node
+import { recordToFile } from "nbd-proxy/fixtures";
 `;
   await check("in-browser.ts", source, [
     ..."--module esnext --moduleResolution bundler --lib es2022,dom --types".split(" "),

@@ -1,4 +1,4 @@
-import { disposable } from "../../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import { checkExport } from "../check-export.ts";
 import type { Export } from "../export.ts";
 

@@ -5,7 +5,7 @@ import {
   checkType,
   LONGEST_TIMER,
 } from "../../streams/check.ts";
-import { disposable } from "../../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { checkName } from "../option/name.ts";

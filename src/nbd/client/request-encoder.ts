@@ -1,5 +1,3 @@
-import type { Layer } from "../../streams/duplex.ts";
-import { transform } from "../../streams/transform.ts";
 import { CommandFlag } from "../constants.ts";
 import { gather } from "../gather.ts";
 import { ExtendedRequest, Request } from "../messages.ts";
@@ -11,16 +9,6 @@ export function encodeRequests({
 }: Pick<Negotiated, "headers">): (requests: NbdRequest[], emit: (chunk: Uint8Array) => void) => void {
   const encode = headers === "extended" ? extended : (request: NbdRequest) => Request.encode(request);
   return (requests, emit) => gather(requests, encode, emit);
-}
-
-/** The layer from requests to bytes. */
-export function requestEncoder(
-  negotiated: Pick<Negotiated, "headers"> = {},
-): Layer<NbdRequest[], Uint8Array> {
-  const encode = encodeRequests(negotiated);
-  return transform<NbdRequest[], Uint8Array>({
-    transform: (requests, controller) => encode(requests, controller.enqueue),
-  });
 }
 
 function extended(request: NbdRequest): Uint8Array {

@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import { type AddressInfo, isIP } from "node:net";
 import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
-import { disposable } from "../../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";

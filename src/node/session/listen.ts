@@ -8,7 +8,7 @@ import { serveClient } from "../../nbd/server/nbd-server.ts";
 import { ByteBudget } from "../../streams/budget.ts";
 import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
-import { disposable } from "../../streams/disposable.ts";
+import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import { Ended } from "../../streams/ended.ts";
 import { type Address, formatAddress } from "../config/address.ts";
 import { seldom } from "../seldom.ts";
