@@ -1,6 +1,6 @@
 import type { Export } from "./export/export.ts";
 import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
-import { checkOwnTransport, checkSignal } from "./streams/check.ts";
+import { checkSignal } from "./streams/check.ts";
 import { deadline } from "./streams/deadline.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
@@ -25,13 +25,6 @@ export async function serve(
   target: Export,
   { signal, onTransmission, ...options }: ServeOptions = {},
 ): Promise<void> {
-  checkOwnTransport(transport, "the transport");
-  try {
-    checkSignal(signal, "signal");
-  } catch (error) {
-    transport.close(error);
-    throw error;
-  }
   const ending = new AbortController();
   const late = () => transport.close(new Ended("the time to answer is over"));
   let serving = false;
@@ -48,9 +41,10 @@ export async function serve(
     isUsed = true;
   }
 
-  signal?.addEventListener("abort", end);
-  if (signal?.aborted) end();
   try {
+    checkSignal(signal, "signal");
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
     await serveClient(transport, target, {
       ...options,
       // Behind a WebSocket or a pipe there is one client, and no way for it to connect once more.
@@ -65,12 +59,13 @@ export async function serve(
     });
     if (serving && !isUsed && !signal?.aborted) throw leftWithoutReading();
   } catch (error) {
-    // Whoever has asked for the end does not care what else went on.
+    transport?.close?.(error);
+    // An end that was asked for is not a failure, whatever else went on.
     if (!signal?.aborted)
       throw error instanceof UnexpectedEndError && !isUsed ? leftWithoutReading(error) : error;
   } finally {
     callOff?.();
-    signal?.removeEventListener("abort", end);
+    signal?.removeEventListener?.("abort", end);
   }
 }
 

@@ -31,7 +31,7 @@ function provided<Name extends keyof Streams>(name: Name): Streams[Name] {
     const streams = place[PLACE];
     if (streams) return Reflect.construct(streams[name], options);
     throw new Error(
-      'a stream cannot be made: this runtime lacks a part of the Streams API; import "nbd-proxy/polyfill" first, or load polyfill.js',
+      'this runtime lacks a part of the Streams API: import "nbd-proxy/polyfill" first, or load polyfill.js',
     );
   }
   return construct as unknown as Streams[Name];

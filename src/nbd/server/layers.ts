@@ -19,8 +19,8 @@ import {
   answering,
   checkNegotiated,
   checkRequestHandlerOptions,
+  defaultRoom,
   EXTENTS_WEIGHT,
-  ownRoom,
   type RequestHandlerOptions,
 } from "./request-handler.ts";
 import { type RequestOptions, requestMessages } from "./request-parser.ts";
@@ -116,7 +116,7 @@ export function transmission(
   checkExport(target);
   checkNegotiated(negotiated);
   checkTransmissionOptions(allOptions);
-  const { signal, room = ownRoom(), ...options } = allOptions;
+  const { signal, room = defaultRoom(), ...options } = allOptions;
   const [answer, limits] = answering(target, negotiated, { ...options, room });
   return concurrent(answer, {
     ...limits,

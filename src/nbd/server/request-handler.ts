@@ -1,9 +1,10 @@
 import { Errno, ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import type { OnExportError } from "../../export/failed-request.ts";
-import { ByteBudget, type Room } from "../../streams/budget.ts";
+import type { Room } from "../../streams/budget.ts";
 import { checkAmount, checkMethods, checkObject, checkType, checkWhole } from "../../streams/check.ts";
 import type { ConcurrentOptions } from "../../streams/concurrent.ts";
+import { ownRoom } from "../../streams/own-room.ts";
 import { blockStatus } from "../command/block-status.ts";
 import { cache } from "../command/cache.ts";
 import type { CommandHandler } from "../command/command.ts";
@@ -52,13 +53,8 @@ export interface RequestHandlerOptions {
   onerror?: OnExportError | undefined;
 }
 
-/** Bytes of payload in flight where nobody shares a budget. */
-const OWN_BUDGET = 1 << 24;
-
-/** Room that nobody shares. */
-export function ownRoom(): Room {
-  return new ByteBudget(OWN_BUDGET).share(OWN_BUDGET);
-}
+/** The room where none is given. */
+export const defaultRoom = (): Room => ownRoom(1 << 24);
 
 /** Answers a request, with an errno at worst; NBD_CMD_DISC has no reply. */
 type Answer = (request: NbdRequest) => Promise<NbdReply | undefined>;
@@ -83,7 +79,7 @@ export function checkRequestHandlerOptions({ limit, room, ...callbacks }: Reques
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = ownRoom(), later, onDisconnect, onFirstRequest, onerror }: RequestHandlerOptions,
+  { limit = 128, room = defaultRoom(), later, onDisconnect, onFirstRequest, onerror }: RequestHandlerOptions,
 ): [
   Answer,
   Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "effort" | "later">,
