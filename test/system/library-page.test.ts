@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
-import { openChromium } from "../browser.ts";
+import { openChromium, serve, stop } from "../browser.ts";
 import { needing, root, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 
@@ -14,6 +14,9 @@ const classic = `<!doctype html>
 <input id="file" type="file">
 <script src="js/nbd.js"></script>
 <script src="own.js"></script>`;
+
+/** For browsers that lack a part of the Streams API. */
+const old = classic.replace("<script", '<script src="js/polyfill.js"></script>\n<script');
 
 /** The README's page of one's own, and its script. */
 const readme = readFileSync(`${root}/README.md`, "utf8");
@@ -56,9 +59,10 @@ tests.before(async () => {
   digest = await randomImage(image, 10_000_001);
   const folder = sandbox.path("pages");
   await mkdir(`${folder}/js`, { recursive: true });
-  await copyFile(`${root}/dist/web/js/nbd.js`, `${folder}/js/nbd.js`);
+  await cp(`${root}/dist/web`, folder, { recursive: true });
   await copyFile(`${root}/dist/browser/nbd-proxy.js`, `${folder}/nbd-proxy.js`);
   await writeFile(`${folder}/classic.html`, classic);
+  await writeFile(`${folder}/old.html`, old);
   await writeFile(`${folder}/own.js`, "");
   await copyFile(`${root}/dist/web/js/nbd.js`, `${folder}/nbd.js`);
   await writeFile(`${folder}/readme.html`, `<!doctype html>\n${ownPage!.replace("own.js", "readme.js")}`);
@@ -82,9 +86,10 @@ tests.after(async () => {
 
 const endpoint = () => running.url.replace("http", "ws");
 
-async function open(name: string): Promise<Page> {
+async function open(name: string, script = ""): Promise<Page> {
   browser ??= await openChromium();
   const page = await browser.newPage();
+  await page.addInitScript(script);
   await page.goto(new URL(name, running.url).href);
   await page.setInputFiles("#file", image);
   return page;
@@ -133,6 +138,51 @@ peers("the README's page of one's own serves the file that is chosen", async () 
   assert.is(await copy(), digest);
   await page.close();
   await until("the socket file is gone", () => !existsSync(socket));
+});
+
+/** What browsers before 2022 lack. */
+const missing = "delete WritableStreamDefaultController.prototype.signal";
+
+peers("an old browser, whose page loads the polyfill before the classic script", async () => {
+  const page = await open("old.html", missing);
+  await page.evaluate(
+    `server = new NBDServer(${JSON.stringify(endpoint())}, document.getElementById("file").files[0]);
+     server.start();`,
+  );
+  assert.is(await copy(), digest);
+  await page.evaluate("server.stop()");
+  await until("the socket file is gone", () => !existsSync(socket));
+  await page.close();
+});
+
+peers("an old browser, whose page does not: it is told what to load", async () => {
+  const page = await open("classic.html", missing);
+  const line = await page.evaluate(
+    `new Promise((resolve) => {
+       const server = new NBDServer(${JSON.stringify(endpoint())}, document.getElementById("file").files[0]);
+       server.onstate = (state) => state === "failed" && setTimeout(() => resolve(last));
+       server.onlog = (line) => { last = line; };
+       server.start();
+     })`,
+  );
+  assert.match(String(line), /^this runtime lacks a part of the Streams API: .* load polyfill\.js$/);
+  await page.close();
+});
+
+peers("our own page loads the polyfill in an old browser, and in no other", async () => {
+  for (const [script, loaded] of [
+    [missing, 1],
+    ["", 0],
+  ] as const) {
+    const page = await open("", script);
+    await serve(page);
+    assert.is(await copy(), digest);
+    const names = await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)");
+    assert.is((names as string[]).filter((name) => name.endsWith("polyfill.js")).length, loaded);
+    await stop(page);
+    await until("the socket file is gone", () => !existsSync(socket));
+    await page.close();
+  }
 });
 
 peers("a read that only its reader knows of survives the garbage collector", async () => {
