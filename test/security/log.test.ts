@@ -3,13 +3,7 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { serverHandshake } from "../../src/nbd/server/handshake.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
-import {
-  type Gateway,
-  join,
-  memoryExport,
-  nbdServer,
-  webSocket,
-} from "../../src/node/index.ts";
+import { type Gateway, join, memoryExport, nbdServer, webSocket } from "../../src/node/index.ts";
 import { negotiate } from "../../src/streams/negotiate.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { quoted } from "../../src/streams/quoted.ts";
