@@ -15,7 +15,7 @@ function close(this: { close(): Promise<void> }): Promise<void> {
   return this.close();
 }
 
-/** Lets `await using` close an object. A runtime that lacks `Symbol.asyncDispose` has no use for that, and gets the object as it is. */
+/** Lets `await using` close an object. Does nothing in a runtime that lacks `Symbol.asyncDispose`. */
 export function disposable<T extends { close(): Promise<void> }>(object: T): T & AsyncDisposable {
   const symbol = Symbol.asyncDispose as typeof Symbol.asyncDispose | undefined;
   return symbol ? Object.assign(object, { [symbol]: close }) : (object as T & AsyncDisposable);

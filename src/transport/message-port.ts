@@ -38,8 +38,8 @@ const weightOf = (byteLength: number): number => byteLength + MESSAGE_WEIGHT;
  * A port has no backpressure of its own, so each side says how much it has read, and at most 1 MiB is under way in each
  * direction. What is written is copied once, and handed over from then on.
  *
- * Where the other side is gone without a word, as a Worker that was terminated, Node tells so and the transport fails. Many
- * browsers do not tell: let who ends a Worker call `close()`.
+ * When a Worker is terminated, the transport fails in Node. Many browsers do not tell this end of the channel, so call
+ * `close()` before you terminate a Worker.
  *
  * @throws TypeError when it is not a MessagePort
  */

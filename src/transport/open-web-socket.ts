@@ -2,8 +2,8 @@ import { messageOf } from "../streams/message-of.ts";
 import { shownUrl, withShownUrls } from "./shown-url.ts";
 
 /**
- * Opens a WebSocket of the runtime's.
- * @throws Error when that is not the URL of one: browsers say what is wrong with the URL in it, and its password
+ * Opens a WebSocket with the constructor of the runtime.
+ * @throws Error when the URL is not valid. Its message shows no password, as a browser's own message would
  */
 export function openWebSocket(url: string | URL): WebSocket {
   try {

@@ -91,8 +91,8 @@ tests("no connection: the error has the address and Node's code", async ({ sandb
   await listener.close();
   for (const [url, words, code] of [
     [`nbd+unix:///?socket=${missing}`, `unix:${missing}: there is no such socket`, "ENOENT"],
-    [`nbd+unix:///?socket=${file}`, `unix:${file}: nobody listens there`, "ECONNREFUSED"],
-    [`nbd://127.0.0.1:${port}`, `tcp:127.0.0.1:${port}: nobody listens there`, "ECONNREFUSED"],
+    [`nbd+unix:///?socket=${file}`, `unix:${file}: nothing listens there`, "ECONNREFUSED"],
+    [`nbd://127.0.0.1:${port}`, `tcp:127.0.0.1:${port}: nothing listens there`, "ECONNREFUSED"],
   ] as const) {
     const error = (await failure(connectExport(url))) as NodeJS.ErrnoException;
     assert.is(error.message, `connecting to ${words}`);
