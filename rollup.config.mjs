@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
-import esbuild, { minify } from "rollup-plugin-esbuild";
+import terser from "@rollup/plugin-terser";
+import esbuild from "rollup-plugin-esbuild";
 
 const target = "es2022";
 const typescript = [nodeResolve(), esbuild({ target, loaders: { ".json": "json" } })];
@@ -45,73 +46,8 @@ function writeLauncher(name, settings = "") {
  */
 const manyThreads = 'process.env.UV_THREADPOOL_SIZE ??= "32";\n';
 
-/** The number that an expression stands for, if it is made of numbers alone; else NaN. */
-function numberOf({ type, value, operator, left, right }) {
-  if (type === "Literal") return typeof value === "number" ? value : Number.NaN;
-  if (type !== "BinaryExpression") return Number.NaN;
-  const [a, b] = [numberOf(left), numberOf(right)];
-  if (Number.isNaN(a + b)) return Number.NaN;
-  return { "<<": a << b, "*": a * b, "+": a + b, "-": a - b }[operator] ?? Number.NaN;
-}
-
-/** A constant's number, or the numbers of a table of constants; undefined where it is anything else. */
-function numbersOf(init) {
-  if (init?.type !== "ObjectExpression")
-    return Number.isNaN(numberOf(init ?? {})) ? undefined : numberOf(init);
-  const table = new Map(init.properties.map(({ key, value }) => [key?.name, numberOf(value ?? {})]));
-  return table.size > 0 && ![...table.values()].some(Number.isNaN) ? table : undefined;
-}
-
-/** All nodes of a syntax tree, each with the one that it is part of. */
-function* nodesOf(node, parent) {
-  yield [node, parent];
-  for (const child of Object.values(node).flat()) if (child?.type) yield* nodesOf(child, node);
-}
-
-/**
- * Puts numbers in place of the constants and the members of tables that stand for them, which esbuild does not do. It makes
- * what is sent to a page a twentieth shorter. Only names that begin with a capital, and are declared once, count.
- */
-const inlineNumbers = {
-  name: "inline-numbers",
-  renderChunk(code) {
-    const nodes = [...nodesOf(this.parse(code))];
-    const constants = new Map();
-    const [declared, kept] = [new Set(), new Set()];
-    for (const [{ type, id, init }, parent] of nodes) {
-      if (type !== "VariableDeclarator" || !/^[A-Z]/.test(id.name ?? "")) continue;
-      if (declared.has(id.name) || parent.declarations.length > 1) kept.add(id.name);
-      declared.add(id.name);
-      const numbers = parent.kind === "const" ? numbersOf(init) : undefined;
-      if (numbers !== undefined) constants.set(id.name, { numbers, parent });
-    }
-    const edits = [];
-    for (const [node, parent] of nodes) {
-      const numbers = node.type === "Identifier" ? constants.get(node.name)?.numbers : undefined;
-      const isName = parent && !parent.computed && [parent.key, parent.property].includes(node);
-      if (numbers === undefined || parent.id === node || (isName && !parent.shorthand)) continue;
-      const isMember = parent.type === "MemberExpression" && parent.object === node && !parent.computed;
-      const [place, number] = isMember ? [parent, numbers.get?.(parent.property.name)] : [node, numbers];
-      if (typeof number === "number" && !parent.shorthand) {
-        edits.push({ name: node.name, start: place.start, end: place.end, text: `(${number})` });
-      } else kept.add(node.name);
-    }
-    for (const [name, { parent, numbers }] of constants) {
-      if (!kept.has(name)) edits.push({ name, start: parent.start, end: parent.end, text: "" });
-      else if (typeof numbers === "number")
-        edits.splice(0, edits.length, ...edits.filter((edit) => edit.name !== name));
-    }
-    let result = "";
-    let at = 0;
-    for (const { start, end, text } of edits.sort((a, b) => a.start - b.start)) {
-      result += code.slice(at, start) + text;
-      at = end;
-    }
-    return result + code.slice(at);
-  },
-};
-
-const small = [inlineNumbers, minify({ target })];
+/** Makes what is sent to a page short. A script's top level is everybody's: its names stay. */
+const short = (format) => terser({ module: format === "es", compress: { passes: 2 } });
 
 /** The entries of the library; `dist/modules` and `package.json` name them likewise. */
 const entries = [
@@ -161,15 +97,12 @@ export default [
     output: { dir: "dist/modules", format: "es", preserveModules: true, preserveModulesRoot: "src" },
   },
   script("src/index.ts", "dist/browser/nbd-proxy.js", { format: "es" }),
-  script(
-    "web/nbd.ts",
-    "dist/web/js/nbd.js",
-    { format: "iife", name: "NBDServer", exports: "default" },
-    small,
-  ),
-  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, small),
+  script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }, [
+    short("iife"),
+  ]),
+  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
-    ...small,
+    short("es"),
     afterwards(
       () => {
         for (const file of pageFiles) cpSync(`web/${file}`, `dist/web/${file}`);

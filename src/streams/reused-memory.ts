@@ -1,5 +1,6 @@
 import { lend } from "./lent.ts";
-import { type Keeper, MemoryBudget, type MemoryShare } from "./memory-budget.ts";
+import type { Keeper, MemoryBudget, MemoryShare } from "./memory-budget.ts";
+import { ownMemory } from "./own-memory.ts";
 
 /** Buffers for reads, reused once they have been given back: to allocate one costs as much as to fill it. */
 export class ReusedMemory implements Keeper {
@@ -13,10 +14,10 @@ export class ReusedMemory implements Keeper {
 
   /**
    * @param limit how many bytes may be spare
-   * @param budget the budget in which they count; default: its own
+   * @param budget the budget in which they count; without one, they count nowhere else
    */
-  constructor(limit: number, budget = new MemoryBudget(limit)) {
-    this.#own = budget.share(this, limit);
+  constructor(limit: number, budget?: MemoryBudget) {
+    this.#own = budget ? budget.share(this, limit) : ownMemory(this, limit);
     this.#share = this.#own;
   }
 

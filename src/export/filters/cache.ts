@@ -1,7 +1,7 @@
 import { checkAmount, checkMethods } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { giveBack } from "../../streams/lent.ts";
-import { MemoryBudget } from "../../streams/memory-budget.ts";
+import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
 import { payloadOfRead } from "../payload-of-read.ts";
@@ -67,10 +67,10 @@ export class Cache {
 
   constructor(next: Export, options = {} as CacheOptions) {
     checkOptions(options);
-    const { budget, memory = new MemoryBudget(budget) } = options;
+    const { budget, memory } = options;
     this.export = this.#exportOf(next);
     this.#next = next;
-    this.#budget = Math.min(budget, memory.limit);
+    this.#budget = Math.min(budget, memory?.limit ?? budget);
     this.#kept = new KeptPieces(memory, this.#budget);
     this.#grain = Math.max(SECTOR, next.blockSize?.minimum ?? 1);
     const longest = next.blockSize?.maximum ?? Number.POSITIVE_INFINITY;

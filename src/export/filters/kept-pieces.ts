@@ -1,4 +1,5 @@
 import type { Keeper, MemoryBudget, MemoryShare } from "../../streams/memory-budget.ts";
+import { ownMemory } from "../../streams/own-memory.ts";
 import { CachedPiece } from "./cached-piece.ts";
 import { Pieces } from "./pieces.ts";
 
@@ -16,9 +17,9 @@ export class KeptPieces implements Keeper {
   readonly #recency = new Set<CachedPiece>();
   #usedAt = 0;
 
-  /** @param limit bytes that may be kept at most, of what `memory` has */
-  constructor(memory: MemoryBudget, limit: number) {
-    this.#share = memory.share(this, limit);
+  /** @param limit bytes that may be kept at most, of what `memory` has; without that, they are its own */
+  constructor(memory: MemoryBudget | undefined, limit: number) {
+    this.#share = memory ? memory.share(this, limit) : ownMemory(this, limit);
   }
 
   /** Whether any byte of a range is here or on its way. */
