@@ -4,10 +4,10 @@ import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
-import { AddressError } from "../address-error.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
+import { AddressError } from "../session/address-error.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
@@ -26,7 +26,7 @@ export interface GatewayOptions {
   staticFolder: string;
   /** The most connections at the same time, sessions and all else; a new one is answered 503. Default 256. */
   maxConnections?: number;
-  /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
+  /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
   pingInterval?: number;
   /** Milliseconds after which memory that was not used is given back, at the latest. Default 24,000. */
   idleTime?: number;
