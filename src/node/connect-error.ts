@@ -4,7 +4,6 @@ import { messageOf } from "../streams/message-of.ts";
 import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
-import { AddressError } from "./address-error.ts";
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -46,11 +45,14 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   return known ?? messageOf(error);
 }
 
-/** Why a socket could not be connected, with what was being done before it. */
-export function socketFault(doing: string, cause: NodeJS.ErrnoException): AddressError {
+/** Why a socket could not be connected, with what was being done before it; `code` is Node's. */
+export function socketFault(
+  doing: string,
+  cause: NodeJS.ErrnoException,
+): Error & { code: string | undefined } {
   const { code } = cause;
   const why = socketWords[code ?? ""] ?? words[code ?? ""] ?? messageOf(cause);
-  return new AddressError(`${doing}: ${why}`, code, { cause });
+  return Object.assign(new Error(`${doing}: ${why}`, { cause }), { code });
 }
 
 const socketWords: Readonly<Record<string, string>> = {

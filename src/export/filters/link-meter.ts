@@ -1,5 +1,4 @@
 import { checkAmount, checkMethods } from "../../streams/check.ts";
-import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -210,7 +209,7 @@ export class LinkMeter {
 }
 
 /** Measures the link behind the next export by the reads that go to it. */
-export function metered(meter: LinkMeter): Filter<AsyncDisposable> {
+export function metered(meter: LinkMeter): Filter {
   checkMethods(meter, "the meter", "a LinkMeter", ["sent", "answered"]);
   return (next) => ({
     ...forward(next),

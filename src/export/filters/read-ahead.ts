@@ -1,5 +1,4 @@
 import { checkAmount, checkMethods, checkObject } from "../../streams/check.ts";
-import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Export, Filter } from "../export.ts";
 import type { Cache } from "./cache.ts";
 import { forward } from "./forward.ts";
@@ -70,7 +69,7 @@ const EARNING = 1 / 8;
  * is given on credit. Advances that are read give back twice what they cost, and others are lost. So a random load soon
  * gets none: no more than twice the bytes that it asks for are read.
  */
-export function readAhead(options: ReadAheadOptions): Filter<AsyncDisposable> {
+export function readAhead(options: ReadAheadOptions): Filter {
   checkOptions(options);
   return (next) => new ReadAhead(options).over(next);
 }
@@ -104,7 +103,7 @@ export class ReadAhead {
   }
 
   /** An export above the cache, whose `close` ends the read-ahead. */
-  over(next: Export): Export & AsyncDisposable {
+  over(next: Export): Export {
     return {
       ...forward(next),
       close: () => {

@@ -1,5 +1,4 @@
 import { checkObject, checkType } from "../../streams/check.ts";
-import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
@@ -23,7 +22,7 @@ const LONGEST_QUIET = 60_000;
 const TRIAL_INTERVAL = 1000;
 
 /** Tells when reads of the next export begin to fail, and when they work again. A read that was given up is not a failure. */
-export function watchReads(options: WatchReadsOptions): Filter<AsyncDisposable> {
+export function watchReads(options: WatchReadsOptions): Filter {
   checkObject(options, "the options");
   checkType(options.onfailing, "onfailing", "function");
   checkType(options.onworking, "onworking", "function");

@@ -1,5 +1,4 @@
 import { checkAmount } from "../../streams/check.ts";
-import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { Export, Filter } from "../export.ts";
 import { cache } from "./cache.ts";
@@ -49,10 +48,10 @@ const PART = 16;
  * than what it has read so far. So a sequential reader that stops wastes no more than it has used, and a random reader
  * wastes no more than the short window.
  */
-export function windows({ budget } = {} as WindowsOptions): Filter<AsyncDisposable> {
+export function windows({ budget } = {} as WindowsOptions): Filter {
   checkAmount(budget, "the budget of windows, in bytes,");
   return (next) => {
-    if (budget < MOST) return forward(next);
+    if (budget < MOST) return next;
     const kept = cache({ budget })(next);
     const wanted = new Windows(kept, budget);
     // The export has no `cache`: the other side must not decide what this memory is used for.

@@ -52,7 +52,7 @@ export function requestParser(
   return parseMessages(requestMessages(negotiated, room), (request) => {
     const { held = 0 } = request;
     request.held = mayHold(request, maximum);
-    return request.held > held ? room.acquire(request.held - held) : undefined;
+    return room.acquire(request.held - held);
   });
 }
 

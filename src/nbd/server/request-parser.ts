@@ -87,8 +87,6 @@ export function requestMessages(
   const maximum = blockSize?.maximum ?? MAX_PAYLOAD;
   const readOnly = (flags & TransmissionFlag.READ_ONLY) !== 0;
   const parser = headers === "extended" ? extendedRequest : request;
-  const options = { name: "request", isLast: (message: NbdRequest) => message.type === Command.DISC };
-  if (!room) return new Messages(() => parser(maximum, readOnly), options);
   let held = 0;
 
   function* next(): Parser<NbdRequest> {
@@ -99,10 +97,11 @@ export function requestMessages(
   }
 
   function admit(length: number): Promise<void> | undefined {
-    if (length <= SHORT) return undefined;
+    if (!room || length <= SHORT) return undefined;
     held = length;
-    return room!.acquire(length);
+    return room.acquire(length);
   }
 
-  return new Messages(next, { ...options, admit });
+  const isLast = (message: NbdRequest) => message.type === Command.DISC;
+  return new Messages(next, { name: "request", isLast, admit });
 }

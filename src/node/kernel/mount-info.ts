@@ -12,10 +12,10 @@ export interface Mount {
 /**
  * The mounts in a process's mount namespace (proc_pid_mountinfo(5)).
  * @param pid a process's number, or "self"
- * @throws the error of the system: another process may have ended, or keep this to itself
+ * @returns none where this process may not know, or the other has ended
  */
 export async function mountsOf(pid: string): Promise<Mount[]> {
-  const text = await readFile(`/proc/${pid}/mountinfo`, "utf8");
+  const text = await readFile(`/proc/${pid}/mountinfo`, "utf8").catch(() => "");
   return text.split("\n").filter(Boolean).map(mountIn);
 }
 
