@@ -77,5 +77,5 @@ export function hasCredentialInQuery(target: string): boolean {
 /** A target for the log: without its query, and without what has the form of a credential. */
 export function withoutCredentials(target: string): string {
   const path = target.replace(/[?#].*/s, (rest) => `${rest[0]}…`);
-  return path.replace(/(?<![\w-])[\w-]{43}(?![\w-])/g, "…");
+  return path.replace(/(?<![\w-])[\w-]{43,512}(?![\w-])/g, "…");
 }
