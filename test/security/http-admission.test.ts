@@ -223,7 +223,7 @@ for (const [what, change, status] of [
   ["GET", { method: "GET" }, 405],
   ["PUT", { method: "PUT" }, 405],
   ["OPTIONS", { method: "OPTIONS" }, 405],
-  ["a target with a host", { target: "http://127.0.0.1/login" }, 400],
+  ["a target with a host", { target: "http://127.0.0.1/login" }, 405],
   ["no Host", { host: [] }, 400],
   ["two Hosts", { host: ["Host: localhost", "Host: evil.example"] }, 400],
   ["Expect", { headers: ["Expect: 100-continue"] }, 400],
