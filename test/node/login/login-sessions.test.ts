@@ -29,7 +29,7 @@ tests.before.each((context) => {
     new LoginSessions({ file, token, log: (line) => log.push(line), now: () => clock.now });
   Object.assign(context, { folder, file, clock, log, open });
 });
-tests.after.each(({ folder }) => rmSync(folder, { recursive: true }));
+tests.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }));
 
 tests("they end 12 h after their last use", ({ clock, open }) => {
   const logins = open();
