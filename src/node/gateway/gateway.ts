@@ -5,6 +5,7 @@ import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
+import type { Access } from "../login/access.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
 import { AddressError } from "../session/address-error.ts";
@@ -22,6 +23,11 @@ export interface GatewayOptions {
   host?: string;
   /** Default 8000; 0 is one that is free. */
   port?: number;
+  /**
+   * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
+   * is no login, and every user and program of this machine gets in.
+   */
+  access?: Access;
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
   staticFolder: string;
   /** The most connections at the same time, sessions and all else; a new one is answered 503. Default 256. */
@@ -60,12 +66,13 @@ const GOODBYE_TIME = 250;
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
-  const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, access } = options;
   const { maxConnections = 256, pingInterval = 10_000, idleTime } = options;
   checkObject(config, "config");
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
+  if (access !== undefined) checkObject(access, "access");
   checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
@@ -95,6 +102,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     config,
     page,
     maxConnections,
+    access,
     signal: ending.signal,
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
