@@ -1,8 +1,19 @@
 import type { IncomingMessage } from "node:http";
 import { foreign } from "../host-rules.ts";
+import type { Unbelieved } from "./proxies.ts";
 
 /** The parts of a request that decide whether it is let in. */
-export type Visit = Pick<IncomingMessage, "method" | "url" | "httpVersion" | "headers" | "rawHeaders">;
+export interface Visit
+  extends Pick<IncomingMessage, "method" | "url" | "httpVersion" | "headers" | "rawHeaders"> {
+  /** The IP address of the client. */
+  address: string;
+  /** Whether all that the client sends is encrypted. */
+  isSecure: boolean;
+  /** The host, with its port, that the client asked for. */
+  host: string | undefined;
+  /** Why nothing of it is believed: it does not come through the proxy, or the proxy says what cannot be. */
+  unbelieved?: Unbelieved | undefined;
+}
 
 export interface Refusal {
   status: number;
@@ -45,6 +56,8 @@ export function admission(visit: Visit, door: Door, allowedHosts: readonly strin
 }
 
 const bad = (words: string): Refusal => ({ status: 400, words });
+
+const origination: Check = ({ unbelieved }) => unbelieved;
 
 const method: Check = (visit, door) => {
   const methods: readonly string[] = doors[door].methods;
@@ -89,10 +102,20 @@ const site: Check = ({ headers }) => {
   return { status: 403, words: "the request comes from another site" };
 };
 
-const hostAndOrigin: Check = ({ headers }, _door, allowedHosts) => {
-  const fault = foreign(headers, allowedHosts);
+const hostAndOrigin: Check = ({ headers, host, isSecure }, _door, allowedHosts) => {
+  const fault = foreign({ host, origin: headers.origin, isSecure }, allowedHosts);
   return fault && { status: 403, ...fault };
 };
 
-/** In this order: whether the request is well-formed, then who asks. */
-const checks: readonly Check[] = [method, version, target, body, expectation, oneHost, site, hostAndOrigin];
+/** In this order: whether it comes through the proxy, whether it is well-formed, then who asks. */
+const checks: readonly Check[] = [
+  origination,
+  method,
+  version,
+  target,
+  body,
+  expectation,
+  oneHost,
+  site,
+  hostAndOrigin,
+];

@@ -1,5 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server as SecureServer } from "node:https";
 import type { Duplex } from "node:stream";
+import { Server as TlsServer } from "node:tls";
 import { deadline } from "../../streams/deadline.ts";
 import type { Refusal } from "./admission.ts";
 import { ANSWER_TIME, refuse } from "./answers.ts";
@@ -13,16 +15,16 @@ const TOO_EARLY: Refusal = { status: 400, words: "a request before this one has 
 
 /** Bounds what connections cost: their number, one request at a time on each, and the time that an answer may take. */
 export class Connections {
-  readonly #server: Server;
+  readonly #server: Server | SecureServer;
   readonly #limit: number;
   readonly #log: (line: string) => void;
   readonly #descriptors = descriptorLimit();
-  /** All connections, those of WebSockets too. */
+  /** All connections, those of WebSockets and those whose handshake of TLS is not over too. */
   readonly #open = new Set<Duplex>();
   readonly #answering = new WeakSet<Duplex>();
 
   /** @param limit the most connections at the same time */
-  constructor(server: Server, limit: number, log: (line: string) => void) {
+  constructor(server: Server | SecureServer, limit: number, log: (line: string) => void) {
     this.#server = server;
     this.#limit = limit;
     this.#log = log;
@@ -72,7 +74,9 @@ export class Connections {
     const why = this.#isFull(socket);
     if (!why) return;
     this.#log(`refused a connection: ${why}`);
-    refuse(socket, FULL);
+    // Words would have to wait for a handshake.
+    if (this.#server instanceof TlsServer) socket.destroy();
+    else refuse(socket, FULL);
   }
 
   /** Why there is no room for a new connection. */

@@ -1,15 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
 import { admission, type Refusal } from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
-import { type ClientError, refusalOf } from "./client-error.ts";
+import { type ClientError, PLAIN_HTTP, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
 import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
+import type { Proxies } from "./proxies.ts";
 import { refusalLine } from "./refusal-line.ts";
+import type { Certificates } from "./tls/certificates.ts";
+import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
+import { visitOf } from "./visit.ts";
 
 /** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
 const REQUEST_TIME = 10_000;
@@ -22,8 +27,17 @@ const REQUESTS = 100;
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
+/** Browsers that have been here by TLS come by nothing else for half a year. */
+const STRICT_TRANSPORT = "max-age=15552000";
+
 export interface FrontOptions {
   config: Config;
+  /** Speaks TLS with these. */
+  tls?: Certificates | undefined;
+  /** The only ones who are let in, and believed in what they tell of others. */
+  proxies?: Proxies | undefined;
+  /** Names that are allowed besides those of the configuration and of the certificate. */
+  names?: readonly string[];
   page: PageFiles;
   /** The most connections at the same time. */
   maxConnections: number;
@@ -39,15 +53,19 @@ export interface FrontOptions {
  * The HTTP server in front of everything, which does not listen yet. Each request goes through `admission` first. What
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
-export function front(options: FrontOptions): Server {
-  const { config, page, maxConnections, signal, upgrade, log } = options;
-  const server = createServer({
+export function front(options: FrontOptions): Server | SecureServer {
+  const { config, page, maxConnections, signal, upgrade, log, tls, proxies, names = [] } = options;
+  const settings = {
     headersTimeout: REQUEST_TIME,
     requestTimeout: REQUEST_TIME,
     connectionsCheckingInterval: REQUEST_LOOK,
     keepAliveTimeout: IDLE_TIME,
     requireHostHeader: false, // admission sees to it
-  });
+  };
+  const server = tls
+    ? createSecureServer({ ...settings, ...secureContext(tls.current) })
+    : createServer(settings);
+  if (tls) limitHandshakes(server);
   server.maxRequestsPerSocket = REQUESTS;
   guard(server, (error, event, args) => {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
@@ -56,12 +74,14 @@ export function front(options: FrontOptions): Server {
   const connections = new Connections(server, maxConnections, log);
 
   const { doorOf, answers } = plainDoors(config, page, log);
+  const hosts = () => [...config.allowedHosts, ...names, ...(tls?.current.names ?? [])];
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
     try {
       const door = doorOf(request);
-      const refusal = admission(request, door, config.allowedHosts);
+      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
+      const refusal = admission(visitOf(request, proxies), door, hosts());
       if (!refusal) return answers[door](request, response);
       log(refusalLine(request, refusal));
       sendRefusal(response, refusal);
@@ -78,7 +98,7 @@ export function front(options: FrontOptions): Server {
       if (!connections.isInTurn(socket)) return;
       try {
         const refusal =
-          admission(request, door, config.allowedHosts) ?? (signal.aborted ? ENDING : undefined);
+          admission(visitOf(request, proxies), door, hosts()) ?? (signal.aborted ? ENDING : undefined);
         if (!refusal) return upgrade(request, socket, head);
         log(refusalLine(request, refusal));
         refuse(socket, refusal);
@@ -100,7 +120,8 @@ export function front(options: FrontOptions): Server {
     // It came behind a request whose answer is on its way, and ends the connection.
     if (connections.isAnswering(socket) || socket.writableEnded) return socket.end(() => socket.destroy());
     log(`refused a connection with ${refusal.status}: ${refusal.advice}`);
-    refuse(socket, refusal);
+    // Who does not speak TLS is answered without.
+    refuse(error.code === PLAIN_HTTP ? (below(socket) ?? socket) : socket, refusal);
   });
   return server;
 }

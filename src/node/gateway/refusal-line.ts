@@ -2,7 +2,10 @@ import { quoted } from "../../streams/quoted.ts";
 import type { Refusal, Visit } from "./admission.ts";
 
 /** The line of the log about a request that was refused. */
-export function refusalLine(visit: Visit, { status, words, advice = words }: Refusal): string {
+export function refusalLine(
+  visit: Pick<Visit, "method" | "url" | "headers">,
+  { status, words, advice = words }: Refusal,
+): string {
   const { method = "", url = "", headers } = visit;
   const from = headers.origin === undefined ? "no Origin" : `Origin ${quoted(headers.origin)}`;
   const to = headers.host === undefined ? "no Host" : `Host ${quoted(headers.host)}`;
