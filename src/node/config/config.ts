@@ -225,7 +225,8 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
       );
     }
     const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
-    target = { listen: address, maxClients, socketPermissions: socketPermissionsOf(entry) };
+    const socketPermissions = socketPermissionsOf(entry);
+    target = { listen: address, maxClients, ...(socketPermissions && { socketPermissions }) };
   }
   return {
     name,

@@ -55,9 +55,10 @@ export function gatewayKeysOf(top: GatewayKeys): GatewayKeys {
   return Object.fromEntries(names.map((name) => [name, top[name]])) as GatewayKeys;
 }
 
-/** Who may connect to a unix socket, by its keys. */
-export function socketPermissionsOf(keys: SocketKeys): SocketPermissions {
+/** Who may connect to a unix socket, by its keys; undefined where there are none. */
+export function socketPermissionsOf(keys: SocketKeys): SocketPermissions | undefined {
   const { "socket-mode": mode, "socket-group": group } = keys;
+  if (mode === undefined && group === undefined) return undefined;
   return {
     ...(mode !== undefined && { mode: socketMode(mode) }),
     ...(group !== undefined && { group: groupNumber(group) }),

@@ -66,7 +66,7 @@ export interface Gateway extends AsyncDisposable {
 /** Why the gateway does not listen on an address that other machines reach. */
 function notSafe(host: string): string {
   return (
-    `listening on ${host} is refused, as what is sent there could be read and changed on the way: ` +
+    `listening on ${host} is refused: beyond loopback what is sent can be read and changed on the way; ` +
     "use --tls-cert and --tls-key, --tls-self-signed, or --behind-proxy with a reverse proxy that speaks TLS"
   );
 }

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import { messageOf } from "../../../streams/message-of.ts";
+import { ipAddress } from "../../ip-address.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -52,7 +52,9 @@ export function checkedCertificate(cert: string, key: string, now: number): Cert
     names: those("DNS:")
       .map((name) => name.toLowerCase())
       .filter((name) => /^(\*\.)?[\w.-]+$/.test(name)),
-    addresses: those("IP Address:").filter((address) => isIP(address)),
+    addresses: those("IP Address:")
+      .map(ipAddress)
+      .filter((address) => address !== undefined),
     fingerprint: first.fingerprint256,
     end,
     isSelfSigned: first.issuer === first.subject && first.verify(first.publicKey),

@@ -68,12 +68,10 @@ export async function selfSigned(options: SelfSignedOptions): Promise<Certificat
     try {
       found = checkedCertificate(text, text, now());
     } catch (error) {
-      log(`makes a new certificate, as of the one in ${file}: ${messageOf(error)}`);
+      log(`makes a new certificate, as the one in ${file} cannot be used: ${messageOf(error)}`);
       return undefined;
     }
-    const missing = names.filter(
-      (name) => ![...found.names, ...found.addresses.map(ipAddress)].includes(name),
-    );
+    const missing = names.filter((name) => ![...found.names, ...found.addresses].includes(name));
     if (missing.length > 0) {
       log(`makes a new certificate, as the one in ${file} is not for ${missing.join(", ")}`);
       return await make([...found.names, ...found.addresses]);
@@ -88,7 +86,7 @@ export async function selfSigned(options: SelfSignedOptions): Promise<Certificat
     const { makeCertificate } = await import("./make-certificate.ts");
     const { cert, key } = makeCertificate({
       commonName: `nbd-gateway of ${hostname()}`,
-      names: [...new Set([...names, ...earlier.map((name) => ipAddress(name) ?? name)])].slice(0, MOST_NAMES),
+      names: [...new Set([...names, ...earlier])].slice(0, MOST_NAMES),
       begin: new Date(now() - EARLIER),
       end: new Date(now() + VALID_DAYS * DAY),
     });
