@@ -55,12 +55,9 @@ run(program, async () => {
   for (const warning of config.warnings) log(warning);
   keepYoungGenerationSmall();
   const { host = "127.0.0.1", port = 8000, ...keys } = { ...config.gateway, ...flags };
-  const tls = await chooseCertificates(tlsKeys(flags, config.gateway), {
-    host,
-    tokenFile: defaultTokenFile(),
-    log,
-  });
-  const signal = onSignals(tls && !tls.current.isSelfSigned ? () => void tls.look() : undefined);
+  const wanted = tlsKeys(flags, config.gateway);
+  const tls = await chooseCertificates(wanted, { host, tokenFile: defaultTokenFile(), log });
+  const signal = onSignals(tls && wanted["tls-cert"] !== undefined ? () => void tls.look() : undefined);
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const behindProxy = keys["behind-proxy"];
   const socketPermissions = socketPermissionsOf(keys);
