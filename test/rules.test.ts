@@ -70,6 +70,7 @@ const timers = [
   "src/node/kernel/device-node.ts",
   "src/node/kernel/kernel-device.ts",
   "src/node/lock.ts",
+  "src/node/login/login-sessions.ts",
   "src/node/process-memory.ts",
   "src/node/session/sign-of-life.ts",
   "src/streams/deadline.ts",

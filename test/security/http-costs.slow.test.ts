@@ -43,7 +43,7 @@ async function start(descriptors?: number): Promise<void> {
   const configurations = { one: { listen: `unix:${localSocket()}` } };
   const config = sandbox.path("config.json");
   await writeFile(config, JSON.stringify({ "state-hook": "/nowhere", configurations }));
-  const command = [program("nbd-gateway"), "--config", config, "--port", "0"];
+  const command = [program("nbd-gateway"), "--config", config, "--port", "0", "--no-auth"];
   const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors};`;
   gateway = sandbox.start("/bin/sh", ["-c", `${limit} exec "$@"`, "sh", ...command]);
   await until("the URL", () => gateway.stdout.endsWith("\n"));

@@ -35,7 +35,7 @@ tests.after(() => sandbox?.end());
 const node = (...args: string[]) => sandbox.run(process.execPath, args, { cwd: project });
 
 tests("it has what is needed and nothing else", () => {
-  const wanted = ["LICENSE", "README.md", "config.json", "dist", "package.json"];
+  const wanted = ["LICENSE", "README.md", "config.json", "dist", "fixtures", "package.json"];
   assert.equal(
     readdirSync(packed).sort(),
     wanted.filter((name) => existsSync(join(root, name))),
@@ -49,7 +49,8 @@ tests("it has what is needed and nothing else", () => {
     "web",
   ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
-  const odd = files.filter((file) => /(^|\/)(test|fixtures)(\/|$)|\.test\.|(?<!\.d)\.ts$/.test(file));
+  assert.equal(readdirSync(join(packed, "fixtures")).sort(), ["README.md", "clients", "servers"]);
+  const odd = files.filter((file) => /(^|\/)test(\/|$)|\.test\.|(?<!\.d)\.ts$/.test(file));
   assert.equal(odd, []);
 });
 
@@ -128,11 +129,24 @@ tests("the README's server of one's own: sessions begin and end with their WebSo
   const config = { configurations: { local: { listen: `unix:${socket}` } }, "state-hook": "/nowhere" };
   writeFileSync(join(project, "config.json"), JSON.stringify(config));
   writeFileSync(join(project, "server.mjs"), ownServer!.replace("8001", String(port)));
+  for (const name of ["index.html", "own.js", "nbd.js"])
+    writeFileSync(join(project, name), `this is ${name}`);
   writeFileSync(sandbox.path("disk.img"), "the bytes of a disk".padEnd(4096));
   const bin = join(project, "node_modules/.bin");
   const env = { PATH: [bin, process.env.PATH].join(delimiter) };
   const server = sandbox.start(process.execPath, ["server.mjs"], { cwd: project, env });
   await until("the server listens", () => isListening(port));
+
+  // It serves the page.
+  const origin = `http://127.0.0.1:${port}`;
+  for (const [path, name] of Object.entries({
+    "/": "index.html",
+    "/own.js": "own.js",
+    "/nbd.js": "nbd.js",
+  })) {
+    assert.is(await (await fetch(origin + path)).text(), `this is ${name}`);
+  }
+  assert.is((await fetch(`${origin}/server.mjs`)).status, 404);
 
   // A page of another site gets nothing.
   const foreign = new WebSocket(`ws://127.0.0.1:${port}/`, { origin: "http://elsewhere.example" });
@@ -140,7 +154,9 @@ tests("the README's server of one's own: sessions begin and end with their WebSo
   assert.match(server.stderr, /the request comes from another web page/);
 
   for (const round of ["one", "another"]) {
+    // As from the page: the Origin is the server's own.
     const serve = sandbox.start(join(bin, "nbd-serve"), [
+      ...["--origin", origin],
       sandbox.path("disk.img"),
       `ws://127.0.0.1:${port}/`,
     ]);

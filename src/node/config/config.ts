@@ -73,6 +73,10 @@ export interface Config {
   defaultName: string | undefined;
   /** Names under which the gateway may be reached, besides localhost and IP addresses. */
   allowedHosts: readonly string[];
+  /** Origins of other pages that may use the gateway, with a token. */
+  allowedOrigins: readonly string[];
+  /** The file with the token, if one is named. */
+  tokenFile: string | undefined;
   /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
   /** How the gateway is reached. */
@@ -141,6 +145,8 @@ export function parseConfig(file: string, text: string): Config {
     configurations,
     defaultName: defaultOf(file, source),
     allowedHosts: source["allowed-hosts"] ?? [],
+    allowedOrigins: source["allowed-origins"] ?? [],
+    tokenFile: source["token-file"],
     memory: (source["memory-mb"] ?? DEFAULT_MEMORY_MIB) * MIB,
     gateway: gatewayKeysOf(top),
     warnings: unknownKeys(file, json as ConfigFile),

@@ -71,10 +71,22 @@ const host = v.pipe(
   }),
 );
 
+const origin = v.pipe(
+  v.string("must be an origin"),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const { value } = dataset;
+    if (/^https?:\/\/[^/?#@\s\\]+\/?$/i.test(value) && URL.canParse(value)) return new URL(value).origin;
+    addIssue({ message: 'must be an origin such as "https://console.example", without path, blanks or "*"' });
+    return NEVER;
+  }),
+);
+
 const topKeys = v.looseObject(
   {
     ...shared,
     "memory-mb": v.optional(whole(16, 1 << 16, "MiB")),
+    "allowed-origins": v.optional(v.array(origin, "must be a list of origins")),
+    "token-file": v.optional(path),
     "allowed-hosts": v.optional(v.array(host, "must be a list of host names")),
     ...gatewayKeys,
     configurations,

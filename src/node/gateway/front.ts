@@ -3,10 +3,19 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
-import { admission, type Refusal } from "./admission.ts";
+import type { Access } from "../login/access.ts";
+import {
+  admission,
+  checks as allChecks,
+  type Check,
+  otherOrigin,
+  type Refusal,
+  rulesOf,
+} from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
 import { type ClientError, PLAIN_HTTP, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
+import { allowReading } from "./cross-origin.ts";
 import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
@@ -15,6 +24,7 @@ import { refusalLine } from "./refusal-line.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
 import { visitOf } from "./visit.ts";
+import { credentialIn } from "./who.ts";
 
 /** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
 const REQUEST_TIME = 10_000;
@@ -41,6 +51,10 @@ export interface FrontOptions {
   page: PageFiles;
   /** The most connections at the same time. */
   maxConnections: number;
+  /** Decides who gets in; undefined: everybody who may come does. */
+  access?: Access | undefined;
+  /** What is asked of everybody. A test leaves something out. Default: all. */
+  checks?: readonly Check[];
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
   /** Takes over the connection of a request for a WebSocket that was let in. */
@@ -54,7 +68,15 @@ export interface FrontOptions {
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
 export function front(options: FrontOptions): Server | SecureServer {
-  const { config, page, maxConnections, signal, upgrade, log, tls, proxies, names = [] } = options;
+  const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
+  const { tls, proxies, names = [] } = options;
+  const rules = {
+    config,
+    access,
+    get names() {
+      return [...names, ...(tls?.current.names ?? [])];
+    },
+  };
   const settings = {
     headersTimeout: REQUEST_TIME,
     requestTimeout: REQUEST_TIME,
@@ -71,24 +93,32 @@ export function front(options: FrontOptions): Server | SecureServer {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
     for (const one of args) if (one instanceof Duplex) one.destroy();
   });
-  const connections = new Connections(server, maxConnections, log);
+  const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
 
-  const { doorOf, answers } = plainDoors(config, page, log);
-  const hosts = () => [...config.allowedHosts, ...names, ...(tls?.current.names ?? [])];
+  const { doorOf, answers } = plainDoors({ config, page, access, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
-    try {
-      const door = doorOf(request);
-      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
-      const refusal = admission(visitOf(request, proxies), door, hosts());
-      if (!refusal) return answers[door](request, response);
-      log(refusalLine(request, refusal));
-      sendRefusal(response, refusal);
-    } catch (error) {
+    const onFault = (error: unknown) => {
       log(refusalLine(request, { ...BROKEN, advice: messageOf(error) }));
       if (response.headersSent) response.destroy();
       else sendRefusal(response, BROKEN);
+    };
+    try {
+      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
+      const visit = visitOf(request, proxies);
+      const door = doorOf(request);
+      const origin = otherOrigin(visit, door, rules);
+      if (origin !== undefined) allowReading(response, origin);
+      const refusal = admission(visit, door, rules, checks);
+      if (refusal) {
+        log(refusalLine(request, refusal));
+        return sendRefusal(response, refusal);
+      }
+      if (!rulesOf(door).isPublic) connections.recognise(request.socket);
+      answers[door](request, response, visit)?.catch(onFault);
+    } catch (error) {
+      onFault(error);
     }
   }
 
@@ -97,9 +127,14 @@ export function front(options: FrontOptions): Server | SecureServer {
     (door: "session" | "tunnel") => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (!connections.isInTurn(socket)) return;
       try {
-        const refusal =
-          admission(visitOf(request, proxies), door, hosts()) ?? (signal.aborted ? ENDING : undefined);
-        if (!refusal) return upgrade(request, socket, head);
+        const visit = visitOf(request, proxies);
+        const refusal = admission(visit, door, rules, checks) ?? (signal.aborted ? ENDING : undefined);
+        if (!refusal) {
+          connections.recognise(socket);
+          const credential = access && credentialIn(visit, true, access);
+          if (credential) socket.once("close", access.hold(credential.secret));
+          return upgrade(request, socket, head);
+        }
         log(refusalLine(request, refusal));
         refuse(socket, refusal);
       } catch (error) {

@@ -6,6 +6,7 @@ import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { allowedHost } from "../host-rules.ts";
+import type { Access } from "../login/access.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
 import { processBudget } from "../session/listen.ts";
@@ -36,11 +37,16 @@ export interface GatewayOptions {
   behindProxy?: readonly string[] | undefined;
   /** Mode and group of that socket. Default: 0600, and the group of this process. */
   socketPermissions?: SocketPermissions | undefined;
+  /**
+   * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
+   * is no login, and every user and program of this machine gets in.
+   */
+  access?: Access;
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
   staticFolder: string;
   /** The most connections at the same time, sessions and all else; a new one is answered 503. Default 256. */
   maxConnections?: number;
-  /** Milliseconds between pings of an idle WebSocket; one that stays silent for two is given up. Default 10,000. */
+  /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
   pingInterval?: number;
   /** Milliseconds after which memory that was not used is given back, at the latest. Default 24,000. */
   idleTime?: number;
@@ -82,19 +88,25 @@ const GOODBYE_TIME = 250;
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
-  const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, access } = options;
   const { maxConnections = 256, pingInterval = 10_000, idleTime } = options;
   const { tls, behindProxy = [], socketPermissions } = options;
   checkObject(config, "config");
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
+  if (access !== undefined) checkObject(access, "access");
   checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
   checkType(options.log, "log", "function");
   const proxies = behindProxy.length > 0 ? new Proxies(behindProxy) : undefined;
   if (!isLoopback(host) && !tls && !proxies) throw new Error(notSafe(host));
+  if (!isLoopback(host) && !access) {
+    throw new Error(
+      `listening on ${host} is refused: beyond loopback it needs a login (the option "access")`,
+    );
+  }
   const page = await readPageFiles(staticFolder);
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak
@@ -118,6 +130,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     names: [allowedHost(host)].filter((name) => name !== undefined),
     page,
     maxConnections,
+    access,
     signal: ending.signal,
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) =>

@@ -1,7 +1,8 @@
 import { quoted } from "../../streams/quoted.ts";
+import { withoutCredentials } from "../login/credentials.ts";
 import type { Refusal, Visit } from "./admission.ts";
 
-/** The line of the log about a request that was refused. */
+/** The line of the log about a request that was refused. No credential is in it. */
 export function refusalLine(
   visit: Pick<Visit, "method" | "url" | "headers">,
   { status, words, advice = words }: Refusal,
@@ -9,5 +10,5 @@ export function refusalLine(
   const { method = "", url = "", headers } = visit;
   const from = headers.origin === undefined ? "no Origin" : `Origin ${quoted(headers.origin)}`;
   const to = headers.host === undefined ? "no Host" : `Host ${quoted(headers.host)}`;
-  return `refused ${quoted(`${method} ${url}`)} with ${status}: ${advice} (${to}, ${from})`;
+  return `refused ${quoted(`${method} ${withoutCredentials(url)}`)} with ${status}: ${advice} (${to}, ${from})`;
 }

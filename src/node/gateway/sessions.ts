@@ -8,6 +8,7 @@ import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
+import { withoutCredentials } from "../login/credentials.ts";
 import { LossError } from "../session/last-writes.ts";
 import type { Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
@@ -110,7 +111,7 @@ function configurationAt({ configurations, defaultName }: Config, path: string):
   }
   const configuration = configurations.get(name);
   if (configuration) return configuration;
-  const error = new Error(`there is no configuration ${quoted(name)}`);
+  const error = new Error(`there is no configuration ${quoted(withoutCredentials(name))}`);
   throw withWordsForOthers(error, "there is no such configuration");
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { LONGEST_MESSAGE } from "../../nbd/constants.ts";
 import { messageOf } from "../../streams/message-of.ts";
+import { subprotocolOf } from "../login/credentials.ts";
 import { type Reader, readInto } from "../read-into.ts";
 import { refuse } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
@@ -26,6 +27,7 @@ export class WebSockets {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: LONGEST_CONTROL,
+    handleProtocols: subprotocolOf,
   });
   readonly #log: (line: string) => void;
 

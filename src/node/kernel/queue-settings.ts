@@ -3,7 +3,7 @@ import type { DeviceSysfs, QueueSetting } from "./sysfs.ts";
 
 /** How the kernel asks a device. */
 export interface QueueSettings {
-  /** The longest request, in KiB. Default 512. */
+  /** The longest request, in KiB. Default 512. It is cut to 4096 / connections, so that all in flight stays below 16 MiB. */
   maxRequestKb?: number;
   /** How far a sequential reader is read ahead of, in KiB. Default 1024. */
   readAheadKb?: number;
@@ -25,6 +25,7 @@ const READ_AHEAD_KB = 1024;
  * before it, so all that is outstanding must get through a slow link before the timeout.
  */
 const OUTSTANDING_KB = 16 << 10;
+/** The fewest requests that the kernel takes for a queue. */
 const FEWEST_REQUESTS = 4;
 const MOST_REQUESTS = 128;
 
@@ -37,13 +38,13 @@ const MOST_DISCARD = 2 ** 31;
  * @returns what puts them back as they were; it comes late where the queue is busy, as the kernel waits for that
  */
 export async function changeQueue(
-  sysfs: DeviceSysfs,
+  sysfs: Pick<DeviceSysfs, "setting" | "set">,
   { maxRequestKb = MAX_REQUEST_KB, readAheadKb = READ_AHEAD_KB, connections, timeout }: ChangeQueueOptions,
 ): Promise<() => Promise<void>> {
-  const fitting = Math.floor(OUTSTANDING_KB / maxRequestKb / connections);
-  const requests = Math.min(Math.max(fitting, FEWEST_REQUESTS), MOST_REQUESTS);
+  const longest = Math.min(maxRequestKb, longestRequest(connections));
+  const requests = Math.min(Math.floor(OUTSTANDING_KB / longest / connections), MOST_REQUESTS);
   const wanted: [QueueSetting, number][] = [
-    ["max_sectors_kb", maxRequestKb],
+    ["max_sectors_kb", longest],
     ["read_ahead_kb", readAheadKb],
     ["nr_requests", requests],
   ];
@@ -62,4 +63,9 @@ export async function changeQueue(
   return async () => {
     for (const [name, value] of before) await sysfs.set(name, value).catch(() => {});
   };
+}
+
+/** The longest request, in KiB and a multiple of 4, of which the fewest that each of so many queues has do not exceed the bound. */
+function longestRequest(connections: number): number {
+  return 4 * Math.floor(OUTSTANDING_KB / FEWEST_REQUESTS / connections / 4);
 }

@@ -45,13 +45,24 @@ function start(near: Socket, answer = () => {}) {
   return seen;
 }
 
-tests("who never answers is told of, once, after two intervals", async ({ near }) => {
+tests("who never answers is told of, once, after two pings", async ({ near }) => {
   const seen = start(near);
   await until("the silence", () => seen.isSilent);
   assert.is(seen.pings, 2);
   seen.isSilent = false;
   await sleep(4 * INTERVAL);
   assert.equal(seen, { pings: 2, isSilent: false });
+});
+
+tests("what is sent is no sign of life", async ({ near }) => {
+  const seen = start(near);
+  const talk = setInterval(() => near.write("x"), INTERVAL / 5);
+  try {
+    await until("the silence", () => seen.isSilent);
+  } finally {
+    clearInterval(talk);
+  }
+  assert.is(seen.pings, 2);
 });
 
 tests("who answers is kept", async ({ near, far }) => {
@@ -74,7 +85,7 @@ tests("a long message that comes in bit by bit is a sign of life, without pings"
   const drip = setInterval(() => far.write("x"), INTERVAL / 5);
   await sleep(6 * INTERVAL);
   clearInterval(drip);
-  assert.not(seen.isSilent);
+  assert.equal([seen.pings, seen.isSilent], [0, false]);
 });
 
 tests("ends with the socket", async ({ near }) => {

@@ -280,6 +280,12 @@ tests(
     assert.is(readFileSync("/sys/block/nbd0/queue/logical_block_size", "utf8").trim(), "4096");
     await endInOrder(second.gateway);
     assert.equal(queueSettings(), before);
+
+    // The kernel takes no fewer than 4 requests, so longer ones would make more than 16 MiB.
+    const third = await throughGateway(sandbox, image, { keys: onDevice(0, { "max-request-kb": 32_768 }) });
+    assert.equal(queueSettings(), { max_sectors_kb: 4096, read_ahead_kb: 1024, nr_requests: 4 });
+    await endInOrder(third.gateway);
+    assert.equal(queueSettings(), before);
   },
 );
 
