@@ -458,13 +458,19 @@ async function run(...args: string[]): Promise<[number | string, string]> {
   return [status, gateway.stderr];
 }
 
-for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.evil.example", ""]) {
-  tests(`refuses to listen on ${host || "(nothing)"}`, async () => {
+for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.evil.example"]) {
+  tests(`refuses to listen on ${host}`, async () => {
     const [status, stderr] = await run("--port", "0", "--host", host);
     assert.is(status, 1);
     assert.match(stderr, /^nbd-gateway: listening on .* is refused: .*loopback.*\n$/);
   });
 }
+
+tests("refuses to listen on nothing", async () => {
+  const [status, stderr] = await run("--port", "0", "--host", "");
+  assert.is(status, 1);
+  assert.is(stderr, 'nbd-gateway: --host must be a host name or an IP address, not ""\n');
+});
 
 tests("a port in use is one line", async () => {
   const [status, stderr] = await run("--port", String(port));

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { allowedHost } from "../host-rules.ts";
+import { gatewayKeys, socketKeys } from "./gateway-keys.ts";
 
 /** The longest time that a timer can be set to, in whole seconds. */
 const LONGEST = Math.floor(0x7fffffff / 1000);
@@ -41,6 +42,7 @@ const configurationKeys = v.looseObject(
     ...shared,
     "nbd-device": v.optional(path),
     listen: v.optional(v.string('must be "unix:PATH" or "tcp:HOST:PORT"')),
+    ...socketKeys,
     default: v.optional(v.boolean("must be true or false")),
     metadata: v.optional(v.unknown()),
   },
@@ -86,6 +88,7 @@ const topKeys = v.looseObject(
     "allowed-origins": v.optional(v.array(origin, "must be a list of origins")),
     "token-file": v.optional(path),
     "allowed-hosts": v.optional(v.array(host, "must be a list of host names")),
+    ...gatewayKeys,
     configurations,
   },
   (issue) => (issue.path && issue.received === "undefined" ? "is missing" : "must be an object"),

@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import { foreign } from "../host-rules.ts";
 import type { Access } from "../login/access.ts";
 import { hasCredentialInQuery } from "../login/credentials.ts";
+import type { Unbelieved } from "./proxies.ts";
 import { whoMayEnter } from "./who.ts";
 
 /** The parts of a request that decide whether it is let in. */
@@ -14,6 +15,8 @@ export interface Visit
   isSecure: boolean;
   /** The host, with its port, that the client asked for. */
   host: string | undefined;
+  /** Why nothing of it is believed: it does not come through the proxy, or the proxy says what cannot be. */
+  unbelieved?: Unbelieved | undefined;
 }
 
 export interface Refusal {
@@ -67,6 +70,8 @@ export type Door = keyof typeof doors;
 export interface AdmissionRules {
   /** Names of this gateway, and the origins of other pages that may come to some doors. */
   config: Pick<Config, "allowedHosts" | "allowedOrigins">;
+  /** More names of this gateway: that of its host, and those of its certificate. */
+  names?: readonly string[];
   /** Decides who gets in; undefined: everybody does. */
   access: Access | undefined;
 }
@@ -113,6 +118,8 @@ export function otherOrigin(
 }
 
 const bad = (words: string): Refusal => ({ status: 400, words });
+
+const origination: Check = ({ unbelieved }) => unbelieved;
 
 const method: Check = (visit, door) => {
   const { methods } = rulesOf(door);
@@ -180,7 +187,8 @@ const site: Check = (visit, door, rules) => {
 
 const hostAndOrigin: Check = (visit, door, rules) => {
   const origin = otherOrigin(visit, door, rules) === undefined ? visit.headers.origin : undefined;
-  const fault = foreign({ host: visit.host, origin }, rules.config.allowedHosts);
+  const hosts = [...rules.config.allowedHosts, ...(rules.names ?? [])];
+  const fault = foreign({ host: visit.host, origin, isSecure: visit.isSecure }, hosts);
   return fault && { status: 403, ...fault };
 };
 
@@ -190,8 +198,9 @@ export const who: Check = (visit, door, { access }) => {
   return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
 };
 
-/** In this order: whether the request is well-formed, where it comes from, then who asks. */
+/** In this order: whether it comes through the proxy, whether the request is well-formed, where it comes from, then who asks. */
 export const checks: readonly Check[] = [
+  origination,
   method,
   version,
   target,

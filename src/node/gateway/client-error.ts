@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Refusal } from "./admission.ts";
 
-/** The error that Node reports if it cannot parse a request, or if a request takes too long. */
+/** The error that Node reports if it cannot parse a request, if a request takes too long, or if TLS fails. */
 export type ClientError = NodeJS.ErrnoException & { rawPacket?: Uint8Array };
 
 /** More precise statuses than 400. */
@@ -13,8 +13,15 @@ const statuses: Readonly<Record<string, number>> = {
 /** The first byte of a TLS connection. */
 const TLS_HANDSHAKE = 0x16;
 
+/** The code of the error about a client that speaks HTTP where TLS is spoken. */
+export const PLAIN_HTTP = "ERR_SSL_HTTP_REQUEST";
+
 /** How to refuse such a request; undefined if nobody waits for an answer. */
 export function refusalOf({ code = "", rawPacket }: ClientError, socket: Duplex): Refusal | undefined {
+  if (code === PLAIN_HTTP) {
+    const words = "this port speaks HTTPS: use https:// and wss://";
+    return { status: 400, words, advice: `the client speaks HTTP, and ${words}` };
+  }
   const isGone = !code.startsWith("HPE_") && statuses[code] === undefined;
   // Browsers open connections in advance, and close them unused.
   if (isGone || (socket as { bytesRead?: number }).bytesRead === 0) return undefined;

@@ -1,5 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server as SecureServer } from "node:https";
 import type { Duplex } from "node:stream";
+import { Server as TlsServer } from "node:tls";
 import { deadline } from "../../streams/deadline.ts";
 import type { Refusal } from "./admission.ts";
 import { ANSWER_TIME, refuse } from "./answers.ts";
@@ -25,12 +27,12 @@ export interface ConnectionsOptions {
 
 /** Bounds what connections cost: their number, one request at a time on each, and the time that an answer may take. */
 export class Connections {
-  readonly #server: Server;
+  readonly #server: Server | SecureServer;
   readonly #limit: number;
   readonly #hasLogin: boolean;
   readonly #log: (line: string) => void;
   readonly #descriptors = descriptorLimit();
-  /** All connections, those of WebSockets too. */
+  /** All connections, those of WebSockets and those whose handshake of TLS is not over too. */
   readonly #open = new Set<Duplex>();
   readonly #answering = new WeakSet<Duplex>();
   /** Those that have not shown a login yet, the oldest first, with what calls their end off. */
@@ -39,7 +41,7 @@ export class Connections {
   /** Strangers whose time was over while they were answered. */
   readonly #overdue = new WeakSet<Duplex>();
 
-  constructor(server: Server, { limit, hasLogin, log }: ConnectionsOptions) {
+  constructor(server: Server | SecureServer, { limit, hasLogin, log }: ConnectionsOptions) {
     this.#server = server;
     this.#limit = limit;
     this.#hasLogin = hasLogin;
@@ -100,7 +102,9 @@ export class Connections {
     const why = this.#isFull(socket);
     if (!why) return;
     this.#log(`refused a connection: ${why}`);
-    refuse(socket, FULL);
+    // Words would have to wait for a handshake.
+    if (this.#server instanceof TlsServer) socket.destroy();
+    else refuse(socket, FULL);
   }
 
   #acceptStranger(socket: Duplex): void {

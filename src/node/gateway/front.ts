@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
@@ -12,13 +13,16 @@ import {
   rulesOf,
 } from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
-import { type ClientError, refusalOf } from "./client-error.ts";
+import { type ClientError, PLAIN_HTTP, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
 import { allowReading } from "./cross-origin.ts";
 import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
+import type { Proxies } from "./proxies.ts";
 import { refusalLine } from "./refusal-line.ts";
+import type { Certificates } from "./tls/certificates.ts";
+import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
 import { visitOf } from "./visit.ts";
 import { credentialIn } from "./who.ts";
 
@@ -33,8 +37,17 @@ const REQUESTS = 100;
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
+/** Browsers that have been here by TLS come by nothing else for half a year. */
+const STRICT_TRANSPORT = "max-age=15552000";
+
 export interface FrontOptions {
   config: Config;
+  /** Speaks TLS with these. */
+  tls?: Certificates | undefined;
+  /** The only ones who are let in, and believed in what they tell of others. */
+  proxies?: Proxies | undefined;
+  /** Names that are allowed besides those of the configuration and of the certificate. */
+  names?: readonly string[];
   page: PageFiles;
   /** The most connections at the same time. */
   maxConnections: number;
@@ -54,16 +67,27 @@ export interface FrontOptions {
  * The HTTP server in front of everything, which does not listen yet. Each request goes through `admission` first. What
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
-export function front(options: FrontOptions): Server {
+export function front(options: FrontOptions): Server | SecureServer {
   const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
-  const rules = { config, access };
-  const server = createServer({
+  const { tls, proxies, names = [] } = options;
+  const rules = {
+    config,
+    access,
+    get names() {
+      return [...names, ...(tls?.current.names ?? [])];
+    },
+  };
+  const settings = {
     headersTimeout: REQUEST_TIME,
     requestTimeout: REQUEST_TIME,
     connectionsCheckingInterval: REQUEST_LOOK,
     keepAliveTimeout: IDLE_TIME,
     requireHostHeader: false, // admission sees to it
-  });
+  };
+  const server = tls
+    ? createSecureServer({ ...settings, ...secureContext(tls.current) })
+    : createServer(settings);
+  if (tls) limitHandshakes(server);
   server.maxRequestsPerSocket = REQUESTS;
   guard(server, (error, event, args) => {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
@@ -81,7 +105,8 @@ export function front(options: FrontOptions): Server {
       else sendRefusal(response, BROKEN);
     };
     try {
-      const visit = visitOf(request);
+      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
+      const visit = visitOf(request, proxies);
       const door = doorOf(request);
       const origin = otherOrigin(visit, door, rules);
       if (origin !== undefined) allowReading(response, origin);
@@ -102,7 +127,7 @@ export function front(options: FrontOptions): Server {
     (door: "session" | "tunnel") => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (!connections.isInTurn(socket)) return;
       try {
-        const visit = visitOf(request);
+        const visit = visitOf(request, proxies);
         const refusal = admission(visit, door, rules, checks) ?? (signal.aborted ? ENDING : undefined);
         if (!refusal) {
           connections.recognise(socket);
@@ -130,7 +155,8 @@ export function front(options: FrontOptions): Server {
     // It came behind a request whose answer is on its way, and ends the connection.
     if (connections.isAnswering(socket) || socket.writableEnded) return socket.end(() => socket.destroy());
     log(`refused a connection with ${refusal.status}: ${refusal.advice}`);
-    refuse(socket, refusal);
+    // Who does not speak TLS is answered without.
+    refuse(error.code === PLAIN_HTTP ? (below(socket) ?? socket) : socket, refusal);
   });
   return server;
 }

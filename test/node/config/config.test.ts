@@ -135,6 +135,50 @@ tests("the place of each configuration is told, as text", () => {
   }
 });
 
+tests("how the gateway is reached is told as it stands there; a socket's mode is of that socket only", () => {
+  const gateway = {
+    host: "10.0.0.1",
+    port: 443,
+    "tls-cert": "/c.pem",
+    "tls-key": "/k.pem",
+    "behind-proxy": ["10.0.0.2", "unix:/run/x.sock"],
+    "socket-mode": "0660",
+    "socket-group": "0",
+  };
+  const own = { listen: "unix:/a", "socket-mode": "0640", "socket-group": "7" };
+  const text = JSON.stringify({ ...gateway, configurations: { own, other: { listen: "unix:/b" } } });
+  const config = parseConfig("config.json", text);
+  const { "tls-self-signed": none, ...rest } = config.gateway;
+  assert.equal([none, rest], [undefined, gateway]);
+  const permissions = [...config.configurations.values()].map(
+    ({ target }) => "listen" in target && target.socketPermissions,
+  );
+  assert.equal(permissions, [{ mode: 0o640, group: 7 }, undefined]);
+  assert.equal(config.warnings, []);
+});
+
+const unreachable: [string, unknown, RegExp][] = [
+  ["host", "", /"host" must be a host name or an IP address/],
+  ["host", "a b", /"host" must be/],
+  ["port", 65536, /"port" must be 0 to 65535, not 65536/],
+  ["port", "80", /"port" must be 0 to 65535, not "80"/],
+  ["tls-cert", 1, /"tls-cert" must be a path/],
+  ["tls-self-signed", "yes", /"tls-self-signed" must be true or false/],
+  ["behind-proxy", "10.0.0.1", /"behind-proxy" must be a list/],
+  ["behind-proxy", ["localhost"], /"behind-proxy" must be a list: a proxy is given by its IP address/],
+  ["socket-mode", 0o660, /"socket-mode" must be octal digits/],
+  ["socket-mode", "0666", /"socket-mode" must be .*others never/],
+  ["socket-mode", "0400", /"socket-mode" must be/],
+  ["socket-mode", "0770", /"socket-mode" must be/],
+  ["socket-group", "no such group", /"socket-group" must be the name or the number of a group/],
+];
+for (const [key, value, words] of unreachable) {
+  tests(`a wrong value of ${key}: ${JSON.stringify(value)}`, () => {
+    const text = JSON.stringify({ [key]: value, configurations: { a: { listen: "unix:/a" } } });
+    assert.throws(() => parseConfig("config.json", text), words);
+  });
+}
+
 tests("a byte order mark is no error", () => {
   assert.is(parse(`\ufeff{"configurations":{"a":{"listen":"${listen}"}}}`).configurations.size, 1);
 });
