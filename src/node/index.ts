@@ -19,6 +19,7 @@ export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";
 export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./kernel/kernel-device.ts";
 export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
 export type { QueueSettings } from "./kernel/queue-settings.ts";
+export { type LogInOptions, type Login, logIn } from "./login/log-in.ts";
 export type { Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
@@ -26,3 +27,4 @@ export type { ExportSummary, Session, SessionState } from "./session/session-sta
 export { StateHookError } from "./session/state-hook.ts";
 export { socketTransport } from "./socket.ts";
 export { stdioTransport } from "./stdio.ts";
+export type { Trust } from "./tls-connection.ts";
