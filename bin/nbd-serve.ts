@@ -28,7 +28,7 @@ serves on standard input and output, or on the sockets that it was started with,
   --writable            let the other side write to IMAGE
   --take-over           end the session that has this configuration, if there is one
   --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it
-  --fingerprint SHA256  the only certificate to believe, as nbd-gateway --tls-self-signed prints it
+  --fingerprint SHA256  the only certificate to believe, as nbd-gateway prints it
   --ca FILE             certificates of the authorities to believe, in PEM
   --insecure            believe any certificate of a relay; not together with a token
   --origin ORIGIN       the Origin header to send, for relays that check it (websocketd --sameorigin=true)

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type ConnectOptions, connect } from "../src/node/connect.ts";
 import { gatewayUrl } from "../src/node/login/gateway-url.ts";
 import { logIn } from "../src/node/login/log-in.ts";
+import { readPrivateFile } from "../src/node/login/private-file.ts";
 import { defaultTokenFile, readTokenFile, tokenIn } from "../src/node/login/token-file.ts";
 import { isLoopbackUrl } from "../src/node/loopback.ts";
 import { reasonOf } from "../src/node/system-error.ts";
@@ -48,6 +49,9 @@ export interface Remote {
   /** Logs out, for which the other side has half a second; never fails. */
   leave(): Promise<void>;
 }
+
+/** Bytes of the longest token that is read. */
+const LONGEST_TOKEN = 4096;
 
 /** The close code with which a gateway ends a session in favour of another one. */
 const TAKEN_OVER = 4001;
@@ -113,7 +117,7 @@ async function relayAt(
     const shown = shownUrl(url);
     log(`--insecure: any server that answers at ${shown} is believed, and can read and change everything`);
   }
-  const token = file === undefined ? undefined : await readToken(file);
+  const token = file === undefined ? undefined : await readRelayToken(file);
   return {
     connect: async () => connect(url, { ...options, ...(token !== undefined && { token }) }),
     leave: async () => {},
@@ -151,17 +155,30 @@ async function tokenFor(url: URL, inUrl: string | undefined, file: string | unde
   );
 }
 
-/** Reads a token from a file, or with "-" from standard input. */
+/** Reads a gateway's token from a file, or with "-" from standard input. */
 async function readToken(file: string, advice = ""): Promise<string> {
-  const [what, read] =
-    file === "-"
-      ? ["standard input", async () => tokenIn(await firstLine(process.stdin))]
-      : [file, () => readTokenFile(file)];
-  return read().catch((error: NodeJS.ErrnoException) => {
-    throw new Error(
-      `reading the token from ${what}: ${reasonOf(error)}${error.code === "ENOENT" ? advice : ""}`,
-    );
+  if (file === "-") return fromStandardInput(tokenIn);
+  return readTokenFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? new Error(`${error.message}${advice}`) : error;
   });
+}
+
+/** Reads what a relay takes for a token, which may have another form than a gateway's, likewise. */
+async function readRelayToken(file: string): Promise<string> {
+  if (file === "-") return fromStandardInput((line) => line.trim());
+  try {
+    return readPrivateFile(file, LONGEST_TOKEN).toString("latin1").trim();
+  } catch (error) {
+    throw new Error(`reading the token file ${file}: ${reasonOf(error)}`);
+  }
+}
+
+async function fromStandardInput(tokenOf: (line: string) => string): Promise<string> {
+  try {
+    return tokenOf(await firstLine(process.stdin, LONGEST_TOKEN));
+  } catch (error) {
+    throw new Error(`reading the token from standard input: ${messageOf(error)}`);
+  }
 }
 
 /** What a session ended with, in words for a person at a terminal. */

@@ -21,7 +21,8 @@ export function checkTrust({ fingerprint, ca, insecure }: Trust, protocol: strin
   if (fingerprint !== undefined) parseFingerprint(fingerprint);
   if (ca !== undefined) checkCertificate(ca);
   const isUsed = fingerprint !== undefined || ca !== undefined || insecure;
-  if (isUsed && !isTls(protocol)) throw new TypeError("a certificate is checked at https:// and wss:// only");
+  if (isUsed && !isTls(protocol))
+    throw new TypeError("fingerprint, ca and insecure are for https:// and wss:// URLs");
   if (insecure && (fingerprint !== undefined || ca !== undefined)) {
     throw new TypeError(
       "insecure takes any certificate, so it does not go together with a fingerprint or an authority",
@@ -33,7 +34,7 @@ function checkCertificate(pem: string | Uint8Array): void {
   try {
     new X509Certificate(pem);
   } catch (cause) {
-    throw new TypeError("there is no certificate in PEM in it", { cause });
+    throw new TypeError("ca has no certificate in PEM", { cause });
   }
 }
 

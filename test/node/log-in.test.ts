@@ -197,7 +197,7 @@ tests("what is not a gateway's URL is refused before anything is sent, without i
     ["https://far.example/", "https://far.example/: a token is needed to log in"],
     [
       "https://far.example/#secret",
-      'https://far.example/: what follows "#" is not a token, of 43 characters',
+      'https://far.example/: what follows "#" is not a token, of at least 43 characters',
     ],
     [
       `https://far.example/?token=${token}`,

@@ -176,11 +176,11 @@ tests("a fingerprint is read in every form that is in use, and nothing else is t
 tests("trust that cannot be used is refused before anything is connected", () => {
   const fingerprint = "00".repeat(32);
   for (const [url, trust, words] of [
-    ["ws://127.0.0.1/", { fingerprint }, /at https:\/\/ and wss:\/\/ only/],
-    ["ws://127.0.0.1/", { insecure: true }, /at https:\/\/ and wss:\/\/ only/],
+    ["ws://127.0.0.1/", { fingerprint }, /are for https:\/\/ and wss:\/\/ URLs/],
+    ["ws://127.0.0.1/", { insecure: true }, /are for https:\/\/ and wss:\/\/ URLs/],
     ["wss://127.0.0.1/", { fingerprint, insecure: true }, /does not go together/],
     ["wss://127.0.0.1/", { fingerprint: "00" }, /a fingerprint is/],
-    ["wss://127.0.0.1/", { ca: "hello" }, /there is no certificate in PEM in it/],
+    ["wss://127.0.0.1/", { ca: "hello" }, /ca has no certificate in PEM/],
   ] as const) {
     assert.throws(() => connect(url, trust), words);
   }

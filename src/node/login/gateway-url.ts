@@ -1,8 +1,12 @@
 import { shownUrl } from "../../transport/shown-url.ts";
-import { isNonce } from "./proof.ts";
 
 /** Names that a query would have for a token. */
 const TOKENS = /^(access[_-]?)?token$/i;
+
+/** Whether a text has the form of a token: 32 bytes or more, as base64url. */
+export function isToken(text: string): boolean {
+  return /^[\w-]{43,512}$/.test(text);
+}
 
 /** The URL of a gateway in its parts. */
 export interface GatewayUrl {
@@ -34,7 +38,8 @@ export function gatewayUrl(text: string): GatewayUrl {
   const token = url.hash.slice(1);
   url.hash = "";
   if (token === "") return { url };
-  if (!isNonce(token)) throw new TypeError(`${shown}: what follows "#" is not a token, of 43 characters`);
+  if (!isToken(token))
+    throw new TypeError(`${shown}: what follows "#" is not a token, of at least 43 characters`);
   return { url, token };
 }
 

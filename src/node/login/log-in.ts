@@ -6,7 +6,7 @@ import { WebSocketError } from "../../transport/websocket.ts";
 import { connectError, refusal } from "../connect-error.ts";
 import { isLoopbackUrl } from "../loopback.ts";
 import { checkTrust, type Trust } from "../tls-connection.ts";
-import { gatewayUrl, webSocketUrlOf } from "./gateway-url.ts";
+import { gatewayUrl, isToken, webSocketUrlOf } from "./gateway-url.ts";
 import { bodyOf, post } from "./post.ts";
 import { clientProof, gatewayProof, isEqual, isNonce, newNonce } from "./proof.ts";
 
@@ -50,7 +50,8 @@ export async function logIn(url: string, options: LogInOptions = {}): Promise<Lo
   const shown = shownUrl(page);
   checkTrust(trust, page.protocol);
   if (token === undefined) throw new TypeError(`${shown}: a token is needed to log in`);
-  if (!isNonce(token)) throw new TypeError(`${shown}: what was given is not a token, of 43 characters`);
+  if (!isToken(token))
+    throw new TypeError(`${shown}: what was given is not a token, of at least 43 characters`);
   if (page.protocol === "http:" && !isLoopbackUrl(page)) {
     throw new TypeError(
       `${shown}: others on the way could read what is sent; use https://, or a tunnel of ssh`,
