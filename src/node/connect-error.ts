@@ -55,7 +55,7 @@ function reason(error: NodeJS.ErrnoException, protocol: string): string {
   const { code = "", message } = error;
   const known = words[code];
   const other = otherSchemes[protocol];
-  if (code === "EPROTO") {
+  if (code === "EPROTO" || code.startsWith("ERR_SSL_")) {
     if (PLAIN.test(message)) return `the server does not speak TLS there; use ${other}`;
     // The rest of the message names OpenSSL's functions and files.
     const [, why] = /SSL routines:[^:]*:([^:\n]+)/.exec(message) ?? [];

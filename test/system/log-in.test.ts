@@ -139,7 +139,7 @@ for (const [what, args, words] of [
   tests(`${what}: refused before anything is sent`, ({ sandbox, image }) =>
     withGateway({}, async (gateway) => {
       const server = sandbox.start(program("nbd-serve"), [...args, image, `${gateway.url}#${gateway.token}`]);
-      assert.is(await endOf(server, 1, gateway), `nbd-serve: ${words.replace("URL", gateway.url)}\n`);
+      assert.is(await endOf(server, 1, gateway), `nbd-serve: ${words.replace(/^URL/, gateway.url)}\n`);
       assert.equal(gateway.came, []);
     }),
   );
