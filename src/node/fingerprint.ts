@@ -13,7 +13,7 @@ export function fingerprintOf(certificate: X509Certificate): string {
  * @throws TypeError when it is none
  */
 export function parseFingerprint(text: string): string {
-  const bare = text.trim().replace(/^sha-?256( fingerprint)?\s*[=:]\s*/i, "");
+  const bare = text.trim().replace(/^sha-?256( fingerprint)?(\s*[=:]\s*|\s+)/i, "");
   const base64 = /^sha256\/([A-Za-z0-9+/]{43})=?$/.exec(bare)?.[1];
   const digits = base64 === undefined ? hexadecimal(bare) : Buffer.from(base64, "base64").toString("hex");
   if (digits === undefined) {

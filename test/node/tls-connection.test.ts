@@ -156,7 +156,7 @@ tests("a fingerprint is read in every form that is in use, and nothing else is t
     hex,
     `sha256/${bytes.toString("base64")}`,
     `sha256 Fingerprint=${wanted}`,
-    `SHA-256: ${wanted}\n`,
+    `SHA-256 ${wanted}\n`,
   ]) {
     assert.is(parseFingerprint(text), wanted, text);
   }
