@@ -1,10 +1,12 @@
 /** nbd-serve logs in at a gateway, with the token from the URL, a file or standard input. */
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import * as assert from "uvu/assert";
-import { program, type Running, Sandbox, suite, within } from "../harness.ts";
+import { connectExport } from "../../src/node/connect-export.ts";
+import { program, type Running, Sandbox, suite, until, within } from "../harness.ts";
 import { newToken, StandInGateway, type StandInOptions } from "../stand-in-gateway.ts";
+import { startGateway, writeConfig } from "./link.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -206,6 +208,58 @@ tests("a signal ends a login that takes long", async ({ sandbox, image }) => {
   assert.is(await within(20_000, "nbd-serve", server.exit), 0);
   assert.is(server.stderr, "");
   silent.close();
+});
+
+/** Starts nbd-gateway with a login, and a configuration called "local". */
+async function startRealGateway(sandbox: Sandbox): Promise<{ gateway: Running; url: string; token: string }> {
+  mkdirSync(sandbox.path("state"), { mode: 0o700 });
+  const env = { STATE_DIRECTORY: sandbox.path("state") };
+  const args = ["--config", writeConfig(sandbox), "--port", "0"];
+  const gateway = sandbox.start(program("nbd-gateway"), args, { env });
+  await until("nbd-gateway listens", () => gateway.stdout.includes("\n"), 120_000);
+  const token = readFileSync(sandbox.path("state/token"), "utf8").trim();
+  return { gateway, url: gateway.stdout.trim(), token };
+}
+
+tests("at the real gateway: by the token's file, by the URL, and not with another token", async (context) => {
+  const { sandbox, image } = context;
+  const { gateway, url, token } = await startRealGateway(sandbox);
+  const env = { STATE_DIRECTORY: sandbox.path("state") };
+  for (const args of [
+    [image, url],
+    [image, `${url}local#${token}`],
+  ]) {
+    const server = sandbox.start(program("nbd-serve"), args, { env });
+    await until("the session", () => server.stderr.includes("serving"), 60_000);
+    await until("the socket", () => existsSync(sandbox.path("nbd.sock")), 60_000);
+    const remote = await connectExport(`nbd+unix:///?socket=${sandbox.path("nbd.sock")}`);
+    assert.equal(Buffer.from(await remote.read(0, 512)), readFileSync(image).subarray(0, 512));
+    await remote.close();
+    server.kill();
+    assert.is(await within(20_000, "nbd-serve", server.exit), 0, server.stderr);
+    await until("the end", () => !existsSync(sandbox.path("nbd.sock")), 60_000);
+  }
+  const logins = JSON.parse(readFileSync(sandbox.path("state/token.logins"), "utf8"));
+  assert.equal(logins.logins, [], "they were logged out");
+  const stranger = sandbox.start(program("nbd-serve"), [image, `${url}#${newToken()}`]);
+  assert.is(await within(20_000, "nbd-serve", stranger.exit), 1);
+  const words = "does not know the token: another program may hold the port";
+  assert.is(stranger.stderr, `nbd-serve: ${url} ${words}\n`);
+  const old = sandbox.start(program("nbd-serve"), [image, url.replace("http", "ws")]);
+  assert.is(await within(20_000, "nbd-serve", old.exit), 1);
+  assert.match(old.stderr, /the server answered 401 Unauthorized: .*use the URL that it prints, or http:/);
+  assert.not.ok(gateway.stderr.includes(token), "the token is in the log");
+});
+
+tests("at a gateway without a login: the error says which URL to use", async ({ sandbox, image }) => {
+  const gateway = await startGateway(sandbox);
+  const url = gateway.url.replace("ws", "http");
+  const server = sandbox.start(program("nbd-serve"), [image, `${url}#${newToken()}`]);
+  assert.is(await within(20_000, "nbd-serve", server.exit), 1);
+  assert.is(
+    server.stderr,
+    `nbd-serve: logging in at ${url}: there is no login (404); if that is meant, as with nbd-gateway --no-auth, use ${gateway.url}\n`,
+  );
 });
 
 tests.run();

@@ -66,13 +66,21 @@ export function makePrivateFile(file: string, contents: string): boolean {
   });
 }
 
-/** Makes a private file, or replaces one: readers find the old contents or the new ones, whole. */
-export function replacePrivateFile(file: string, contents: string): void {
-  writeAside(file, contents, renameSync);
+/**
+ * Makes a private file, or replaces one: readers find the old contents or the new ones, whole.
+ * @param isLasting whether to wait until the disk has it
+ */
+export function replacePrivateFile(file: string, contents: string, isLasting: boolean): void {
+  writeAside(file, contents, renameSync, isLasting);
 }
 
 /** Writes to a new file beside the one that is meant, which `place` then puts there. */
-function writeAside<T>(file: string, contents: string, place: (aside: string, path: string) => T): T {
+function writeAside<T>(
+  file: string,
+  contents: string,
+  place: (aside: string, path: string) => T,
+  isLasting = true,
+): T {
   const path = join(privateFolder(file), basename(file));
   const aside = `${path}.${randomBytes(6).toString("hex")}`;
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -80,7 +88,7 @@ function writeAside<T>(file: string, contents: string, place: (aside: string, pa
   try {
     fchmodSync(descriptor, 0o600); // whatever the umask is
     writeSync(descriptor, contents);
-    fsyncSync(descriptor);
+    if (isLasting) fsyncSync(descriptor);
   } catch (error) {
     unlinkSync(aside);
     throw error;

@@ -60,7 +60,7 @@ export function readOrMakeToken(file: string): string {
 export function renewToken(file: string): void {
   about(file, "making", () => {
     makePrivateFolder(file);
-    replacePrivateFile(file, `${newNonce()}\n`);
+    replacePrivateFile(file, `${newNonce()}\n`, true);
   });
 }
 
