@@ -21,6 +21,7 @@ export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
 export type { QueueSettings } from "./kernel/queue-settings.ts";
 export { type Access, type TokenAccessOptions, tokenAccess } from "./login/access.ts";
 export { defaultTokenFile } from "./login/token-file.ts";
+export { type LogInOptions, type Login, logIn } from "./login/log-in.ts";
 export type { Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
@@ -28,3 +29,4 @@ export type { ExportSummary, Session, SessionState } from "./session/session-sta
 export { StateHookError } from "./session/state-hook.ts";
 export { socketTransport } from "./socket.ts";
 export { stdioTransport } from "./stdio.ts";
+export type { Trust } from "./tls-connection.ts";
