@@ -3,13 +3,17 @@ import { shownUrl, withShownUrls } from "./shown-url.ts";
 
 /**
  * Opens a WebSocket with the constructor of the runtime.
- * @throws Error when the URL is not valid. Its message shows no password, as a browser's own message would
+ * @throws Error when the URL or a subprotocol is not valid. Its message shows no password and no subprotocol, which may hold a
+ *   token, as a browser's own message would
  */
-export function openWebSocket(url: string | URL): WebSocket {
+export function openWebSocket(url: string | URL, protocols: readonly string[] = []): WebSocket {
   try {
-    return new WebSocket(url);
+    return new WebSocket(url, [...protocols]);
   } catch (cause) {
-    const words = messageOf(cause).replaceAll(String(url), shownUrl(url));
+    const words = [url, ...protocols].reduce<string>(
+      (text, secret) => text.replaceAll(String(secret), secret === url ? shownUrl(url) : "…"),
+      messageOf(cause),
+    );
     throw new Error(withShownUrls(words), { cause });
   }
 }

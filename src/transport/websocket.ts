@@ -19,11 +19,17 @@ export const TEXT_REFUSED =
 /** The WebSocket failed, or the other side closed it as a failure. */
 export class WebSocketError extends Error implements ForOthers {
   override name = "WebSocketError";
+  /** The close code of the other side, if it closed the WebSocket. */
+  readonly code: number | undefined;
   /** The reason that the other side gave, if any, as it came. */
   readonly reason: string | undefined;
 
-  constructor(message: string, { reason, ...options }: ErrorOptions & { reason?: string } = {}) {
+  constructor(
+    message: string,
+    { code, reason, ...options }: ErrorOptions & { code?: number; reason?: string } = {},
+  ) {
     super(message, options);
+    this.code = code;
     this.reason = reason;
   }
 
@@ -193,8 +199,9 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (problem !== undefined) finish(problem);
     else if (GONE.has(code)) finish();
     else if (reason === "")
-      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`));
-    else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { reason }));
+      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`, { code }));
+    else
+      finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { code, reason }));
   });
 
   /** Called by `ws` once the kernel has the chunk. A browser's WebSocket makes a copy, and reports nothing. */
