@@ -51,7 +51,7 @@ export interface PageServerOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
   /** The subprotocols that the WebSocket asks for. Default: none. */
-  protocols?: readonly string[];
+  protocols?: string[] | undefined;
   /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
   onerror?: OnExportError | undefined;
 }
@@ -97,21 +97,15 @@ class PageServer implements NBDServer {
   readonly file: Blob;
   error: unknown;
   readonly #cache: number;
-  readonly #protocols: readonly string[];
+  readonly #protocols: string[] | undefined;
   readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(
-    endpoint: string,
-    file: Blob,
-    { cache = CACHE, protocols = [], onerror }: PageServerOptions = {},
-  ) {
+  constructor(endpoint: string, file: Blob, { cache = CACHE, protocols, onerror }: PageServerOptions = {}) {
     if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
     checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
     checkAmount(cache, "the cache, in bytes,");
-    // What was passed is not shown: it may be a token.
-    if (!Array.isArray(protocols)) throw new TypeError("protocols must be an array");
     if (onerror !== undefined) checkType(onerror, "onerror", "function");
     this.#onerror = onerror;
     this.endpoint = endpoint;

@@ -270,17 +270,12 @@ tests("asks for the subprotocols, and tells the close code and the reason of the
   relay.close();
 });
 
-tests("subprotocols that are none are refused, and not shown, since they may hold a token", async () => {
-  const protocols = "secret" as unknown as string[];
-  assert.throws(
-    () => new NBDServer("ws://127.0.0.1/", new Blob([]), { protocols }),
-    (error: Error) => error instanceof TypeError && error.message === "protocols must be an array",
-  );
+tests("subprotocols that are not valid are not shown, since they may hold a token", async () => {
   for (const [url, list] of [
     ["ws://127.0.0.1:9/", ["nbd", "token.se cret"]],
     ["ws://127.0.0.1:9/", ["token.secret", "token.secret"]],
     ["ws://127.0.0.1:99999/?secret", ["nbd", "token.secret"]],
-  ] as const) {
+  ] as [string, string[]][]) {
     const server = new NBDServer(url, new Blob(["x"]), { protocols: list });
     const lines: string[] = [];
     server.onlog = (line) => lines.push(line);

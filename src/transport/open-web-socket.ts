@@ -6,14 +6,12 @@ import { shownUrl, withShownUrls } from "./shown-url.ts";
  * @throws Error when the URL or a subprotocol is not valid. Its message shows no password and no subprotocol, which may hold a
  *   token, as a browser's own message would
  */
-export function openWebSocket(url: string | URL, protocols: readonly string[] = []): WebSocket {
+export function openWebSocket(url: string | URL, protocols: string | string[] = []): WebSocket {
   try {
-    return new WebSocket(url, [...protocols]);
+    return new WebSocket(url, protocols);
   } catch (cause) {
-    const words = [url, ...protocols].reduce<string>(
-      (text, secret) => text.replaceAll(String(secret), secret === url ? shownUrl(url) : "…"),
-      messageOf(cause),
-    );
-    throw new Error(withShownUrls(words), { cause });
+    const words = messageOf(cause).replaceAll(String(url), shownUrl(url));
+    const withoutTokens = [protocols].flat().reduce((text, one) => text.replaceAll(one, "…"), words);
+    throw new Error(withShownUrls(withoutTokens), { cause });
   }
 }

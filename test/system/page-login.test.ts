@@ -317,15 +317,10 @@ chromium("a server without a login is used as before, even with a token in the U
 
 chromium("logs in where the browser keeps nothing, until the page is left", async () => {
   await withGateway({}, async ({ gateway, context, open }) => {
-    await context.addInitScript(() => {
-      for (const name of ["sessionStorage", "localStorage"]) {
-        Object.defineProperty(window, name, {
-          get: () => {
-            throw new DOMException("denied", "SecurityError");
-          },
-        });
-      }
-    });
+    const throws = "{ get() { throw new DOMException('denied', 'SecurityError'); } }";
+    for (const name of ["sessionStorage", "localStorage"]) {
+      await context.addInitScript(`Object.defineProperty(window, "${name}", ${throws})`);
+    }
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
