@@ -9,7 +9,7 @@ const WORDS = 300;
 /** The refusal of a request for people: the status and, if there are any, its words. */
 export async function answerOf(response: Response): Promise<string> {
   if (response.type === "opaqueredirect") return "a plain request is redirected, perhaps to a login page";
-  const said = await wordsOf(response);
+  const said = await wordsOf(response).catch(() => "");
   return said ? `${statusOf(response)}: ${said}` : statusOf(response);
 }
 
@@ -26,8 +26,10 @@ export function wantsLogin({ status, headers }: Response): boolean {
   return status === 401 && /^Bearer\b/i.test(headers.get("WWW-Authenticate") ?? "");
 }
 
-/** The words of a refusal; none if it is an HTML page, as from a reverse proxy. */
+/** The words of a refusal, as text or as the `error` of a login's answer; none if it is an HTML page, as from a reverse proxy. */
 async function wordsOf(response: Response): Promise<string> {
-  if (!response.headers.get("Content-Type")?.startsWith("text/plain")) return "";
-  return oneLine(await response.text()).slice(0, WORDS);
+  const [type] = (response.headers.get("Content-Type") ?? "").split(";");
+  if (type !== "text/plain" && type !== "application/json") return "";
+  const text = await response.text();
+  return oneLine(type === "text/plain" ? text : String(JSON.parse(text).error)).slice(0, WORDS);
 }

@@ -48,18 +48,18 @@ export class LoginForm {
     this.#isBusy = false;
     if (fault === undefined) return;
     this.#say(fault);
-    this.#field.ariaInvalid = "true";
+    this.#field.setAttribute("aria-invalid", "true");
     this.#field.focus();
     this.#field.select();
   }
 
   #say(words: string) {
     this.#words.textContent = words;
-    this.#field.ariaInvalid = "false";
+    this.#field.setAttribute("aria-invalid", "false");
   }
 
   #showToken(isShown: boolean) {
     this.#field.type = isShown ? "text" : "password";
-    this.#showButton.ariaPressed = String(isShown);
+    this.#showButton.setAttribute("aria-pressed", String(isShown));
   }
 }
