@@ -7,6 +7,8 @@ import { isLoopback } from "../loopback.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
+import { type Limits, limitsOf } from "./limits.ts";
+import { type Permissions, permissionsOf } from "./permissions.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
   type ConfigFile,
@@ -41,7 +43,7 @@ export class ConfigError extends Error {
 }
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration {
+export interface Configuration extends Permissions {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -65,6 +67,8 @@ export interface Config {
   allowedHosts: readonly string[];
   /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
+  /** What the gateway lets its clients have. */
+  limits: Limits;
   /** Oddities that are not errors, one line each: keys without a meaning. */
   warnings: readonly string[];
 }
@@ -130,6 +134,7 @@ export function parseConfig(file: string, text: string): Config {
     defaultName: defaultOf(file, source),
     allowedHosts: source["allowed-hosts"] ?? [],
     memory: (source["memory-mb"] ?? DEFAULT_MEMORY_MIB) * MIB,
+    limits: limitsOf(source),
     warnings: unknownKeys(file, json as ConfigFile),
   };
 }
@@ -220,6 +225,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     target,
     timeout: entry.timeout ?? source.timeout ?? DEFAULT_TIMEOUT,
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
+    ...permissionsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }

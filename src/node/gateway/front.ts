@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
+import type { Limits } from "../config/limits.ts";
+import { addressOf } from "./address-of.ts";
 import { admission, type Refusal } from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
 import { type ClientError, refusalOf } from "./client-error.ts";
@@ -10,13 +12,12 @@ import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
 import { refusalLine } from "./refusal-line.ts";
+import { WebSocketLimit } from "./web-socket-limit.ts";
 
-/** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
-const REQUEST_TIME = 10_000;
+/** Milliseconds between two looks for clients whose request takes too long. */
 const REQUEST_LOOK = 2_000;
 
-/** Milliseconds that a connection is kept for another request, and how many it may make. */
-const IDLE_TIME = 5_000;
+/** How many requests a connection may make. */
 const REQUESTS = 100;
 
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
@@ -41,27 +42,31 @@ export interface FrontOptions {
  */
 export function front(options: FrontOptions): Server {
   const { config, page, maxConnections, signal, upgrade, log } = options;
+  const { limits } = config;
   const server = createServer({
-    headersTimeout: REQUEST_TIME,
-    requestTimeout: REQUEST_TIME,
+    headersTimeout: limits.handshakeTime,
+    requestTimeout: limits.handshakeTime,
     connectionsCheckingInterval: REQUEST_LOOK,
-    keepAliveTimeout: IDLE_TIME,
+    keepAliveTimeout: limits.idleTime,
+    maxHeaderSize: limits.headerBytes,
     requireHostHeader: false, // admission sees to it
   });
   server.maxRequestsPerSocket = REQUESTS;
+  // Node drops what is beyond this, without a word; one more than the limit shows that there were too many.
+  server.maxHeadersCount = limits.headers + 1;
   guard(server, (error, event, args) => {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
     for (const one of args) if (one instanceof Duplex) one.destroy();
   });
   const connections = new Connections(server, maxConnections, log);
-
+  const webSockets = new WebSocketLimit(limits);
   const { doorOf, answers } = plainDoors(config, page, log);
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
     try {
       const door = doorOf(request);
-      const refusal = admission(request, door, config.allowedHosts);
+      const refusal = tooMany(request, limits) ?? admission(request, door, config.allowedHosts);
       if (!refusal) return answers[door](request, response);
       log(refusalLine(request, refusal));
       sendRefusal(response, refusal);
@@ -78,7 +83,9 @@ export function front(options: FrontOptions): Server {
       if (!connections.isInTurn(socket)) return;
       try {
         const refusal =
-          admission(request, door, config.allowedHosts) ?? (signal.aborted ? ENDING : undefined);
+          tooMany(request, limits) ??
+          admission(request, door, config.allowedHosts) ??
+          (signal.aborted ? ENDING : webSockets.admit(socket, addressOf(socket)));
         if (!refusal) return upgrade(request, socket, head);
         log(refusalLine(request, refusal));
         refuse(socket, refusal);
@@ -103,4 +110,10 @@ export function front(options: FrontOptions): Server {
     refuse(socket, refusal);
   });
   return server;
+}
+
+/** Refuses a request with more headers than were looked at. */
+function tooMany({ rawHeaders }: IncomingMessage, { headers }: Limits): Refusal | undefined {
+  if (rawHeaders.length / 2 <= headers) return undefined;
+  return { status: 431, words: `the request has more than ${headers} headers` };
 }
