@@ -121,7 +121,6 @@ tests("it can be asked for with a subprotocol, which is not echoed", async (cont
   assert.equal(await within(5000, "the first's end", first.closed), [4001, "taken over by 127.0.0.1"]);
   await until("the second is served", isAttached(context, 2));
   assert.is(second.socket.protocol, "nbd");
-  second.stop();
 });
 
 tests("what was written last is flushed to the first before it is told", async (context) => {
@@ -144,30 +143,27 @@ tests("what was written last is flushed to the first before it is told", async (
   await until("the first is served", isAttached(context, 1));
   const remote = await nbdClient(socketTransport(connect({ path: context.path, allowHalfOpen: true })));
   await remote.write!(0, Uint8Array.of(1));
-  const second = serve(context, { headers: TAKE_OVER });
+  serve(context, { headers: TAKE_OVER });
   await within(5000, "the first's end", first.closed);
   await until("the second is served", isAttached(context, 2));
   assert.equal(events, ["write", "flush", "closed"]);
   await remote.close();
-  second.stop();
 });
 
 tests("where it is forbidden the newcomer is told, and the first goes on", async (context) => {
   await start(context, { "take-over": false });
-  const first = serve(context);
+  serve(context);
   await until("the first is served", isAttached(context, 1));
   const second = serve(context, { headers: TAKE_OVER });
   const words = "this configuration cannot be taken over: its session has to end first";
   assert.equal(await within(5000, "the refusal", second.closed), [4000, words]);
   assert.is(await letter(context), "a");
-  first.stop();
 });
 
 tests("who asks for a place that is free just gets it", async (context) => {
   await start(context);
-  const only = serve(context, { headers: TAKE_OVER });
+  serve(context, { headers: TAKE_OVER });
   await until("it is served", isAttached(context, 1));
-  only.stop();
 });
 
 tests(
@@ -207,9 +203,11 @@ tests(
     await start(context, { "take-over-interval": 0 });
     const before = [children(), descriptors()] as const;
     const servers = [serve(context)];
+    const sizeOf = (i: number) => 8192 + 512 * i;
+    const isServed = (i: number) => () => context.log.some((line) => line.includes(`${sizeOf(i)} bytes, `));
     await until("the first is served", isAttached(context, 1));
     for (let i = 0; i < 10; i++) {
-      servers.push(serve(context, { target: image(String(i)), headers: TAKE_OVER }));
+      servers.push(serve(context, { target: image(String(i), sizeOf(i)), headers: TAKE_OVER }));
       // Some come before the one before them is served.
       if (i % 3 === 0) await until("it greets", () => servers.at(-1)!.socket.readyState === WebSocket.OPEN);
     }
@@ -220,7 +218,7 @@ tests(
       Promise.all(servers.map(({ closed }) => closed)),
     );
     assert.equal(new Set(ends.map(String)), new Set(["4001,taken over by 127.0.0.1"]));
-    await until("the last is served", () => existsSync(context.path));
+    await until("the last is served", isServed(9));
     assert.is(await letter(context), "9");
     last.stop();
     await last.closed;
@@ -247,10 +245,9 @@ tests("a takeover during the first's handshake ends that", async (context) => {
   );
   first.once("open", () => first.send(Buffer.from("4e42444d4147494349484156454f50540003", "hex")));
   await until("it has the place", () => heard.length > 0);
-  const second = serve(context, { headers: TAKE_OVER });
+  serve(context, { headers: TAKE_OVER });
   assert.equal(await within(5000, "the first's end", closed), [4001, "taken over by 127.0.0.1"]);
   await until("the second is served", isAttached(context, 1));
-  second.stop();
 });
 
 tests("read-only: whatever the other side allows, it is never written to", async (context) => {

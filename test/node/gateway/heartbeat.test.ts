@@ -24,6 +24,7 @@ tests.before.each(async (context) => {
   [context.near] = (await accepted) as [Socket];
   context.near.resume();
   context.far.resume();
+  for (const socket of [context.near, context.far]) socket.on("error", () => {});
   server.close();
 });
 tests.after.each(({ near, far }) => {
