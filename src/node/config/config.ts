@@ -7,8 +7,8 @@ import { isLoopback } from "../loopback.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
-import { type Limits, limitsOf } from "./limits.ts";
-import { type Permissions, permissionsOf } from "./permissions.ts";
+import { type GatewayLimits, limitsOf } from "./limits.ts";
+import { type ConfigurationPermissions, permissionsOf } from "./permissions.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
   type ConfigFile,
@@ -43,7 +43,7 @@ export class ConfigError extends Error {
 }
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration extends Permissions {
+export interface Configuration extends ConfigurationPermissions {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -68,7 +68,7 @@ export interface Config {
   /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
   /** What the gateway lets its clients have. */
-  limits: Limits;
+  limits: GatewayLimits;
   /** Oddities that are not errors, one line each: keys without a meaning. */
   warnings: readonly string[];
 }

@@ -3,7 +3,7 @@ import { LONGEST_MESSAGE } from "../../nbd/constants.ts";
 import { time, whole } from "./values.ts";
 
 /** What the gateway lets its clients have. Each limit is answered in words. */
-export interface Limits {
+export interface GatewayLimits {
   /** WebSockets at the same time, of all clients together. */
   readonly webSockets: number;
   /** WebSockets at the same time from one address that is not this machine's; with IPv6 from one /64. */
@@ -40,7 +40,7 @@ export const limitKeys = {
 type LimitKeys = v.InferOutput<ReturnType<typeof v.object<typeof limitKeys>>>;
 
 /** The limits that a configuration file sets, with the defaults of those that it does not. */
-export function limitsOf(keys: LimitKeys): Limits {
+export function limitsOf(keys: LimitKeys): GatewayLimits {
   return {
     webSockets: keys["max-websockets"] ?? 256,
     webSocketsPerAddress: keys["max-websockets-per-address"] ?? 64,

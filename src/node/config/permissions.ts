@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { LONGEST_TIME, time, yesOrNo } from "./values.ts";
 
 /** What those who serve to a configuration may do. */
-export interface Permissions {
+export interface ConfigurationPermissions {
   /** Whether the export is never written to, whatever its server allows. */
   readonly readOnly: boolean;
   /** Whether the gateway lets a newcomer end the session that has the configuration, and take its place. */
@@ -21,7 +21,7 @@ export const permissionKeys = {
 type PermissionKeys = v.InferOutput<ReturnType<typeof v.object<typeof permissionKeys>>>;
 
 /** The permissions that keys give, with the defaults of those that are absent. */
-export function permissionsOf(keys: PermissionKeys): Permissions {
+export function permissionsOf(keys: PermissionKeys): ConfigurationPermissions {
   return {
     readOnly: keys["read-only"] ?? false,
     takeOver: keys["take-over"] ?? true,

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
-import type { Limits } from "../config/limits.ts";
+import type { GatewayLimits } from "../config/limits.ts";
 import { addressOf } from "./address-of.ts";
 import { admission, type Refusal } from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
@@ -113,7 +113,7 @@ export function front(options: FrontOptions): Server {
 }
 
 /** Refuses a request with more headers than were looked at. */
-function tooMany({ rawHeaders }: IncomingMessage, { headers }: Limits): Refusal | undefined {
+function tooMany({ rawHeaders }: IncomingMessage, { headers }: GatewayLimits): Refusal | undefined {
   if (rawHeaders.length / 2 <= headers) return undefined;
   return { status: 431, words: `the request has more than ${headers} headers` };
 }

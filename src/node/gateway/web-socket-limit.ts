@@ -1,16 +1,16 @@
 import { isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Limits } from "../config/limits.ts";
+import type { GatewayLimits } from "../config/limits.ts";
 import { isLoopback } from "../loopback.ts";
 import type { Refusal } from "./admission.ts";
 
 /** Bounds how many WebSockets there are, of all clients together and from one network. */
 export class WebSocketLimit {
-  readonly #limits: Pick<Limits, "webSockets" | "webSocketsPerAddress">;
+  readonly #limits: Pick<GatewayLimits, "webSockets" | "webSocketsPerAddress">;
   #open = 0;
   readonly #openFrom = new Map<string, number>();
 
-  constructor(limits: Pick<Limits, "webSockets" | "webSocketsPerAddress">) {
+  constructor(limits: Pick<GatewayLimits, "webSockets" | "webSocketsPerAddress">) {
     this.#limits = limits;
   }
 
