@@ -10,6 +10,8 @@ export {
   parseConfig,
   readConfig,
 } from "./config/config.ts";
+export type { GatewayLimits } from "./config/limits.ts";
+export type { ConfigurationPermissions } from "./config/permissions.ts";
 export type { DeviceSettings } from "./config/schema.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ConnectExportOptions, connectExport } from "./connect-export.ts";

@@ -84,7 +84,7 @@ const OPEN = 1;
 const DRAIN_INTERVAL = 4;
 /** How many milliseconds the other side has to answer a close frame. */
 const CLOSE_TIME = 1000;
-/** The close code of a failure; the close reason says what failed. */
+/** The close code of a failure that has no `closeCode` of its own; the close reason says what failed. */
 const FAILED = 4000;
 /** The close code of a connection that ended without a close frame. */
 const LOST = 1006;
@@ -155,7 +155,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (over) return;
     finish(reason);
     if (reason === undefined || reason instanceof Ended) hangUp(1000);
-    else hangUp(FAILED, closeReason(wordsFor(reason)));
+    else
+      hangUp((reason as { closeCode?: number } | null)?.closeCode ?? FAILED, closeReason(wordsFor(reason)));
   }
 
   /** Sends the close frame. `ws` ends the connection soon after, even if the other side does not answer. */

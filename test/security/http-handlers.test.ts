@@ -179,12 +179,15 @@ tests("a session that cannot begin", async () => {
     budget: processBudget(),
     memory: new MemoryBudget(0),
     pingInterval: Number.NaN, // no timer takes it
+    tellsWho: false,
     signal: new AbortController().signal,
     log: new LimitedLog((line) => log.push(line)),
   });
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
-  server.on("connection", (client, { socket }) => sessions.start(client, socket, "/"));
+  server.on("connection", (client, { socket }) =>
+    sessions.start(client, socket, { path: "/", address: "127.0.0.1", takesOver: false }),
+  );
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   await once(client, "close");
   assert.is(log.length, 1);

@@ -9,6 +9,8 @@ import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
 import { type GatewayKeys, gatewayKeysOf, socketPermissionsOf } from "./gateway-keys.ts";
+import { type GatewayLimits, limitsOf } from "./limits.ts";
+import { type ConfigurationPermissions, permissionsOf } from "./permissions.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
   type ConfigFile,
@@ -51,7 +53,7 @@ export interface ListenTarget {
 }
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration {
+export interface Configuration extends ConfigurationPermissions {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -81,6 +83,8 @@ export interface Config {
   memory: number;
   /** How the gateway is reached. */
   gateway: GatewayKeys;
+  /** What the gateway lets its clients have. */
+  limits: GatewayLimits;
   /** Oddities that are not errors, one line each: keys without a meaning. */
   warnings: readonly string[];
 }
@@ -149,6 +153,7 @@ export function parseConfig(file: string, text: string): Config {
     tokenFile: source["token-file"],
     memory: (source["memory-mb"] ?? DEFAULT_MEMORY_MIB) * MIB,
     gateway: gatewayKeysOf(top),
+    limits: limitsOf(source),
     warnings: unknownKeys(file, json as ConfigFile),
   };
 }
@@ -240,6 +245,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     target,
     timeout: entry.timeout ?? source.timeout ?? DEFAULT_TIMEOUT,
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
+    ...permissionsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }

@@ -69,7 +69,7 @@ export type Door = keyof typeof doors;
 /** What the checks ask, beside the request. */
 export interface AdmissionRules {
   /** Names of this gateway, and the origins of other pages that may come to some doors. */
-  config: Pick<Config, "allowedHosts" | "allowedOrigins">;
+  config: Pick<Config, "allowedHosts" | "allowedOrigins" | "limits">;
   /** More names of this gateway: that of its host, and those of its certificate. */
   names?: readonly string[];
   /** Decides who gets in; undefined: everybody does. */
@@ -130,6 +130,11 @@ const method: Check = (visit, door) => {
       : `${methods.join(" and ")} ${methods.length > 1 ? "are" : "is"}`;
   return { status: 405, words: `only ${answered} answered`, headers: { Allow: methods.join(", ") } };
 };
+
+const headerCount: Check = ({ rawHeaders }, _door, { config: { limits } }) =>
+  rawHeaders.length / 2 <= limits.headers
+    ? undefined
+    : { status: 431, words: `the request has more than ${limits.headers} headers` };
 
 const version: Check = ({ httpVersion }, door) => {
   if (httpVersion === "1.1" || (httpVersion === "1.0" && !rulesOf(door).isUpgrade)) return undefined;
@@ -201,6 +206,7 @@ export const who: Check = (visit, door, { access }) => {
 /** In this order: whether it comes through the proxy, whether the request is well-formed, where it comes from, then who asks. */
 export const checks: readonly Check[] = [
   origination,
+  headerCount,
   method,
   version,
   target,

@@ -24,14 +24,13 @@ import { refusalLine } from "./refusal-line.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
 import { visitOf } from "./visit.ts";
+import { WebSocketLimit } from "./web-socket-limit.ts";
 import { credentialIn } from "./who.ts";
 
-/** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
-const REQUEST_TIME = 10_000;
+/** Milliseconds between two looks for clients whose request takes too long. */
 const REQUEST_LOOK = 2_000;
 
-/** Milliseconds that a connection is kept for another request, and how many it may make. */
-const IDLE_TIME = 5_000;
+/** How many requests a connection may make. */
 const REQUESTS = 100;
 
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
@@ -58,7 +57,7 @@ export interface FrontOptions {
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
   /** Takes over the connection of a request for a WebSocket that was let in. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   /** Takes a line for people; must not throw. */
   log(line: string): void;
 }
@@ -70,6 +69,7 @@ export interface FrontOptions {
 export function front(options: FrontOptions): Server | SecureServer {
   const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
   const { tls, proxies, names = [] } = options;
+  const { limits } = config;
   const rules = {
     config,
     access,
@@ -78,10 +78,11 @@ export function front(options: FrontOptions): Server | SecureServer {
     },
   };
   const settings = {
-    headersTimeout: REQUEST_TIME,
-    requestTimeout: REQUEST_TIME,
+    headersTimeout: limits.handshakeTime,
+    requestTimeout: limits.handshakeTime,
     connectionsCheckingInterval: REQUEST_LOOK,
-    keepAliveTimeout: IDLE_TIME,
+    keepAliveTimeout: limits.idleTime,
+    maxHeaderSize: limits.headerBytes,
     requireHostHeader: false, // admission sees to it
   };
   const server = tls
@@ -89,12 +90,14 @@ export function front(options: FrontOptions): Server | SecureServer {
     : createServer(settings);
   if (tls) limitHandshakes(server);
   server.maxRequestsPerSocket = REQUESTS;
+  // Node drops what is beyond this, without a word; one more than the limit shows that there were too many.
+  server.maxHeadersCount = limits.headers + 1;
   guard(server, (error, event, args) => {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
     for (const one of args) if (one instanceof Duplex) one.destroy();
   });
   const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
-
+  const webSockets = new WebSocketLimit(limits);
   const { doorOf, answers } = plainDoors({ config, page, access, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
@@ -128,12 +131,14 @@ export function front(options: FrontOptions): Server | SecureServer {
       if (!connections.isInTurn(socket)) return;
       try {
         const visit = visitOf(request, proxies);
-        const refusal = admission(visit, door, rules, checks) ?? (signal.aborted ? ENDING : undefined);
+        const refusal =
+          admission(visit, door, rules, checks) ??
+          (signal.aborted ? ENDING : webSockets.admit(socket, visit.address));
         if (!refusal) {
           connections.recognise(socket);
           const credential = access && credentialIn(visit, true, access);
           if (credential) socket.once("close", access.hold(credential.secret));
-          return upgrade(request, socket, head);
+          return upgrade(request, socket, head, visit.address);
         }
         log(refusalLine(request, refusal));
         refuse(socket, refusal);

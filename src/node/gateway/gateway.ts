@@ -18,6 +18,7 @@ import { listenFor } from "./listen-for.ts";
 import { readPageFiles } from "./page-files.ts";
 import { Proxies } from "./proxies.ts";
 import { Sessions } from "./sessions.ts";
+import { asksToTakeOver } from "./take-over.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { secureContext } from "./tls/handshakes.ts";
 import { WebSockets } from "./web-sockets.ts";
@@ -44,7 +45,10 @@ export interface GatewayOptions {
   access?: Access;
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
   staticFolder: string;
-  /** The most connections at the same time, sessions and all else; a new one is answered 503. Default 256. */
+  /**
+   * The most connections at the same time, sessions and all else; a new one is answered 503. Default: 64 more than the
+   * configuration allows WebSockets, so that these cannot keep out all else.
+   */
   maxConnections?: number;
   /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
   pingInterval?: number;
@@ -80,6 +84,9 @@ function notSafe(host: string): string {
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
+/** Connections that there may be beside WebSockets. */
+const OTHER_CONNECTIONS = 64;
+
 /**
  * Listens for browsers and for nbd-serve: a WebSocket to /CONFIGURATION runs a session for that configuration
  * in this process, `/` the default one. Anything else is the page, and /metadata what the page offers to choose.
@@ -89,14 +96,14 @@ const GOODBYE_TIME = 250;
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
   const { config, host = "127.0.0.1", port = 8000, staticFolder, access } = options;
-  const { maxConnections = 256, pingInterval = 10_000, idleTime } = options;
+  const { maxConnections, pingInterval = 10_000, idleTime } = options;
   const { tls, behindProxy = [], socketPermissions } = options;
   checkObject(config, "config");
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
   if (access !== undefined) checkObject(access, "access");
-  checkWhole(maxConnections, "maxConnections", 1);
+  if (maxConnections !== undefined) checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
   checkType(options.log, "log", "function");
@@ -119,22 +126,27 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     budget,
     memory: memory.kept,
     pingInterval,
+    tellsWho: access !== undefined,
     signal: ending.signal,
     log,
   });
-  const sockets = new WebSockets(ofStrangers);
+  const sockets = new WebSockets(ofStrangers, config.limits.frameBytes);
   const server = front({
     config,
     tls,
     proxies,
     names: [allowedHost(host)].filter((name) => name !== undefined),
     page,
-    maxConnections,
+    maxConnections: maxConnections ?? config.limits.webSockets + OTHER_CONNECTIONS,
     access,
     signal: ending.signal,
-    upgrade: (request, socket, head) =>
+    upgrade: (request, socket, head, address) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
-        sessions.start(client, connection, request.url ?? "/"),
+        sessions.start(client, connection, {
+          path: request.url ?? "/",
+          address,
+          takesOver: asksToTakeOver(request.headers),
+        }),
       ),
     log: ofStrangers,
   });

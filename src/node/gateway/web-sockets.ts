@@ -30,9 +30,12 @@ export class WebSockets {
     handleProtocols: subprotocolOf,
   });
   readonly #log: (line: string) => void;
+  readonly #longest: number;
 
-  constructor(log: (line: string) => void) {
+  /** @param longest bytes of a frame. A binary message of several frames may be longer, since it is handed on in pieces */
+  constructor(log: (line: string) => void, longest = LONGEST_MESSAGE) {
     this.#log = log;
+    this.#longest = longest;
     this.#server.on("wsClientError", ({ message }, socket, request) => {
       const headers = { "Sec-WebSocket-Version": "13" };
       const refusal = { status: 400, words: message, headers };
@@ -56,8 +59,7 @@ export class WebSockets {
         guard(connection, onFault);
         return connection;
       },
-      // Of a frame. A binary message of several frames may be longer, since it is handed on in pieces.
-      LONGEST_MESSAGE,
+      this.#longest,
       () => client,
     );
     guard(messages, onFault);

@@ -1,5 +1,5 @@
-import { isIPv6 } from "node:net";
 import { isLoopback } from "../loopback.ts";
+import { networkOf } from "../network-of.ts";
 
 /** Wrong tokens that an address may send in this many milliseconds. */
 const MOST = 10;
@@ -35,14 +35,8 @@ export class Attempts {
   }
 }
 
-/** What one user may have: an IPv4 address, 64 bits of an IPv6 address, or all of the loopback interface. */
+/** What one user may have: a network, or all of the loopback interface. */
 export function neighbourhood(address: string): string {
-  const bare = address.replace(/%.*$/, "");
-  const ip = bare.replace(/^::ffff:(?=\d+\.)/i, "");
-  if (isLoopback(ip)) return "loopback";
-  if (!isIPv6(ip)) return ip;
-  const groups = new URL(`http://[${ip}]`).hostname.slice(1, -1).split("::");
-  const [head = [], tail = []] = groups.map((half) => (half === "" ? [] : half.split(":")));
-  const zeroes = groups.length > 1 ? Array<string>(8 - head.length - tail.length).fill("0") : [];
-  return `${[...head, ...zeroes, ...tail].slice(0, 4).join(":")}::/64`;
+  const network = networkOf(address);
+  return isLoopback(address.replace(/%.*$/, "")) || isLoopback(network) ? "loopback" : network;
 }

@@ -36,6 +36,9 @@ tests("what is right is read, and the top's keys are filled in", () => {
     target: { listen: { path: "/run/nbd.sock" }, maxClients: 64 },
     timeout: 7,
     stateHook: "/top",
+    readOnly: false,
+    takeOver: true,
+    takeOverInterval: 10,
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {
@@ -82,6 +85,64 @@ tests("memory, in MiB, is of the whole process; clients are of a listener", () =
     ["insecure", "yes"],
   ]) {
     assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+  }
+});
+
+tests("permissions: of one configuration, or of all", () => {
+  const configurations = {
+    a: { listen },
+    b: { listen, "read-only": false, "take-over": true, "take-over-interval": 0.5 },
+  };
+  const keys = { "read-only": true, "take-over": false, "take-over-interval": 60 };
+  const found = ["a", "b"].map((name) => {
+    const { readOnly, takeOver, takeOverInterval } = chooseConfiguration(
+      parse({ ...keys, configurations }),
+      name,
+    );
+    return [readOnly, takeOver, takeOverInterval];
+  });
+  assert.equal(found, [
+    [true, false, 60],
+    [false, true, 0.5],
+  ]);
+  for (const [key, value] of [
+    ["read-only", "yes"],
+    ["take-over", 1],
+    ["take-over-interval", -1],
+    ["take-over-interval", "10"],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+    const one = { a: { listen, [key!]: value } };
+    assert.throws(() => parse({ configurations: one }), new RegExp(`"a": "${key}" must be `));
+  }
+});
+
+tests("the limits of the gateway have defaults, and bounds", () => {
+  const configurations = { a: { listen } };
+  assert.equal(parse({ configurations }).limits, {
+    webSockets: 256,
+    webSocketsPerAddress: 64,
+    handshakeTime: 10_000,
+    idleTime: 5000,
+    headerBytes: 16_384,
+    headers: 100,
+    frameBytes: 2 ** 25 + 64,
+  });
+  const keys = {
+    "max-websockets": [1, 4096],
+    "max-websockets-per-address": [1, 4096],
+    "handshake-timeout": [1, 60],
+    "idle-timeout": [1, 600],
+    "max-header-kb": [1, 64],
+    "max-headers": [16, 1000],
+    "max-frame-mb": [2, 32],
+  };
+  for (const [key, [least, most]] of Object.entries(keys)) {
+    for (const value of [least!, most!]) parse({ [key]: value, configurations });
+    for (const value of [least! - 1, most! + 1, "10"])
+      assert.throws(() => parse({ [key]: value, configurations }), new RegExp(`"${key}" must be a `));
+    const { warnings } = parse({ configurations: { a: { listen, [key]: least } } });
+    assert.match(warnings[0]!, new RegExp(`"${key}" is not a known key`), "it is of the whole gateway");
   }
 });
 
