@@ -309,12 +309,19 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...[-1, 65536, 1.5, "8000"].map((port) => () => call({ config, staticFolder: "", log() {}, port })),
     () => call({ config, staticFolder: "", log() {}, host: 1 }),
     () => call({ config, log() {} }),
+    () => call({ config, staticFolder: "", log() {}, access: 1 }),
     () => call({ config, staticFolder: "" }),
     ...[0, 1.5, "1"].map(
       (maxConnections) => () => call({ config, staticFolder: "", log() {}, maxConnections }),
     ),
     ...times.map((pingInterval) => () => call({ config, staticFolder: "", log() {}, pingInterval })),
     ...times.map((idleTime) => () => call({ config, staticFolder: "", log() {}, idleTime })),
+  ],
+  tokenAccess: (call) => [
+    () => call(),
+    () => call({}),
+    () => call({ tokenFile: 1, log() {} }),
+    () => call({ tokenFile: "/nowhere" }),
   ],
   kernelDevice: (call) => [...exports.map((x) => () => call(x, {})), () => call(disk())],
   claimDevice: (call) => [() => call(), () => call("/dev/nbd0")],
@@ -324,6 +331,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
 const unchecked = new Set([
   ...["duplexPair", "transportPair", "stdioTransport", "kernelSocket", "push"],
   ...["errnoName", "isErrno", "wordsForOthers", "nameOf", "flagNames", "otherSide", "parseAddress"],
+  "defaultTokenFile",
   ...["concat", "lend", "giveBack", "isLent", "ByteQueue", "Parsing", "Describer"],
   ...["struct", "magic", "replyEncoder"],
   ...["formatMessage", "formatConversation"],

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
+import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { Attempts } from "./attempts.ts";
 import { LoginSessions } from "./login-sessions.ts";
@@ -61,6 +62,9 @@ const PROOFS = 32;
  * @throws Error in words when the file is not private or cannot be made
  */
 export function tokenAccess(options: TokenAccessOptions): Access {
+  checkObject(options, "the options");
+  checkType(options.tokenFile, "tokenFile", "string");
+  checkType(options.log, "log", "function");
   return new TokenAccess(options);
 }
 
