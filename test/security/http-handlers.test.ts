@@ -178,9 +178,9 @@ tests("a session that cannot begin", async () => {
     config: failing(() => FINE),
     budget: processBudget(),
     memory: new MemoryBudget(0),
-    pingInterval: Number.NaN, // no timer takes it
+    pingInterval: 10_000,
     tellsWho: false,
-    signal: new AbortController().signal,
+    signal: undefined as unknown as AbortSignal, // nobody can listen to it
     log: new LimitedLog((line) => log.push(line)),
   });
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
