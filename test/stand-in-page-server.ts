@@ -121,8 +121,9 @@ export class StandInGateway {
   }
 
   #logOut(request: IncomingMessage, response: ServerResponse) {
+    if (!this.sessions) return response.writeHead(405).end();
     if (!this.#isLoggedIn(request)) return response.writeHead(401).end();
-    this.sessions?.clear();
+    this.sessions.clear();
     return response.writeHead(204, { "Set-Cookie": `${COOKIE}=; Max-Age=0; Secure; Path=/` }).end();
   }
 

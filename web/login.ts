@@ -62,17 +62,16 @@ export class Login {
     if (status === 429) return tooMany(response.headers.get("Retry-After"));
     if (status === 204) return this.#keep(COOKIE);
     if (response.ok) return this.#keep(sessionIn(await response.json().catch(() => undefined)));
-    // A relay, or a server of files. If it wants a token all the same, its next answer says so.
-    if (status === 404 || status === 405 || status === 501) return undefined;
-    return answerOf(response);
+    // If it wants a token all the same, its next answer says so.
+    return hasNoLogin(response) ? undefined : answerOf(response);
   }
 
   /** @returns why the login has not ended, in words; undefined if it has */
   async logOut(): Promise<string | undefined> {
     const response = await post("logout", this.headers);
     if (!response) return noAnswer(location.href);
-    // 401: it had ended before. 404: now there is a server without a login.
-    if (!response.ok && response.status !== 401 && response.status !== 404) return answerOf(response);
+    // 401: it had ended before.
+    if (!response.ok && response.status !== 401 && !hasNoLogin(response)) return answerOf(response);
     this.forget();
     return undefined;
   }
@@ -104,6 +103,11 @@ async function post(
   const request: RequestInit = { method: "POST", headers, cache: "no-store", redirect: "manual", signal };
   // A relative path: a proxy may have put the gateway below a path.
   return fetch(path, body === undefined ? request : { ...request, body }).catch(() => undefined);
+}
+
+/** Whether a server does not know what to do with a login: a relay, or a server of files. */
+function hasNoLogin({ status }: Response): boolean {
+  return status === 404 || status === 405 || status === 501;
 }
 
 /** The session id in an answer, in a form that a header and a subprotocol can have. */

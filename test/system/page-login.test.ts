@@ -321,6 +321,20 @@ chromium("a server without a login is used as before, even with a token in the U
   }
 });
 
+chromium("forgets a login at what has become a server without one", async () => {
+  await withGateway({}, async ({ gateway, open }) => {
+    const page = await open(`#${gateway.token}`);
+    await says(page, "No file chosen");
+    gateway.sessions = undefined;
+    await page.reload();
+    await says(page, "No file chosen");
+    await page.click("#log-out");
+    await until("it has forgotten", async () => !(await page.isVisible("#log-out")));
+    assert.equal(await page.evaluate(() => ({ ...sessionStorage })), {});
+    await says(page, "No file chosen");
+  });
+});
+
 chromium("logs in where the browser keeps nothing, until the page is left", async () => {
   await withGateway({}, async ({ gateway, context, open }) => {
     const throws = "{ get() { throw new DOMException('denied', 'SecurityError'); } }";
