@@ -1,6 +1,6 @@
 /** The gateway over TLS, and behind a proxy on a unix socket: who is let in, what they see, certificates exchanged meanwhile. */
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { connect as connectPlainly } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
@@ -18,6 +18,7 @@ import {
   nbdServer,
   parseConfig,
   join as pipe,
+  tokenAccess,
   webSocket,
 } from "../../src/node/index.ts";
 import { failure, sequence } from "../bytes.ts";
@@ -260,9 +261,15 @@ tests("beyond loopback it needs TLS or a proxy", async () => {
 });
 
 /** Asks over the unix socket of a gateway behind a proxy. */
-function ask(path: string, headers: Record<string, string>): Promise<number> {
+function ask(path: string, headers: Record<string, string>, body = ""): Promise<number> {
+  const where = {
+    socketPath: sandbox.path("run/gateway.sock"),
+    path,
+    method: body ? "POST" : "GET",
+    headers,
+  };
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: sandbox.path("run/gateway.sock"), path, headers }, (answer) => {
+    const asked = request(where, (answer) => {
       answer.resume();
       answer.once("end", () => resolve(answer.statusCode!));
     });
@@ -271,7 +278,7 @@ function ask(path: string, headers: Record<string, string>): Promise<number> {
       resolve(answer.statusCode!);
     });
     asked.once("error", reject);
-    asked.end();
+    asked.end(body);
   });
 }
 
@@ -307,6 +314,33 @@ tests(
     assert.is(await ask("/", { ...forwarded, ...socket, Origin: "https://127.0.0.1" }), 403);
   },
 );
+
+tests("a login is a cookie where all is encrypted, by TLS here or at the proxy, and else an id", async () => {
+  const tokenFile = sandbox.path("state/token");
+  const access = tokenAccess({ tokenFile, log: note });
+  try {
+    const body = JSON.stringify({ token: readFileSync(tokenFile, "utf8").trim() });
+    const port = await startWith(writePair(sandbox, "a", ["localhost"]), { access });
+    const own = `https://127.0.0.1:${port}`;
+    const head = ["POST /login HTTP/1.1", `Host: 127.0.0.1:${port}`, `Origin: ${own}`, "Connection: close"];
+    const type = ["Content-Type: application/json", `Content-Length: ${body.length}`];
+    const answer = await exchange(port, [...head, ...type, "", body]);
+    assert.is(statusOf(answer), 204);
+    assert.match(answer, /\r\nSet-Cookie: __Host-nbd-proxy-[\da-f]{8}=.*; Secure/i);
+    await running!.close();
+
+    mkdirSync(sandbox.path("run"), { mode: 0o755 });
+    await start({ access, behindProxy: [`unix:${sandbox.path("run/gateway.sock")}`] });
+    const forwarded = { Host: "x", "X-Forwarded-Host": "127.0.0.1", "Content-Type": "application/json" };
+    const logIn = (proto: string) =>
+      ask("/login", { ...forwarded, Origin: `${proto}://127.0.0.1`, "X-Forwarded-Proto": proto }, body);
+    assert.is(await logIn("https"), 204);
+    assert.is(await logIn("http"), 200);
+    assert.is(await ask("/metadata", { Host: "127.0.0.1" }), 401);
+  } finally {
+    access.close();
+  }
+});
 
 tests("behind a proxy at an address everybody else is refused, at each door", async () => {
   await start({ behindProxy: ["127.0.0.2"] });

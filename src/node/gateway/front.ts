@@ -88,7 +88,7 @@ export function front(options: FrontOptions): Server | SecureServer {
   const server = tls
     ? createSecureServer({ ...settings, ...secureContext(tls.current) })
     : createServer(settings);
-  if (tls) limitHandshakes(server);
+  if (tls) limitHandshakes(server, limits.handshakeTime);
   server.maxRequestsPerSocket = REQUESTS;
   // Node drops what is beyond this, without a word; one more than the limit shows that there were too many.
   server.maxHeadersCount = limits.headers + 1;

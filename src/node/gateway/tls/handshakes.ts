@@ -5,16 +5,13 @@ import type { SecureContextOptions } from "node:tls";
 import { deadline } from "../../../streams/deadline.ts";
 import type { Certificate } from "./certificate.ts";
 
-/** Milliseconds that a client is given for the handshake of TLS. */
-const HANDSHAKE_TIME = 10_000;
-
 /** How TLS is spoken with a certificate: 1.2 or later, and nothing is negotiated a second time. */
 export function secureContext({ cert, key }: Certificate): SecureContextOptions {
   return { cert, key, minVersion: "TLSv1.2", secureOptions: constants.SSL_OP_NO_RENEGOTIATION };
 }
 
-/** Ends connections to a server for TLS whose handshake takes too long. */
-export function limitHandshakes(server: Server, time = HANDSHAKE_TIME): void {
+/** Ends connections to a server for TLS whose handshake takes longer than `time`, in milliseconds. */
+export function limitHandshakes(server: Server, time: number): void {
   const pending = new WeakMap<object, () => void>();
   server.on("connection", (socket) => {
     const callOff = deadline(time, () => socket.destroy());
