@@ -47,9 +47,12 @@ tests.after.each(async () => {
   await sandbox.end();
 });
 
-async function start(options: Partial<GatewayOptions> = {}): Promise<Gateway> {
+async function start(options: Partial<GatewayOptions> = {}, keys: object = {}): Promise<Gateway> {
   const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}`, default: true } };
-  const config = parseConfig("config.json", JSON.stringify({ "state-hook": "/nowhere", configurations }));
+  const config = parseConfig(
+    "config.json",
+    JSON.stringify({ "state-hook": "/nowhere", ...keys, configurations }),
+  );
   const staticFolder = sandbox.path("web");
   if (!existsSync(staticFolder)) await writePage(staticFolder);
   running = await gateway({ config, port: 0, staticFolder, log: note, ...options });
@@ -246,6 +249,22 @@ tests("connections whose handshake is not over count, and the next one is ended"
   });
   for (const socket of idle) socket.destroy();
   await until("there is room again", () => fingerprintAt(port).then(Boolean, () => false));
+});
+
+tests("a handshake that takes too long is ended, a connection whose handshake is over is not", async () => {
+  certificates = await certificateFiles({ ...writePair(sandbox, "a", ["localhost"]), log: note });
+  await start({ tls: certificates }, { "handshake-timeout": 1, "idle-timeout": 30 });
+  const port = Number(new URL(running!.url).port);
+  const good = await secured(port);
+  const slow = connectPlainly(port, "127.0.0.1");
+  slow.write(Buffer.of(0x16, 3, 1));
+  const head = ["GET /metadata HTTP/1.1", `Host: 127.0.0.1:${port}`, "", ""].join("\r\n");
+  good.write(head);
+  await once(good, "data");
+  await within(5000, "its end", once(slow, "close"));
+  good.write(head);
+  assert.match(String((await once(good, "data"))[0]), /^HTTP\/1\.1 200/);
+  good.destroy();
 });
 
 tests("beyond loopback it needs TLS or a proxy", async () => {
