@@ -323,6 +323,20 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call({ tokenFile: 1, log() {} }),
     () => call({ tokenFile: "/nowhere" }),
   ],
+  certificateFiles: (call) => [
+    () => call(),
+    () => call({ certFile: "/a", keyFile: "/b" }),
+    () => call({ certFile: 1, keyFile: "/b", log() {} }),
+    () => call({ certFile: "/a", log() {} }),
+    ...times.map((lookInterval) => () => call({ certFile: "/a", keyFile: "/b", log() {}, lookInterval })),
+  ],
+  selfSigned: (call) => [
+    () => call(),
+    () => call({ folder: 1, host: "a", log() {} }),
+    () => call({ folder: "/nowhere", log() {} }),
+    () => call({ folder: "/nowhere", host: "a" }),
+    ...times.map((lookInterval) => () => call({ folder: "/nowhere", host: "a", log() {}, lookInterval })),
+  ],
   kernelDevice: (call) => [...exports.map((x) => () => call(x, {})), () => call(disk())],
   claimDevice: (call) => [() => call(), () => call("/dev/nbd0")],
 };

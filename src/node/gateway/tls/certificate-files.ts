@@ -1,5 +1,6 @@
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
+import { checkAmount, checkObject, checkType, LONGEST_TIMER } from "../../../streams/check.ts";
 import { messageOf } from "../../../streams/message-of.ts";
 import { readTrustedText } from "../../config/trusted-text.ts";
 import { reasonOf } from "../../system-error.ts";
@@ -30,7 +31,12 @@ export interface CertificateFilesOptions {
  * @throws Error in words when the files cannot be used
  */
 export async function certificateFiles(options: CertificateFilesOptions): Promise<Certificates> {
+  checkObject(options, "the options");
   const { certFile, keyFile, log, lookInterval = LOOK_INTERVAL, now = Date.now } = options;
+  checkType(certFile, "certFile", "string");
+  checkType(keyFile, "keyFile", "string");
+  checkType(log, "log", "function");
+  checkAmount(lookInterval, "lookInterval, in milliseconds,", 1, LONGEST_TIMER);
   const files = [certFile, keyFile];
   let isClosed = false;
   let warned = Number.NEGATIVE_INFINITY;

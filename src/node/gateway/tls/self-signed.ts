@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { checkAmount, checkObject, checkType, LONGEST_TIMER } from "../../../streams/check.ts";
 import { messageOf } from "../../../streams/message-of.ts";
 import { allowedHost } from "../../host-rules.ts";
 import { ipAddress } from "../../ip-address.ts";
@@ -49,7 +50,12 @@ export interface SelfSignedOptions {
  * @throws Error in words when there can be none
  */
 export async function selfSigned(options: SelfSignedOptions): Promise<Certificates> {
+  checkObject(options, "the options");
   const { folder, host, log, lookInterval = LOOK_INTERVAL, now = Date.now } = options;
+  checkType(folder, "folder", "string");
+  checkType(host, "host", "string");
+  checkType(log, "log", "function");
+  checkAmount(lookInterval, "lookInterval, in milliseconds,", 1, LONGEST_TIMER);
   const file = join(folder, FILE);
   const names = namesFor(host);
   let isClosed = false;
