@@ -30,10 +30,9 @@ async function start(sandbox: Sandbox, image: string, isSecure: boolean): Promis
   const options = ["--config", config!, "--port", "0", ...(isSecure ? ["--tls-self-signed"] : [])];
   const gateway = sandbox.start(program("nbd-gateway"), options, { env: { STATE_DIRECTORY: folder } });
   await until("the gateway listens", () => gateway.stdout.includes("\n"));
-  const url = gateway.stdout.trim().replace(/^http/, "ws");
-  const login = existsSync(token!) ? ["--token-file", token!] : [];
-  const env: Record<string, string> = isSecure ? { NODE_EXTRA_CA_CERTS: `${folder}/self-signed.pem` } : {};
-  const serve = sandbox.start(program("nbd-serve"), [image, url, ...login], { env });
+  const url = gateway.stdout.trim();
+  const trust = isSecure ? ["--ca", `${folder}/self-signed.pem`] : [];
+  const serve = sandbox.start(program("nbd-serve"), [image, url, "--token-file", token!, ...trust]);
   await until("the export is offered", () => existsSync(socket!));
   return { uri: `nbd+unix:///?socket=${socket}`, programs: [gateway, serve] };
 }
