@@ -259,6 +259,12 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call("ws://127.0.0.1/", { origin: "\n" }),
     ...times.map((handshakeTime) => () => call("ws://127.0.0.1/", { handshakeTime })),
   ],
+  logIn: (call) => [
+    ...[undefined, 1, "", "ws://127.0.0.1/", "disk.img"].map((x) => () => call(x)),
+    () => call("http://127.0.0.1:1/"),
+    ...[1, "", "short"].map((token) => () => call("http://127.0.0.1:1/", { token })),
+    () => call("http://10.0.0.1/", { token: "x".repeat(43) }),
+  ],
   connectExport: (call) => [
     ...[undefined, null, 1, "", "disk.img", "nbds://127.0.0.1/", "http://127.0.0.1/"].map(
       (x) => () => call(x),

@@ -180,7 +180,7 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
       what: "a cookie, from the page of the same host over plain HTTP",
       headers: [cookie, `Origin: http://127.0.0.1:${port}`],
       isSecure: true,
-      ...notOwn,
+      ...foreign,
     },
     {
       what: "a cookie, from a page that may come with a token",

@@ -45,15 +45,9 @@ tests.after.each(async () => {
   for (const context of browser?.contexts() ?? []) await context.close();
 });
 
-async function start(port: string) {
-  gateway = sandbox.start(program("nbd-gateway"), [
-    "--config",
-    config,
-    "--port",
-    port,
-    "--token-file",
-    tokenFile,
-  ]);
+async function start(port: string, ...more: string[]) {
+  const args = ["--config", config, "--port", port, "--token-file", tokenFile, ...more];
+  gateway = sandbox.start(program("nbd-gateway"), args);
   await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
   url = gateway.stdout.trim();
 }
@@ -67,7 +61,7 @@ async function end() {
 /** Opens the page in a browser that has not been there before. */
 async function open(address: string): Promise<Page> {
   browser ??= await openChromium();
-  const page = await browser.newPage();
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
   await page.goto(address);
   return page;
 }
@@ -152,6 +146,29 @@ needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async (
   await stop(page);
   await page.click("#log-out");
   await isAsked(page, /^$/);
+});
+
+chromium("over TLS the login is a cookie, which outlives a restart of the gateway", async () => {
+  await end();
+  await start("0", "--tls-self-signed");
+  const page = await open(`${url}#${token}`);
+  await says(page, /^No file chosen$/);
+  assert.is(await kept(page), "");
+  const [cookie] = await page.context().cookies();
+  assert.match(cookie!.name, /^__Host-nbd-proxy-[\da-f]{8}$/);
+  assert.equal([cookie!.secure, cookie!.httpOnly, cookie!.sameSite], [true, true, "Strict"]);
+  await end();
+  await start(new URL(url).port, "--tls-self-signed");
+  await page.reload();
+  await page.setInputFiles("#file", file);
+  await serve(page);
+  await stop(page);
+  await page.click("#log-out");
+  await isAsked(page, /^$/);
+  assert.equal(await page.context().cookies(), []);
+  await end();
+  assert.not.match(said, cookie!.value.slice(2));
+  await start("0");
 });
 
 // At last, as others of this address are limited too.

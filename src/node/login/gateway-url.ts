@@ -1,7 +1,5 @@
 import { shownUrl } from "../../transport/shown-url.ts";
-
-/** Names that a query would have for a token. */
-const TOKENS = /^(access[_-]?)?token$/i;
+import { hasCredentialInQuery } from "./credentials.ts";
 
 /** Whether a text has the form of a token: 32 bytes or more, as base64url. */
 export function isToken(text: string): boolean {
@@ -32,7 +30,7 @@ export function gatewayUrl(text: string): GatewayUrl {
   if (url.username || url.password) {
     throw new TypeError(`${shown}: a user and a password cannot be sent beside the login`);
   }
-  if ([...url.searchParams.keys()].some((name) => TOKENS.test(name))) {
+  if (hasCredentialInQuery(url.search)) {
     throw new TypeError(`${shown}: a token does not belong in a query, which servers log; write #TOKEN`);
   }
   const token = url.hash.slice(1);
