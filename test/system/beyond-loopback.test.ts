@@ -146,7 +146,7 @@ front("behind nginx with TLS, under a path, through a unix socket: the page serv
   assert.not.ok(existsSync(path));
 });
 
-const machines = needing(asRoot(tests), ["ip", "nbdcopy"]);
+const machines = needing(asRoot(tests), ["chromium", "ip", "nbdcopy"]);
 
 machines("two machines, and a certificate of the gateway's own: byte for byte", async () => {
   const [here, there] = [`nbd-here-${process.pid}`, `nbd-there-${process.pid}`];
@@ -178,6 +178,22 @@ machines("two machines, and a certificate of the gateway's own: byte for byte", 
     assert.is(await copied(), digest);
     serving.kill();
     assert.is(await serving.exit, 0);
+
+    const browser = sandbox.path("chromium");
+    writeFileSync(browser, `#!/bin/sh\nexec ip netns exec ${there} /usr/bin/chromium "$@"\n`, {
+      mode: 0o755,
+    });
+    const chromium = await openChromium(browser);
+    try {
+      const context = await chromium.newContext({ ignoreHTTPSErrors: true });
+      const page = await openPage(context, `${url}#${token()}`, image);
+      await until("the login", () => page.isEnabled("#serve"));
+      await serve(page);
+      assert.is(await copied(), digest);
+      await stop(page);
+    } finally {
+      await chromium.close();
+    }
     gateway.kill();
     assert.is(await gateway.exit, 0);
   } finally {

@@ -6,6 +6,7 @@ import { deadline } from "../../streams/deadline.ts";
 import type { Refusal } from "./admission.ts";
 import { ANSWER_TIME, refuse } from "./answers.ts";
 import { descriptorLimit, descriptorOf } from "./descriptors.ts";
+import { below } from "./tls/handshakes.ts";
 
 /** Descriptors that are kept free for sessions: local clients, devices, hooks. */
 const RESERVED = 24;
@@ -24,6 +25,9 @@ export interface ConnectionsOptions {
   hasLogin: boolean;
   log(line: string): void;
 }
+
+/** What counts as a connection: with TLS the socket below it, which was there first. */
+const connectionOf = (socket: Duplex) => below(socket) ?? socket;
 
 /** Bounds what connections cost: their number, one request at a time on each, and the time that an answer may take. */
 export class Connections {
@@ -51,26 +55,24 @@ export class Connections {
 
   /** Takes note that a request on the connection was let in. */
   recognise(socket: Duplex): void {
-    this.#noStranger(socket);
-    // TLS has the connection below it.
-    const { _parent: below } = socket as { _parent?: Duplex };
-    if (below) this.#noStranger(below);
+    this.#noStranger(connectionOf(socket));
   }
 
   /** Whether an earlier request on the connection is still being answered. */
   isAnswering(socket: Duplex): boolean {
-    return this.#answering.has(socket);
+    return this.#answering.has(connectionOf(socket));
   }
 
   /** Takes note of a request. Returns whether it is to be answered; if not, the connection ends. */
   begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
     if (!this.isInTurn(socket)) return false;
-    this.#answering.add(socket);
+    const connection = connectionOf(socket);
+    this.#answering.add(connection);
     const callOff = deadline(ANSWER_TIME, () => socket.destroy());
     response.once("close", () => {
       callOff();
-      this.#answering.delete(socket);
-      if (this.#overdue.has(socket)) socket.destroy();
+      this.#answering.delete(connection);
+      if (this.#overdue.has(connection)) socket.destroy();
     });
     return true;
   }
