@@ -77,8 +77,9 @@ run(program, async () => {
   for (const configuration of config.configurations.values()) judgeStateHook(configuration);
   for (const warning of config.warnings) log(warning);
   const { host = "127.0.0.1", port = 8000, ...keys } = { ...config.gateway, ...flags };
-  if (isOpen && !isLoopback(host)) {
-    throw new Error(`--no-auth is for loopback only: everybody who reaches ${host} would get in`);
+  if (isOpen && (!isLoopback(host) || keys["behind-proxy"]?.length)) {
+    const whom = isLoopback(host) ? "the proxy" : host;
+    throw new Error(`--no-auth is for loopback only: everybody who reaches ${whom} would get in`);
   }
   if (isOpen) log("--no-auth: every user and every program of this machine gets in");
   const access = isOpen ? undefined : tokenAccess({ tokenFile, log });

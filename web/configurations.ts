@@ -23,7 +23,11 @@ export async function loadConfigurations(
 ): Promise<OfferedConfiguration[] | undefined> {
   try {
     // A relative path: a proxy may have put the gateway below a path.
-    const response = await fetch("metadata", { headers, signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch("metadata", {
+      headers,
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
     if (wantsLogin(response)) return undefined;
     if (!response.ok) return [ONLY];
     const metadata = (await response.json()) as Record<string, { description?: unknown } | null>;

@@ -40,16 +40,16 @@ tests(
       await logOut();
       assert.equal(
         gateway.came.map(({ method, url }) => `${method} ${url}`),
-        ["POST /login", "POST /login", "GET /local", "POST /logout"],
+        // No logout over plain HTTP: by then another program may have the port.
+        ["POST /login", "POST /login", "GET /local"],
       );
       assert.not.ok(JSON.stringify(gateway.came).includes(gateway.token), "the token was sent");
-      const [first, second, socket, last] = gateway.came;
+      const [first, second, socket] = gateway.came;
       assert.is(first!.headers.host, gateway.host);
       assert.is(first!.headers.authorization, undefined);
       assert.is(second!.headers.authorization, undefined);
       assert.is(socket!.headers.authorization, `Bearer ${session}`);
       assert.is(socket!.headers["nbd-take-over"], "1");
-      assert.is(last!.headers.authorization, `Bearer ${session}`);
     }),
 );
 

@@ -377,6 +377,25 @@ tests("both sides prove that they have the token, once, soon, and for this host"
   assert.is(statusOf(back), 401, "the gateway's own proof");
 });
 
+tests(
+  "over plain HTTP a proof is for this address: nobody at another one can pass it on",
+  async ({ start }) => {
+    const port = await start();
+    const body = JSON.stringify({ role: "nbd-serve", nonce: newNonce() });
+    for (const host of [`127.0.0.1:${port + 1}`, `[::1]:${port}`, `localhost:${port}`, "127.0.0.1"]) {
+      const head = [
+        "POST /login HTTP/1.1",
+        `Host: ${host}`,
+        "Content-Type: application/json",
+        "Connection: close",
+      ];
+      const answer = await exchange(port, [...head, `Content-Length: ${body.length}`], body);
+      assert.is(statusOf(answer), 403, host);
+      assert.match(bodyOf(answer).error!, /has another host or port/);
+    }
+  },
+);
+
 tests("wrong tokens are limited, at all doors together; the right one always passes", async (context) => {
   const { start, token, clock } = context;
   const port = await start();

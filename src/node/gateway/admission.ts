@@ -15,6 +15,8 @@ export interface Visit
   isSecure: boolean;
   /** The host, with its port, that the client asked for. */
   host: string | undefined;
+  /** The host and port of this end of the connection, where that is plain HTTP without a proxy. */
+  own?: string | undefined;
   /** Why nothing of it is believed: it does not come through the proxy, or the proxy says what cannot be. */
   unbelieved?: Unbelieved | undefined;
 }

@@ -24,6 +24,15 @@ const WRONG: Refusal = {
   words: "the token is not the one of this gateway",
   headers: { "WWW-Authenticate": "Bearer" },
 };
+const LATE: Refusal = {
+  status: 401,
+  words: "the proof came too late, or too many logins began at the same time; try again",
+  headers: { "WWW-Authenticate": "Bearer" },
+};
+const ELSEWHERE: Refusal = {
+  status: 403,
+  words: "the URL has another host or port than this gateway: use the one that nbd-gateway printed",
+};
 const NO_LOGIN: Refusal = { status: 404, words: "this gateway has no login" };
 
 /** Answers POST /login: a login is made, or a refusal has words in JSON. */
@@ -45,8 +54,11 @@ export async function answerLogin(
   const parsed = v.safeParse(loginRequest, fromJson(bytes));
   if (!parsed.success) return refuse(NOT_UNDERSTOOD);
   const authority = (visit.host ?? "").toLowerCase();
+  // Without TLS a program at another address could pass everything on to here, and have the login.
+  if ("role" in parsed.output && visit.own !== undefined && visit.own !== authority) return refuse(ELSEWHERE);
   const answer: LoginAnswer = access.logIn(parsed.output, { address: visit.address, authority });
   if (answer === "wrong") return refuse(WRONG);
+  if (answer === "late") return refuse(LATE);
   if ("retryAfter" in answer) return refuse(tooManyAttempts(answer.retryAfter));
   // The programs keep no cookies.
   if ("session" in answer && "token" in parsed.output && visit.isSecure) {

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from "node:http";
+import { isIPv6, type Socket } from "node:net";
+import { ipAddress } from "../ip-address.ts";
 import type { Visit } from "./admission.ts";
 import { directOrigination, type Peer, type Proxies } from "./proxies.ts";
 
@@ -7,7 +9,15 @@ export function visitOf(request: IncomingMessage, proxies: Proxies | undefined):
   const { method, url, httpVersion, headers, rawHeaders } = request;
   const peer: Peer = request.socket;
   const direct = directOrigination(peer, headers);
+  const own = proxies || peer.encrypted ? undefined : ownAuthority(request.socket);
   const told = proxies?.originationOf(peer, headers) ?? direct;
   const origination = "words" in told ? { ...direct, unbelieved: told } : told;
-  return { method, url, httpVersion, headers, rawHeaders, ...origination };
+  return { method, url, httpVersion, headers, rawHeaders, ...origination, own };
+}
+
+/** Host and port of this end of a connection, as a Host header has them. */
+function ownAuthority({ localAddress = "", localPort = 0 }: Socket): string {
+  const address = ipAddress(localAddress) ?? localAddress;
+  const host = isIPv6(address) ? `[${address}]` : address;
+  return localPort === 80 ? host : `${host}:${localPort}`;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
 import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
-import { Attempts } from "./attempts.ts";
+import { Attempts, neighbourhood } from "./attempts.ts";
 import { LoginSessions } from "./login-sessions.ts";
 import { clientProof, gatewayProof, isEqual, isNonce, newNonce } from "./proof.ts";
 import { readOrMakeToken, readToken } from "./token-file.ts";
@@ -23,8 +23,12 @@ export interface LoginPeer {
   authority: string;
 }
 
-/** What is answered to a peer that logs in: a new login, the gateway's own proof, or no. */
-export type LoginAnswer = { session: string } | { nonce: string; proof: string } | Exclude<Verdict, "right">;
+/** What is answered to a peer that logs in: a new login, the gateway's own proof, that the proof came too late, or no. */
+export type LoginAnswer =
+  | { session: string }
+  | { nonce: string; proof: string }
+  | "late"
+  | Exclude<Verdict, "right">;
 
 /** Decides who gets in, and keeps the logins. */
 export interface Access {
@@ -73,7 +77,7 @@ class TokenAccess implements Access {
   readonly #now: () => number;
   readonly #attempts: Attempts;
   /** By our nonce. */
-  readonly #proofs = new Map<string, { nonce: string; authority: string; since: number }>();
+  readonly #proofs = new Map<string, { nonce: string; authority: string; from: string; since: number }>();
   #token: string | undefined;
   #state: string;
   #sessions: LoginSessions;
@@ -111,10 +115,11 @@ class TokenAccess implements Access {
     const asked = this.#proofs.get(gatewayNonce);
     this.#proofs.delete(gatewayNonce);
     const token = this.#current();
-    const isFresh = asked?.nonce === nonce && this.#now() - asked.since < PROOF_TIME;
-    if (!token || !isFresh || asked.authority !== authority) return this.#fail(address);
+    // Others may have begun too many logins meanwhile, which is not this peer's fault.
+    if (!asked || this.#now() - asked.since >= PROOF_TIME) return "late";
+    if (!token || asked.nonce !== nonce || asked.authority !== authority) return this.#fail(address);
     const expected = clientProof(token, { authority, nonce, gatewayNonce });
-    return isEqual(proof, expected) ? { session: this.#sessions.create() } : this.#fail(address);
+    return isEqual(proof, expected) ? { session: this.#sessions.create(true) } : this.#fail(address);
   }
 
   logOut(credential: string): void {
@@ -129,9 +134,17 @@ class TokenAccess implements Access {
     const token = this.#current();
     if (!token) return this.#fail(address);
     const gatewayNonce = newNonce();
-    this.#proofs.set(gatewayNonce, { nonce, authority, since: this.#now() });
-    if (this.#proofs.size > PROOFS) this.#proofs.delete(this.#proofs.keys().next().value!);
+    const from = neighbourhood(address);
+    if (this.#proofs.size >= PROOFS) this.#forgetProof(from);
+    this.#proofs.set(gatewayNonce, { nonce, authority, from, since: this.#now() });
     return { nonce: gatewayNonce, proof: gatewayProof(token, { authority, nonce, gatewayNonce }) };
+  }
+
+  /** Makes room for a proof: those who begin many logins push out their own. */
+  #forgetProof(from: string): void {
+    const [oldest] = this.#proofs.keys();
+    const own = [...this.#proofs].find(([, proof]) => proof.from === from);
+    this.#proofs.delete(own?.[0] ?? oldest!);
   }
 
   #isToken(text: string): boolean {

@@ -47,6 +47,8 @@ export async function logIn(url: string, options: LogInOptions = {}): Promise<Lo
   checkType(url, "the URL of a gateway", "string");
   const { url: page, token: inUrl } = gatewayUrl(url);
   const { token = inUrl, signal, ...trust } = options;
+  // A name may have several addresses, of which another program holds one.
+  if (page.protocol === "http:" && page.hostname === "localhost") page.hostname = "127.0.0.1";
   const shown = shownUrl(page);
   checkTrust(trust, page.protocol);
   if (token === undefined) throw new TypeError(`${shown}: a token is needed to log in`);
@@ -67,7 +69,10 @@ export async function logIn(url: string, options: LogInOptions = {}): Promise<Lo
     return {
       endpoint: webSocketUrlOf(page),
       session,
-      logOut: () => logOut(new URL("logout", page), session, trust),
+      // Without TLS, another program may have the port by then. The login ends with its WebSocket anyway.
+      logOut: async () => {
+        if (page.protocol === "https:") await logOut(new URL("logout", page), session, trust);
+      },
     };
   } catch (error) {
     signal?.throwIfAborted();

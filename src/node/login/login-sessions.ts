@@ -13,6 +13,9 @@ const LIFE = 12 * 3600_000;
 /** Milliseconds after which a further use of a login is written down, at the latest. */
 const USE_TIME = 60_000;
 
+/** Milliseconds that a brief login lasts without a WebSocket. */
+const BRIEF = 30_000;
+
 /** Bytes of the longest file. */
 const LONGEST = 1 << 18;
 
@@ -27,6 +30,8 @@ interface Login {
   used: number;
   /** How many WebSockets it has open. */
   held: number;
+  /** It is for one WebSocket, ends with it, and is never written down. */
+  isBrief: boolean;
 }
 
 export interface LoginSessionsOptions {
@@ -60,10 +65,13 @@ export class LoginSessions {
     this.#read();
   }
 
-  /** Makes a login, and gives its id. */
-  create(): string {
+  /**
+   * Makes a login, and gives its id.
+   * @param isBrief whether it is for one WebSocket: such a login ends with that, or after 30 s without one
+   */
+  create(isBrief = false): string {
     const id = `s.${newNonce()}`;
-    this.#logins.set(hashOf(id), { used: this.#now(), held: 0 });
+    this.#logins.set(hashOf(id), { used: this.#now(), held: 0, isBrief });
     if (this.#logins.size > MOST) this.#forgetOne();
     this.#writeWithin(0);
     return id;
@@ -76,7 +84,7 @@ export class LoginSessions {
     if (!login) return false;
     const now = this.#now();
     this.#logins.delete(hash);
-    if (login.held === 0 && now - login.used >= LIFE) {
+    if (isOver(login, now)) {
       this.#writeWithin(0);
       return false;
     }
@@ -98,7 +106,7 @@ export class LoginSessions {
       isHeld = false;
       login.held--;
       login.used = this.#now();
-      if (this.#logins.delete(hash)) this.#logins.set(hash, login);
+      if (this.#logins.delete(hash) && !(login.isBrief && login.held === 0)) this.#logins.set(hash, login);
       this.#writeWithin(USE_TIME);
     };
   }
@@ -110,8 +118,9 @@ export class LoginSessions {
 
   /** Writes down what is not written yet. Nothing is written after that. */
   close(): void {
-    if (this.#timer) this.#write();
+    const isDue = this.#timer !== undefined;
     this.#isClosed = true;
+    if (isDue) this.#write();
   }
 
   #forgetOne(): void {
@@ -137,7 +146,8 @@ export class LoginSessions {
       const now = this.#now();
       const sorted = logins.map(([hash, used]) => [hash, Math.min(used, now)] as const);
       sorted.sort(([, one], [, other]) => one - other);
-      for (const [hash, used] of sorted) if (now - used < LIFE) this.#logins.set(hash, { used, held: 0 });
+      for (const [hash, used] of sorted)
+        if (now - used < LIFE) this.#logins.set(hash, { used, held: 0, isBrief: false });
     } catch {
       log(`${this.#ended}: the file is damaged`);
     }
@@ -164,10 +174,11 @@ export class LoginSessions {
     const now = this.#now();
     const logins: [string, number][] = [];
     let isHeld = false;
-    for (const [hash, { used, held }] of this.#logins) {
-      if (held === 0 && now - used >= LIFE) this.#logins.delete(hash);
-      else logins.push([hash, held > 0 ? now : used]);
-      isHeld ||= held > 0;
+    for (const [hash, login] of this.#logins) {
+      const { used, held, isBrief } = login;
+      if (isOver(login, now)) this.#logins.delete(hash);
+      else if (!isBrief) logins.push([hash, held > 0 ? now : used]);
+      isHeld ||= held > 0 && !isBrief;
     }
     try {
       const text = JSON.stringify({ token: this.#tokenHash, logins });
@@ -184,6 +195,10 @@ export class LoginSessions {
     // While one serves, the file has to say that it is used.
     if (isHeld) this.#writeWithin(LIFE / 12);
   }
+}
+
+function isOver({ used, held, isBrief }: Login, now: number): boolean {
+  return held === 0 && now - used >= (isBrief ? BRIEF : LIFE);
 }
 
 function hashOf(text: string): string {

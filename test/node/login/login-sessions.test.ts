@@ -189,4 +189,31 @@ tests(
   },
 );
 
+tests(
+  "a brief one ends with its WebSocket, or after 30 s without, and is never written down",
+  ({ clock, file, open }) => {
+    const logins = open();
+    const [used, unused, kept] = [logins.create(true), logins.create(true), logins.create()];
+    const release = logins.hold(used);
+    clock.now += HOUR;
+    assert.ok(logins.use(used), "it serves");
+    release();
+    assert.not.ok(logins.use(used));
+    assert.not.ok(logins.use(unused));
+    logins.close();
+    assert.is(JSON.parse(readFileSync(file, "utf8")).logins.length, 1);
+    assert.ok(open().use(kept));
+  },
+);
+
+tests("what is closed writes nothing any more", async ({ file, open }) => {
+  const logins = open();
+  logins.hold(logins.create());
+  logins.close();
+  const written = readFileSync(file, "utf8");
+  logins.create();
+  logins.close();
+  assert.is(readFileSync(file, "utf8"), written);
+});
+
 tests.run();
