@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { basename } from "node:path";
-import { Statistics, statistics } from "../src/export/filters/statistics.ts";
 import { connect } from "../src/node/connect.ts";
 import { failureLog } from "../src/node/failure-log.ts";
 import { openFileExport } from "../src/node/file.ts";
@@ -47,10 +46,9 @@ run(program, async () => {
   keepYoungGenerationSmall();
   const signal = onSignals();
 
-  const opened = await openFileExport(path, { writable: values.writable }).catch((error: unknown) => {
+  const target = await openFileExport(path, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
-  const target = statistics(new Statistics())(opened);
   const failures = failureLog((line) => log(`${file}: ${line}`));
   const options = { name: basename(file), onerror: failures.add };
   const isServing = `serving ${file}, ${target.size} bytes`;

@@ -56,7 +56,7 @@ export interface NBDServerConstructor {
   /**
    * @param endpoint a ws:// or wss:// URL
    * @param file what to serve, read-only
-   * @throws TypeError, RangeError when an argument is not what it should be. That a URL is none shows when it is started.
+   * @throws TypeError, RangeError when an argument is not what it should be. A URL that is not one shows when the server is started.
    */
   new (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
   (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;

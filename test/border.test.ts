@@ -443,7 +443,16 @@ tests("what is asked after a link was closed says so", async () => {
 function globalsOfPages(): Set<string> {
   const folder = `node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib`;
   const text = readFileSync(join(root, folder, "lib.dom.d.ts"), "utf8");
-  return new Set([...text.matchAll(/^declare (?:var|function|const) (\w+)/gm)].map(([, name]) => name!));
+  const declared = text.matchAll(/^(?:interface|type|declare (?:var|function|const)) (\w+)/gm);
+  return new Set([...declared].map(([, name]) => name!));
+}
+
+/** The names that an entry exports, types too. */
+function exportedNames(path: string): string[] {
+  const text = readFileSync(join(root, "src", path), "utf8");
+  const lists = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].map(([, list]) => list!);
+  const names = lists.flatMap((list) => list.split(",")).map((name) => name.trim().split(/\s+/).at(-1)!);
+  return names.filter((name) => name !== "");
 }
 
 tests("no entry hides a name that pages and Node have anyway", () => {
@@ -453,6 +462,12 @@ tests("no entry hides a name that pages and Node have anyway", () => {
     for (const name of Object.keys(entry)) {
       assert.not(known.has(name) || name in globalThis, `${name} is a global variable`);
     }
+  }
+  const entries = ["index.ts", "streams/index.ts", "nbd/protocol.ts", "fixtures.ts", "node/index.ts"];
+  for (const entry of entries) {
+    const names = exportedNames(entry);
+    assert.ok(names.length > 3, entry);
+    for (const name of names) assert.not(known.has(name), `${entry}: ${name} is a type of every page`);
   }
 });
 

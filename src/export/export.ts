@@ -85,5 +85,8 @@ export interface Export {
   close(): Promise<void>;
 }
 
-/** Makes an export of another one. It overrides what it changes and passes on the rest. */
-export type Filter = (next: Export) => Export;
+/**
+ * Makes an export of another one. It overrides what it changes and passes on the rest.
+ * @typeParam More what the new export has besides, as what `await using` closes
+ */
+export type Filter<More = unknown> = (next: Export) => Export & More;

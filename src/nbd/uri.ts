@@ -66,11 +66,13 @@ export function parseNbdUri(uri: string): NbdUri {
   if (isHost === undefined) return fail("that is not HOST or HOST:PORT, with an IPv6 address in brackets");
   const port = digits ? Number(digits) : PORT;
   if (!(port >= 1 && port <= 65535))
-    throw new RangeError(`${withoutUser(uri)}: ${digits} is not a valid port`);
-  return { address: { host: ipv6 ?? (decode(host) || "localhost"), port }, name };
+    throw new RangeError(`${quoted(withoutUser(uri), 200)}: ${digits} is not a valid port`);
+  const decoded = decode(host);
+  if (/[\p{C}\s/?#@]/u.test(decoded)) return fail("the host has characters that no name of a host has");
+  return { address: { host: ipv6 ?? (decoded || "localhost"), port }, name };
 }
 
-/** A URI for a message: without the user, who may have a password. */
+/** A URI for a message: without the user, who may have a password, in which "/" may stand by mistake. */
 function withoutUser(uri: string): string {
-  return uri.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/?#]*@/i, "$1");
+  return uri.replace(/^([a-z][a-z\d+.-]*:\/\/).*@/is, "$1");
 }

@@ -4,6 +4,7 @@ import { messageOf } from "../streams/message-of.ts";
 import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
+import { AddressError } from "./address-error.ts";
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -45,14 +46,11 @@ function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
   return known ?? messageOf(error);
 }
 
-/** Why a socket could not be connected, with what was being done before it; `code` is Node's. */
-export function socketFault(
-  doing: string,
-  cause: NodeJS.ErrnoException,
-): Error & { code: string | undefined } {
+/** Why a socket could not be connected, with what was being done before it. */
+export function socketFault(doing: string, cause: NodeJS.ErrnoException): AddressError {
   const { code } = cause;
   const why = socketWords[code ?? ""] ?? words[code ?? ""] ?? messageOf(cause);
-  return Object.assign(new Error(`${doing}: ${why}`, { cause }), { code });
+  return new AddressError(`${doing}: ${why}`, code, { cause });
 }
 
 const socketWords: Readonly<Record<string, string>> = {

@@ -5,7 +5,8 @@ import { parseNbdUri } from "../nbd/uri.ts";
 import { checkSignal, checkType } from "../streams/check.ts";
 import { deadline } from "../streams/deadline.ts";
 import type { AsyncDisposable } from "../streams/disposable.ts";
-import { type Address, formatAddress } from "./config/address.ts";
+import { AddressError } from "./address-error.ts";
+import { type Address, formatAddress, tooLongPath } from "./config/address.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { socketFault } from "./connect-error.ts";
 import { socketTransport } from "./socket.ts";
@@ -28,7 +29,7 @@ export interface ConnectExportOptions extends NbdClientOptions, Pick<ConnectOpti
  * @param url an NBD URI (NetworkBlockDevice/nbd, doc/uri.md) without TLS; or the URL of a WebSocket at whose other end a server
  *   speaks NBD
  * @throws TypeError, RangeError when it is another URL, or an option is not what it should be
- * @throws Error with the address and the `code` of Node's error when there is no connection; WebSocketError likewise
+ * @throws AddressError, or WebSocketError, when there is no connection
  * @throws all that `nbdClient` throws
  */
 export async function connectExport(
@@ -40,6 +41,8 @@ export async function connectExport(
     return nbdClient(connect(String(url), { ...(origin && { origin }) }), options);
   }
   const { address, name } = parseNbdUri(String(url));
+  const fault = "path" in address && tooLongPath(address.path);
+  if (fault) throw new RangeError(fault);
   if (options.name !== undefined) throw new TypeError("the name of the export is part of an NBD URI");
   checkSignal(options.signal, "signal");
   options.signal?.throwIfAborted();
@@ -59,7 +62,7 @@ function open(address: Address, signal: AbortSignal | undefined): Promise<Socket
     }
     const failed = (error: NodeJS.ErrnoException) => fail(socketFault(where, error));
     const giveUp = () => fail(signal?.reason);
-    const late = () => fail(Object.assign(new Error(`${where}: there is no answer`), { code: "ETIMEDOUT" }));
+    const late = () => fail(new AddressError(`${where}: there is no answer`, "ETIMEDOUT"));
     const callOff = deadline(CONNECT_TIME, late);
 
     function finish() {

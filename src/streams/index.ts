@@ -14,4 +14,4 @@ export { type Dialogue, type DialogueOutcome, negotiate } from "./negotiate.ts";
 export { duplexPair, type PairEnd, transportPair } from "./pair.ts";
 export { type ParseOptions, type Parser, Parsing, parse, UnexpectedEndError } from "./parse.ts";
 export { type Push, type PushOptions, push } from "./push.ts";
-export { type TransformController, type Transformer, transform } from "./transform.ts";
+export { type LayerTransformer, type TransformController, transform } from "./transform.ts";

@@ -165,7 +165,7 @@ export function parse<T>(next: () => Parser<T>, options: ParseOptions<T> = {}): 
  */
 export function parseMessages<T>(
   incoming: Messages<T>,
-  accept: (message: T) => Promise<void> | undefined = () => undefined,
+  accept?: (message: T) => Promise<void> | undefined,
 ): Layer<Uint8Array, T[]> {
   return transform<Uint8Array, T[]>({
     async transform(chunk, controller) {
@@ -185,7 +185,7 @@ export function parseMessages<T>(
             await incoming.pause;
             continue;
           }
-          const accepted = accept(message.value);
+          const accepted = accept?.(message.value);
           if (accepted) {
             handOn();
             await accepted;

@@ -15,7 +15,7 @@ export interface TransformController<Out> {
   fail(reason: unknown): void;
 }
 
-export interface Transformer<In, Out> {
+export interface LayerTransformer<In, Out> {
   /**
    * If true, a write settles when the consumer asks for the next chunk, not when it takes this one. A chain of such layers
    * holds one chunk in all. Default false.
@@ -35,7 +35,7 @@ export interface Transformer<In, Out> {
  * A TransformStream with two ways to end that TransformStream lacks. The layer can end by itself, which is not a failure to
  * the writer (`controller.end()`). A writer that aborts with `Ended` closes the readable and does not fail it.
  */
-export function transform<In, Out>(transformer: Transformer<In, Out>): Layer<In, Out> {
+export function transform<In, Out>(transformer: LayerTransformer<In, Out>): Layer<In, Out> {
   checkMethods(transformer, "the transformer", "an object with transform()", ["transform"]);
   let output!: ReadableStreamDefaultController<Out>;
   let input!: WritableStreamDefaultController;

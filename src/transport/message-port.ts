@@ -56,6 +56,8 @@ export function messagePort(port: MessagePortLike): Transport {
   let hasOtherEnded = false;
   let isReadableOver = false;
   let isOver = false;
+  /** The other side is gone. What it has sent is still handed on; then this ends, with the error if there is one. */
+  let gone: { error: unknown } | undefined;
   let output!: ReadableStreamDefaultController<Uint8Array>;
   let input!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
@@ -64,7 +66,7 @@ export function messagePort(port: MessagePortLike): Transport {
     port.postMessage(what as never, transfer as never);
   }
 
-  /** Ends everything here; the other side was told, or has told us. */
+  /** Ends everything here at once. */
   function finish(error?: unknown) {
     if (isOver) return;
     isOver = true;
@@ -83,7 +85,21 @@ export function messagePort(port: MessagePortLike): Transport {
   }
 
   function finishIfBothEnded() {
-    if (haveEnded && isReadableOver) finish();
+    if (haveEnded && isReadableOver) finish(gone?.error);
+  }
+
+  /** Nobody hears us any more, and nothing more will come. */
+  function otherIsGone(error?: unknown) {
+    gone = { error };
+    hasOtherEnded = true;
+    haveEnded = true;
+    tryError(input, error ?? new Ended("the port was closed"));
+    if (error === undefined) closed.resolve();
+    else closed.reject(error);
+    wake?.();
+    port.close();
+    deliver();
+    finishIfBothEnded();
   }
 
   function endOurs() {
@@ -121,7 +137,9 @@ export function messagePort(port: MessagePortLike): Transport {
   }
 
   function hear(said: unknown) {
-    if (said instanceof Uint8Array) {
+    if (hasOtherEnded && (said === null || said instanceof Uint8Array)) {
+      close(new Error(`the other side sent ${shown(said)} after its end`));
+    } else if (said instanceof Uint8Array) {
       receivedWeight += weightOf(said.byteLength);
       if (receivedWeight > WINDOW) return close(new Error("the other side sent more than it may"));
       if (isDropping) return read(said);
@@ -134,7 +152,8 @@ export function messagePort(port: MessagePortLike): Transport {
       hasOtherEnded = true;
       deliver();
     } else if (typeof said === "string") {
-      finish(said === "" ? undefined : new Error(`the other side closed the port: ${quoted(said)}`));
+      if (said === "") otherIsGone();
+      else finish(new Error(`the other side closed the port: ${quoted(said)}`));
     } else close(new Error(`the other side sent ${shown(said)}, which no transport over a port sends`));
   }
 
@@ -164,19 +183,19 @@ export function messagePort(port: MessagePortLike): Transport {
 
   /** Waits until so much may be sent. */
   async function room(weight: number) {
-    while (!isOver && sentWeight + weight > WINDOW) {
+    while (!isOver && !gone && sentWeight + weight > WINDOW) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
       wake = undefined;
     }
-    if (isOver) throw new Ended("the port was closed");
+    if (isOver || gone) throw gone?.error ?? new Ended("the port was closed");
   }
 
   const writable = new WritableStream<Uint8Array>({
     start(controller) {
       input = controller;
-      // abort() waits for the write in flight, which may wait for the other side. Not at once: see concurrent.ts.
+      // abort() waits for the write in flight, which may wait for the other side. Not at once: see concurrent-layer.ts.
       controller.signal.addEventListener("abort", () =>
         queueMicrotask(() => close(controller.signal.reason)),
       );
@@ -199,10 +218,15 @@ export function messagePort(port: MessagePortLike): Transport {
   });
 
   on("message", ({ data }) => {
-    if (!isOver) hear(data);
+    if (!isOver && !gone) hear(data);
   });
   on("messageerror", () => close(new Error("a message of the other side cannot be read")));
-  on("close", () => finish(new Error("the other side of the port is gone")));
+  on("close", () => {
+    if (isOver || gone) return;
+    const error = new Error("the other side of the port is gone");
+    if (hasOtherEnded) otherIsGone(haveEnded ? undefined : error);
+    else finish(error);
+  });
   port.start();
   return { readable, writable, closed: closed.promise, close };
 }

@@ -53,6 +53,9 @@ const wrong: Readonly<Record<string, RegExp>> = {
   "nbd://host:0/": /0 is not a valid port/,
   "nbd://host:65536/": /65536 is not a valid port/,
   "nbd://host:x/": /HOST or HOST:PORT/,
+  "nbd://%1b[2Jx/": /HOST or HOST:PORT/,
+  "nbd://a%1bb/": /no name of a host has/,
+  "nbd://a%00b/": /no name of a host has/,
 };
 
 for (const [uri, words] of Object.entries(wrong)) {
@@ -67,6 +70,8 @@ for (const [uri, words] of Object.entries(wrong)) {
 tests("a password is in no message", () => {
   for (const uri of [
     "nbds://user:secret@host/",
+    "nbd://user:sec/secret@host/x",
+    "nbd://user:secret@host:99999/",
     "nbd://user:secret@host:0/",
     "nbd://user:secret@host/?x=1",
   ]) {

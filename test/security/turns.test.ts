@@ -7,7 +7,7 @@ import { fast } from "../../src/export/filters/fast.ts";
 import { memoryExport } from "../../src/export/memory.ts";
 import { listExports } from "../../src/nbd/client/inquiry.ts";
 import { remoteExport } from "../../src/nbd/client/remote-export.ts";
-import { replyParser, replyParsers } from "../../src/nbd/client/reply-parser.ts";
+import { replyParsers } from "../../src/nbd/client/reply-parser.ts";
 import { ChunkFlag, ChunkType, Command, MAX_PAYLOAD, Option, Reply } from "../../src/nbd/constants.ts";
 import {
   BlockDescriptor,
@@ -27,11 +27,16 @@ import { recordToFile } from "../../src/node/recording.ts";
 import { concat } from "../../src/streams/concat.ts";
 import type { Layer } from "../../src/streams/duplex.ts";
 import { transportPair } from "../../src/streams/pair.ts";
+import { parse } from "../../src/streams/parse.ts";
 import { collect, collectBytes, cut, hex, source } from "../bytes.ts";
 import { Sandbox, suite } from "../harness.ts";
 import { fewest, turnsUntil } from "./turns.ts";
 
 const tests = suite("a flood takes turns");
+
+/** Replies as they come out of bytes. */
+const replyParser = (...args: Parameters<typeof replyParsers>) =>
+  parse(replyParsers(...args), { name: "reply" });
 
 const SIZE = 1 << 20;
 const image = memoryExport(new Uint8Array(SIZE));

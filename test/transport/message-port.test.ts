@@ -229,4 +229,32 @@ tests("join() of a port and a server ends with the client", async () => {
   await within(2000, "the end", Promise.all([serving, remote.closed, a.closed, b.closed]));
 });
 
+tests("a slow reader gets all that was sent before the other side ended, and closed its port", async () => {
+  for (const isClosed of [false, true]) {
+    const [a, b] = pair();
+    const writer = a.writable.getWriter();
+    await writer.write(sequence(600_000));
+    if (isClosed) a.close();
+    else {
+      await b.writable.close();
+      await writer.close();
+      await within(2000, "the end of one side", a.readable.cancel(new Ended()));
+    }
+    await turn();
+    assert.is((await within(5000, "the bytes", collectBytes(b.readable))).byteLength, 600_000);
+    await within(2000, "the end", b.closed);
+  }
+});
+
+tests("bytes and a second end behind an end close the port, whoever waits for them", async () => {
+  for (const more of [Uint8Array.of(1), null]) {
+    const [a, port] = raw();
+    const reading = a.readable.getReader().read();
+    port.postMessage(null);
+    port.postMessage(more);
+    assert.ok((await within(2000, "the end", reading)).done);
+    assert.match((await within(2000, "the failure", failure(a.closed))).message, /after its end$/);
+  }
+});
+
 tests.run();

@@ -1,5 +1,6 @@
 import { checkAmount, checkMethods } from "../../streams/check.ts";
 import { deferred } from "../../streams/deferred.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { Errno, ExportError } from "../error.ts";
@@ -43,7 +44,7 @@ const LARGEST_PART = 4;
  * A write, trim or zero takes its range out when it settles, whether it succeeds or not. What was asked for before that may
  * have the old bytes, so it is never kept, and only reads that came before are given it.
  */
-export function cache(options = {} as CacheOptions): Filter {
+export function cache(options = {} as CacheOptions): Filter<AsyncDisposable> {
   checkOptions(options);
   return (next) => new Cache(next, options).export;
 }
@@ -51,7 +52,7 @@ export function cache(options = {} as CacheOptions): Filter {
 /** A cache that tells what it has, for a filter that reads ahead. See `cache`. */
 export class Cache {
   /** The next export, read through the cache. Its `close` closes the cache. */
-  readonly export: Export;
+  readonly export: Export & AsyncDisposable;
   /** It is told of the reads and hints of `export`. */
   follower: CacheFollower | undefined;
   readonly #next: Export;
@@ -77,7 +78,7 @@ export class Cache {
     this.#longest = Math.max(this.#grain, longest - (longest % this.#grain || 0));
   }
 
-  #exportOf(next: Export): Export {
+  #exportOf(next: Export): Export & AsyncDisposable {
     const { write, trim, writeZeroes, ...passedOn } = forward(next);
     return {
       ...passedOn,

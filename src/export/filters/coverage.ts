@@ -52,6 +52,9 @@ export class Coverage {
     const bits = this.#bits;
     const last = Math.min(this.#blocks - 1, Math.floor((offset + length - 1) / this.#blockSize));
     for (let block = Math.floor(offset / this.#blockSize); block <= last; block++) {
+      // A range may be as long as the image: blocks that were met already are passed over by eights.
+      while ((block & 7) === 0 && block + 7 <= last && bits[block >> 3] === 0xff) block += 8;
+      if (block > last) break;
       const bit = 1 << (block & 7);
       if (bits[block >> 3]! & bit) continue;
       bits[block >> 3]! |= bit;

@@ -1,4 +1,5 @@
 import { checkAmount, checkObject } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
@@ -37,7 +38,7 @@ const PATIENCE = 16;
  */
 export function fast(
   { window, memory, now = () => performance.now(), ...options } = {} as FastOptions,
-): Filter {
+): Filter<AsyncDisposable> {
   checkObject(window, "the window");
   checkAmount(window.request, "the longest request of the window, in bytes,", 1);
   checkAmount(window.outstanding, "what may be outstanding in the window, in bytes,", 1);

@@ -1,4 +1,5 @@
 import { checkAmount, checkMethods } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
 
@@ -209,7 +210,7 @@ export class LinkMeter {
 }
 
 /** Measures the link behind the next export by the reads that go to it. */
-export function metered(meter: LinkMeter): Filter {
+export function metered(meter: LinkMeter): Filter<AsyncDisposable> {
   checkMethods(meter, "the meter", "a LinkMeter", ["sent", "answered"]);
   return (next) => ({
     ...forward(next),

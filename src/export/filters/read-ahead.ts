@@ -1,4 +1,5 @@
 import { checkAmount, checkMethods, checkObject } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Export, Filter } from "../export.ts";
 import type { Cache } from "./cache.ts";
 import { forward } from "./forward.ts";
@@ -69,7 +70,7 @@ const EARNING = 1 / 8;
  * is given on credit. Advances that are read give back twice what they cost, and others are lost. So a random load soon
  * gets none: no more than twice the bytes that it asks for are read.
  */
-export function readAhead(options: ReadAheadOptions): Filter {
+export function readAhead(options: ReadAheadOptions): Filter<AsyncDisposable> {
   checkOptions(options);
   return (next) => new ReadAhead(options).over(next);
 }
@@ -103,7 +104,7 @@ export class ReadAhead {
   }
 
   /** An export above the cache, whose `close` ends the read-ahead. */
-  over(next: Export): Export {
+  over(next: Export): Export & AsyncDisposable {
     return {
       ...forward(next),
       close: () => {

@@ -1,4 +1,5 @@
 import { checkMethods, checkType, checkWhole } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Export, Filter } from "../export.ts";
 import type { OnExportError } from "../failed-request.ts";
 import { Coverage, type CoverageSnapshot } from "./coverage.ts";
@@ -121,7 +122,7 @@ export class Statistics {
    * An export whose calls are counted here, like those of any other that was made so.
    * @param onFailure takes the failures of `next`, except those of `cache` and `extents`, with what was asked for
    */
-  over(next: Export, onFailure: OnExportError = () => {}): Export {
+  over(next: Export, onFailure: OnExportError = () => {}): Export & AsyncDisposable {
     const { read, write, flush, trim, writeZeroes, cache, extents, ...passedOn } = forward(next);
     const counts = this.#operations;
     this.#read.fit(next.size);
@@ -134,7 +135,13 @@ export class Statistics {
       return (offset: number, range: Range, options?: Options): Promise<Result> => {
         const length = typeof range === "number" ? range : range.byteLength;
         const startedAt = this.#now();
-        const result = call(offset, range, options);
+        let result: Promise<Result>;
+        try {
+          result = call(offset, range, options);
+        } catch (error) {
+          // An export of somebody else may throw at once, which is a failure like any other.
+          result = Promise.reject(error);
+        }
         counts.outstanding++;
         // The caller waits for the result after this does, and so finds the call counted.
         result.then(
@@ -163,7 +170,7 @@ export class Statistics {
 }
 
 /** Counts the calls of the next export, how long they take and fail, and which of its blocks are read and written. */
-export function statistics(counts: Statistics, onFailure?: OnExportError): Filter {
+export function statistics(counts: Statistics, onFailure?: OnExportError): Filter<AsyncDisposable> {
   checkMethods(counts, "the counts", "a Statistics", ["over", "snapshot"]);
   return (next) => counts.over(next, onFailure);
 }

@@ -1,4 +1,5 @@
 import { checkObject, checkType } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Filter } from "../export.ts";
 import { forward } from "./forward.ts";
@@ -22,7 +23,7 @@ const LONGEST_QUIET = 60_000;
 const TRIAL_INTERVAL = 1000;
 
 /** Tells when reads of the next export begin to fail, and when they work again. A read that was given up is not a failure. */
-export function watchReads(options: WatchReadsOptions): Filter {
+export function watchReads(options: WatchReadsOptions): Filter<AsyncDisposable> {
   checkObject(options, "the options");
   checkType(options.onfailing, "onfailing", "function");
   checkType(options.onworking, "onworking", "function");

@@ -1,4 +1,5 @@
 import { checkAmount } from "../../streams/check.ts";
+import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { Export, Filter } from "../export.ts";
 import { cache } from "./cache.ts";
@@ -48,10 +49,10 @@ const PART = 16;
  * than what it has read so far. So a sequential reader that stops wastes no more than it has used, and a random reader
  * wastes no more than the short window.
  */
-export function windows({ budget } = {} as WindowsOptions): Filter {
+export function windows({ budget } = {} as WindowsOptions): Filter<AsyncDisposable> {
   checkAmount(budget, "the budget of windows, in bytes,");
   return (next) => {
-    if (budget < MOST) return next;
+    if (budget < MOST) return forward(next);
     const kept = cache({ budget })(next);
     const wanted = new Windows(kept, budget);
     // The export has no `cache`: the other side must not decide what this memory is used for.

@@ -24,7 +24,7 @@ export interface ExportInquiry extends ExportInformation {
 /**
  * Asks a server which exports it has (proto.md, NBD_OPT_LIST), and leaves. The transport is closed at the end.
  * @throws RefusedError when it does not list them
- * @throws ProtocolError, UnexpectedEndError when what it says is no NBD
+ * @throws ProtocolError, UnexpectedEndError when what it says is not NBD
  */
 export function listExports(transport: Transport, options: InquiryOptions = {}): Promise<ExportName[]> {
   return inquire(transport, options, askForList);
@@ -35,7 +35,7 @@ export function listExports(transport: Transport, options: InquiryOptions = {}):
  * the end.
  * @param name the export; "" is the server's default one
  * @throws RefusedError when it has no such export, or does not know the option
- * @throws ProtocolError, UnexpectedEndError when what it says is no NBD
+ * @throws ProtocolError, UnexpectedEndError when what it says is not NBD
  */
 export function inquireExport(
   transport: Transport,
@@ -46,7 +46,10 @@ export function inquireExport(
     checkName(name, "the name of the export");
     const isStructured = await askForStructuredReplies(dialogue);
     const information = await askFor(dialogue, Option.INFO, name);
-    if (!information) throw new RefusedError("the server does not tell about exports that are not used");
+    if (!information)
+      throw new RefusedError(
+        "the server does not support NBD_OPT_INFO, so it cannot be asked about an export",
+      );
     return { ...information, contexts: isStructured ? await askForContexts(dialogue, name) : [] };
   });
 }

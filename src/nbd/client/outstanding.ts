@@ -67,7 +67,7 @@ export class Outstanding {
     return answer.promise;
   }
 
-  /** The request with a cookie, as `replyParser` wants it. */
+  /** The request with a cookie, as `replyParsers` wants it. */
   readonly requestOf = (cookie: bigint): NbdRequest | undefined => this.#entries.get(cookie)?.request;
 
   /**

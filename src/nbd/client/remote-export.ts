@@ -72,7 +72,7 @@ export function remoteExport(
   const limits: Limits = { effects, inquiry };
   const split = blocksize({
     longest: window.request,
-    longestRange: Math.min(inquiry, wholeBlocks(effects / EFFECTS)),
+    longestRange: Math.min(inquiry, Math.max(MAX_MINIMUM, effects / EFFECTS)),
   })(linkExport(link, information, limits));
   const able = flags & TransmissionFlag.SEND_FUA ? split : fua(split);
   const { blockSize, ...methods } = checkRanges(able);
@@ -89,9 +89,4 @@ export function remoteExport(
     },
     close: () => link.close(new LinkError("the export was closed")),
   };
-}
-
-/** The largest number of bytes that is not more than `bytes` and a multiple of every minimum block size; one block at least. */
-function wholeBlocks(bytes: number): number {
-  return bytes === Number.POSITIVE_INFINITY ? bytes : Math.max(MAX_MINIMUM, bytes - (bytes % MAX_MINIMUM));
 }

@@ -1,6 +1,5 @@
 import { checkType } from "../../streams/check.ts";
-import type { Layer } from "../../streams/duplex.ts";
-import { type Parser, parse } from "../../streams/parse.ts";
+import type { Parser } from "../../streams/parse.ts";
 import { Command, NBD_SIMPLE_REPLY_MAGIC, NBD_STRUCTURED_REPLY_MAGIC } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
 import { ExtendedReply, SimpleReply, StructuredReply } from "../messages.ts";
@@ -102,15 +101,4 @@ function outstanding(cookie: bigint, requestOf: RequestOf): NbdRequest {
   throw new ProtocolError(
     `the server answered a request that is not outstanding, cookie 0x${cookie.toString(16)}`,
   );
-}
-
-/**
- * The layer from bytes to replies. Of those that one chunk has brought it is for the consumer to refuse a second reply to
- * one request.
- */
-export function replyParser(
-  requestOf: RequestOf,
-  negotiated: ReplyOptions = {},
-): Layer<Uint8Array, NbdReply[]> {
-  return parse(replyParsers(requestOf, negotiated), { name: "reply" });
 }

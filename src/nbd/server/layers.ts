@@ -52,7 +52,7 @@ export function requestParser(
   return parseMessages(requestMessages(negotiated, room), (request) => {
     const { held = 0 } = request;
     request.held = mayHold(request, maximum);
-    return room.acquire(request.held - held);
+    return request.held > held ? room.acquire(request.held - held) : undefined;
   });
 }
 

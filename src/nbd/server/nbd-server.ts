@@ -27,8 +27,8 @@ export interface NbdServerOptions extends TransmissionOptions {
  *
  *     await join(transport, nbdServer(blobExport(file)))
  *
- * Several exports have names, and perhaps descriptions, of their own; the first is the default one, which clients
- * get who ask for "".
+ * Several exports have names, and perhaps descriptions, of their own. The first is the default one: a client that asks for ""
+ * gets it.
  *
  * Clean ends, after NBD_CMD_DISC, NBD_OPT_ABORT or an end of the client's stream between two messages, close the
  * readable; a client that breaks the protocol fails it with ProtocolError or UnexpectedEndError.

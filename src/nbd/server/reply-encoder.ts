@@ -5,10 +5,9 @@ import { type Chunk, chunkEncoder } from "./reply-chunks.ts";
 
 export interface ReplyEncoderOptions {
   /**
-   * Replies that are ready together, and are no more than so many bytes, are copied to go out as one chunk, whose memory is
-   * used again as soon as the consumer asks for more: for one that has taken a copy by then, and to which a chunk costs more
-   * than that, as to a browser's WebSocket. Payloads that an export has lent are given back (`giveBack`). Default: long
-   * payloads are chunks of their own, and not copied.
+   * Packs replies that are ready together into one chunk of at most this many bytes. Its memory is used again when the consumer
+   * asks for more, so it must have copied the chunk by then, as a browser's WebSocket does. Payloads that an export has lent are
+   * given back (`giveBack`). Default: long payloads are chunks of their own, and are not copied.
    */
   gatherUpTo?: number;
 }

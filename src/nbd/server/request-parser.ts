@@ -87,6 +87,8 @@ export function requestMessages(
   const maximum = blockSize?.maximum ?? MAX_PAYLOAD;
   const readOnly = (flags & TransmissionFlag.READ_ONLY) !== 0;
   const parser = headers === "extended" ? extendedRequest : request;
+  const options = { name: "request", isLast: (message: NbdRequest) => message.type === Command.DISC };
+  if (!room) return new Messages(() => parser(maximum, readOnly), options);
   let held = 0;
 
   function* next(): Parser<NbdRequest> {
@@ -97,11 +99,10 @@ export function requestMessages(
   }
 
   function admit(length: number): Promise<void> | undefined {
-    if (!room || length <= SHORT) return undefined;
+    if (length <= SHORT) return undefined;
     held = length;
-    return room.acquire(length);
+    return room!.acquire(length);
   }
 
-  const isLast = (message: NbdRequest) => message.type === Command.DISC;
-  return new Messages(next, { name: "request", isLast, admit });
+  return new Messages(next, { ...options, admit });
 }

@@ -3,6 +3,16 @@ import { checkObject } from "../../streams/check.ts";
 /** Where local NBD clients find an export. */
 export type Address = { path: string } | { host: string; port: number };
 
+/** Bytes of the longest path that fits into the system's address of a unix socket. */
+export const MAX_SOCKET_PATH = process.platform === "darwin" ? 103 : 107;
+
+/** What is wrong with the path of a unix socket that is too long: the system would cut it, and use another one. */
+export function tooLongPath(path: string): string | undefined {
+  const length = Buffer.byteLength(path);
+  if (length <= MAX_SOCKET_PATH) return undefined;
+  return `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${length}`;
+}
+
 /**
  * Reads "unix:PATH" or "tcp:HOST:PORT", an IPv6 host in brackets. Port 0 is one that is free.
  * @returns undefined when it is neither

@@ -5,7 +5,7 @@ import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { isLoopback } from "../loopback.ts";
 import { reasonOf } from "../system-error.ts";
-import { type Address, parseAddress } from "./address.ts";
+import { type Address, parseAddress, tooLongPath } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
@@ -31,9 +31,6 @@ const DEFAULT_STATE_HOOK = "/etc/nbd-proxy/state";
 const DEFAULT_MAX_CLIENTS = 64;
 const DEFAULT_MEMORY_MIB = 96;
 const MIB = 1 << 20;
-
-/** Bytes of the longest path that fits into the system's address of a unix socket. */
-export const MAX_SOCKET_PATH = process.platform === "darwin" ? 103 : 107;
 
 /** Something in the configuration is wrong. The message says in which file, which configuration, which key. */
 export class ConfigError extends Error {
@@ -200,11 +197,8 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     }
     if ("path" in address) {
       if (!address.path.includes("/")) address.path = join(runtimeFolder(), address.path);
-      if (Buffer.byteLength(address.path) > MAX_SOCKET_PATH) {
-        throw new ConfigError(
-          `${here}: "listen": the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${Buffer.byteLength(address.path)}`,
-        );
-      }
+      const fault = tooLongPath(address.path);
+      if (fault) throw new ConfigError(`${here}: "listen": ${fault}`);
     }
     if ("host" in address && !isLoopback(address.host) && !(entry.insecure ?? source.insecure)) {
       throw new ConfigError(

@@ -4,10 +4,10 @@ import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
+import { AddressError } from "../address-error.ts";
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
-import { AddressError } from "../session/address-error.ts";
 import { processBudget } from "../session/listen.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";

@@ -81,7 +81,7 @@ async function inProcesses(
     const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => "");
     if (!namespaces.has(namespace)) {
       namespaces.add(namespace);
-      for (const { number, mountpoint } of await mountsOf(pid))
+      for (const { number, mountpoint } of await mountsOf(pid).catch(() => []))
         if (numbers.has(number)) mounts.add(mountpoint);
     }
     if (Number(pid) !== process.pid && (await hasOpen(pid, numbers)))

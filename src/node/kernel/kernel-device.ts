@@ -181,7 +181,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
         await new Promise((resolve) => setTimeout(resolve, INTERVAL));
       }
       await before(RELEASE_TIME, restored);
-      // Finds none, and the kernel forgets those that were there.
+      // The device is empty now, so the kernel forgets its partitions.
       await before(RELEASE_TIME, scanPartitions(path));
     },
   };

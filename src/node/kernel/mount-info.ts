@@ -12,10 +12,10 @@ export interface Mount {
 /**
  * The mounts in a process's mount namespace (proc_pid_mountinfo(5)).
  * @param pid a process's number, or "self"
- * @returns none where this process may not know, or the other has ended
+ * @throws the error of the system: another process may have ended, or keep this to itself
  */
 export async function mountsOf(pid: string): Promise<Mount[]> {
-  const text = await readFile(`/proc/${pid}/mountinfo`, "utf8").catch(() => "");
+  const text = await readFile(`/proc/${pid}/mountinfo`, "utf8");
   return text.split("\n").filter(Boolean).map(mountIn);
 }
 

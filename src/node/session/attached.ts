@@ -86,6 +86,7 @@ export async function whileAttached(
     hasFailed = false;
   } finally {
     record.enter("ending");
+    record.where = undefined;
     failures.end();
     if (sourceEnd.isGone) await detachAtOnce(attachment, hook, log);
     else {
@@ -108,7 +109,6 @@ export async function whileAttached(
         timeout: configuration.timeout,
       });
     }
-    record.where = undefined;
   }
   await endOf(sourceEnd, source.ended, attached, attachment);
   return stopFault;

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { AddressError } from "../address-error.ts";
 import type { Address } from "../config/address.ts";
-import { AddressError } from "./address-error.ts";
 import { claimSocketPath } from "./socket-path.ts";
 import { startListening } from "./start-listening.ts";
 
@@ -30,7 +30,7 @@ export async function claimAddress(address: Address): Promise<ClaimedAddress> {
 }
 
 async function claimPath(server: Server, address: Address & { path: string }): Promise<ClaimedAddress> {
-  // On Windows it names a pipe, which is no file, and goes with its process.
+  // On Windows it names a pipe, which is not a file and goes with its process.
   const claimed = process.platform === "win32" ? undefined : await claimSocketPath(address.path);
   return {
     server,

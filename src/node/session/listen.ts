@@ -10,11 +10,11 @@ import { checkAmount, checkMethods, checkType, checkWhole, LONGEST_TIMER } from 
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import { Ended } from "../../streams/ended.ts";
+import { AddressError } from "../address-error.ts";
 import { type Address, formatAddress } from "../config/address.ts";
 import { seldom } from "../seldom.ts";
 import { socketTransport } from "../socket.ts";
 import { addressOf } from "./address-argument.ts";
-import { AddressError } from "./address-error.ts";
 import { type ClaimedAddress, claimAddress } from "./bind.ts";
 
 /**

@@ -3,10 +3,10 @@ import type { Stats } from "node:fs";
 import { access, constants, link, lstat, rename, stat, unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
-import { MAX_SOCKET_PATH } from "../config/config.ts";
+import { AddressError } from "../address-error.ts";
+import { MAX_SOCKET_PATH, tooLongPath } from "../config/address.ts";
 import { lock } from "../lock.ts";
 import { reasonOf } from "../system-error.ts";
-import { AddressError } from "./address-error.ts";
 import { startListening } from "./start-listening.ts";
 
 /** A path that is ours to have a unix socket at. */
@@ -54,13 +54,8 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
 /** The name of the lock of a path: wherever one comes from, the same folder and name are the same. */
 async function lockName(path: string): Promise<string> {
   if (path.includes("\0")) throw new AddressError("the path has a NUL byte in it", "EINVAL");
-  const length = Buffer.byteLength(path);
-  if (length > MAX_SOCKET_PATH) {
-    throw new AddressError(
-      `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one ${length}, and the system would cut it`,
-      "ENAMETOOLONG",
-    );
-  }
+  const fault = tooLongPath(path);
+  if (fault) throw new Error(`${fault}, and the system would cut it`);
   try {
     // The slash at the end: nothing but a folder will do.
     const { dev, ino } = await stat(`${dirname(path)}/`);

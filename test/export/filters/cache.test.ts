@@ -382,10 +382,8 @@ tests("nobody is given bytes that others may overwrite, and no memory is kept fr
 tests("caches that share memory take it from the one that was of no use for longest", async () => {
   const memory = new MemoryBudget(10 * KIB);
   const sources = [0, 1].map(() => counted(memoryExport(sequence(SIZE))));
-  const [idle, busy] = sources.map(({ target }) => cache({ budget: 8 * KIB, memory })(target)) as [
-    Export,
-    Export,
-  ];
+  const cached = (index: number) => cache({ budget: 8 * KIB, memory })(sources[index]!.target);
+  const [idle, busy] = [cached(0), cached(1)];
   for (const at of [0, 1, 2, 3, 4, 5]) await idle.read(at * KIB, KIB);
   for (const at of [0, 1, 2, 3, 4, 5]) await busy.read(at * KIB, KIB);
   assert.ok(memory.used <= 10 * KIB);

@@ -179,10 +179,20 @@ tests("readers beside each other are given windows that all have room", async ()
   assert.ok(file.asked.length <= readers.length * 80, `${file.asked.length} reads of the file`);
 });
 
-tests("without memory it is as if it was not there; its memory is not at the other side's command", () => {
-  const memory = memoryExport(sequence(10));
-  assert.is(windows({ budget: 0 })(memory), memory);
-  assert.is(counted(10).target.cache, undefined);
-});
+tests(
+  "without memory it is as if it was not there; its memory is not at the other side's command",
+  async () => {
+    const memory = memoryExport(sequence(10));
+    const asked: number[][] = [];
+    const read = (offset: number, length: number) => {
+      asked.push([offset, length]);
+      return memory.read(offset, length);
+    };
+    const target = windows({ budget: 0 })({ ...memory, read });
+    assert.equal(await target.read(3, 4), sequence(4, 3));
+    assert.equal(asked, [[3, 4]]);
+    assert.is(counted(10).target.cache, undefined);
+  },
+);
 
 tests.run();

@@ -1,13 +1,17 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { replyParser } from "../../../src/nbd/client/reply-parser.ts";
+import { replyParsers } from "../../../src/nbd/client/reply-parser.ts";
 import { ProtocolError } from "../../../src/nbd/error.ts";
 import type { NbdReply, NbdRequest } from "../../../src/nbd/transmission.ts";
 import { concat } from "../../../src/streams/concat.ts";
-import { UnexpectedEndError } from "../../../src/streams/parse.ts";
+import { parse, UnexpectedEndError } from "../../../src/streams/parse.ts";
 import { collect, cut, failure, hex, source } from "../../bytes.ts";
 
 const tests = suite("reply parser");
+
+/** Replies as they come out of bytes. */
+const replyParser = (...args: Parameters<typeof replyParsers>) =>
+  parse(replyParsers(...args), { name: "reply" });
 
 /** Outstanding: reads of 4 and 0 bytes, and a write. */
 const requests = new Map<bigint, NbdRequest>([
