@@ -1,21 +1,45 @@
 import { once } from "node:events";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError, readConfig } from "../src/node/config/config.ts";
+import { socketPermissionsOf } from "../src/node/config/gateway-keys.ts";
 import { gateway } from "../src/node/gateway/gateway.ts";
+import { chooseCertificates, tlsKeys } from "../src/node/gateway/tls/choose-certificates.ts";
+import { tokenAccess } from "../src/node/login/access.ts";
+import { defaultTokenFile, readToken, renewToken } from "../src/node/login/token-file.ts";
+import { isLoopback } from "../src/node/loopback.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
+import { gatewayFlags } from "./gateway-flags.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-gateway",
-  help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000]
+  help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000] [--token-file FILE | --no-auth]
+                   [--tls-cert FILE --tls-key FILE | --tls-self-signed] [--behind-proxy ADDRESS]...
+       nbd-gateway --new-token [--config FILE] [--token-file FILE]
 
 Serves the page, and takes disk images from browsers and from nbd-serve. An image that is served to
 ws://HOST:PORT/CONFIGURATION becomes a disk on this machine, as CONFIGURATION says; ws://HOST:PORT/ is the default one.
 
+Who wants in needs a token, which is made at the first start. On a terminal the URL that is printed has it behind "#".
+
   --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
-  --host ADDRESS   a loopback address
+  --host ADDRESS   beyond loopback only with TLS or behind a proxy
   --port PORT      0: a free port
+  --tls-cert FILE --tls-key FILE
+                   speaks TLS with these, which are read again when they change
+  --tls-self-signed
+                   speaks TLS with a certificate of its own; prints its fingerprint
+  --behind-proxy ADDRESS
+                   believes the reverse proxy there, and refuses everybody else; unix:PATH listens there
+  --socket-mode MODE, --socket-group GROUP
+                   of that unix socket
+  --token-file FILE
+                   where the token is, or will be; default: token in $STATE_DIRECTORY, else for root in
+                   /var/lib/nbd-proxy, else in $XDG_STATE_HOME/nbd-proxy or ~/.local/state/nbd-proxy
+  --new-token      makes a new token and prints its file: all logins end
+  --no-auth        asks for no token: every user and program of this machine gets in
   --help, --version
 `,
 };
@@ -24,25 +48,75 @@ run(program, async () => {
   const log = logger(program);
   const { values, positionals } = readArguments(program, {
     config: { type: "string" },
-    host: { type: "string", default: "127.0.0.1" },
-    port: { type: "string", default: "8000" },
+    host: { type: "string" },
+    port: { type: "string" },
+    "tls-cert": { type: "string" },
+    "tls-key": { type: "string" },
+    "tls-self-signed": { type: "boolean" },
+    "behind-proxy": { type: "string", multiple: true },
+    "socket-mode": { type: "string" },
+    "socket-group": { type: "string" },
+    "token-file": { type: "string" },
+    "new-token": { type: "boolean", default: false },
+    "no-auth": { type: "boolean", default: false },
   });
   if (positionals.length > 0)
     throw new Error(`unexpected argument "${positionals[0]}"; see nbd-gateway --help`);
-  const port = Number(values.port);
-  if (!/^\d+$/.test(values.port) || port > 65535)
-    throw new Error(`--port must be 0 to 65535, not "${values.port}"`);
+  const flags = gatewayFlags(values);
+
+  const { "new-token": isRenewal, "no-auth": isOpen } = values;
+  if (isOpen && (isRenewal || values["token-file"] !== undefined)) {
+    throw new Error(`--no-auth and ${isRenewal ? "--new-token" : "--token-file"} exclude each other`);
+  }
+  if (isRenewal && values["token-file"] !== undefined) return renew(values["token-file"]);
 
   const config = await readConfig(values.config);
+  const tokenFile = resolve(values["token-file"] ?? config.tokenFile ?? defaultTokenFile());
+  if (isRenewal) return renew(tokenFile);
   if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
   for (const configuration of config.configurations.values()) judgeStateHook(configuration);
   for (const warning of config.warnings) log(warning);
+  const { host = "127.0.0.1", port = 8000, ...keys } = { ...config.gateway, ...flags };
+  if (isOpen && (!isLoopback(host) || keys["behind-proxy"]?.length)) {
+    const whom = isLoopback(host) ? "the proxy" : host;
+    throw new Error(`--no-auth is for loopback only: everybody who reaches ${whom} would get in`);
+  }
+  if (isOpen) log("--no-auth: every user and every program of this machine gets in");
+  const access = isOpen ? undefined : tokenAccess({ tokenFile, log });
   keepYoungGenerationSmall();
-  const signal = onSignals();
+  const wanted = tlsKeys(flags, config.gateway);
+  const tls = await chooseCertificates(wanted, { host, tokenFile, log });
+  const signal = onSignals(tls && wanted["tls-cert"] !== undefined ? () => void tls.look() : undefined);
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
-  const running = await gateway({ config, host: values.host, port, staticFolder, log });
+  const running = await gateway({
+    config,
+    host,
+    port,
+    tls,
+    behindProxy: keys["behind-proxy"],
+    socketPermissions: socketPermissionsOf(keys),
+    staticFolder,
+    log,
+    ...(access && { access }),
+  });
+  if (tls?.current.isSelfSigned) log(`SHA-256 of its certificate: ${tls.current.fingerprint}`);
   process.stdout.on("error", () => {}); // the reader of the URL may be gone
-  process.stdout.write(`${running.url}\n`);
-  if (!signal.aborted) await once(signal, "abort");
-  await running.close();
+  if (access) log(`the token is in ${tokenFile}`);
+  // What is not a terminal may keep what it reads, as a journal does.
+  const hasFragment = access && process.stdout.isTTY && !running.url.startsWith("unix:");
+  const fragment = hasFragment ? `#${readToken(tokenFile)}` : "";
+  process.stdout.write(`${running.url}${fragment}\n`);
+  try {
+    if (!signal.aborted) await once(signal, "abort");
+    await running.close();
+  } finally {
+    tls?.close();
+    access?.close();
+  }
 });
+
+/** Makes a new token: a gateway that runs takes it at once, and its logins end. */
+function renew(tokenFile: string): void {
+  renewToken(tokenFile);
+  process.stdout.write(`${tokenFile}\n`);
+}

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { basename } from "node:path";
-import { connect } from "../src/node/connect.ts";
 import { failureLog } from "../src/node/failure-log.ts";
 import { openFileExport } from "../src/node/file.ts";
 import { listenOn, processBudget } from "../src/node/session/listen.ts";
@@ -9,22 +8,29 @@ import { stdioTransport } from "../src/node/stdio.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { serve } from "../src/serve.ts";
 import type { Transport } from "../src/streams/duplex.ts";
-import { messageOf } from "../src/streams/message-of.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { pathArgument } from "./path-argument.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { refuseRemoteOptions, remote, remoteFault, remoteOptions } from "./remote.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-serve",
-  help: `Usage: nbd-serve [--writable] [--origin ORIGIN] FILE WS-URL
-       nbd-serve [--writable] FILE -
+  help: `Usage: nbd-serve [--writable] [--take-over] [--token-file FILE] [--fingerprint SHA256] [--ca FILE] IMAGE URL
+       nbd-serve [--writable] [--origin ORIGIN] [--token-file FILE] [--insecure] IMAGE WS-URL
+       nbd-serve [--writable] IMAGE -
 
-Serves the disk image FILE to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends; with "-"
-on standard input and output, or on the sockets that it was started with, as in:  nbdinfo [ nbd-serve FILE - ]
+Serves a disk image to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends. URL is what nbd-gateway
+prints, http://HOST:PORT/#TOKEN or https://HOST:PORT/#TOKEN; its path names the configuration. WS-URL is a relay's. With "-" it
+serves on standard input and output, or on the sockets that it was started with, as in:  nbdinfo [ nbd-serve IMAGE - ]
 
-  --writable       let the other side write to FILE
-  --origin ORIGIN  the Origin header to send, for relays that check it (websocketd --sameorigin=true)
+  --writable            let the other side write to IMAGE
+  --take-over           end the session that has this configuration, if there is one
+  --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it
+  --fingerprint SHA256  the only certificate to believe, as nbd-gateway prints it
+  --ca FILE             certificates of the authorities to believe, in PEM
+  --insecure            believe any certificate of a relay; not together with a token
+  --origin ORIGIN       the Origin header to send, for relays that check it (websocketd --sameorigin=true)
   --help, --version
 `,
 };
@@ -33,16 +39,19 @@ run(program, async () => {
   const log = logger(program);
   const { values, positionals } = readArguments(program, {
     writable: { type: "boolean", default: false },
-    origin: { type: "string" },
+    ...remoteOptions,
   });
   const [file, endpoint] = positionals;
   if (file === undefined || endpoint === undefined || positionals.length > 2) {
-    throw new Error("a FILE and a WS-URL are needed; see nbd-serve --help");
+    throw new Error('an IMAGE and a URL, or "-", are needed; see nbd-serve --help');
   }
   const path = pathArgument(file);
   const where = shownUrl(endpoint);
   // Other users of this machine can see a process's arguments.
   if (where !== endpoint) process.title = `${program.name} ${file} ${where}`;
+  const isLocal = endpoint === "-";
+  if (isLocal) refuseRemoteOptions(values);
+  const other = isLocal ? undefined : await remote(endpoint, values, log);
   keepYoungGenerationSmall();
   const signal = onSignals();
 
@@ -72,10 +81,13 @@ run(program, async () => {
   }
 
   try {
-    if (endpoint !== "-") {
-      const transport = connect(endpoint, { ...(values.origin && { origin: values.origin }) });
+    if (other) {
+      const transport = await other.connect(signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+      if (!transport) return;
       await serveOver(transport, `, to ${where}`).catch((error: unknown) => {
-        throw new Error(`${where}: ${messageOf(error)}`);
+        throw remoteFault(error, endpoint);
       });
       return;
     }
@@ -84,6 +96,7 @@ run(program, async () => {
     else await serveOver(stdioTransport(), "");
   } finally {
     failures.end();
+    await other?.leave();
     await target.flush?.();
     await target.close();
   }

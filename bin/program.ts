@@ -42,10 +42,15 @@ export function logger(program: Program): (line: string) => void {
   return (line) => process.stderr.write(`${program.name}: ${oneLine(withShownUrls(line))}\n`);
 }
 
-/** Aborted by the first SIGTERM, SIGINT or SIGHUP. */
-export function onSignals(): AbortSignal {
+/**
+ * Aborted by the first SIGTERM, SIGINT or SIGHUP.
+ * @param onHangUp what SIGHUP does instead
+ */
+export function onSignals(onHangUp?: () => void): AbortSignal {
   const controller = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, () => controller.abort());
+  const end = () => controller.abort();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, end);
+  process.on("SIGHUP", onHangUp ?? end);
   return controller.signal;
 }
 

@@ -30,6 +30,8 @@ export interface NBDServer {
   readonly endpoint: string;
   readonly file: Blob;
   readonly state: NBDServerState;
+  /** What failed, if `state` is "failed". A `WebSocketError` has the close code and the reason of the other side. */
+  readonly error: unknown;
   /** What was read by the other side so far. */
   readonly counts: { readonly reads: number; readonly bytesRead: number };
   /** Takes a line for people when something happens. */
@@ -48,6 +50,8 @@ export interface NBDServer {
 export interface PageServerOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
+  /** The subprotocols that the WebSocket asks for. Default: none. */
+  protocols?: string[] | undefined;
   /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
   onerror?: OnExportError | undefined;
 }
@@ -91,12 +95,14 @@ class PageServer implements NBDServer {
   onstate: NBDServer["onstate"];
   readonly endpoint: string;
   readonly file: Blob;
+  error: unknown;
   readonly #cache: number;
+  readonly #protocols: string[] | undefined;
   readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob, { cache = CACHE, onerror }: PageServerOptions = {}) {
+  constructor(endpoint: string, file: Blob, { cache = CACHE, protocols, onerror }: PageServerOptions = {}) {
     if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
     checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
     checkAmount(cache, "the cache, in bytes,");
@@ -105,6 +111,7 @@ class PageServer implements NBDServer {
     this.endpoint = endpoint;
     this.file = file;
     this.#cache = cache;
+    this.#protocols = protocols;
   }
 
   get state(): NBDServerState {
@@ -116,7 +123,7 @@ class PageServer implements NBDServer {
     this.#ending = new AbortController();
     this.#serve(this.#ending.signal).then(
       () => this.#finish("ended", "the session has ended"),
-      (error: unknown) => this.#finish("failed", messageOf(error)),
+      (error: unknown) => this.#finish("failed", messageOf(error), error),
     );
   }
 
@@ -133,7 +140,7 @@ class PageServer implements NBDServer {
       if (signal.aborted) return;
       throw error;
     }
-    const socket = openWebSocket(this.endpoint);
+    const socket = openWebSocket(this.endpoint, this.#protocols);
     socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
     const watched = watchReads({
       onfailing: (line) => this.#become("unreadable", line),
@@ -173,9 +180,10 @@ class PageServer implements NBDServer {
     };
   }
 
-  #finish(state: "ended" | "failed", line: string) {
+  #finish(state: "ended" | "failed", line: string, error?: unknown) {
     // First of all: whoever hears of the end may start anew.
     this.#ending = undefined;
+    this.error = error;
     this.#become(state, line);
   }
 

@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { NBDServer } from "../src/NBDServer.ts";
 import { nbdClient } from "../src/nbd/client/nbd-client.ts";
 import type { RemoteExport } from "../src/nbd/client/remote-export.ts";
-import { webSocket } from "../src/transport/websocket.ts";
+import { WebSocketError, webSocket } from "../src/transport/websocket.ts";
 import { sequence } from "./bytes.ts";
 import { until, within } from "./harness.ts";
 
@@ -246,6 +246,45 @@ for (const url of [
     relay.end();
   });
 }
+
+tests("asks for the subprotocols, and tells the close code and the reason of the other side", async () => {
+  const relay = new WebSocketServer({ host: "127.0.0.1", port: 0, handleProtocols: () => "nbd" });
+  await once(relay, "listening");
+  const asked: (string | undefined)[] = [];
+  relay.on("connection", (socket, { headers }) => {
+    asked.push(headers["sec-websocket-protocol"]);
+    socket.close(4001, "taken over by 10.9.0.3");
+  });
+  const url = `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/`;
+  for (const protocols of [["nbd", "token.secret"], []]) {
+    const server = new NBDServer(url, new Blob(["x"]), { protocols });
+    assert.is(server.error, undefined);
+    server.start();
+    await until("the end", () => server.state === "failed");
+    if (protocols.length === 0) continue;
+    assert.instance(server.error, WebSocketError);
+    const { code, reason } = server.error as WebSocketError;
+    assert.equal([code, reason], [4001, "taken over by 10.9.0.3"]);
+  }
+  assert.equal(asked, ["nbd,token.secret", undefined]);
+  relay.close();
+});
+
+tests("subprotocols that are not valid are not shown, since they may hold a token", async () => {
+  for (const [url, list] of [
+    ["ws://127.0.0.1:9/", ["nbd", "token.se cret"]],
+    ["ws://127.0.0.1:9/", ["token.secret", "token.secret"]],
+    ["ws://127.0.0.1:99999/?secret", ["nbd", "token.secret"]],
+  ] as [string, string[]][]) {
+    const server = new NBDServer(url, new Blob(["x"]), { protocols: list });
+    const lines: string[] = [];
+    server.onlog = (line) => lines.push(line);
+    server.start();
+    await until("the end", () => server.state === "failed");
+    assert.is(lines.length, 2);
+    assert.not.match(lines.join("\n"), /secret|se cret/);
+  }
+});
 
 tests("a file that cannot be read is told to onerror", async () => {
   const relay = await relaySaying(EXPORT_NAME, READ);

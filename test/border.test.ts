@@ -259,6 +259,12 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call("ws://127.0.0.1/", { origin: "\n" }),
     ...times.map((handshakeTime) => () => call("ws://127.0.0.1/", { handshakeTime })),
   ],
+  logIn: (call) => [
+    ...[undefined, 1, "", "ws://127.0.0.1/", "disk.img"].map((x) => () => call(x)),
+    () => call("http://127.0.0.1:1/"),
+    ...[1, "", "short"].map((token) => () => call("http://127.0.0.1:1/", { token })),
+    () => call("http://10.0.0.1/", { token: "x".repeat(43) }),
+  ],
   connectExport: (call) => [
     ...[undefined, null, 1, "", "disk.img", "nbds://127.0.0.1/", "http://127.0.0.1/"].map(
       (x) => () => call(x),
@@ -309,12 +315,33 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...[-1, 65536, 1.5, "8000"].map((port) => () => call({ config, staticFolder: "", log() {}, port })),
     () => call({ config, staticFolder: "", log() {}, host: 1 }),
     () => call({ config, log() {} }),
+    () => call({ config, staticFolder: "", log() {}, access: 1 }),
     () => call({ config, staticFolder: "" }),
     ...[0, 1.5, "1"].map(
       (maxConnections) => () => call({ config, staticFolder: "", log() {}, maxConnections }),
     ),
     ...times.map((pingInterval) => () => call({ config, staticFolder: "", log() {}, pingInterval })),
     ...times.map((idleTime) => () => call({ config, staticFolder: "", log() {}, idleTime })),
+  ],
+  tokenAccess: (call) => [
+    () => call(),
+    () => call({}),
+    () => call({ tokenFile: 1, log() {} }),
+    () => call({ tokenFile: "/nowhere" }),
+  ],
+  certificateFiles: (call) => [
+    () => call(),
+    () => call({ certFile: "/a", keyFile: "/b" }),
+    () => call({ certFile: 1, keyFile: "/b", log() {} }),
+    () => call({ certFile: "/a", log() {} }),
+    ...times.map((lookInterval) => () => call({ certFile: "/a", keyFile: "/b", log() {}, lookInterval })),
+  ],
+  selfSigned: (call) => [
+    () => call(),
+    () => call({ folder: 1, host: "a", log() {} }),
+    () => call({ folder: "/nowhere", log() {} }),
+    () => call({ folder: "/nowhere", host: "a" }),
+    ...times.map((lookInterval) => () => call({ folder: "/nowhere", host: "a", log() {}, lookInterval })),
   ],
   kernelDevice: (call) => [...exports.map((x) => () => call(x, {})), () => call(disk())],
   claimDevice: (call) => [() => call(), () => call("/dev/nbd0")],
@@ -324,6 +351,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
 const unchecked = new Set([
   ...["duplexPair", "transportPair", "stdioTransport", "kernelSocket", "push"],
   ...["errnoName", "isErrno", "wordsForOthers", "nameOf", "flagNames", "otherSide", "parseAddress"],
+  "defaultTokenFile",
   ...["concat", "lend", "giveBack", "isLent", "ByteQueue", "Parsing", "Describer"],
   ...["struct", "magic", "replyEncoder"],
   ...["formatMessage", "formatConversation"],

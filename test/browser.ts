@@ -13,9 +13,12 @@ export const chromiumSwitches = [
   "--disable-sync",
 ];
 
-/** Starts Debian's Chromium without a window. */
-export function openChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: chromiumSwitches });
+/**
+ * Starts Debian's Chromium without a window.
+ * @param executablePath a script that starts it elsewhere, as in another network namespace
+ */
+export function openChromium(executablePath = "/usr/bin/chromium"): Promise<Browser> {
+  return chromium.launch({ executablePath, headless: true, args: chromiumSwitches });
 }
 
 /** Ends a browser as the kernel's out-of-memory killer would: all of its processes at once, without a word. */

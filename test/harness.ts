@@ -44,8 +44,15 @@ export class Sandbox {
     const isScript = command.endsWith(".js") && !isExecutable(command);
     const child = spawn(isScript ? process.execPath : command, isScript ? [command, ...args] : args, {
       cwd: cwd ?? this.folder,
-      // Coverage is taken of the sources, in this process.
-      env: { ...process.env, PATH: pathToNode, NODE_V8_COVERAGE: "", TMPDIR: this.folder, ...env },
+      // No program has the token of another test. Coverage is taken of the sources, in this process.
+      env: {
+        ...process.env,
+        PATH: pathToNode,
+        NODE_V8_COVERAGE: "",
+        TMPDIR: this.folder,
+        STATE_DIRECTORY: this.folder,
+        ...env,
+      },
       stdio: [wire ? "pipe" : "ignore", "pipe", "pipe"],
     });
     const exit = new Promise<number | NodeJS.Signals>((resolve, reject) => {

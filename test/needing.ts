@@ -33,6 +33,7 @@ const packages: Readonly<Record<string, string>> = {
   nbdsh: "python3-libnbd",
   nbdkit: "nbdkit",
   nginx: "nginx",
+  openssl: "openssl",
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",

@@ -1,6 +1,7 @@
 /** nginx, as a reverse proxy with the gateway under a path of its own. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import type { Pair } from "./certificates.ts";
 import { type Sandbox, until } from "./harness.ts";
 import { freePort } from "./websocketd.ts";
 
@@ -8,19 +9,26 @@ import { freePort } from "./websocketd.ts";
 export const HOST = "proxy_set_header Host $http_host;";
 
 /** For WebSockets. */
-const UPGRADE = `proxy_http_version 1.1;
+export const UPGRADE = `proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection upgrade;`;
+
+/** For a gateway that believes it (`--behind-proxy`). */
+export const FORWARDED = `proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;`;
 
 /**
  * Starts Debian's nginx in front of a gateway, and returns where its page is.
  * @param location what is added to the location; default: what the gateway needs
+ * @param tls speaks TLS with this certificate
  */
 export async function startNginx(
   sandbox: Sandbox,
   gateway: string,
   location = `${HOST}
       ${UPGRADE}`,
+  tls?: Pair,
 ): Promise<string> {
   const port = await freePort();
   const config = sandbox.path(`nginx-${port}.conf`);
@@ -39,7 +47,8 @@ http {
   uwsgi_temp_path ${sandbox.path("uwsgi")};
   scgi_temp_path ${sandbox.path("scgi")};
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port}${tls ? " ssl" : ""};
+    ${tls ? `ssl_certificate ${tls.certFile}; ssl_certificate_key ${tls.keyFile};` : ""}
     location /vm/ {
       proxy_pass ${gateway};
       ${location}
@@ -51,5 +60,5 @@ http {
   const running = sandbox.start("/usr/sbin/nginx", ["-e", "stderr", "-c", config]);
   running.exit.catch(() => {});
   await until("nginx listens", () => existsSync(sandbox.path(`nginx-${port}.pid`)));
-  return `http://127.0.0.1:${port}/vm/`;
+  return tls ? `https://localhost:${port}/vm/` : `http://127.0.0.1:${port}/vm/`;
 }

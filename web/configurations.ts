@@ -1,3 +1,5 @@
+import { PATIENCE, wantsLogin } from "./answer.ts";
+
 /** A configuration that the other machine offers. */
 export interface OfferedConfiguration {
   /** The name, as it stands in the URL; "" is the default one. */
@@ -11,14 +13,22 @@ export interface OfferedConfiguration {
 /** What a relay offers, which runs nbd-proxy with one configuration. */
 const ONLY: OfferedConfiguration = { name: "", label: "Default", isDefault: true };
 
-/** Milliseconds that the answer may take. */
-const PATIENCE = 5000;
-
-/** Asks the gateway that this page came from for its configurations. */
-export async function loadConfigurations(): Promise<OfferedConfiguration[]> {
+/**
+ * Asks the gateway that this page came from for its configurations.
+ * @param headers what the request needs to be let in
+ * @returns undefined if the gateway wants a login first
+ */
+export async function loadConfigurations(
+  headers: Record<string, string>,
+): Promise<OfferedConfiguration[] | undefined> {
   try {
     // A relative path: a proxy may have put the gateway below a path.
-    const response = await fetch("metadata", { signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch("metadata", {
+      headers,
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    if (wantsLogin(response)) return undefined;
     if (!response.ok) return [ONLY];
     const metadata = (await response.json()) as Record<string, { description?: unknown } | null>;
     const defaultName = decodeURIComponent(response.headers.get("Default-Configuration") ?? "");

@@ -1,10 +1,14 @@
 import { sampleOf } from "../src/export/blob-sample.ts";
-import { NBDServer, type NBDServerState } from "../src/NBDServer.ts";
+import { NBDServer } from "../src/NBDServer.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { hasStreams } from "../src/streams/runtime.ts";
+import { closedAs } from "./closed.ts";
 import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
 import { formatBytes } from "./format-bytes.ts";
 import { createLog } from "./log.ts";
+import { Login, takeToken } from "./login.ts";
+import { LoginForm } from "./login-form.ts";
+import { LOGIN_ENDED, type PageState, READY, words } from "./page-state.ts";
 import { whyRefused } from "./refusal.ts";
 import { Trial } from "./trial.ts";
 
@@ -20,23 +24,14 @@ const select = element<HTMLSelectElement>("configuration");
 const place = element<HTMLParagraphElement>("place");
 const serveButton = element<HTMLButtonElement>("serve");
 const stopButton = element<HTMLButtonElement>("stop");
+const takeOverButton = element<HTMLButtonElement>("take-over");
+const logOutButton = element<HTMLButtonElement>("log-out");
 const stateText = element<HTMLParagraphElement>("state");
 const bytes = element<HTMLSpanElement>("bytes");
 const log = createLog(element<HTMLOListElement>("log"));
 
-type PageState = NBDServerState | "starting" | "looking";
-
-const words: Record<PageState, string> = {
-  starting: "Starting…",
-  idle: "No file chosen",
-  looking: "Looking at the file…",
-  connecting: "Connecting…",
-  waiting: "Connected, waiting for the other machine…",
-  serving: "Serving: the other machine can read the disk",
-  unreadable: "Cannot be read",
-  ended: "Ended: the other machine no longer has the disk",
-  failed: "Failed",
-};
+const login = new Login();
+const loginForm = new LoginForm(element("login"), logIn);
 
 /** The file to be served; undefined while it cannot be read. */
 let file: File | undefined;
@@ -44,6 +39,10 @@ let trial: Trial | undefined;
 let server: NBDServer | undefined;
 /** The configurations that may be chosen; undefined until they are known. */
 let configurations: OfferedConfiguration[] | undefined;
+/** Whether the gateway wants a login before anything else. */
+let isLocked = false;
+/** Goes on with what a login was missing for. */
+let whenUnlocked: (() => void) | undefined;
 let state: PageState = "idle";
 let text = words.idle;
 
@@ -54,8 +53,10 @@ function show(next: PageState, nextText = words[next]) {
 }
 
 function render() {
-  stateText.dataset.state = configurations ? state : "starting";
-  const shown = configurations ? text : words.starting;
+  const isReady = configurations && !isLocked;
+  const instead = isLocked ? "locked" : "starting";
+  stateText.dataset.state = isReady ? state : instead;
+  const shown = isReady ? text : words[instead];
   // Screen readers read out a status that is set, even if it stays the same.
   if (stateText.textContent !== shown) stateText.textContent = shown;
   // A disabled button loses the focus; a keyboard user would have to look for it.
@@ -65,7 +66,12 @@ function render() {
   stopButton.disabled = !running;
   select.disabled = running;
   input.disabled = running;
-  if ((focused === serveButton && serveButton.disabled) || (focused === stopButton && stopButton.disabled)) {
+  form.hidden = isLocked && !running;
+  takeOverButton.hidden = state !== "busy";
+  logOutButton.hidden = isLocked || !login.isKept;
+  logOutButton.disabled = running;
+  const isLost = (button: HTMLButtonElement) => focused === button && (button.disabled || button.hidden);
+  if ([serveButton, stopButton, takeOverButton].some(isLost)) {
     [stopButton, serveButton, input].find(({ disabled }) => !disabled)?.focus();
   }
   drop.classList.toggle("busy", running);
@@ -99,7 +105,7 @@ function tryToRead(chosen: File, wasLogged = false) {
     },
     onread() {
       file = chosen;
-      show("idle", "Ready to serve");
+      show("idle", READY);
     },
   });
   render();
@@ -112,11 +118,12 @@ function endpoint(): string {
   return url.href;
 }
 
-function serve() {
-  if (!file || server || !configurations) return;
+/** @param more subprotocols, as that which asks for a place that somebody else has */
+function serve(...more: string[]) {
+  if (!file || server || !configurations || isLocked) return;
   trial?.end();
   const served = file;
-  const running = new NBDServer(endpoint(), served);
+  const running = new NBDServer(endpoint(), served, { protocols: login.protocols(...more) });
   let lastLine = "";
   let isOpen = false;
   running.onlog = (line) => {
@@ -134,21 +141,84 @@ function serve() {
       server = undefined;
     }
     if (next === "failed" && !isOpen && sampleOf(served)?.isInDoubt) return tryToRead(served, true);
+    const closed = next === "failed" ? closedAs(running.error) : undefined;
+    if (closed) return show(closed.state, closed.text);
     const isFault = next === "failed" || next === "unreadable";
     show(next, isFault ? `${words[next]}: ${lastLine}` : words[next]);
-    if (next === "failed" && !isOpen) void explain(running.endpoint);
+    if (next === "failed" && !isOpen) void explain(running.endpoint, () => serve(...more));
   };
   server = running;
   running.start();
 }
 
-/** Says more about a server that failed before it was connected. */
-async function explain(url: string) {
+/** Says more about a server that failed before it was connected. If it needs a login, `again` starts it after that. */
+async function explain(url: string, again: () => void) {
   const failure = text;
-  const why = await whyRefused(url);
-  log(`a plain request to the same address: ${why}`);
+  const why = await whyRefused(url, login.headers);
+  log(`a plain request to the same address: ${why.words}`);
   // The user may have begun something else meanwhile.
-  if (text === failure) show("failed", `${failure}: ${why}`);
+  if (text !== failure) return;
+  show("failed", `${failure}: ${why.words}`);
+  if (why.wantsLogin) lock(LOGIN_ENDED, again);
+}
+
+/** Asks for the token, and says why; what is to go on after the login is done then. */
+function lock(why?: string, goOn = whenUnlocked) {
+  isLocked = true;
+  whenUnlocked = goOn;
+  login.forget();
+  render();
+  loginForm.show(why);
+}
+
+function unlock() {
+  if (!isLocked) return;
+  isLocked = false;
+  loginForm.hide();
+  render();
+  [serveButton, input].find(({ disabled }) => !disabled)?.focus();
+  const goOn = whenUnlocked;
+  whenUnlocked = undefined;
+  goOn?.();
+}
+
+/** Finds out what may be chosen. Returns false if the gateway wants a login first. */
+async function enter(): Promise<boolean> {
+  const [offered] = await Promise.all([loadConfigurations(login.headers), streams]);
+  if (!offered) return false;
+  const chosen = configurations ? select.value : offered.find(({ isDefault }) => isDefault)?.name;
+  configurations = offered;
+  select.replaceChildren(
+    ...offered.map(({ name, label, isDefault }) => new Option(label, name, isDefault, name === chosen)),
+  );
+  choice.hidden = offered.length < 2;
+  showPlace();
+  render();
+  unlock();
+  return true;
+}
+
+/** Logs in with a token. Returns why that was refused, in words. */
+async function logIn(token: string): Promise<string | undefined> {
+  const fault = await login.logIn(token);
+  if (fault !== undefined) return fault;
+  if (await enter()) return undefined;
+  return "The token was right, but the next request was refused: does the browser block cookies?";
+}
+
+/** Begins, with the token in the page's URL if there is one. */
+async function start() {
+  const token = takeToken();
+  const fault = token ? await login.logIn(token) : undefined;
+  const hadLogin = login.isKept;
+  if (!(await enter())) lock(fault ?? (hadLogin ? LOGIN_ENDED : ""));
+  else if (fault !== undefined) log(`logging in with the token in the URL: ${fault}`);
+}
+
+async function logOut() {
+  const fault = await login.logOut();
+  if (fault !== undefined) show("failed", `You are still logged in: ${fault}`);
+  else if (!(await enter())) lock();
 }
 
 input.addEventListener("click", () => {
@@ -161,6 +231,8 @@ form.addEventListener("submit", (event) => {
   serve();
 });
 stopButton.addEventListener("click", () => server?.stop());
+takeOverButton.addEventListener("click", () => serve("take-over"));
+logOutButton.addEventListener("click", () => void logOut());
 
 // Anywhere on the page: a file dropped beside the field would be opened in the page's place.
 for (const type of ["dragenter", "dragover"] as const) {
@@ -197,15 +269,14 @@ function showPlace() {
   place.hidden = !where;
 }
 
-select.addEventListener("change", showPlace);
+select.addEventListener("change", () => {
+  showPlace();
+  // Another place may be free.
+  if (state === "busy") show("idle", READY);
+});
 element("late").remove();
 render();
-Promise.all([loadConfigurations(), loadMissingStreams()]).then(([offered]) => {
-  configurations = offered;
-  select.replaceChildren(
-    ...offered.map(({ name, label, isDefault }) => new Option(label, name, isDefault, isDefault)),
-  );
-  choice.hidden = offered.length < 2;
-  showPlace();
-  render();
-});
+const streams = loadMissingStreams();
+void start();
+// Where the page is open already, the browser only changes the fragment.
+addEventListener("hashchange", () => void start());

@@ -5,6 +5,7 @@ import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
 import { AddressError } from "./address-error.ts";
+import { isTls } from "./tls-connection.ts";
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -14,6 +15,25 @@ const words: Readonly<Record<string, string>> = {
   ENETUNREACH: "the host cannot be reached",
   ENOTFOUND: "there is no host of that name",
   ETIMEDOUT: "the host does not answer",
+};
+
+/** What is wrong with a certificate, by the code of OpenSSL. */
+const certificateWords: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "has ended",
+  CERT_NOT_YET_VALID: "is not valid yet, by this machine's clock",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "is signed by itself",
+  SELF_SIGNED_CERT_IN_CHAIN: "is of an authority that is not known here",
+  UNABLE_TO_GET_ISSUER_CERT: "is of an authority that is not known here",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "is of an authority that is not known here",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "is of an authority that is not known here",
+};
+
+/** The scheme that a server may speak in place of the one that was tried. */
+const otherSchemes: Readonly<Record<string, string>> = {
+  "ws:": "wss://",
+  "wss:": "ws://",
+  "http:": "https://",
+  "https:": "http://",
 };
 
 /** OpenSSL's words for a server that answers in plain text. */
@@ -26,24 +46,40 @@ const REFUSAL_LENGTH = 4096;
 /** Characters of a server's own words that a message quotes. */
 const MAX_WORDS = 200;
 
-/** Says in words why a WebSocket could not be opened, or failed. The error is the cause of the new one. */
-export function connectError(cause: Error, isSecure: boolean): WebSocketError {
-  return new WebSocketError(reason(cause, isSecure), { cause });
+/** Says in words why a server at a URL with this protocol cannot be spoken to. The error is the cause of the new one. */
+export function connectError(cause: Error, protocol: string): WebSocketError {
+  if (cause instanceof WebSocketError) return cause;
+  return new WebSocketError(reason(cause, protocol), { cause });
 }
 
-function reason(error: NodeJS.ErrnoException, isSecure: boolean): string {
+function reason(error: NodeJS.ErrnoException, protocol: string): string {
   const { code = "", message } = error;
   const known = words[code];
-  if (code === "EPROTO") {
-    if (PLAIN.test(message)) return "the server does not speak TLS there; use ws://";
+  const other = otherSchemes[protocol];
+  if (code === "EPROTO" || code.startsWith("ERR_SSL_")) {
+    if (PLAIN.test(message)) return `the server does not speak TLS there; use ${other}`;
     // The rest of the message names OpenSSL's functions and files.
     const [, why] = /SSL routines:[^:]*:([^:\n]+)/.exec(message) ?? [];
     return why ? `TLS failed: ${why}` : messageOf(error);
   }
-  const hint = isSecure ? "if it does not speak TLS, use ws://" : "if it speaks TLS, use wss://";
+  const certificate = certificateFault(error);
+  if (certificate) {
+    return `${certificate}; say which one to trust, by its fingerprint (--fingerprint SHA256) or its authority (--ca FILE)`;
+  }
+  const hint = isTls(protocol) ? `if it does not speak TLS, use ${other}` : `if it speaks TLS, use ${other}`;
   if (code === "ECONNRESET") return `${known}; ${hint}`;
   if (code.startsWith("HPE_")) return `the server does not speak HTTP there; ${hint}`;
   return known ?? messageOf(error);
+}
+
+/** What is wrong with a server's certificate, if that is what an error says. */
+function certificateFault(error: NodeJS.ErrnoException): string | undefined {
+  const { code = "" } = error;
+  const fault = certificateWords[code];
+  if (fault) return `the server's certificate ${fault}`;
+  if (code !== "ERR_TLS_CERT_ALTNAME_INVALID") return undefined;
+  const { host = "", cert } = error as { host?: string; cert?: { subjectaltname?: string } };
+  return `the server's certificate is for ${quoted(cert?.subjectaltname ?? "", MAX_WORDS)}, not for ${quoted(host)}`;
 }
 
 /** Why a socket could not be connected, with what was being done before it. */
@@ -60,7 +96,7 @@ const socketWords: Readonly<Record<string, string>> = {
   ENOTSOCK: "that is not a socket",
 };
 
-/** Says why a server refused a WebSocket's handshake, with the first line of its answer. */
+/** Says why a server refused a request, with the first line of its answer, or the "error" of an answer in JSON. */
 export async function refusal(response: IncomingMessage): Promise<WebSocketError> {
   const { statusCode = 0, headers } = response;
   const status = `the server answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim();
@@ -69,9 +105,22 @@ export async function refusal(response: IncomingMessage): Promise<WebSocketError
     return new WebSocketError(`${status}: it is at ${quoted(shownUrl(headers.location), MAX_WORDS)}`);
   }
   const said = (await beginning(response)).trimStart();
-  // The first line of an HTML page says nothing.
-  const line = said.startsWith("<") ? "" : said.split("\n", 1)[0]!.trim();
+  const line = headers["content-type"]?.startsWith("application/json") ? errorIn(said) : firstLine(said);
   return new WebSocketError(line ? `${status}: ${quoted(line, MAX_WORDS)}` : status);
+}
+
+/** The first line of a text; that of an HTML page says nothing. */
+function firstLine(said: string): string {
+  return said.startsWith("<") ? "" : said.split("\n", 1)[0]!.trim();
+}
+
+function errorIn(said: string): string {
+  try {
+    const { error } = JSON.parse(said);
+    return typeof error === "string" ? error : "";
+  } catch {
+    return "";
+  }
 }
 
 /** The beginning of a response's body, as far as it came in time. */

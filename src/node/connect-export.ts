@@ -14,7 +14,9 @@ import { socketTransport } from "./socket.ts";
 /** Milliseconds that a server is given to take a connection. */
 const CONNECT_TIME = 30_000;
 
-export interface ConnectExportOptions extends NbdClientOptions, Pick<ConnectOptions, "origin"> {
+export interface ConnectExportOptions
+  extends NbdClientOptions,
+    Pick<ConnectOptions, "origin" | "token" | "fingerprint" | "ca" | "insecure"> {
   /** The export to ask for at a ws:// or wss:// URL; an NBD URI has it in itself. Default "". */
   name?: string;
 }
@@ -34,11 +36,21 @@ export interface ConnectExportOptions extends NbdClientOptions, Pick<ConnectOpti
  */
 export async function connectExport(
   url: string | URL,
-  { origin, ...options }: ConnectExportOptions = {},
+  { origin, token, fingerprint, ca, insecure, ...options }: ConnectExportOptions = {},
 ): Promise<RemoteExport & AsyncDisposable> {
   if (!(url instanceof URL)) checkType(url, "the URL of an export", "string");
   if (/^(wss?|https?):/i.test(String(url))) {
-    return nbdClient(connect(String(url), { ...(origin && { origin }) }), options);
+    const forWebSocket = {
+      ...(origin && { origin }),
+      ...(token !== undefined && { token }),
+      ...(fingerprint !== undefined && { fingerprint }),
+      ...(ca !== undefined && { ca }),
+      ...(insecure && { insecure }),
+    };
+    return nbdClient(connect(String(url), forWebSocket), options);
+  }
+  if (token !== undefined || fingerprint !== undefined || ca !== undefined || insecure) {
+    throw new TypeError("a token and certificates are for a ws:// or wss:// URL");
   }
   const { address, name } = parseNbdUri(String(url));
   const fault = "path" in address && tooLongPath(address.path);

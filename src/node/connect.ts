@@ -1,6 +1,7 @@
+import type { createConnection, Socket } from "node:net";
 import { WebSocket } from "ws";
 import { LONGEST_MESSAGE } from "../nbd/constants.ts";
-import { checkAmount, LONGEST_TIMER } from "../streams/check.ts";
+import { checkAmount, checkType, LONGEST_TIMER } from "../streams/check.ts";
 import { deadline } from "../streams/deadline.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { wordsForOthers } from "../streams/for-others.ts";
@@ -8,14 +9,19 @@ import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError, webSocket } from "../transport/websocket.ts";
 import { connectError, refusal } from "./connect-error.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopbackUrl } from "./loopback.ts";
+import { checkTrust, isTls, openTls, type Trust } from "./tls-connection.ts";
 
 /** Milliseconds that a relay is given to answer the WebSocket's handshake. */
 const HANDSHAKE_TIME = 30_000;
 
-export interface ConnectOptions {
+export interface ConnectOptions extends Trust {
   /** The Origin header to send. Default: none. */
   origin?: string;
+  /** What shows the server who comes, such as the session of `logIn`: the header "Authorization: Bearer TOKEN". Default: none. */
+  token?: string;
+  /** Whether to end a session that a gateway has for this configuration already. */
+  takeOver?: boolean;
   /** Milliseconds that the server is given to answer the WebSocket's handshake. Default 30 s. */
   handshakeTime?: number;
 }
@@ -23,36 +29,80 @@ export interface ConnectOptions {
 /**
  * Connects to a WebSocket server from Node. The transport can be used at once. If connecting fails later, the transport fails
  * with a WebSocketError that says why.
- * @throws TypeError if the endpoint is not a ws:// or wss:// URL, or has a fragment, or if a header cannot carry the origin
+ *
+ * A token is sent as it is, and before the server has shown that it knows it: over wss, or to this machine. At a gateway,
+ * `logIn` gives the URL and a session to send in its place. Redirects are not followed.
+ *
+ * @throws TypeError if the endpoint is not a ws:// or wss:// URL, or has a fragment; if a header cannot carry the origin or the
+ *   token; or if others could read the token, or take it as `insecure` lets them
  * @throws RangeError if its port is not 1 to 65535
  */
 export function connect(endpoint: string, options: ConnectOptions = {}): Transport {
-  const { origin, handshakeTime = HANDSHAKE_TIME } = options;
+  const { origin, token, takeOver, handshakeTime = HANDSHAKE_TIME, ...trust } = options;
   checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
   const url = webSocketUrl(endpoint);
   if (origin && /[^\x20-\x7e]/.test(origin)) {
     throw new TypeError(`the origin must have printable characters of ASCII only, not ${quoted(origin)}`);
   }
+  checkTrust(trust, url.protocol);
+  if (token !== undefined) checkToken(token, url, trust);
+  const isSecure = isTls(url.protocol);
+  const ending = new AbortController();
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
     // A relay sends a request in a message, others parts of one.
     maxPayload: LONGEST_MESSAGE,
+    headers: {
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...(takeOver && { "Nbd-Take-Over": "1" }),
+    },
     ...(origin && { origin }),
     ...(isUnseen(url) && { generateMask: noMask }),
+    ...(isSecure && { createConnection: opener(url, trust, ending.signal) }),
   });
   const transport = webSocket(socket, {
     wordsFor: wordsForOthers,
-    explain: (error) => connectError(error, url.protocol === "wss:"),
+    explain: (error) => connectError(error, url.protocol),
   });
   // The timer of `ws` would judge before it has read what came while this process was stopped.
   const callOff = deadline(handshakeTime, () =>
     transport.close(new WebSocketError("the server did not answer")),
   );
   for (const event of ["open", "unexpected-response", "close"] as const) socket.once(event, callOff);
+  socket.once("close", () => ending.abort());
   socket.once("unexpected-response", (_request, response) => {
-    void refusal(response).then((error) => transport.close(error));
+    void refusal(response).then((error) =>
+      transport.close(response.statusCode === 401 && token === undefined ? withoutLogin(error, url) : error),
+    );
   });
   return transport;
+}
+
+function checkToken(token: string, url: URL, { insecure }: Trust): void {
+  checkType(token, "the token", "string");
+  const shown = shownUrl(url);
+  if (!/^[\w.~+/-]+=*$/.test(token)) throw new TypeError("a header cannot carry the token");
+  if (url.username || url.password) {
+    throw new TypeError(`${shown}: a user and a password cannot be sent beside a token`);
+  }
+  if (insecure) throw new TypeError(`${shown}: insecure would give the token to anybody who answers`);
+  if (!isUnseen(url)) {
+    throw new TypeError(`${shown}: others on the way could read the token; use wss://, or a tunnel of ssh`);
+  }
+}
+
+/** Says which URL logs in, in place of this one. */
+function withoutLogin({ message }: WebSocketError, url: URL): WebSocketError {
+  const other = shownUrl(url.href.replace(/^ws/, "http"));
+  return new WebSocketError(`${message}; if it is an nbd-gateway, use the URL that it prints, or ${other}`);
+}
+
+/** Makes a connection whose certificate is checked before the request is sent on it. */
+function opener(url: URL, trust: Trust, signal: AbortSignal): typeof createConnection {
+  // Node also takes the socket later, by a callback, of which the type knows nothing.
+  return ((_options: unknown, done: (error: unknown, socket?: Socket) => void) => {
+    openTls(url, trust, signal).then((socket) => done(null, socket), done);
+  }) as unknown as typeof createConnection;
 }
 
 function webSocketUrl(endpoint: string): URL {
@@ -73,8 +123,8 @@ function webSocketUrl(endpoint: string): URL {
  * Whether no proxy can see what is sent. A client masks what it sends with unpredictable keys, so that no proxy takes a message
  * for an HTTP request (RFC 6455, section 10.3). On this machine there are no proxies, and none looks into TLS.
  */
-export function isUnseen({ protocol, hostname }: URL): boolean {
-  return protocol === "wss:" || isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
+export function isUnseen(url: URL): boolean {
+  return isTls(url.protocol) || isLoopbackUrl(url);
 }
 
 /**

@@ -5,6 +5,8 @@ import { quoted } from "../streams/quoted.ts";
 export interface Claims {
   host?: string | undefined;
   origin?: string | undefined;
+  /** The request came over TLS: an Origin has to be https, or who sits on the way could make one. */
+  isSecure?: boolean;
 }
 
 export interface Foreign {
@@ -20,18 +22,22 @@ export interface Foreign {
  *
  * - The Host must be an IP address, `localhost` or an allowed name. Otherwise an attacker's DNS could point a name of theirs
  *   here (rebinding).
- * - The Origin, if there is one, must be the same host and port. `null` is refused.
+ * - The Origin, if there is one, must be the same host and port, over TLS with https. `null` is refused.
  *
- * @param allowedHosts as `allowedHost` gives them
+ * @param allowedHosts as `allowedHost` gives them; and as certificates have them, where `*` stands for one label
  */
-export function foreign({ host, origin }: Claims, allowedHosts: readonly string[]): Foreign | undefined {
+export function foreign(
+  { host, origin, isSecure }: Claims,
+  allowedHosts: readonly string[],
+): Foreign | undefined {
   const url = parse(`http://${host}`);
+  // What is more than a host and a port would be left out, or be written in another way.
   if (!host || !url || url.host !== host.toLowerCase().replace(/:80$/, "")) {
     const words = "malformed Host header";
     return { words, advice: words };
   }
   const name = withoutBrackets(url.hostname);
-  const isKnown = isIP(name) || name === "localhost" || allowedHosts.includes(name.replace(/\.$/, ""));
+  const isKnown = isIP(name) || name === "localhost" || isAmong(allowedHosts, name.replace(/\.$/, ""));
   if (!isKnown) {
     return {
       words: "this host name is not allowed here; the log of the gateway says what to set",
@@ -40,11 +46,16 @@ export function foreign({ host, origin }: Claims, allowedHosts: readonly string[
   }
   if (origin === undefined) return undefined;
   const from = parse(origin);
-  if (!from || !/^https?:$/.test(from.protocol) || from.host !== parse(`${from.protocol}//${host}`)?.host) {
+  const scheme = isSecure ? /^https:$/ : /^https?:$/;
+  if (!from || !scheme.test(from.protocol) || from.host !== parse(`${from.protocol}//${host}`)?.host) {
     const words = "the request comes from another web page";
     return { words, advice: `${words}; behind a reverse proxy, have it pass on Host as the browser sent it` };
   }
   return undefined;
+}
+
+function isAmong(allowed: readonly string[], name: string): boolean {
+  return allowed.includes(name) || allowed.includes(name.replace(/^[^.]+(?=\.)/, "*"));
 }
 
 /**

@@ -10,15 +10,24 @@ export {
   parseConfig,
   readConfig,
 } from "./config/config.ts";
+export type { GatewayLimits } from "./config/limits.ts";
+export type { ConfigurationPermissions } from "./config/permissions.ts";
 export type { DeviceSettings } from "./config/schema.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ConnectExportOptions, connectExport } from "./connect-export.ts";
 export { type FileExportOptions, fileExport, openFileExport } from "./file.ts";
 export { type Gateway, type GatewayOptions, gateway } from "./gateway/gateway.ts";
+export type { Certificate } from "./gateway/tls/certificate.ts";
+export { type CertificateFilesOptions, certificateFiles } from "./gateway/tls/certificate-files.ts";
+export type { Certificates } from "./gateway/tls/certificates.ts";
+export { type SelfSignedOptions, selfSigned } from "./gateway/tls/self-signed.ts";
 export { claimDevice, type DeviceClaim } from "./kernel/device-claim.ts";
 export { type KernelDevice, type KernelDeviceOptions, kernelDevice } from "./kernel/kernel-device.ts";
 export { type KernelSocket, kernelSocket } from "./kernel/kernel-socket.ts";
 export type { QueueSettings } from "./kernel/queue-settings.ts";
+export { type Access, type TokenAccessOptions, tokenAccess } from "./login/access.ts";
+export { type LogInOptions, type Login, logIn } from "./login/log-in.ts";
+export { defaultTokenFile } from "./login/token-file.ts";
 export type { Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
@@ -26,3 +35,4 @@ export type { ExportSummary, Session, SessionState } from "./session/session-sta
 export { StateHookError } from "./session/state-hook.ts";
 export { socketTransport } from "./socket.ts";
 export { stdioTransport } from "./stdio.ts";
+export type { Trust } from "./tls-connection.ts";

@@ -28,5 +28,5 @@ function withoutSecrets(rest: string): string {
 }
 
 function behindSecrets(text: string): string {
-  return text.slice(text.lastIndexOf("@") + 1);
+  return text.slice(text.lastIndexOf("@") + 1).replace(/[#].*/s, "");
 }

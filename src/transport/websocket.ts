@@ -19,11 +19,17 @@ export const TEXT_REFUSED =
 /** The WebSocket failed, or the other side closed it as a failure. */
 export class WebSocketError extends Error implements ForOthers {
   override name = "WebSocketError";
+  /** The close code of the other side, if it closed the WebSocket. */
+  readonly code: number | undefined;
   /** The reason that the other side gave, if any, as it came. */
   readonly reason: string | undefined;
 
-  constructor(message: string, { reason, ...options }: ErrorOptions & { reason?: string } = {}) {
+  constructor(
+    message: string,
+    { code, reason, ...options }: ErrorOptions & { code?: number; reason?: string } = {},
+  ) {
     super(message, options);
+    this.code = code;
     this.reason = reason;
   }
 
@@ -78,7 +84,7 @@ const OPEN = 1;
 const DRAIN_INTERVAL = 4;
 /** How many milliseconds the other side has to answer a close frame. */
 const CLOSE_TIME = 1000;
-/** The close code of a failure; the close reason says what failed. */
+/** The close code of a failure that has no `closeCode` of its own; the close reason says what failed. */
 const FAILED = 4000;
 /** The close code of a connection that ended without a close frame. */
 const LOST = 1006;
@@ -149,7 +155,8 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (over) return;
     finish(reason);
     if (reason === undefined || reason instanceof Ended) hangUp(1000);
-    else hangUp(FAILED, closeReason(wordsFor(reason)));
+    else
+      hangUp((reason as { closeCode?: number } | null)?.closeCode ?? FAILED, closeReason(wordsFor(reason)));
   }
 
   /** Sends the close frame. `ws` ends the connection soon after, even if the other side does not answer. */
@@ -193,8 +200,9 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     if (problem !== undefined) finish(problem);
     else if (GONE.has(code)) finish();
     else if (reason === "")
-      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`));
-    else finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { reason }));
+      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`, { code }));
+    else
+      finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { code, reason }));
   });
 
   /** Called by `ws` once the kernel has the chunk. A browser's WebSocket makes a copy, and reports nothing. */

@@ -67,7 +67,7 @@ class Path {
     const config = sandbox.path("config.json");
     const configurations = { bench: { listen: `unix:${this.#socket}` } };
     writeFileSync(config, JSON.stringify({ configurations, "state-hook": "/nowhere" }));
-    this.#gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+    this.#gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   }
 
   /** Memory of the gateway in MiB. */

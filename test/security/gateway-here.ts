@@ -7,12 +7,16 @@ export interface GatewayHere {
   log: string[];
 }
 
-/** Starts one, without a page. Whatever machine this is, no state hook runs unless a configuration has one. */
-export async function gatewayHere(sandbox: Sandbox, configurations: object): Promise<GatewayHere> {
+/** Starts one, without a page; `keys` are for the top of config.json. Whatever machine this is, no state hook runs unless a configuration has one. */
+export async function gatewayHere(
+  sandbox: Sandbox,
+  configurations: object,
+  keys: object = {},
+): Promise<GatewayHere> {
   const log: string[] = [];
   const config = parseConfig(
     sandbox.path("config.json"),
-    JSON.stringify({ "state-hook": "/nowhere", configurations }),
+    JSON.stringify({ "state-hook": "/nowhere", ...keys, configurations }),
   );
   const staticFolder = sandbox.folder;
   const running = await gateway({ config, port: 0, staticFolder, log: (line) => void log.push(line) });

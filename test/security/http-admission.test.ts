@@ -21,7 +21,10 @@ tests.before.each(async () => {
   const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}` } };
   log.length = 0;
   running = await gateway({
-    config: parseConfig("/etc/secret.json", JSON.stringify({ "state-hook": "/nowhere", configurations })),
+    config: parseConfig(
+      "/etc/secret.json",
+      JSON.stringify({ "state-hook": "/nowhere", "allowed-origins": [OTHER], configurations }),
+    ),
     port: 0,
     staticFolder: await writePage(sandbox.path("web")),
     log: (line) => log.push(line),
@@ -34,14 +37,32 @@ tests.after.each(async () => {
   await sandbox.end();
 });
 
+/** A page of others that may use the gateway. */
+const OTHER = "https://console.example";
+
+/** A request with a body. The requests are refused before anybody looks at it. */
+const post = {
+  method: "POST",
+  headers: ["Content-Type: application/json", "Content-Length: 2", "Connection: close"],
+};
+
 /** How each door is knocked at, and what is behind it. A door that is added is to be added here. */
 const knocks: Record<
   keyof typeof doors,
-  { method?: string; path: string; headers?: string[]; behind: number }
+  { method?: string; path: string; headers?: string[]; body?: string; behind: number }
 > = {
   page: { path: "/page.js", behind: 200 },
   metadata: { path: "/metadata", behind: 200 },
+  preflight: {
+    method: "OPTIONS",
+    path: "/metadata",
+    headers: [`Origin: ${OTHER}`, "Access-Control-Request-Method: GET", "Connection: close"],
+    behind: 204,
+  },
+  login: { ...post, path: "/login", body: "{}", behind: 404 },
+  logout: { ...post, path: "/logout", body: "{}", behind: 204 },
   notUpgraded: { path: "/one", behind: 426 },
+  nothing: { path: "/nothing", behind: 404 },
   session: { path: "/one", headers: upgrade, behind: 101 },
   tunnel: { method: "CONNECT", path: "/one", behind: 405 },
 };
@@ -135,7 +156,7 @@ const refused: Change[] = [
 ];
 
 async function ask(door: keyof typeof doors, change: Partial<Change>): Promise<string> {
-  const { method = "GET", path, headers = [] } = knocks[door];
+  const { method = "GET", path, headers = [], body } = knocks[door];
   const lines = [
     `${change.method ?? method} ${change.target ?? path} HTTP/${change.version ?? "1.1"}`,
     ...(change.host ?? [own()]),
@@ -145,9 +166,12 @@ async function ask(door: keyof typeof doors, change: Partial<Change>): Promise<s
   return exchange(
     port,
     lines.map((line) => line.replaceAll("PORT", String(port))),
-    change.body,
+    change.body ?? body,
   );
 }
+
+const takes = (door: keyof typeof doors, method: string) =>
+  (doors[door].methods as readonly string[]).includes(method);
 
 tests("each door is asked about, and opens", async () => {
   assert.equal(Object.keys(knocks).sort(), Object.keys(doors).sort());
@@ -172,7 +196,7 @@ tests("there is one HTTP server, and nobody else listens to its requests", () =>
 for (const change of refused) {
   tests(`refused at each door: ${change.what}`, async () => {
     for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
-      if (door === "tunnel") continue;
+      if (!takes(door, "GET")) continue;
       log.length = 0;
       const answer = await ask(door, change);
       assert.is(statusOf(answer), change.status, `${door}: ${answer}`);
@@ -192,6 +216,47 @@ for (const change of [
 ]) {
   tests(`a tunnel is refused: CONNECT, ${change.what}`, async () => {
     assert.is(statusOf(await ask("tunnel", change)), 405);
+  });
+}
+
+for (const [what, change, status] of [
+  ["GET", { method: "GET" }, 405],
+  ["PUT", { method: "PUT" }, 405],
+  ["OPTIONS", { method: "OPTIONS" }, 405],
+  ["a target with a host", { target: "http://127.0.0.1/login" }, 405],
+  ["no Host", { host: [] }, 400],
+  ["two Hosts", { host: ["Host: localhost", "Host: evil.example"] }, 400],
+  ["Expect", { headers: ["Expect: 100-continue"] }, 400],
+  ["another site", { headers: ["Sec-Fetch-Site: cross-site"] }, 403],
+  ["another site's Origin", { headers: ["Origin: https://evil.example"] }, 403],
+  ["the Origin of a page that may use other doors", { headers: [`Origin: ${OTHER}`] }, 403],
+  ["Origin null", { headers: ["Origin: null"] }, 403],
+  ["a rebound name", { host: ["Host: evil.example"] }, 403],
+] as const) {
+  tests(`refused at each door that takes POST: ${what}`, async () => {
+    const posts = (Object.keys(doors) as (keyof typeof doors)[]).filter((door) => takes(door, "POST"));
+    assert.equal(posts, ["login", "logout"]);
+    for (const door of posts) {
+      log.length = 0;
+      const answer = await ask(door, change as Partial<Change>);
+      assert.is(statusOf(answer), status, `${door}: ${answer}`);
+      await until("one line", () => log.length > 0);
+      assert.match(log.join("\n"), new RegExp(`^refused [^\n]* with ${status}: [^\n]*$`));
+    }
+  });
+}
+
+for (const [what, headers, body, status] of [
+  ["more than 1 KiB", ["Content-Type: application/json", "Content-Length: 1025"], "", 413],
+  ["a length that nobody tells", ["Content-Type: application/json", "Transfer-Encoding: chunked"], "", 411],
+  ["what a form sends", ["Content-Type: text/plain", "Content-Length: 2"], "{}", 415],
+  ["no type", ["Content-Length: 2"], "{}", 415],
+] as const) {
+  tests(`a body is refused before it is read: ${what}`, async () => {
+    for (const path of ["/login", "/logout"]) {
+      const answer = await exchange(port, [`POST ${path} HTTP/1.1`, own(), ...headers], body);
+      assert.is(statusOf(answer), status, answer);
+    }
   });
 }
 
@@ -253,10 +318,10 @@ tests("a WebSocket's path without Upgrade is 426, and the line says what to do",
 });
 
 tests("a refusal is one line with what was asked, cut and quoted, and what to set", async () => {
-  const long = "x".repeat(100);
+  const long = "x.".repeat(50);
   await exchange(port, [`GET /${long} HTTP/1.1`, "Host: a.example:1", 'Origin: http://b.example/\u0085"x']);
   assert.equal(log, [
-    `refused "GET /${"x".repeat(59)}…" with 403: the host name "a.example" is not allowed; if it is yours, add it to "allowed-hosts" (Host "a.example:1", Origin "http://b.example/Â\\u{85}\\"x")`,
+    `refused "GET /${"x.".repeat(29)}x…" with 403: the host name "a.example" is not allowed; if it is yours, add it to "allowed-hosts" (Host "a.example:1", Origin "http://b.example/Â\\u{85}\\"x")`,
   ]);
   log.length = 0;
   const socket = await exchange(port, ["\x16\x03\x01\x02 TLS"]);

@@ -43,7 +43,7 @@ async function start(descriptors?: number): Promise<void> {
   const configurations = { one: { listen: `unix:${localSocket()}` } };
   const config = sandbox.path("config.json");
   await writeFile(config, JSON.stringify({ "state-hook": "/nowhere", configurations }));
-  const command = [program("nbd-gateway"), "--config", config, "--port", "0"];
+  const command = [program("nbd-gateway"), "--config", config, "--port", "0", "--no-auth"];
   const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors};`;
   gateway = sandbox.start("/bin/sh", ["-c", `${limit} exec "$@"`, "sh", ...command]);
   await until("the URL", () => gateway.stdout.endsWith("\n"));
@@ -187,23 +187,23 @@ tests("keep-alive ends after 100 requests, and 6 s after the last one", async ()
 });
 
 tests(
-  "there are 256 connections at most, sessions included; the next one is told, and those are let go that are idle",
+  "there are 320 connections at most, sessions included; the next one is told, and those are let go that are idle",
   async () => {
     await start();
     const session = await new Session().start();
     const before = descriptors();
     const idle = `GET / HTTP/1.1\r\n${own()}\r\n\r\n`;
-    for (let i = 0; i < 250; i++) await connect();
+    for (let i = 0; i < 314; i++) await connect();
     for (let i = 0; i < 5; i++) (await connect(idle)).resume();
-    await until("all are there", () => descriptors() === before + 255);
+    await until("all are there", () => descriptors() === before + 319);
     await until("5 have been answered", () => connections.slice(-5).every((one) => one.bytesRead > 0));
     assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", own(), "Connection: close"])), 200);
-    await until("the idle ones are gone", () => descriptors() === before + 250);
+    await until("the idle ones are gone", () => descriptors() === before + 314);
     for (let i = 0; i < 5; i++) await connect();
-    await until("all are there", () => descriptors() === before + 255);
+    await until("all are there", () => descriptors() === before + 319);
     for (let i = 0; i < 10; i++) assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", own()])), 503);
-    assert.ok(descriptors() <= before + 256);
-    assert.match(gateway.stderr, /refused a connection: 256 are open, which is the limit\n/);
+    assert.ok(descriptors() <= before + 320);
+    assert.match(gateway.stderr, /refused a connection: 320 are open, which is the limit\n/);
     await session.check();
     for (const one of connections) one.destroy();
     await until("there is room", () => descriptors() <= before);
@@ -211,6 +211,46 @@ tests(
     session.stop();
   },
 );
+
+tests("1,000 connections that say nothing, or very little, leave a session unharmed", async () => {
+  await start();
+  const session = await new Session().start();
+  await session.check();
+  const [memory, before] = [peak(), descriptors()];
+  const dripping: Socket[] = [];
+  let refused = 0;
+  for (let i = 0; i < 1000; i++) {
+    const isSlow = i % 2 === 0;
+    const socket = await connect(isSlow ? "GET / HTTP/1.1\r\n" : "");
+    socket.resume();
+    socket.once("close", () => refused++);
+    if (isSlow) dripping.push(socket);
+  }
+  const drip = setInterval(() => {
+    for (const socket of dripping) if (socket.writable) socket.write("X: y\r\n");
+  }, 1000);
+  try {
+    assert.ok(descriptors() <= before + 320, `${descriptors()} descriptors, ${before} before`);
+    let longest = 0;
+    for (const end = performance.now() + 8000; performance.now() < end; ) {
+      const began = performance.now();
+      await session.check();
+      longest = Math.max(longest, performance.now() - began);
+    }
+    assert.ok(longest < 2000, `${longest} ms`);
+    assert.ok(refused >= 680, `${refused} have been refused`);
+    await until("all have been let go", () => descriptors() <= before, 20_000);
+  } finally {
+    clearInterval(drip);
+  }
+  assert.ok(peak() < memory + 64, `${peak()} MiB at most, ${memory} before`);
+  assert.match(
+    gateway.stderr,
+    /refused a connection with 408: a request took longer than "handshake-timeout"/,
+  );
+  await session.check();
+  session.stop();
+});
 
 tests("few file descriptors are left to sessions, which is said", async () => {
   await start(64);

@@ -179,13 +179,16 @@ tests("a session that cannot begin", async () => {
     budget: processBudget(),
     memory: new MemoryBudget(0),
     pingInterval: 10_000,
+    tellsWho: false,
     signal: new AbortController().signal,
     log: new LimitedLog((line) => log.push(line)),
   });
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   const none = undefined as unknown as Socket; // nothing can be asked of it
-  server.on("connection", (client) => sessions.start(client, none, "/"));
+  server.on("connection", (client) =>
+    sessions.start(client, none, { path: "/", address: "127.0.0.1", takesOver: false }),
+  );
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   await once(client, "close");
   assert.is(log.length, 1);

@@ -140,7 +140,7 @@ tests(
   async (context) => {
     const { sandbox } = context;
     writeFileSync(sandbox.path("config.json"), configText(sandbox));
-    const args = ["--config", sandbox.path("config.json"), "--port", "0"];
+    const args = ["--config", sandbox.path("config.json"), "--port", "0", "--no-auth"];
     const running = sandbox.start(program("nbd-gateway"), args);
     await until("it listens", () => running.stdout.includes("\n"));
     const idle = residentMiB(running.pid);

@@ -98,7 +98,7 @@ tests("a key that is called constructor is warned of, like others without a mean
 });
 
 async function startGateway(config: string): Promise<Running & { port: number }> {
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   await until("nbd-gateway listens", () => {
     if (gateway.process.exitCode !== null) throw new Error(gateway.stderr);
     return gateway.stdout.includes("\n");
@@ -124,7 +124,7 @@ async function ask(port: number, path: string, upTo: RegExp, ...headers: string[
 tests("a gateway does not start with a name that ends it at /metadata", async () => {
   const config = sandbox.path("surrogate.json");
   writeFileSync(config, configOf(["\ud800"]));
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   assert.is(await within(10_000, "nbd-gateway", gateway.exit), 1);
   assert.match(
     gateway.stderr,

@@ -32,7 +32,7 @@ const configurations = Object.fromEntries(
 const config = sandbox.path("config.json");
 writeFileSync(config, JSON.stringify({ timeout: 60, "state-hook": "/nowhere", configurations }));
 
-const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
 await until("the gateway listens", () => gateway.stdout.includes("\n"));
 const url = new URL(gateway.stdout.trim());
 const port = Number(url.port);

@@ -56,6 +56,29 @@ needing(tests, ["nbdinfo"])(
   },
 );
 
+needing(tests, ["nbdinfo", "nbdsh"])(
+  "a configuration that is read-only: nbdinfo and nbdsh find nothing that writes, and writes are refused",
+  async ({ sandbox, image }) => {
+    const before = await sha256(image);
+    const { uri } = await throughGateway(sandbox, image, { writable: true, keys: { "read-only": true } });
+    assert.equal(await can(sandbox, [uri]), ["cache", ...READING]);
+    const script = [
+      "import nbd, errno",
+      "assert h.is_read_only()",
+      "h.set_strict_mode(0)", // libnbd itself would refuse what the server does not offer
+      "def refused(call):",
+      "    try: call()",
+      "    except nbd.Error as error: return error.errnum in (errno.EPERM, errno.EINVAL)",
+      "assert refused(lambda: h.pwrite(b'x' * 512, 0))",
+      "assert refused(lambda: h.trim(512, 0))",
+      "assert refused(lambda: h.zero(512, 0))",
+      "assert len(h.pread(512, 0)) == 512",
+    ];
+    await sandbox.run("nbdsh", ["-u", uri, "-c", script.join("\n")]);
+    assert.is(await sha256(image), before);
+  },
+);
+
 needing(tests, ["nbdinfo", "qemu-img"])(
   "nbdinfo --map and qemu-img map show the holes",
   async ({ sandbox, image }) => {

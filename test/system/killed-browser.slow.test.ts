@@ -39,7 +39,7 @@ const hookLog = () => {
 };
 
 async function startGateway(): Promise<{ gateway: Running; url: string }> {
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
   return { gateway, url: gateway.stdout.trim() };
 }

@@ -28,13 +28,13 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway, which prints its URL once it listens on `host`, a loopback address; `env` adds to its environment. */
+/** nbd-gateway without a login, which prints its URL once it listens on `host`, a loopback address; `env` adds to its environment. */
 export async function startGateway(
   sandbox: Sandbox,
   keys: Entry = {},
   { env = {}, host = "127.0.0.1" }: { env?: Record<string, string>; host?: string } = {},
 ): Promise<Running & { url: string }> {
-  const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0"];
+  const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0", "--no-auth"];
   const gateway = sandbox.start(program("nbd-gateway"), args, { env });
   await until("nbd-gateway listens", () => isAlive(gateway) && gateway.stdout.includes("\n"), START_TIME);
   return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });

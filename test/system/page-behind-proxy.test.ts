@@ -26,7 +26,7 @@ tests.before(async () => {
     "ü &=+.": { listen: `unix:${sandbox.path("second.sock")}`, metadata: { description: "The second" } },
   };
   await writeFile(config, JSON.stringify({ configurations, "state-hook": "/nowhere" }));
-  const running = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  const running = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   await until("the gateway's URL", () => running.stdout.endsWith("\n"));
   gateway = running.stdout.trim();
 });

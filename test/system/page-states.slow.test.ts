@@ -30,7 +30,7 @@ tests.before(async () => {
     "ü &=+,": { listen: `unix:${sandbox.path("other.sock")}` },
   };
   await writeFile(config, JSON.stringify({ configurations, "state-hook": "/nowhere" }));
-  gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
   url = gateway.stdout.trim();
 });

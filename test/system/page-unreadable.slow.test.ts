@@ -25,7 +25,7 @@ tests.before(async () => {
   const config = sandbox.path("config.json");
   const configurations = { local: { listen: `unix:${socket}` } };
   await writeFile(config, JSON.stringify({ configurations, "state-hook": "/nowhere" }));
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
   await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
   url = gateway.stdout.trim();
 });

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
@@ -80,7 +80,9 @@ async function withGateway(gateway: Running) {
   const url = gateway.stdout.match(/http:\S+/)![0];
   assert.is(url, "http://127.0.0.1:8000/");
 
-  const page = await openPage(await chromium(), url, image);
+  // No terminal reads the URL, so the token is not in it.
+  const token = readFileSync(sandbox.path("token"), "utf8").trim();
+  const page = await openPage(await chromium(), `${url}#${token}`, image);
   const socket = sandbox.path("run/nbd.sock");
   await serve(page);
   assert.is(await copy(socket), digest);

@@ -277,7 +277,13 @@ tests("each configuration of a gateway has its own start and stop", async ({ san
     sandbox.path("config.json"),
     JSON.stringify({ configurations: { a: entry("a"), b: entry("b") } }),
   );
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", "config.json", "--port", "0"]);
+  const gateway = sandbox.start(program("nbd-gateway"), [
+    "--config",
+    "config.json",
+    "--port",
+    "0",
+    "--no-auth",
+  ]);
   await until("nbd-gateway listens", () => gateway.stdout.includes("\n"));
   const url = gateway.stdout.trim().replace(/^http/, "ws");
   const servers = ["a", "b"].map((name) =>

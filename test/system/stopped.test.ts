@@ -32,6 +32,7 @@ tests("an answer that came while the gateway was stopped for longer than its tim
     sandbox.path("config.json"),
     "--port",
     "0",
+    "--no-auth",
   ]);
   await until("the gateway listens", () => gateway.stdout.includes("\n"));
 

@@ -4,9 +4,13 @@ import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { isLoopback } from "../loopback.ts";
+import type { SocketPermissions } from "../session/socket-permissions.ts";
 import { reasonOf } from "../system-error.ts";
 import { type Address, parseAddress, tooLongPath } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
+import { type GatewayKeys, gatewayKeysOf, socketPermissionsOf } from "./gateway-keys.ts";
+import { type GatewayLimits, limitsOf } from "./limits.ts";
+import { type ConfigurationPermissions, permissionsOf } from "./permissions.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
   type ConfigFile,
@@ -37,13 +41,21 @@ export class ConfigError extends Error {
   override name = "ConfigError";
 }
 
+/** A socket for local NBD clients. */
+export interface ListenTarget {
+  listen: Address;
+  maxClients: number;
+  /** Of a unix socket. */
+  socketPermissions?: SocketPermissions;
+}
+
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration {
+export interface Configuration extends ConfigurationPermissions {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
   /** What to do with the export: attach it to a kernel device, or offer it to local NBD clients. */
-  target: { nbdDevice: string; settings: DeviceSettings } | { listen: Address; maxClients: number };
+  target: { nbdDevice: string; settings: DeviceSettings } | ListenTarget;
   /** Seconds without an answer after which a request fails; 0: never. */
   timeout: number;
   /** The executable to run when the export is ready and when it goes. */
@@ -60,8 +72,16 @@ export interface Config {
   defaultName: string | undefined;
   /** Names under which the gateway may be reached, besides localhost and IP addresses. */
   allowedHosts: readonly string[];
+  /** Origins of other pages that may use the gateway, with a token. */
+  allowedOrigins: readonly string[];
+  /** The file with the token, if one is named. */
+  tokenFile: string | undefined;
   /** Bytes of memory for the caches of all sessions and for spare memory. */
   memory: number;
+  /** How the gateway is reached. */
+  gateway: GatewayKeys;
+  /** What the gateway lets its clients have. */
+  limits: GatewayLimits;
   /** Oddities that are not errors, one line each: keys without a meaning. */
   warnings: readonly string[];
 }
@@ -126,7 +146,11 @@ export function parseConfig(file: string, text: string): Config {
     configurations,
     defaultName: defaultOf(file, source),
     allowedHosts: source["allowed-hosts"] ?? [],
+    allowedOrigins: source["allowed-origins"] ?? [],
+    tokenFile: source["token-file"],
     memory: (source["memory-mb"] ?? DEFAULT_MEMORY_MIB) * MIB,
+    gateway: gatewayKeysOf(top),
+    limits: limitsOf(source),
     warnings: unknownKeys(file, json as ConfigFile),
   };
 }
@@ -206,7 +230,8 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
       );
     }
     const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
-    target = { listen: address, maxClients };
+    const socketPermissions = socketPermissionsOf(entry);
+    target = { listen: address, maxClients, ...(socketPermissions && { socketPermissions }) };
   }
   return {
     name,
@@ -214,6 +239,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     target,
     timeout: entry.timeout ?? source.timeout ?? DEFAULT_TIMEOUT,
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
+    ...permissionsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }
@@ -231,7 +257,7 @@ function defaultOf(file: string, { configurations }: ConfigFile): string | undef
 }
 
 const deviceKeys: ReadonlySet<string> = new Set(Object.keys(deviceSettings.entries));
-const listenerKeys: ReadonlySet<string> = new Set(["max-clients", "insecure"]);
+const listenerKeys: ReadonlySet<string> = new Set(["max-clients", "insecure", "socket-mode", "socket-group"]);
 
 function unknownKeys(file: string, source: ConfigFile): string[] {
   const odd = (at: string, object: object, known: ReadonlySet<string>) =>

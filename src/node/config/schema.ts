@@ -1,19 +1,14 @@
 import * as v from "valibot";
 import { allowedHost } from "../host-rules.ts";
+import { gatewayKeys, socketKeys } from "./gateway-keys.ts";
+import { limitKeys } from "./limits.ts";
+import { permissionKeys } from "./permissions.ts";
+import { LONGEST_TIME, time, whole, yesOrNo } from "./values.ts";
 
-/** The longest time that a timer can be set to, in whole seconds. */
-const LONGEST = Math.floor(0x7fffffff / 1000);
-const seconds = `must be a number of seconds from 0 to ${LONGEST}`;
-const timeout = v.pipe(v.number(seconds), v.minValue(0, seconds), v.maxValue(LONGEST, seconds));
 const path = v.pipe(v.string("must be a path"), v.regex(/^[^\0]+$/, "must be a path"));
 
 /** For valibot, as for JavaScript, an array is an object too. */
 const isNoList = (input: unknown) => !Array.isArray(input);
-
-const whole = (least: number, most: number, unit: string) => {
-  const message = `must be a whole number of ${unit} from ${least} to ${most}`;
-  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
-};
 
 /** Keys that have a meaning for a kernel device only. What is absent has a default where it is used. */
 const device = {
@@ -29,10 +24,11 @@ export type DeviceSettings = v.InferOutput<typeof deviceSettings>;
 
 /** Keys that stand at the top and may be set again for each configuration. */
 const shared = {
-  timeout: v.optional(timeout),
+  timeout: v.optional(time(0, LONGEST_TIME)),
   "state-hook": v.optional(path),
   "max-clients": v.optional(whole(1, 4096, "clients")),
-  insecure: v.optional(v.boolean("must be true or false")),
+  insecure: v.optional(yesOrNo),
+  ...permissionKeys,
   ...device,
 };
 
@@ -41,7 +37,8 @@ const configurationKeys = v.looseObject(
     ...shared,
     "nbd-device": v.optional(path),
     listen: v.optional(v.string('must be "unix:PATH" or "tcp:HOST:PORT"')),
-    default: v.optional(v.boolean("must be true or false")),
+    ...socketKeys,
+    default: v.optional(yesOrNo),
     metadata: v.optional(v.unknown()),
   },
   "must be an object",
@@ -69,11 +66,25 @@ const host = v.pipe(
   }),
 );
 
+const origin = v.pipe(
+  v.string("must be an origin"),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const { value } = dataset;
+    if (/^https?:\/\/[^/?#@\s\\]+\/?$/i.test(value) && URL.canParse(value)) return new URL(value).origin;
+    addIssue({ message: 'must be an origin such as "https://console.example", without path, blanks or "*"' });
+    return NEVER;
+  }),
+);
+
 const topKeys = v.looseObject(
   {
     ...shared,
     "memory-mb": v.optional(whole(16, 1 << 16, "MiB")),
+    "allowed-origins": v.optional(v.array(origin, "must be a list of origins")),
+    "token-file": v.optional(path),
+    ...limitKeys,
     "allowed-hosts": v.optional(v.array(host, "must be a list of host names")),
+    ...gatewayKeys,
     configurations,
   },
   (issue) => (issue.path && issue.received === "undefined" ? "is missing" : "must be an object"),

@@ -9,15 +9,17 @@ const LONGEST = 1 << 20;
  * Reads a text file that nobody else can change (`trustedPath`). What is not a file, as a FIFO that nobody writes to, is
  * not opened.
  *
+ * @param judge looks at the file that was opened, and throws what is wrong with it
  * @throws UntrustedPathError, Error in words, or the error of a system call
  */
-export async function readTrustedText(file: string): Promise<string> {
+export async function readTrustedText(file: string, judge?: (stats: Stats) => void): Promise<string> {
   assertFile(await stat(file));
   const { path } = trustedPath(file);
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stats = await handle.stat();
     assertFile(stats);
+    judge?.(stats);
     if (stats.size > LONGEST) throw new Error("it has more than 1 MiB");
     return await handle.readFile("utf8");
   } finally {

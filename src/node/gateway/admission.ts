@@ -1,8 +1,25 @@
 import type { IncomingMessage } from "node:http";
+import type { Config } from "../config/config.ts";
 import { foreign } from "../host-rules.ts";
+import type { Access } from "../login/access.ts";
+import { hasCredentialInQuery } from "../login/credentials.ts";
+import type { Unbelieved } from "./proxies.ts";
+import { whoMayEnter } from "./who.ts";
 
 /** The parts of a request that decide whether it is let in. */
-export type Visit = Pick<IncomingMessage, "method" | "url" | "httpVersion" | "headers" | "rawHeaders">;
+export interface Visit
+  extends Pick<IncomingMessage, "method" | "url" | "httpVersion" | "headers" | "rawHeaders"> {
+  /** The IP address of the client. */
+  address: string;
+  /** Whether all that the client sends is encrypted. */
+  isSecure: boolean;
+  /** The host, with its port, that the client asked for. */
+  host: string | undefined;
+  /** The host and port of this end of the connection, where that is plain HTTP without a proxy. */
+  own?: string | undefined;
+  /** Why nothing of it is believed: it does not come through the proxy, or the proxy says what cannot be. */
+  unbelieved?: Unbelieved | undefined;
+}
 
 export interface Refusal {
   status: number;
@@ -14,46 +31,115 @@ export interface Refusal {
   headers?: Readonly<Record<string, string>>;
 }
 
+/** What is asked of those who come to a door. */
+interface DoorRules {
+  methods: readonly string[];
+  /** Whether it makes a WebSocket. */
+  isUpgrade?: true;
+  /** Open to those who have not logged in. */
+  isPublic?: true;
+  /** Open to pages of `allowed-origins`. */
+  isForOthers?: true;
+  /** Takes JSON, of at most `LONGEST_BODY` bytes. */
+  hasBody?: true;
+}
+
 /** Every way into the gateway. A door that is added here is behind `admission` too. */
 export const doors = {
   /** The files of the page. */
-  page: { methods: ["GET", "HEAD"], isUpgrade: false },
+  page: { methods: ["GET", "HEAD"], isPublic: true },
   /** The configurations that the page offers. */
-  metadata: { methods: ["GET", "HEAD"], isUpgrade: false },
+  metadata: { methods: ["GET", "HEAD"], isForOthers: true },
+  /** What a browser asks before a page of others may ask for something. */
+  preflight: { methods: ["OPTIONS"], isPublic: true, isForOthers: true },
+  /** Where a login begins. */
+  login: { methods: ["POST"], isPublic: true, hasBody: true },
+  /** Where a login ends. */
+  logout: { methods: ["POST"], hasBody: true },
   /** A plain request for the path of a WebSocket. */
-  notUpgraded: { methods: ["GET", "HEAD"], isUpgrade: false },
+  notUpgraded: { methods: ["GET", "HEAD"] },
+  /** A path where there is nothing. Without a login nobody finds out which there are. */
+  nothing: { methods: ["GET", "HEAD"] },
   /** A WebSocket that becomes a session. */
-  session: { methods: ["GET"], isUpgrade: true },
+  session: { methods: ["GET"], isUpgrade: true, isForOthers: true },
   /** CONNECT: never open. */
-  tunnel: { methods: [], isUpgrade: false },
-} as const satisfies Record<string, { methods: readonly string[]; isUpgrade: boolean }>;
+  tunnel: { methods: [] },
+} as const satisfies Record<string, DoorRules>;
 
 export type Door = keyof typeof doors;
 
-type Check = (visit: Visit, door: Door, allowedHosts: readonly string[]) => Refusal | undefined;
+/** What the checks ask, beside the request. */
+export interface AdmissionRules {
+  /** Names of this gateway, and the origins of other pages that may come to some doors. */
+  config: Pick<Config, "allowedHosts" | "allowedOrigins" | "limits">;
+  /** More names of this gateway: that of its host, and those of its certificate. */
+  names?: readonly string[];
+  /** Decides who gets in; undefined: everybody does. */
+  access: Access | undefined;
+}
+
+export type Check = (visit: Visit, door: Door, rules: AdmissionRules) => Refusal | undefined;
+
+/** Bytes of the longest body of a request. */
+const LONGEST_BODY = 1024;
 
 /**
  * Decides who gets in, for every door: says why a request is refused; undefined if it is let in. It refuses what another
- * server on the way could interpret differently (RFC 9112, section 11.2), and what another site asks for.
+ * server on the way could interpret differently (RFC 9112, section 11.2), what another site asks for, and who has no login.
+ *
+ * @param list a test leaves a check out
  */
-export function admission(visit: Visit, door: Door, allowedHosts: readonly string[]): Refusal | undefined {
-  for (const check of checks) {
-    const refusal = check(visit, door, allowedHosts);
+export function admission(
+  visit: Visit,
+  door: Door,
+  rules: AdmissionRules,
+  list: readonly Check[] = checks,
+): Refusal | undefined {
+  for (const check of list) {
+    const refusal = check(visit, door, rules);
     if (refusal) return refusal;
   }
   return undefined;
 }
 
+/** What is asked of those who come to a door. */
+export function rulesOf(door: Door): DoorRules {
+  return doors[door];
+}
+
+/** The origin of a page of others that a request comes from, if that page may come to the door. */
+export function otherOrigin(
+  { headers }: Visit,
+  door: Door,
+  { config: { allowedOrigins } }: AdmissionRules,
+): string | undefined {
+  const { origin } = headers;
+  return rulesOf(door).isForOthers && origin !== undefined && allowedOrigins.includes(origin)
+    ? origin
+    : undefined;
+}
+
 const bad = (words: string): Refusal => ({ status: 400, words });
 
+const origination: Check = ({ unbelieved }) => unbelieved;
+
 const method: Check = (visit, door) => {
-  const methods: readonly string[] = doors[door].methods;
+  const { methods } = rulesOf(door);
   if (methods.includes(visit.method ?? "")) return undefined;
-  return { status: 405, words: "only GET and HEAD are answered", headers: { Allow: methods.join(", ") } };
+  const answered =
+    methods.length === 0
+      ? "GET and HEAD are"
+      : `${methods.join(" and ")} ${methods.length > 1 ? "are" : "is"}`;
+  return { status: 405, words: `only ${answered} answered`, headers: { Allow: methods.join(", ") } };
 };
 
+const headerCount: Check = ({ rawHeaders }, _door, { config: { limits } }) =>
+  rawHeaders.length / 2 <= limits.headers
+    ? undefined
+    : { status: 431, words: `the request has more than ${limits.headers} headers` };
+
 const version: Check = ({ httpVersion }, door) => {
-  if (httpVersion === "1.1" || (httpVersion === "1.0" && !doors[door].isUpgrade)) return undefined;
+  if (httpVersion === "1.1" || (httpVersion === "1.0" && !rulesOf(door).isUpgrade)) return undefined;
   return bad(`HTTP/${httpVersion} is too old for this request`);
 };
 
@@ -61,11 +147,26 @@ const version: Check = ({ httpVersion }, door) => {
 const target: Check = ({ url = "" }) =>
   /^\/[!-~]*$/.test(url) && !url.includes("#") ? undefined : bad("the target of the request is not a path");
 
-/** Bodies are not read here, so their bytes would be taken for the next request. */
-const body: Check = ({ headers }) => {
-  if (headers["transfer-encoding"] === undefined && (headers["content-length"] ?? "0") === "0")
-    return undefined;
-  return bad("the request has a body");
+/** A query reaches the logs of servers, and the history of browsers. */
+const query: Check = ({ url = "" }) =>
+  hasCredentialInQuery(url)
+    ? bad(
+        "a token does not belong in a URL: send it as Authorization: Bearer TOKEN, or open the URL with #TOKEN",
+      )
+    : undefined;
+
+/** At most doors bodies are not read, so their bytes would be taken for the next request. */
+const body: Check = ({ headers }, door) => {
+  const length = headers["content-length"] ?? "0";
+  if (headers["transfer-encoding"] === undefined && length === "0") return undefined;
+  if (!rulesOf(door).hasBody) return bad("the request has a body");
+  if (headers["transfer-encoding"] !== undefined)
+    return { status: 411, words: "the length of the body has to be told beforehand" };
+  if (Number(length) > LONGEST_BODY)
+    return { status: 413, words: `the body has more than ${LONGEST_BODY} bytes` };
+  // Another site's page could send other types without asking.
+  if (/^application\/json\s*(;|$)/i.test(headers["content-type"] ?? "")) return undefined;
+  return { status: 415, words: "the body has to be application/json" };
 };
 
 /** Expect announces a body. */
@@ -82,17 +183,40 @@ const oneHost: Check = ({ rawHeaders }) => {
  * Browsers say whether a request comes from a page of another site (Fetch Metadata), even if they send no Origin, as for images
  * and scripts. Links to the page are fine.
  */
-const site: Check = ({ headers }) => {
+const site: Check = (visit, door, rules) => {
+  const { headers } = visit;
   const from = headers["sec-fetch-site"];
+  if (otherOrigin(visit, door, rules) !== undefined) return undefined;
   if (from === undefined || from === "same-origin" || from === "none") return undefined;
   if (headers["sec-fetch-dest"] === "document") return undefined;
   return { status: 403, words: "the request comes from another site" };
 };
 
-const hostAndOrigin: Check = ({ headers }, _door, allowedHosts) => {
-  const fault = foreign(headers, allowedHosts);
+const hostAndOrigin: Check = (visit, door, rules) => {
+  const origin = otherOrigin(visit, door, rules) === undefined ? visit.headers.origin : undefined;
+  const hosts = [...rules.config.allowedHosts, ...(rules.names ?? [])];
+  const fault = foreign({ host: visit.host, origin, isSecure: visit.isSecure }, hosts);
   return fault && { status: 403, ...fault };
 };
 
-/** In this order: whether the request is well-formed, then who asks. */
-const checks: readonly Check[] = [method, version, target, body, expectation, oneHost, site, hostAndOrigin];
+/** Whether the visitor has a login, or the token. */
+export const who: Check = (visit, door, { access }) => {
+  const { isPublic, isUpgrade = false } = rulesOf(door);
+  return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
+};
+
+/** In this order: whether it comes through the proxy, whether the request is well-formed, where it comes from, then who asks. */
+export const checks: readonly Check[] = [
+  origination,
+  headerCount,
+  method,
+  version,
+  target,
+  query,
+  body,
+  expectation,
+  oneHost,
+  site,
+  hostAndOrigin,
+  who,
+];

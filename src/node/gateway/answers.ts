@@ -14,14 +14,14 @@ const SECURITY_HEADERS = {
   "Referrer-Policy": "no-referrer",
 };
 
-/** Answers a request with bytes, which a HEAD and a 304 leave out. */
+/** Answers a request with bytes, which a HEAD, a 204 and a 304 leave out. */
 export function sendBytes(
   response: ServerResponse,
   status: number,
   headers: OutgoingHttpHeaders,
   bytes: Uint8Array,
 ): void {
-  const length = status === 304 ? {} : { "Content-Length": bytes.byteLength };
+  const length = status === 304 || status === 204 ? {} : { "Content-Length": bytes.byteLength };
   response.writeHead(status, { ...SECURITY_HEADERS, ...headers, ...length }).end(bytes);
 }
 
@@ -54,6 +54,7 @@ export function refuse(socket: Duplex, { status, words, headers = {} }: Refusal)
     Connection: "close",
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": Buffer.byteLength(words),
+    "Cache-Control": "no-store",
     ...headers,
   };
   const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);

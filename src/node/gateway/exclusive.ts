@@ -1,16 +1,28 @@
 import { type Deferred, deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import { type ForOthers, withWordsForOthers } from "../../streams/for-others.ts";
+import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
+import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
 
-/** What a session that has a place does with a new link for it. */
+/** What a session that has a place does for newcomers. What is absent cannot be done. */
 export interface HolderOptions {
   /**
    * Takes a new link, and tells whether it did. A link that was taken belongs to the holder. This is for a session that
    * outlives its link: when a page is loaded again, the session goes on with the new link, which would otherwise be refused.
-   * Default: no link is taken.
    */
   handOver?(link: Transport): boolean;
+  /** Finds out whether its link is alive, and gives the link up if it is not. Absent: it is alive. */
+  isAlive?(): Promise<boolean>;
+  /** Tells others who has the place. */
+  describe?(): string;
+  /** Ends the session in order. */
+  end?(reason: TakenOverError): void;
+}
+
+/** What a newcomer wants beyond a place that is free. */
+export interface NewcomerOptions {
+  /** It takes the place over from the session that has it. */
+  takeOver?: TakeOver | undefined;
 }
 
 /** A session that has a place, until it resolves. */
@@ -29,18 +41,35 @@ interface Look {
 /** Milliseconds for which a place counts as free once it was found free, so that a thousand connections cost no more than one. */
 const FRESH = 1000;
 
-/** Gives the place of each configuration to one session at a time. */
+/**
+ * Gives the place of each configuration to one session at a time.
+ *
+ * A newcomer to a place that is taken has the link of its holder tried. If that is alive the newcomer is refused; if not, the
+ * holder leaves, and is waited for. Or the newcomer takes the place over: the holder ends in order, and leaves, before the
+ * newcomer has the place.
+ */
 export class Exclusive {
   readonly #holders = new Map<string, Holder>();
   readonly #looks = new Map<string, Look>();
+  readonly #takeOvers: TakeOvers;
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(now?: () => number) {
+    this.#takeOvers = new TakeOvers(now);
+  }
 
   /**
-   * Finds out whether a session could have the place of the configuration called `name` now. Nothing is held for it.
+   * Finds out whether a session could have the place of the configuration called `name` now. Nothing is held for it, and
+   * nothing is taken over yet.
    * @param look finds out on this machine
    * @throws Error when another session has it, and what `look` throws
    */
-  async look(name: string, look: () => Promise<void>): Promise<void> {
-    for (let other = this.#leaving(name); other; other = this.#leaving(name)) await other.promise;
+  async look(name: string, look: () => Promise<void>, { takeOver }: NewcomerOptions = {}): Promise<void> {
+    for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
+      // Its place is there, and ours to give.
+      if (takeOver && !other.isGone) return this.#takeOvers.check(name, takeOver);
+      await this.#leaving(name, other);
+    }
     const known = this.#looks.get(name);
     if (known && performance.now() - known.since < FRESH) return known.outcome;
     const mine: Look = { since: performance.now(), outcome: look() };
@@ -67,8 +96,8 @@ export class Exclusive {
   }
 
   /**
-   * Takes the place of the configuration called `name`, until it is released. When another session has it and has lost its
-   * link already, as after a page was loaded again, this waits until that session has left.
+   * Takes the place of the configuration called `name`, until it is released. When another session has it and leaves, since its
+   * link is gone or does not answer, or since the place is taken over, this waits until that session has left.
    *
    * @param link the link of the session that is to have the place
    * @param claim claims the place on this machine
@@ -78,11 +107,13 @@ export class Exclusive {
     name: string,
     link: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
-    { handOver }: HolderOptions = {},
+    { takeOver, ...options }: HolderOptions & NewcomerOptions = {},
   ): Promise<Place> {
     // Others may have waited too, so nothing is awaited between the last check and the entry in the map.
-    for (let other = this.#leaving(name); other; other = this.#leaving(name)) await other.promise;
-    const holder: Holder = { link: link.closed, isGone: false, ...(handOver && { handOver }), ...deferred() };
+    for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
+      await this.#leaving(name, other, takeOver);
+    }
+    const holder: Holder = { ...options, link: link.closed, isGone: false, ...deferred() };
     follow(holder, link);
     this.#holders.set(name, holder);
     const release = () => {
@@ -101,13 +132,23 @@ export class Exclusive {
   }
 
   /**
-   * The session that has a place, if there is one.
-   * @throws Error unless that session is about to leave, and can be waited for
+   * Waits until a session has left its place.
+   * @throws Error when it does not leave
    */
-  #leaving(name: string): Holder | undefined {
-    const other = this.#holders.get(name);
-    if (other && !other.isGone) throw inUse(name);
-    return other;
+  async #leaving(name: string, holder: Holder, takeOver?: TakeOver): Promise<void> {
+    if (!holder.isGone) {
+      if (takeOver && holder.end) {
+        this.#takeOvers.begin(name, takeOver);
+        holder.end(new TakenOverError(takeOver.by));
+        // Over a dead link no end is in order.
+        void holder.isAlive?.();
+      } else {
+        const words = holder.describe?.();
+        const isAlive = holder.isAlive ? await holder.isAlive() : true;
+        if (isAlive && this.#holders.get(name) === holder) throw inUse(name, words);
+      }
+    }
+    if (this.#holders.get(name) === holder) await holder.promise;
   }
 }
 
@@ -121,7 +162,6 @@ function follow(holder: Holder, { closed }: Pick<Transport, "closed">): void {
   closed.then(note, note);
 }
 
-function inUse(name: string): Error & ForOthers {
-  const error = new Error(`configuration "${name}" is in use by another session`);
-  return withWordsForOthers(error, "this configuration is in use by another session");
+function inUse(name: string, words = "this configuration is in use by another session") {
+  return withWordsForOthers(new Error(`configuration "${name}" is in use by another session`), words);
 }

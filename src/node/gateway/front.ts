@@ -1,36 +1,63 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import { Duplex } from "node:stream";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
-import { admission, type Refusal } from "./admission.ts";
+import type { Access } from "../login/access.ts";
+import {
+  admission,
+  checks as allChecks,
+  type Check,
+  otherOrigin,
+  type Refusal,
+  rulesOf,
+} from "./admission.ts";
 import { refuse, sendRefusal } from "./answers.ts";
-import { type ClientError, refusalOf } from "./client-error.ts";
+import { type ClientError, PLAIN_HTTP, refusalOf } from "./client-error.ts";
 import { Connections } from "./connections.ts";
+import { allowReading } from "./cross-origin.ts";
 import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
+import type { Proxies } from "./proxies.ts";
 import { refusalLine } from "./refusal-line.ts";
+import type { Certificates } from "./tls/certificates.ts";
+import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
+import { visitOf } from "./visit.ts";
+import { WebSocketLimit } from "./web-socket-limit.ts";
+import { credentialIn } from "./who.ts";
 
-/** Milliseconds that a client is given to say what it wants, the first line and all headers, and between two looks. */
-const REQUEST_TIME = 10_000;
+/** Milliseconds between two looks for clients whose request takes too long. */
 const REQUEST_LOOK = 2_000;
 
-/** Milliseconds that a connection is kept for another request, and how many it may make. */
-const IDLE_TIME = 5_000;
+/** How many requests a connection may make. */
 const REQUESTS = 100;
 
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
+/** Browsers that have been here by TLS come by nothing else for half a year. */
+const STRICT_TRANSPORT = "max-age=15552000";
+
 export interface FrontOptions {
   config: Config;
+  /** Speaks TLS with these. */
+  tls?: Certificates | undefined;
+  /** The only ones who are let in, and believed in what they tell of others. */
+  proxies?: Proxies | undefined;
+  /** Names that are allowed besides those of the configuration and of the certificate. */
+  names?: readonly string[];
   page: PageFiles;
   /** The most connections at the same time. */
   maxConnections: number;
+  /** Decides who gets in; undefined: everybody who may come does. */
+  access?: Access | undefined;
+  /** What is asked of everybody. A test leaves something out. Default: all. */
+  checks?: readonly Check[];
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
   /** Takes over the connection of a request for a WebSocket that was let in. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   /** Takes a line for people; must not throw. */
   log(line: string): void;
 }
@@ -39,36 +66,62 @@ export interface FrontOptions {
  * The HTTP server in front of everything, which does not listen yet. Each request goes through `admission` first. What
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
-export function front(options: FrontOptions): Server {
-  const { config, page, maxConnections, signal, upgrade, log } = options;
-  const server = createServer({
-    headersTimeout: REQUEST_TIME,
-    requestTimeout: REQUEST_TIME,
+export function front(options: FrontOptions): Server | SecureServer {
+  const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
+  const { tls, proxies, names = [] } = options;
+  const { limits } = config;
+  const rules = {
+    config,
+    access,
+    get names() {
+      return [...names, ...(tls?.current.names ?? [])];
+    },
+  };
+  const settings = {
+    headersTimeout: limits.handshakeTime,
+    requestTimeout: limits.handshakeTime,
     connectionsCheckingInterval: REQUEST_LOOK,
-    keepAliveTimeout: IDLE_TIME,
+    keepAliveTimeout: limits.idleTime,
+    maxHeaderSize: limits.headerBytes,
     requireHostHeader: false, // admission sees to it
-  });
+  };
+  const server = tls
+    ? createSecureServer({ ...settings, ...secureContext(tls.current) })
+    : createServer(settings);
+  if (tls) limitHandshakes(server, limits.handshakeTime);
   server.maxRequestsPerSocket = REQUESTS;
+  // Node drops what is beyond this, without a word; one more than the limit shows that there were too many.
+  server.maxHeadersCount = limits.headers + 1;
   guard(server, (error, event, args) => {
     log(`an error in the gateway, at "${String(event)}": ${messageOf(error)}`);
     for (const one of args) if (one instanceof Duplex) one.destroy();
   });
-  const connections = new Connections(server, maxConnections, log);
-
-  const { doorOf, answers } = plainDoors(config, page, log);
+  const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
+  const webSockets = new WebSocketLimit(limits);
+  const { doorOf, answers } = plainDoors({ config, page, access, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
-    try {
-      const door = doorOf(request);
-      const refusal = admission(request, door, config.allowedHosts);
-      if (!refusal) return answers[door](request, response);
-      log(refusalLine(request, refusal));
-      sendRefusal(response, refusal);
-    } catch (error) {
+    const onFault = (error: unknown) => {
       log(refusalLine(request, { ...BROKEN, advice: messageOf(error) }));
       if (response.headersSent) response.destroy();
       else sendRefusal(response, BROKEN);
+    };
+    try {
+      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
+      const visit = visitOf(request, proxies);
+      const door = doorOf(request);
+      const origin = otherOrigin(visit, door, rules);
+      if (origin !== undefined) allowReading(response, origin);
+      const refusal = admission(visit, door, rules, checks);
+      if (refusal) {
+        log(refusalLine(request, refusal));
+        return sendRefusal(response, refusal);
+      }
+      if (!rulesOf(door).isPublic) connections.recognise(request.socket);
+      answers[door](request, response, visit)?.catch(onFault);
+    } catch (error) {
+      onFault(error);
     }
   }
 
@@ -77,9 +130,16 @@ export function front(options: FrontOptions): Server {
     (door: "session" | "tunnel") => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (!connections.isInTurn(socket)) return;
       try {
+        const visit = visitOf(request, proxies);
         const refusal =
-          admission(request, door, config.allowedHosts) ?? (signal.aborted ? ENDING : undefined);
-        if (!refusal) return upgrade(request, socket, head);
+          admission(visit, door, rules, checks) ??
+          (signal.aborted ? ENDING : webSockets.admit(socket, visit.address));
+        if (!refusal) {
+          connections.recognise(socket);
+          const credential = access && credentialIn(visit, true, access);
+          if (credential) socket.once("close", access.hold(credential.secret));
+          return upgrade(request, socket, head, visit.address);
+        }
         log(refusalLine(request, refusal));
         refuse(socket, refusal);
       } catch (error) {
@@ -100,7 +160,8 @@ export function front(options: FrontOptions): Server {
     // It came behind a request whose answer is on its way, and ends the connection.
     if (connections.isAnswering(socket) || socket.writableEnded) return socket.end(() => socket.destroy());
     log(`refused a connection with ${refusal.status}: ${refusal.advice}`);
-    refuse(socket, refusal);
+    // Who does not speak TLS is answered without.
+    refuse(error.code === PLAIN_HTTP ? (below(socket) ?? socket) : socket, refusal);
   });
   return server;
 }

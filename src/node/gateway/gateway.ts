@@ -1,30 +1,54 @@
 import { setMaxListeners } from "node:events";
-import { type AddressInfo, isIP } from "node:net";
+import type { Server as SecureServer } from "node:https";
 import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
-import { AddressError } from "../address-error.ts";
 import type { Config } from "../config/config.ts";
+import { allowedHost } from "../host-rules.ts";
+import type { Access } from "../login/access.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
 import { processBudget } from "../session/listen.ts";
+import type { SocketPermissions } from "../session/socket-permissions.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
 import { LimitedLog } from "./limited-log.ts";
+import { listenFor } from "./listen-for.ts";
 import { readPageFiles } from "./page-files.ts";
+import { Proxies } from "./proxies.ts";
 import { Sessions } from "./sessions.ts";
+import { asksToTakeOver } from "./take-over.ts";
+import type { Certificates } from "./tls/certificates.ts";
+import { secureContext } from "./tls/handshakes.ts";
 import { WebSockets } from "./web-sockets.ts";
 
 export interface GatewayOptions {
   config: Config;
-  /** An address of the loopback interface. Default 127.0.0.1. */
+  /** The address to listen on, beyond the loopback interface only with TLS or behind a proxy. Default 127.0.0.1. */
   host?: string;
   /** Default 8000; 0 is one that is free. */
   port?: number;
+  /** Speaks TLS with these, as `certificateFiles` and `selfSigned` make them. Whoever made them closes them. */
+  tls?: Certificates | undefined;
+  /**
+   * Reverse proxies through which it is reached, as IP addresses; everybody else is refused. "unix:PATH" listens there, in
+   * place of host and port, and who connects there is a proxy.
+   */
+  behindProxy?: readonly string[] | undefined;
+  /** Mode and group of that socket. Default: 0600, and the group of this process. */
+  socketPermissions?: SocketPermissions | undefined;
+  /**
+   * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
+   * is no login, and every user and program of this machine gets in.
+   */
+  access?: Access;
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
   staticFolder: string;
-  /** The most connections at the same time, sessions and all else; a new one is answered 503. Default 256. */
+  /**
+   * The most connections at the same time, sessions and all else; a new one is answered 503. Default: 64 more than the
+   * configuration allows WebSockets, so that these cannot keep out all else.
+   */
   maxConnections?: number;
   /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
   pingInterval?: number;
@@ -49,30 +73,45 @@ export interface Gateway extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Why the gateway does not listen on an address that other machines reach. */
+function notSafe(host: string): string {
+  return (
+    `listening on ${host} is refused: beyond loopback what is sent can be read and changed on the way; ` +
+    "use --tls-cert and --tls-key, --tls-self-signed, or --behind-proxy with a reverse proxy that speaks TLS"
+  );
+}
+
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
+
+/** Connections that there may be beside WebSockets. */
+const OTHER_CONNECTIONS = 64;
 
 /**
  * Listens for browsers and for nbd-serve: a WebSocket to /CONFIGURATION runs a session for that configuration
  * in this process, `/` the default one. Anything else is the page, and /metadata what the page offers to choose.
  *
- * @throws Error when the host is not a loopback address, the port is in use, or the page cannot be read
+ * @throws Error when the host is beyond loopback without TLS or a proxy, the port is in use, or the page cannot be read
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
-  const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
-  const { maxConnections = 256, pingInterval = 10_000, idleTime } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder, access } = options;
+  const { maxConnections, pingInterval = 10_000, idleTime } = options;
+  const { tls, behindProxy = [], socketPermissions } = options;
   checkObject(config, "config");
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
-  checkWhole(maxConnections, "maxConnections", 1);
+  if (access !== undefined) checkObject(access, "access");
+  if (maxConnections !== undefined) checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
   checkType(options.log, "log", "function");
-  if (!isLoopback(host)) {
+  const proxies = behindProxy.length > 0 ? new Proxies(behindProxy) : undefined;
+  if (!isLoopback(host) && !tls && !proxies) throw new Error(notSafe(host));
+  if (!isLoopback(host) && !access) {
     throw new Error(
-      `listening on ${host} is refused: there is no authentication yet, so only loopback addresses are safe`,
+      `listening on ${host} is refused: beyond loopback it needs a login (the option "access")`,
     );
   }
   const page = await readPageFiles(staticFolder);
@@ -87,42 +126,48 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     budget,
     memory: memory.kept,
     pingInterval,
+    tellsWho: access !== undefined,
     signal: ending.signal,
     log,
   });
-  const sockets = new WebSockets(ofStrangers);
+  const sockets = new WebSockets(ofStrangers, config.limits.frameBytes);
   const server = front({
     config,
+    tls,
+    proxies,
+    names: [allowedHost(host)].filter((name) => name !== undefined),
     page,
-    maxConnections,
+    maxConnections: maxConnections ?? config.limits.webSockets + OTHER_CONNECTIONS,
+    access,
     signal: ending.signal,
-    upgrade: (request, socket, head) =>
+    upgrade: (request, socket, head, address) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
-        sessions.start(client, connection, request.url ?? "/"),
+        sessions.start(client, connection, {
+          path: request.url ?? "/",
+          address,
+          takesOver: asksToTakeOver(request.headers),
+        }),
       ),
     log: ofStrangers,
   });
 
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const fault = cause.code === "EADDRINUSE" ? "it is in use by another process" : cause.message;
-      reject(new AddressError(`listening on ${host} port ${port}: ${fault}`, cause.code, { cause }));
-    });
-    server.listen(port, host, resolve);
-  }).catch((error) => {
-    memory.end();
-    throw error;
-  });
+  const where = await listenFor(server, { host, port, tls, path: proxies?.path, socketPermissions }).catch(
+    (error) => {
+      memory.end();
+      throw error;
+    },
+  );
   // Such as EMFILE: the connection is lost, and no other.
   server.on("error", ({ message }) => ofStrangers(`taking a connection failed: ${message}`));
-  const { port: bound } = server.address() as AddressInfo;
+  if (tls) tls.onrenewed = (renewed) => (server as SecureServer).setSecureContext(secureContext(renewed));
 
   return disposable({
-    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}/`,
+    url: where.url,
     kept: memory.kept,
     async close() {
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
+      await where.release();
       // WebSockets are none of the server's connections any more.
       const callOffRequests = deadline(GOODBYE_TIME, () => server.closeAllConnections());
       const failed = await sessions.over();

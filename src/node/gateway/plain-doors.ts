@@ -1,8 +1,11 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { type Config, metadataOf } from "../config/config.ts";
 import { placeOf } from "../config/place-of.ts";
-import type { Door, Refusal } from "./admission.ts";
+import type { Access } from "../login/access.ts";
+import { type Door, type Refusal, rulesOf, type Visit } from "./admission.ts";
 import { send } from "./answers.ts";
+import { PREFLIGHT_HEADERS } from "./cross-origin.ts";
+import { answerLogin, answerLogout } from "./login-doors.ts";
 import type { PageFiles } from "./page-files.ts";
 import { refusalLine } from "./refusal-line.ts";
 import { nameIn } from "./sessions.ts";
@@ -19,27 +22,47 @@ const NOT_UPGRADED: Refusal = {
 /** The doors for requests without a WebSocket. */
 export type PlainDoor = Exclude<Door, "session" | "tunnel">;
 
+type Answer = (request: IncomingMessage, response: ServerResponse, visit: Visit) => void | Promise<void>;
+
+export interface PlainDoorsOptions {
+  config: Config;
+  page: PageFiles;
+  access: Access | undefined;
+  log(line: string): void;
+}
+
 export interface PlainDoors {
   /** The door that a request goes to. */
   doorOf(request: IncomingMessage): PlainDoor;
   /** The answer of each door, to requests that were let in. */
-  readonly answers: Readonly<Record<PlainDoor, (request: IncomingMessage, response: ServerResponse) => void>>;
+  readonly answers: Readonly<Record<PlainDoor, Answer>>;
 }
 
 /** Makes the doors for requests without a WebSocket. */
-export function plainDoors(config: Config, page: PageFiles, log: (line: string) => void): PlainDoors {
+export function plainDoors({ config, page, access, log }: PlainDoorsOptions): PlainDoors {
   return {
-    doorOf({ url = "", headers }) {
+    doorOf({ method, url = "", headers }) {
+      const path = url.replace(/\?.*/s, "");
+      if (method === "OPTIONS" && isPreflight(path, headers, config)) return "preflight";
       // A reverse proxy that does not support WebSockets removes Upgrade, and leaves this header.
       if (headers["sec-websocket-key"] !== undefined) return "notUpgraded";
-      if (/^\/metadata(\?|$)/.test(url)) return "metadata";
+      const fixed = FIXED.get(path);
+      if (fixed) return fixed;
       if (page.has(url)) return "page";
-      return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "page";
+      return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "nothing";
     },
     answers: {
       page(request, response) {
-        if (!page.answer(request, response)) send(response, 404, "there is no such page\n");
+        page.answer(request, response);
       },
+      nothing(_request, response) {
+        send(response, 404, "there is no such page\n");
+      },
+      preflight(_request, response) {
+        send(response, 204, "", PREFLIGHT_HEADERS);
+      },
+      login: (request, response, visit) => answerLogin(request, response, visit, access, log),
+      logout: (request, response, visit) => answerLogout(request, response, visit, access),
       metadata(_request, response) {
         const type = { "Content-Type": "application/json; charset=utf-8" };
         send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...aboutConfigurations(config) });
@@ -50,6 +73,23 @@ export function plainDoors(config: Config, page: PageFiles, log: (line: string) 
       },
     },
   };
+}
+
+const FIXED: ReadonlyMap<string, PlainDoor> = new Map([
+  ["/metadata", "metadata"],
+  ["/login", "login"],
+  ["/logout", "logout"],
+]);
+
+/** Whether a browser asks if the page of an allowed origin may ask for what is behind a door. */
+function isPreflight(path: string, headers: IncomingHttpHeaders, { allowedOrigins }: Config): boolean {
+  const door = FIXED.get(path);
+  return (
+    door !== undefined &&
+    rulesOf(door).isForOthers === true &&
+    headers["access-control-request-method"] !== undefined &&
+    allowedOrigins.includes(headers.origin ?? "")
+  );
 }
 
 /** Headers for the page, with what the metadata, whose form is fixed, cannot say. */

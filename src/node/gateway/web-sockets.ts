@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { LONGEST_MESSAGE } from "../../nbd/constants.ts";
 import { messageOf } from "../../streams/message-of.ts";
+import { subprotocolOf } from "../login/credentials.ts";
 import { type Reader, readInto } from "../read-into.ts";
 import { refuse } from "./answers.ts";
 import { BinaryMessages } from "./binary-messages.ts";
@@ -26,11 +27,15 @@ export class WebSockets {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: LONGEST_CONTROL,
+    handleProtocols: subprotocolOf,
   });
   readonly #log: (line: string) => void;
+  readonly #longest: number;
 
-  constructor(log: (line: string) => void) {
+  /** @param longest bytes of a frame. A binary message of several frames may be longer, since it is handed on in pieces */
+  constructor(log: (line: string) => void, longest = LONGEST_MESSAGE) {
     this.#log = log;
+    this.#longest = longest;
     this.#server.on("wsClientError", ({ message }, socket, request) => {
       const headers = { "Sec-WebSocket-Version": "13" };
       const refusal = { status: 400, words: message, headers };
@@ -54,8 +59,7 @@ export class WebSockets {
         guard(connection, onFault);
         return connection;
       },
-      // Of a frame. A binary message of several frames may be longer, since it is handed on in pieces.
-      LONGEST_MESSAGE,
+      this.#longest,
       () => client,
     );
     guard(messages, onFault);

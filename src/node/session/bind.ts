@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { AddressError } from "../address-error.ts";
 import type { Address } from "../config/address.ts";
 import { claimSocketPath } from "./socket-path.ts";
+import type { SocketPermissions } from "./socket-permissions.ts";
 import { startListening } from "./start-listening.ts";
 
 /** An address of this machine that is ours, before clients are let in. */
@@ -19,19 +20,28 @@ export interface ClaimedAddress {
 }
 
 /**
- * Claims an address.
+ * Claims an address. A unix socket gets the mode 0600, unless `permissions` say otherwise.
  * @throws Error in words when it is in use, or cannot be had
  */
-export async function claimAddress(address: Address): Promise<ClaimedAddress> {
+export async function claimAddress(
+  address: Address,
+  permissions?: SocketPermissions,
+): Promise<ClaimedAddress> {
   const server = createServer({ allowHalfOpen: true });
   // A connection that cannot be accepted, as with too many open files, is that client's misfortune only.
   server.on("error", () => {});
-  return inWords(() => ("path" in address ? claimPath(server, address) : claimPort(server, address)));
+  return inWords(() =>
+    "path" in address ? claimPath(server, address, permissions) : claimPort(server, address),
+  );
 }
 
-async function claimPath(server: Server, address: Address & { path: string }): Promise<ClaimedAddress> {
+async function claimPath(
+  server: Server,
+  address: Address & { path: string },
+  permissions?: SocketPermissions,
+): Promise<ClaimedAddress> {
   // On Windows it names a pipe, which is not a file and goes with its process.
-  const claimed = process.platform === "win32" ? undefined : await claimSocketPath(address.path);
+  const claimed = process.platform === "win32" ? undefined : await claimSocketPath(address.path, permissions);
   return {
     server,
     async open() {

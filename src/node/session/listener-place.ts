@@ -1,5 +1,6 @@
 import { messageOf } from "../../streams/message-of.ts";
-import { type Address, formatAddress } from "../config/address.ts";
+import { formatAddress } from "../config/address.ts";
+import type { ListenTarget } from "../config/config.ts";
 import { claimAddress } from "./bind.ts";
 import { listenAt } from "./listen.ts";
 import type { Place } from "./place.ts";
@@ -8,13 +9,14 @@ import type { Place } from "./place.ts";
  * A socket for local NBD clients, as a place for an export. Clients are let in when there is one.
  * @throws Error when the address is in use, or cannot be had
  */
-export async function listenerPlace(name: string, address: Address, maxClients: number): Promise<Place> {
-  const claimed = await claimAddress(address);
+export async function listenerPlace(name: string, target: ListenTarget): Promise<Place> {
+  const { listen: address, maxClients, socketPermissions } = target;
+  const claimed = await claimAddress(address, socketPermissions);
   return {
     release: () => claimed.close(),
-    async attach(target, { budget, exportName, log }) {
+    async attach(exported, { budget, exportName, log }) {
       try {
-        const listener = await listenAt(claimed, target, { budget, name: exportName, maxClients, log });
+        const listener = await listenAt(claimed, exported, { budget, name: exportName, maxClients, log });
         return { where: formatAddress(listener.address), detach: () => listener.close() };
       } catch (error) {
         const where = formatAddress(address);

@@ -21,7 +21,7 @@ async function claim(configuration: Configuration): Promise<Place> {
   try {
     if ("listen" in target) {
       if ("path" in target.listen) claimSocketFolder(target.listen.path);
-      return await listenerPlace(name, target.listen, target.maxClients);
+      return await listenerPlace(name, target);
     }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.
     const { devicePlace } = await import("./device-place.ts");

@@ -1,7 +1,9 @@
 import { fast } from "../../export/filters/fast.ts";
+import { readOnly } from "../../export/filters/read-only.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { checkObject } from "../../streams/check.ts";
 import type { Transport } from "../../streams/duplex.ts";
+import type { ForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
 import { whileAttached } from "./attached.ts";
@@ -21,7 +23,7 @@ export interface SessionOptions {
   memory?: MemoryBudget;
   /** Takes a line for people when the state changes. */
   log(line: string): void;
-  /** Asks for an orderly end. */
+  /** Asks for an orderly end. If its reason has words for others (`ForOthers`), the other end is told them. */
   signal: AbortSignal;
   /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
   silence?: number;
@@ -81,16 +83,18 @@ async function run(
   try {
     const remote = await linkedExport(transport, { timeout, silence, signal, onGreeting });
     if (!remote) return;
-    const target = fast({ window: remote.window, budget: CACHE, memory })(remote);
+    const allowed = configuration.readOnly ? readOnly(remote) : remote;
+    const target = fast({ window: remote.window, budget: CACHE, memory })(allowed);
     const source = { target, name: remote.name ?? "", ended: remote.closed };
     let stopFault: Error | undefined;
     try {
       stopFault = await whileAttached(source, place!, configuration, options, record);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
-      transport.close(error);
+      transport.close(hasWords(signal.reason) ? signal.reason : error);
       throw error;
     } finally {
+      if (hasWords(signal.reason)) transport.close(signal.reason);
       await target.close();
     }
     // The other end is not told: for it all went well.
@@ -98,4 +102,8 @@ async function run(
   } finally {
     await (place as Place | undefined)?.release();
   }
+}
+
+function hasWords(reason: unknown): reason is ForOthers {
+  return typeof (reason as Partial<ForOthers> | undefined)?.forOthers === "string";
 }

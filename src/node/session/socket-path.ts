@@ -7,12 +7,13 @@ import { AddressError } from "../address-error.ts";
 import { MAX_SOCKET_PATH, tooLongPath } from "../config/address.ts";
 import { lock } from "../lock.ts";
 import { reasonOf } from "../system-error.ts";
+import { type SocketPermissions, setPermissions } from "./socket-permissions.ts";
 import { startListening } from "./start-listening.ts";
 
 /** A path that is ours to have a unix socket at. */
 export interface ClaimedSocketPath {
   /**
-   * Has a server listen there. The socket has mode 0600.
+   * Has a server listen there. The socket has mode 0600, unless it is to have another.
    * @throws Error when that is not possible, or something is there by now
    */
   listen(server: Server): Promise<void>;
@@ -28,7 +29,10 @@ export interface ClaimedSocketPath {
  *
  * @throws Error when it is in use, when what is there is not a socket, or when there can be none
  */
-export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> {
+export async function claimSocketPath(
+  path: string,
+  permissions: SocketPermissions = {},
+): Promise<ClaimedSocketPath> {
   const unlock = await lock(await lockName(path));
   if (!unlock) throw inUse();
   try {
@@ -40,7 +44,7 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
   let own: Stats | undefined;
   return {
     async listen(server) {
-      own = await listenAt(server, path);
+      own = await listenAt(server, path, permissions);
     },
     async release() {
       // What cannot be removed is stale from now on, and the next one deals with it.
@@ -89,9 +93,10 @@ async function makeWay(path: string): Promise<void> {
  *
  * @returns what the socket is known by
  */
-async function listenAt(server: Server, path: string): Promise<Stats> {
+async function listenAt(server: Server, path: string, permissions: SocketPermissions): Promise<Stats> {
   const temporary = await listenBeside(server, path);
   try {
+    await setPermissions(temporary, permissions);
     const own = await lstat(temporary);
     // Unlike rename(2) it replaces nothing. Few file systems have sockets and no hard links.
     await link(temporary, path).catch((error: NodeJS.ErrnoException) => {

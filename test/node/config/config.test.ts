@@ -36,6 +36,9 @@ tests("what is right is read, and the top's keys are filled in", () => {
     target: { listen: { path: "/run/nbd.sock" }, maxClients: 64 },
     timeout: 7,
     stateHook: "/top",
+    readOnly: false,
+    takeOver: true,
+    takeOverInterval: 10,
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {
@@ -82,6 +85,64 @@ tests("memory, in MiB, is of the whole process; clients are of a listener", () =
     ["insecure", "yes"],
   ]) {
     assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+  }
+});
+
+tests("permissions: of one configuration, or of all", () => {
+  const configurations = {
+    a: { listen },
+    b: { listen, "read-only": false, "take-over": true, "take-over-interval": 0.5 },
+  };
+  const keys = { "read-only": true, "take-over": false, "take-over-interval": 60 };
+  const found = ["a", "b"].map((name) => {
+    const { readOnly, takeOver, takeOverInterval } = chooseConfiguration(
+      parse({ ...keys, configurations }),
+      name,
+    );
+    return [readOnly, takeOver, takeOverInterval];
+  });
+  assert.equal(found, [
+    [true, false, 60],
+    [false, true, 0.5],
+  ]);
+  for (const [key, value] of [
+    ["read-only", "yes"],
+    ["take-over", 1],
+    ["take-over-interval", -1],
+    ["take-over-interval", "10"],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+    const one = { a: { listen, [key!]: value } };
+    assert.throws(() => parse({ configurations: one }), new RegExp(`"a": "${key}" must be `));
+  }
+});
+
+tests("the limits of the gateway have defaults, and bounds", () => {
+  const configurations = { a: { listen } };
+  assert.equal(parse({ configurations }).limits, {
+    webSockets: 256,
+    webSocketsPerAddress: 64,
+    handshakeTime: 10_000,
+    idleTime: 5000,
+    headerBytes: 16_384,
+    headers: 100,
+    frameBytes: 2 ** 25 + 64,
+  });
+  const keys = {
+    "max-websockets": [1, 4096],
+    "max-websockets-per-address": [1, 4096],
+    "handshake-timeout": [1, 60],
+    "idle-timeout": [1, 600],
+    "max-header-kb": [1, 64],
+    "max-headers": [16, 1000],
+    "max-frame-mb": [2, 32],
+  };
+  for (const [key, [least, most]] of Object.entries(keys)) {
+    for (const value of [least!, most!]) parse({ [key]: value, configurations });
+    for (const value of [least! - 1, most! + 1, "10"])
+      assert.throws(() => parse({ [key]: value, configurations }), new RegExp(`"${key}" must be a `));
+    const { warnings } = parse({ configurations: { a: { listen, [key]: least } } });
+    assert.match(warnings[0]!, new RegExp(`"${key}" is not a known key`), "it is of the whole gateway");
   }
 });
 
@@ -134,6 +195,50 @@ tests("the place of each configuration is told, as text", () => {
     if (RUNTIME_DIRECTORY === undefined) delete process.env.RUNTIME_DIRECTORY;
   }
 });
+
+tests("how the gateway is reached is told as it stands there; a socket's mode is of that socket only", () => {
+  const gateway = {
+    host: "10.0.0.1",
+    port: 443,
+    "tls-cert": "/c.pem",
+    "tls-key": "/k.pem",
+    "behind-proxy": ["10.0.0.2", "unix:/run/x.sock"],
+    "socket-mode": "0660",
+    "socket-group": "0",
+  };
+  const own = { listen: "unix:/a", "socket-mode": "0640", "socket-group": "7" };
+  const text = JSON.stringify({ ...gateway, configurations: { own, other: { listen: "unix:/b" } } });
+  const config = parseConfig("config.json", text);
+  const { "tls-self-signed": none, ...rest } = config.gateway;
+  assert.equal([none, rest], [undefined, gateway]);
+  const permissions = [...config.configurations.values()].map(
+    ({ target }) => "listen" in target && target.socketPermissions,
+  );
+  assert.equal(permissions, [{ mode: 0o640, group: 7 }, undefined]);
+  assert.equal(config.warnings, []);
+});
+
+const unreachable: [string, unknown, RegExp][] = [
+  ["host", "", /"host" must be a host name or an IP address/],
+  ["host", "a b", /"host" must be/],
+  ["port", 65536, /"port" must be 0 to 65535, not 65536/],
+  ["port", "80", /"port" must be 0 to 65535, not "80"/],
+  ["tls-cert", 1, /"tls-cert" must be a path/],
+  ["tls-self-signed", "yes", /"tls-self-signed" must be true or false/],
+  ["behind-proxy", "10.0.0.1", /"behind-proxy" must be a list/],
+  ["behind-proxy", ["localhost"], /"behind-proxy" must be a list: a proxy is given by its IP address/],
+  ["socket-mode", 0o660, /"socket-mode" must be octal digits/],
+  ["socket-mode", "0666", /"socket-mode" must be .*others never/],
+  ["socket-mode", "0400", /"socket-mode" must be/],
+  ["socket-mode", "0770", /"socket-mode" must be/],
+  ["socket-group", "no such group", /"socket-group" must be the name or the number of a group/],
+];
+for (const [key, value, words] of unreachable) {
+  tests(`a wrong value of ${key}: ${JSON.stringify(value)}`, () => {
+    const text = JSON.stringify({ [key]: value, configurations: { a: { listen: "unix:/a" } } });
+    assert.throws(() => parseConfig("config.json", text), words);
+  });
+}
 
 tests("a byte order mark is no error", () => {
   assert.is(parse(`\ufeff{"configurations":{"a":{"listen":"${listen}"}}}`).configurations.size, 1);

@@ -4,6 +4,7 @@ import { Exclusive } from "../../../src/node/gateway/exclusive.ts";
 import type { Place } from "../../../src/node/session/place.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
 import type { Transport } from "../../../src/streams/duplex.ts";
+import { wordsForOthers } from "../../../src/streams/for-others.ts";
 import { failure, isPending } from "../../bytes.ts";
 import { within } from "../../harness.ts";
 
@@ -102,6 +103,128 @@ tests("a session that takes no links is left alone: who comes is refused, as eve
   await failure(exclusive.look("a", async () => {}));
   await failure(exclusive.claim("a", second.link, claim));
   await place.release();
+});
+
+/** A session that has a place, and what is asked of it. */
+async function holderOf(exclusive: Exclusive, name: string, options: { isAlive?: boolean } = {}) {
+  const { counts, claim } = countedPlace();
+  const { link, gone } = linkOf();
+  const events: string[] = [];
+  const state = { isAlive: options.isAlive ?? true };
+  const place = await exclusive.claim(name, link, claim, {
+    describe: () => "in use since noon",
+    async isAlive() {
+      events.push("is asked");
+      if (!state.isAlive) gone.resolve();
+      return state.isAlive;
+    },
+    end: ({ message, closeCode }) => events.push(`${message} (${closeCode})`),
+  });
+  return { counts, claim, place, events, state };
+}
+
+const wordsOf = async (promise: Promise<unknown>) => wordsForOthers(await failure(promise));
+
+tests("a newcomer is refused when the session there answers, and told who that is", async () => {
+  const exclusive = new Exclusive();
+  const { claim, place, events } = await holderOf(exclusive, "a");
+  assert.is(await wordsOf(exclusive.look("a", async () => {})), "in use since noon");
+  assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim)), "in use since noon");
+  assert.equal(events, ["is asked", "is asked"]);
+  await place.release();
+});
+
+tests(
+  "a session that does not answer gives way, and the newcomer has the place when it has left",
+  async () => {
+    const exclusive = new Exclusive();
+    const { claim, place, counts } = await holderOf(exclusive, "a", { isAlive: false });
+    const looking = exclusive.look("a", async () => {});
+    const claiming = exclusive.claim("a", linkOf().link, claim);
+    assert.ok(await isPending(looking));
+    assert.ok(await isPending(claiming));
+    await place.release();
+    await within(1000, "the look", looking);
+    await (await within(1000, "the place", claiming)).release();
+    assert.is(counts.most, 1);
+  },
+);
+
+const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 10_000 };
+
+tests("a takeover ends the session there, and waits until it has left", async () => {
+  const exclusive = new Exclusive();
+  const { claim, place, counts, events } = await holderOf(exclusive, "a");
+  await exclusive.look("a", () => Promise.reject(new Error("the place is not free")), { takeOver });
+  assert.equal(events, [], "a look ends nothing");
+  const taking = exclusive.claim("a", linkOf().link, claim, { takeOver });
+  assert.ok(await isPending(taking));
+  assert.equal(events, ["taken over by 10.9.0.2 (4001)", "is asked"]);
+  const third = await failure(exclusive.claim("a", linkOf().link, claim));
+  assert.match(third.message, /is in use/, "whose place is being taken over is still there");
+  await place.release();
+  await (await within(1000, "the place", taking)).release();
+  assert.is(counts.most, 1);
+});
+
+tests("takeovers of a place have to be so long apart, and those of another place do not count", async () => {
+  let now = 0;
+  const exclusive = new Exclusive(() => now);
+  const one = await holderOf(exclusive, "a");
+  const other = await holderOf(exclusive, "b");
+  const take = async ({ place }: typeof one, name: string) => {
+    const taking = exclusive.claim(name, linkOf().link, one.claim, { takeOver, end: () => {} });
+    await Promise.resolve();
+    await place.release();
+    return within(1000, "the place", taking);
+  };
+  const second = await take(one, "a");
+  const third = await take(other, "b");
+  now = 3500;
+  const words = "this configuration was taken over 3 s ago; it can be again in 7 s";
+  assert.is(await wordsOf(exclusive.look("a", async () => {}, { takeOver })), words);
+  assert.is(await wordsOf(exclusive.claim("a", linkOf().link, one.claim, { takeOver })), words);
+  now = 10_000;
+  await exclusive.look("a", async () => {}, { takeOver });
+  const taking = exclusive.claim("a", linkOf().link, one.claim, { takeOver });
+  await Promise.resolve();
+  await second.release();
+  await (await within(1000, "the place", taking)).release();
+  await third.release();
+});
+
+tests("where it is forbidden nothing is taken over", async () => {
+  const exclusive = new Exclusive();
+  const { claim, place, events } = await holderOf(exclusive, "a");
+  const forbidden = { ...takeOver, isAllowed: false };
+  const words = "this configuration cannot be taken over: its session has to end first";
+  assert.is(await wordsOf(exclusive.look("a", async () => {}, { takeOver: forbidden })), words);
+  assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim, { takeOver: forbidden })), words);
+  assert.equal(events, []);
+  await place.release();
+  await (await exclusive.claim("a", linkOf().link, claim, { takeOver: forbidden })).release();
+});
+
+tests("of several that take over at once each has the place alone, one after the other", async () => {
+  const exclusive = new Exclusive();
+  const { counts, claim } = countedPlace();
+  const order: number[] = [];
+  const takeOne = async (number: number) => {
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const place = await exclusive.claim("a", linkOf().link, claim, {
+      takeOver: { ...takeOver, interval: 0 },
+      end,
+    });
+    order.push(number);
+    if (number < 10) await ended;
+    await place.release();
+  };
+  await within(5000, "all of them", Promise.all(Array.from({ length: 10 }, (_, i) => takeOne(i + 1))));
+  assert.equal(order, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.is(counts.most, 1);
 });
 
 tests.run();

@@ -111,7 +111,7 @@ tests(
   async ({ sandbox, image, config }) => {
     const other = outside("other.img");
     writeFileSync(other, pattern(SIZE / 2, 2));
-    const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0"]);
+    const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
     await until("the gateway listens", () => gateway.stdout.includes("\n"), 60_000);
     const url = gateway.stdout.trim();
     const first = await openPage(sandbox, url, image);

@@ -1,0 +1,191 @@
+import { readFile } from "node:fs/promises";
+import { type ConnectOptions, connect } from "../src/node/connect.ts";
+import { gatewayUrl } from "../src/node/login/gateway-url.ts";
+import { logIn } from "../src/node/login/log-in.ts";
+import { readPrivateFile } from "../src/node/login/private-file.ts";
+import { defaultTokenFile, readTokenFile, tokenIn } from "../src/node/login/token-file.ts";
+import { isLoopbackUrl } from "../src/node/loopback.ts";
+import { reasonOf } from "../src/node/system-error.ts";
+import { checkTrust, type Trust } from "../src/node/tls-connection.ts";
+import type { Transport } from "../src/streams/duplex.ts";
+import { messageOf } from "../src/streams/message-of.ts";
+import { shownUrl } from "../src/transport/shown-url.ts";
+import { WebSocketError } from "../src/transport/websocket.ts";
+import { firstLine } from "./first-line.ts";
+
+/** The options of a program that connects to a gateway or a relay. */
+export const remoteOptions = {
+  origin: { type: "string" },
+  "take-over": { type: "boolean", default: false },
+  "token-file": { type: "string" },
+  fingerprint: { type: "string" },
+  ca: { type: "string" },
+  insecure: { type: "boolean", default: false },
+} as const;
+
+export interface RemoteValues {
+  origin?: string | undefined;
+  "take-over": boolean;
+  "token-file"?: string | undefined;
+  fingerprint?: string | undefined;
+  ca?: string | undefined;
+  insecure: boolean;
+}
+
+/** @throws Error when there are options for another side that there is none of */
+export function refuseRemoteOptions(values: Partial<RemoteValues>): void {
+  for (const name of Object.keys(remoteOptions) as (keyof RemoteValues)[]) {
+    if (values[name]) throw new Error(`--${name} is for a URL`);
+  }
+}
+
+/** Another side that is not connected to yet. */
+export interface Remote {
+  /**
+   * Logs in, where that is needed, and connects.
+   * @throws Error in words, with the URL
+   */
+  connect(signal: AbortSignal): Promise<Transport>;
+  /** Logs out, for which the other side has half a second; never fails. */
+  leave(): Promise<void>;
+}
+
+/** Bytes of the longest token that is read. */
+const LONGEST_TOKEN = 4096;
+
+/** The close code with which a gateway ends a session in favour of another one. */
+const TAKEN_OVER = 4001;
+
+/**
+ * Reads what the arguments say about the other side, and the token, before anything is connected.
+ * @param url of a gateway, http(s); or of a relay, ws(s)
+ * @throws Error in words
+ */
+export async function remote(
+  url: string,
+  values: RemoteValues,
+  log: (line: string) => void,
+): Promise<Remote> {
+  if (!/^(https?|wss?):/i.test(url)) {
+    throw new Error(`"${shownUrl(url)}" is not the URL of a gateway (http, https), nor of a relay (ws, wss)`);
+  }
+  const trust = await readTrust(values);
+  const options = {
+    ...trust,
+    ...(values.origin && { origin: values.origin }),
+    ...(values["take-over"] && { takeOver: true }),
+  };
+  return /^https?:/i.test(url) ? gatewayAt(url, values, options) : relayAt(url, values, options, log);
+}
+
+async function gatewayAt(
+  text: string,
+  values: RemoteValues,
+  { insecure, ...options }: ConnectOptions,
+): Promise<Remote> {
+  const { url, token: inUrl } = gatewayUrl(text);
+  const { fingerprint, ca } = options;
+  const trust = { ...(fingerprint !== undefined && { fingerprint }), ...(ca !== undefined && { ca }) };
+  if (insecure) {
+    throw new Error(
+      `${shownUrl(url)}: --insecure does not go together with a token; use --fingerprint, which nbd-gateway prints`,
+    );
+  }
+  checkTrust(trust, url.protocol);
+  const token = await tokenFor(url, inUrl, values["token-file"]);
+  let logOut = async () => {};
+  return {
+    async connect(signal) {
+      const login = await logIn(url.href, { token, ...trust, signal });
+      logOut = login.logOut;
+      return connect(login.endpoint, { ...options, token: login.session });
+    },
+    leave: () => logOut(),
+  };
+}
+
+async function relayAt(
+  url: string,
+  values: RemoteValues,
+  options: ConnectOptions,
+  log: (line: string) => void,
+): Promise<Remote> {
+  const file = values["token-file"];
+  if (options.insecure) {
+    if (file !== undefined)
+      throw new Error("--insecure does not go together with a token; use --fingerprint");
+    const shown = shownUrl(url);
+    log(`--insecure: any server that answers at ${shown} is believed, and can read and change everything`);
+  }
+  const token = file === undefined ? undefined : await readRelayToken(file);
+  return {
+    connect: async () => connect(url, { ...options, ...(token !== undefined && { token }) }),
+    leave: async () => {},
+  };
+}
+
+async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Promise<Trust> {
+  return {
+    ...(fingerprint !== undefined && { fingerprint }),
+    ...(ca !== undefined && { ca: await readCertificates(ca) }),
+    ...(insecure && { insecure }),
+  };
+}
+
+async function readCertificates(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: unknown) => {
+    throw new Error(`reading ${file}: ${reasonOf(error)}`);
+  });
+}
+
+/** The token for a gateway: of the URL, of a file that was named, or, for this machine, of the file that a gateway here has. */
+async function tokenFor(url: URL, inUrl: string | undefined, file: string | undefined): Promise<string> {
+  const shown = shownUrl(url);
+  if (inUrl !== undefined) {
+    if (file !== undefined) throw new Error(`${shown}: the URL has a token already; leave --token-file out`);
+    return inUrl;
+  }
+  if (file !== undefined) return readToken(file);
+  if (!isLoopbackUrl(url)) {
+    throw new Error(`${shown}: a token is needed: use the URL that nbd-gateway prints, or --token-file FILE`);
+  }
+  return readToken(
+    defaultTokenFile(),
+    "; nbd-gateway makes it when it starts; another one's needs --token-file FILE",
+  );
+}
+
+/** Reads a gateway's token from a file, or with "-" from standard input. */
+async function readToken(file: string, advice = ""): Promise<string> {
+  if (file === "-") return fromStandardInput(tokenIn);
+  return readTokenFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? new Error(`${error.message}${advice}`) : error;
+  });
+}
+
+/** Reads what a relay takes for a token, which may have another form than a gateway's, likewise. */
+async function readRelayToken(file: string): Promise<string> {
+  if (file === "-") return fromStandardInput((line) => line.trim());
+  try {
+    return readPrivateFile(file, LONGEST_TOKEN).toString("latin1").trim();
+  } catch (error) {
+    throw new Error(`reading the token file ${file}: ${reasonOf(error)}`);
+  }
+}
+
+async function fromStandardInput(tokenOf: (line: string) => string): Promise<string> {
+  try {
+    return tokenOf(await firstLine(process.stdin, LONGEST_TOKEN));
+  } catch (error) {
+    throw new Error(`reading the token from standard input: ${messageOf(error)}`);
+  }
+}
+
+/** What a session ended with, in words for a person at a terminal. */
+export function remoteFault(error: unknown, url: string): Error {
+  const shown = shownUrl(url);
+  const { code, reason = "" } = error instanceof WebSocketError ? error : { code: undefined };
+  if (code === TAKEN_OVER && reason !== "") return new Error(`${shown}: ${reason}`);
+  const advice = /^in use since /.test(reason) ? "; --take-over ends that session" : "";
+  return new Error(`${shown}: ${messageOf(error)}${advice}`);
+}

@@ -1,0 +1,100 @@
+/** What a newcomer is told of the session that has a configuration, where it may know. */
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import * as assert from "uvu/assert";
+import { WebSocket, WebSocketServer } from "ws";
+import { LimitedLog } from "../../../src/node/gateway/limited-log.ts";
+import { Sessions } from "../../../src/node/gateway/sessions.ts";
+import { join, memoryExport, nbdServer, parseConfig, webSocket } from "../../../src/node/index.ts";
+import { processBudget } from "../../../src/node/session/listen.ts";
+import { MemoryBudget } from "../../../src/streams/memory-budget.ts";
+import { Sandbox, suite, until, within } from "../../harness.ts";
+
+interface Context {
+  sandbox: Sandbox;
+  ending: AbortController;
+  sessions: Sessions;
+  server: WebSocketServer;
+}
+
+const tests = suite<Context>("sessions");
+
+tests.before.each((context) => {
+  context.sandbox = new Sandbox();
+  context.ending = new AbortController();
+});
+tests.after.each(async ({ sandbox, ending, sessions, server }) => {
+  ending.abort();
+  await sessions.over();
+  server.close();
+  await sandbox.end();
+});
+
+async function start(context: Context, tellsWho: boolean) {
+  const listen = `unix:${context.sandbox.path("nbd.sock")}`;
+  const text = JSON.stringify({ "state-hook": "/nowhere", configurations: { local: { listen } } });
+  context.sessions = new Sessions({
+    config: parseConfig("config.json", text),
+    budget: processBudget(),
+    memory: new MemoryBudget(0),
+    pingInterval: 10_000,
+    tellsWho,
+    signal: context.ending.signal,
+    log: new LimitedLog(() => {}),
+  });
+  context.server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(context.server, "listening");
+  const address = "10.9.0.2";
+  context.server.on("connection", (client, { socket }) =>
+    context.sessions.start(client, socket, { path: "/local", address, takesOver: false }),
+  );
+}
+
+function serve({ server }: Context, name: string) {
+  const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  join(webSocket(socket), nbdServer(memoryExport(new Uint8Array(512)), { name })).catch(() => {});
+  const told = new Promise<string>((resolve) => socket.once("close", (_, reason) => resolve(String(reason))));
+  return { socket, told };
+}
+
+for (const [tellsWho, words] of [
+  [true, /^in use since \d\d:\d\d by boot\.iso from 10\.9\.0\.2$/],
+  [false, /^this configuration is in use by another session$/],
+] as const) {
+  const who = tellsWho
+    ? "who has logged in is told who has a configuration"
+    : "others are told nothing of it";
+  tests(who, async (context) => {
+    await start(context, tellsWho);
+    serve(context, "boot.iso");
+    await until("the first is served", () => existsSync(context.sandbox.path("nbd.sock")));
+    const second = serve(context, "other.iso");
+    assert.match(await within(5000, "the refusal", second.told), words);
+  });
+}
+
+tests("sessions leave no listener on the gateway's signal", async (context) => {
+  const { signal } = context.ending;
+  let listeners = 0;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--;
+    remove(...args);
+  };
+  await start(context, false);
+  for (let i = 0; i < 3; i++) {
+    const one = serve(context, "");
+    await until("it is served", () => existsSync(context.sandbox.path("nbd.sock")));
+    assert.is(listeners, 1);
+    one.socket.close(1000);
+    await one.told;
+    await until("it is over", () => listeners === 0);
+  }
+});
+
+tests.run();

@@ -1,0 +1,165 @@
+/** The file of the token: who may read it, and what is in it. */
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import {
+  defaultTokenFile,
+  readOrMakeToken,
+  readToken,
+  renewToken,
+} from "../../../src/node/login/token-file.ts";
+import { Sandbox, suite } from "../../harness.ts";
+
+const tests = suite<{ folder: string; file: string }>("the file of the token");
+tests.before.each((context) => {
+  context.folder = mkdtempSync(join(tmpdir(), "nbd-proxy-token-"));
+  context.file = join(context.folder, "state/nbd-proxy/token");
+});
+tests.after.each(({ folder }) => rmSync(folder, { recursive: true }));
+
+const modeOf = (path: string) => statSync(path).mode & 0o7777;
+const messageOf = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("nothing was thrown");
+};
+
+tests("where it is", () => {
+  assert.is(defaultTokenFile({ STATE_DIRECTORY: "/a:/b", XDG_STATE_HOME: "/c" }, 1), "/a/token");
+  assert.is(defaultTokenFile({ STATE_DIRECTORY: "/a" }, 0), "/a/token");
+  assert.is(defaultTokenFile({ XDG_STATE_HOME: "/c", HOME: "/d" }, 0), "/var/lib/nbd-proxy/token");
+  assert.is(defaultTokenFile({ XDG_STATE_HOME: "/c" }, 1), "/c/nbd-proxy/token");
+  const home = join(homedir(), ".local/state/nbd-proxy/token");
+  assert.is(defaultTokenFile({ XDG_STATE_HOME: "c", STATE_DIRECTORY: "" }, 1), home);
+});
+
+tests("it is made once, for its user alone, whatever the umask", ({ folder, file }) => {
+  const before = process.umask(0);
+  try {
+    const token = readOrMakeToken(file);
+    assert.match(token, /^[\w-]{43}$/);
+    assert.is(readFileSync(file, "utf8"), `${token}\n`);
+    assert.is(readOrMakeToken(file), token);
+    assert.is(modeOf(file), 0o600);
+    assert.is(modeOf(join(folder, "state/nbd-proxy")), 0o700);
+    assert.equal(readdirSync(join(folder, "state/nbd-proxy")), ["token"]);
+    renewToken(file);
+    assert.is.not(readToken(file), token);
+    assert.is(modeOf(file), 0o600);
+    assert.equal(readdirSync(join(folder, "state/nbd-proxy")), ["token"]);
+  } finally {
+    process.umask(before);
+  }
+});
+
+tests("several that begin at once get the same", async ({ file }) => {
+  const sandbox = new Sandbox();
+  try {
+    const module = new URL("../../../src/node/login/token-file.ts", import.meta.url).href;
+    const script = `import(${JSON.stringify(module)}).then((m) => process.stdout.write(m.readOrMakeToken(${JSON.stringify(file)})))`;
+    const args = ["--import", import.meta.resolve("tsx"), "-e", script];
+    const tokens = await Promise.all(Array.from({ length: 6 }, () => sandbox.run(process.execPath, args)));
+    assert.equal(new Set(tokens), new Set([readToken(file)]));
+  } finally {
+    await sandbox.end();
+  }
+});
+
+for (const [what, spoil, words] of [
+  [
+    "others can read it",
+    (file) => chmodSync(file, 0o604),
+    /: others can use it; "chmod 600 \S+" mends that$/,
+  ],
+  ["its group can read it", (file) => chmodSync(file, 0o640), /: others can use it; "chmod 600 /],
+  [
+    "others can write to its folder",
+    (file) => chmodSync(join(file, ".."), 0o702),
+    /can be written by everybody; "chmod go-w /,
+  ],
+  ["its group can write to its folder", (file) => chmodSync(join(file, ".."), 0o720), /; "chmod g(o)?-w /],
+  [
+    "its folder is like /tmp",
+    (file) => chmodSync(join(file, ".."), 0o1777),
+    /others can write to its folder /,
+  ],
+  [
+    "it is a symbolic link",
+    (file) => {
+      writeFileSync(`${file}2`, readFileSync(file), { mode: 0o600 });
+      rmSync(file);
+      symlinkSync(`${file}2`, file);
+    },
+    /: it is a symbolic link; name the file itself$/,
+  ],
+  [
+    "it is a symbolic link to nothing",
+    (file) => {
+      rmSync(file);
+      symlinkSync(`${file}2`, file);
+    },
+    /: it is a symbolic link; name the file itself$/,
+  ],
+  [
+    "it is a folder",
+    (file) => {
+      rmSync(file);
+      mkdirSync(file, { mode: 0o700 });
+    },
+    /: it is not a file$/,
+  ],
+  ["it is empty", (file) => writeFileSync(file, ""), /: there is no token in it$/],
+  [
+    "it is short",
+    (file) => writeFileSync(file, "SECRET-SECRET-SECRET"),
+    /: a token is one line of 43 to 512 /,
+  ],
+  [
+    "it has two lines",
+    (file) => writeFileSync(file, `${"SECRET".repeat(8)}\nSECRET\n`),
+    /: a token is one line /,
+  ],
+  ["it has blanks", (file) => writeFileSync(file, ` ${"SECRET".repeat(8)}`), /: a token is one line /],
+  ["it is long", (file) => writeFileSync(file, "SECRET".repeat(1000)), /: it has more than 1024 bytes$/],
+] as [string, (file: string) => void, RegExp][]) {
+  tests(`refused, in one line: ${what}`, ({ file }) => {
+    readOrMakeToken(file);
+    spoil(file);
+    for (const work of [() => readToken(file), () => readOrMakeToken(file)]) {
+      const message = messageOf(work);
+      assert.match(message, words);
+      assert.ok(message.includes(` the token file ${file}: `), message);
+      assert.not.match(message, /SECRET|\n/);
+    }
+    assert.not.ok(existsSync(`${file}2`) && what.endsWith("nothing"), "nothing is made where a link points");
+  });
+}
+
+if (process.geteuid?.() === 0) {
+  tests("refused: it belongs to another user", ({ file }) => {
+    readOrMakeToken(file);
+    chownSync(file, 12345, 12345);
+    assert.match(
+      messageOf(() => readToken(file)),
+      /: it belongs to user 12345, and not to you; /,
+    );
+  });
+}
+
+tests.run();

@@ -1,0 +1,190 @@
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import type { Browser, Page } from "playwright-core";
+import * as assert from "uvu/assert";
+import { openChromium, serve, stateOf, stop } from "../browser.ts";
+import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
+import { startNginx } from "../nginx.ts";
+
+/* The page's login at a gateway, and two pages that want the same configuration. */
+const tests = suite("the login of the page at a gateway");
+
+let sandbox: Sandbox;
+let browser: Browser | undefined;
+let gateway: Running;
+let url: string;
+let config: string;
+let tokenFile: string;
+let token: string;
+
+/** All that gateways have said. */
+let said = "";
+
+const file = { name: "boot.iso", mimeType: "", buffer: Buffer.from("x".repeat(512)) };
+
+tests.before(async () => {
+  sandbox = new Sandbox();
+  config = sandbox.path("config.json");
+  tokenFile = sandbox.path("login/token");
+  const configurations = { local: { listen: `unix:${sandbox.path("local.sock")}` } };
+  await writeFile(
+    config,
+    JSON.stringify({ configurations, "state-hook": "/nowhere", "take-over-interval": 0 }),
+  );
+  await start("0");
+  token = (await readFile(tokenFile, "utf8")).trim();
+});
+
+tests.after(async () => {
+  await browser?.close();
+  await sandbox.end();
+});
+
+tests.after.each(async () => {
+  // Of a test that has failed, too.
+  for (const context of browser?.contexts() ?? []) await context.close();
+});
+
+async function start(port: string, ...more: string[]) {
+  const args = ["--config", config, "--port", port, "--token-file", tokenFile, ...more];
+  gateway = sandbox.start(program("nbd-gateway"), args);
+  await until("the gateway's URL", () => gateway.stdout.endsWith("\n"));
+  url = gateway.stdout.trim();
+}
+
+async function end() {
+  gateway.kill();
+  assert.is(await gateway.exit, 0);
+  said += gateway.stdout + gateway.stderr;
+}
+
+/** Opens the page in a browser that has not been there before. */
+async function open(address: string): Promise<Page> {
+  browser ??= await openChromium();
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
+  await page.goto(address);
+  return page;
+}
+
+async function says(page: Page, words: RegExp) {
+  await until(`the page says ${words}`, async () => words.test(await stateOf(page)));
+}
+
+async function isAsked(page: Page, words: RegExp) {
+  await until("the field", () => page.isVisible("#token"));
+  await until(`the words ${words}`, async () => words.test(await page.innerText("#login-words")));
+}
+
+async function give(page: Page, text: string) {
+  await page.fill("#token", text);
+  await page.keyboard.press("Enter");
+}
+
+/** What this tab has kept of its login. */
+const kept = (page: Page) => page.evaluate(() => Object.values(sessionStorage).join());
+
+const chromium = needing(tests, ["chromium"]);
+
+chromium(
+  "a login outlives a reload and a restart of the gateway; neither token nor login is in its log",
+  async () => {
+    const page = await open(`${url}#${token}`);
+    await says(page, /^No file chosen$/);
+    await page.reload();
+    await says(page, /^No file chosen$/);
+    await end();
+    await start(new URL(url).port);
+    await page.setInputFiles("#file", file);
+    await serve(page);
+    await until("the socket is there", () => existsSync(sandbox.path("local.sock")));
+    await stop(page);
+    const session = await kept(page);
+    assert.match(session, /^s\.[\w-]{43}$/);
+    await page.click("#log-out");
+    await isAsked(page, /^$/);
+    const { status } = await fetch(`${url}metadata`, { headers: { Authorization: `Bearer ${session}` } });
+    assert.is(status, 401);
+    said += gateway.stdout + gateway.stderr;
+    assert.not.match(said, token);
+    assert.not.match(said, session.slice(2));
+  },
+);
+
+chromium("a new token ends the login: Serve asks for it, and goes on", async () => {
+  const page = await open(`${url}#${token}`);
+  await says(page, /^No file chosen$/);
+  await page.setInputFiles("#file", file);
+  await sandbox.run(program("nbd-gateway"), ["--new-token", "--token-file", tokenFile]);
+  await page.click("#serve");
+  await isAsked(page, /^Your login has ended/);
+  await give(page, token);
+  await isAsked(page, /^This is not the token/);
+  token = (await readFile(tokenFile, "utf8")).trim();
+  await give(page, token);
+  await says(page, /^Serving/);
+  await stop(page);
+});
+
+chromium("two pages want the same configuration: the second takes it over", async () => {
+  const [first, second] = await Promise.all([open(`${url}#${token}`), open(`${url}#${token}`)]);
+  await first.setInputFiles("#file", file);
+  await serve(first);
+  await second.setInputFiles("#file", file);
+  await second.click("#serve");
+  await says(second, /^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
+  await second.click("#take-over");
+  await says(first, /^Taken over by 127\.0\.0\.1$/);
+  await says(second, /^Serving/);
+  await stop(second);
+});
+
+needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async () => {
+  const page = await open(`${await startNginx(sandbox, url)}#${token}`);
+  await says(page, /^No file chosen$/);
+  await page.setInputFiles("#file", file);
+  await serve(page);
+  await stop(page);
+  await page.click("#log-out");
+  await isAsked(page, /^$/);
+});
+
+chromium("over TLS the login is a cookie, which outlives a restart of the gateway", async () => {
+  await end();
+  await start("0", "--tls-self-signed");
+  const page = await open(`${url}#${token}`);
+  await says(page, /^No file chosen$/);
+  assert.is(await kept(page), "");
+  const [cookie] = await page.context().cookies();
+  assert.match(cookie!.name, /^__Host-nbd-proxy-[\da-f]{8}$/);
+  assert.equal([cookie!.secure, cookie!.httpOnly, cookie!.sameSite], [true, true, "Strict"]);
+  await end();
+  await start(new URL(url).port, "--tls-self-signed");
+  await page.reload();
+  await page.setInputFiles("#file", file);
+  await serve(page);
+  await stop(page);
+  await page.click("#log-out");
+  await isAsked(page, /^$/);
+  assert.equal(await page.context().cookies(), []);
+  await end();
+  assert.not.match(said, cookie!.value.slice(2));
+  await start("0");
+});
+
+// At last, as others of this address are limited too.
+chromium("too many wrong tokens: when to try again; the right one passes at any time", async () => {
+  const page = await open(`${url}#wrong`);
+  // This address may have sent some before.
+  for (let i = 0; i < 10; i++) {
+    await isAsked(page, /./);
+    if ((await page.innerText("#login-words")).startsWith("There were")) break;
+    await give(page, `wrong ${i}`);
+  }
+  await isAsked(page, /^There were too many attempts with a wrong token: try again in \d+ s$/);
+  await give(page, `${url}#${token}`);
+  await says(page, /^No file chosen$/);
+  await end();
+  assert.not.match(said, token);
+});
+
+tests.run();
