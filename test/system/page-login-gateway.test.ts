@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { openChromium, serve, stateOf, stop } from "../browser.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
-import { startNginx } from "../nginx.ts";
+import { locationOf, startNginx } from "../nginx.ts";
 
 /* The page's login at a gateway, and two pages that want the same configuration. */
 const tests = suite("the login of the page at a gateway");
@@ -139,7 +139,7 @@ chromium("two pages want the same configuration: the second takes it over", asyn
 });
 
 needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async () => {
-  const page = await open(`${await startNginx(sandbox, url)}#${token}`);
+  const page = await open(`${await startNginx(sandbox, locationOf(url))}#${token}`);
   await says(page, /^No file chosen$/);
   await page.setInputFiles("#file", file);
   await serve(page);
