@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import { type Check, checks, type Door, doors, who } from "../../src/node/gateway/admission.ts";
+import { type Check, checks, type Door, doors } from "../../src/node/gateway/admission.ts";
 import { refuse } from "../../src/node/gateway/answers.ts";
 import { front } from "../../src/node/gateway/front.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
@@ -271,15 +271,22 @@ for (const door of Object.keys(closed)) {
     assert.ok(context.log.length > 10, "refusals are in the log");
   });
 
-  tests(`${door}: the table notices that nobody asks who comes`, async (context) => {
-    const without: Check = (visit, at, rules) => (at === door ? undefined : who(visit, at, rules));
-    const mutated = checks.map((check) => (check === who ? without : check));
-    const faults = await faultsAt(door, context, mutated);
-    assert.ok(
-      faults.some((fault) => fault.startsWith(`${door}, no token: `)),
-      "it notices",
-    );
-  });
+  for (const [name, knock] of [
+    ["who", "no token"],
+    ["query", "the token in a query"],
+    ["hostAndOrigin", "a foreign Origin"],
+  ] as const) {
+    tests(`${door}: the table notices that the check ${name} is missing there`, async (context) => {
+      const whole = checks.find((check) => check.name === name)!;
+      const without: Check = (visit, at, rules) => (at === door ? undefined : whole(visit, at, rules));
+      const mutated = checks.map((check) => (check === whole ? without : check));
+      const faults = await faultsAt(door, context, mutated);
+      assert.ok(
+        faults.some((fault) => fault.startsWith(`${door}, ${knock}: `)),
+        "it notices",
+      );
+    });
+  }
 }
 
 tests("the page's files are public", async ({ start }) => {

@@ -142,7 +142,7 @@ for (const [name, start] of [
       try {
         const context = await browser.newContext({ ignoreHTTPSErrors: true });
         // Without the slash at the end, too.
-      const stranger = await openPage(context, where.replace(/\/$/, ""), image);
+        const stranger = await openPage(context, where.replace(/\/$/, ""), image);
         await until("the stranger is asked", async () => (await stateOf(stranger)) === "Not logged in");
         await stranger.close();
 

@@ -200,7 +200,7 @@ const hostAndOrigin: Check = (visit, door, rules) => {
 };
 
 /** Whether the visitor has a login, or the token. */
-export const who: Check = (visit, door, { access }) => {
+const who: Check = (visit, door, { access }) => {
   const { isPublic, isUpgrade = false } = rulesOf(door);
   return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
 };
