@@ -92,24 +92,41 @@ tests(
 
 const overTls = needing(tests, ["nbdcopy"]);
 
-overTls("SIGHUP reads the certificate again, and a session goes on", async () => {
-  const pair = writePair(sandbox, "a", ["localhost", "127.0.0.1"]);
-  const { running, url } = await startGateway("--tls-cert", pair.certFile, "--tls-key", pair.keyFile);
-  const before = await fingerprintAt(url);
-  const serving = sandbox.start(program("nbd-serve"), [image, url, "--ca", exported(pair), ...credentials()]);
-  assert.is(await copied(), digest);
-  const next = writePair(sandbox, "b", ["localhost", "127.0.0.1"]);
-  renameSync(next.keyFile, pair.keyFile);
-  renameSync(next.certFile, pair.certFile);
-  running.kill("SIGHUP");
-  await until("the new certificate", async () => (await fingerprintAt(url)) !== before, 4000);
-  assert.is(await copied(), digest);
-  assert.match(running.stderr, /took the new certificate in /);
-  serving.kill();
-  assert.is(await serving.exit, 0);
-  running.kill();
-  assert.is(await running.exit, 0);
-});
+overTls(
+  "SIGHUP reads the certificate again: a session goes on, and the next one sees the new one",
+  async () => {
+    const pair = writePair(sandbox, "a", ["localhost", "127.0.0.1"]);
+    const { running, url } = await startGateway("--tls-cert", pair.certFile, "--tls-key", pair.keyFile);
+    const before = await fingerprintAt(url);
+    const serving = sandbox.start(program("nbd-serve"), [
+      image,
+      url,
+      "--ca",
+      exported(pair),
+      ...credentials(),
+    ]);
+    assert.is(await copied(), digest);
+    const next = writePair(sandbox, "b", ["localhost", "127.0.0.1"]);
+    renameSync(next.keyFile, pair.keyFile);
+    renameSync(next.certFile, pair.certFile);
+    running.kill("SIGHUP");
+    await until("the new certificate", async () => (await fingerprintAt(url)) !== before, 4000);
+    assert.is(await copied(), digest);
+    assert.match(running.stderr, /took the new certificate in /);
+    serving.kill();
+    assert.is(await serving.exit, 0);
+    await until("the end of the session", () => !existsSync(sandbox.path(SOCKET)));
+    const late = sandbox.start(program("nbd-serve"), [image, url, "--ca", exported(pair), ...credentials()]);
+    assert.is(await late.exit, 1, "who trusts the old one only");
+    const known = ["--fingerprint", await fingerprintAt(url), ...credentials()];
+    const another = sandbox.start(program("nbd-serve"), [image, url, ...known]);
+    assert.is(await copied(), digest);
+    another.kill();
+    assert.is(await another.exit, 0);
+    running.kill();
+    assert.is(await running.exit, 0);
+  },
+);
 
 /** A copy of a certificate that stays when its file is exchanged. */
 function exported({ cert }: Pair): string {
