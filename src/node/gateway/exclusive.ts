@@ -1,7 +1,7 @@
 import { type Deferred, deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
+import { InUseError } from "./in-use-error.ts";
 import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
 
 /** What a session that has a place does for newcomers. What is absent cannot be done. */
@@ -163,5 +163,5 @@ function follow(holder: Holder, { closed }: Pick<Transport, "closed">): void {
 }
 
 function inUse(name: string, words = "this configuration is in use by another session") {
-  return withWordsForOthers(new Error(`configuration "${name}" is in use by another session`), words);
+  return new InUseError(`configuration "${name}" is in use by another session`, words);
 }
