@@ -16,7 +16,7 @@ const USE_TIME = 60_000;
 
 /** Milliseconds after which a write is tried again that another process was in the way of, and how often at the end. */
 const RETRY_TIME = 20;
-const LAST_TRIES = 10;
+const LAST_TRIES = 100;
 
 /** Milliseconds that a brief login lasts without a WebSocket. */
 const BRIEF = 30_000;
