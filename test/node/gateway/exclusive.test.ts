@@ -152,6 +152,24 @@ tests(
   },
 );
 
+tests("a newcomer that leaves while it waits has no place afterwards, and the next one has it", async () => {
+  const exclusive = new Exclusive();
+  const { place } = await holderOf(exclusive, "a");
+  const newcomer = linkOf();
+  let claims = 0;
+  const claim = async () => {
+    claims++;
+    return countedPlace().claim();
+  };
+  const taking = exclusive.claim("a", newcomer.link, claim, { takeOver });
+  newcomer.gone.resolve();
+  const { message } = await within(5000, "its end", failure(taking));
+  assert.is(message, 'left while it waited for configuration "a"');
+  await place.release();
+  await (await exclusive.claim("a", linkOf().link, claim)).release();
+  assert.is(claims, 1);
+});
+
 const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 10_000 };
 
 tests("a takeover ends the session there, and waits until it has left", async () => {
