@@ -232,10 +232,21 @@ for (const change of refused) {
   });
 }
 
-tests("refused at each door: who does not come through the proxy", async ({ hasLogin }) => {
+/** Starts it anew behind a proxy at this address. */
+async function startBehind(address: string, hasLogin: boolean): Promise<void> {
   await here.running.close();
-  await start({ hasLogin, behindProxy: ["127.0.0.2"] });
+  await start({ hasLogin, behindProxy: [address], ...(!hasLogin && { access: "everybody" }) });
+}
+
+tests("refused at each door: who does not come through the proxy", async ({ hasLogin }) => {
+  await startBehind("127.0.0.2", hasLogin);
   for (const door of all) await isRefused(door, { headers: ["X-Forwarded-For: 127.0.0.2"] }, 403);
+});
+
+tests("refused at each door: what came to the proxy over plain HTTP", async ({ hasLogin }) => {
+  await startBehind("127.0.0.1", hasLogin);
+  const headers = ["X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.9"];
+  for (const door of all) await isRefused(door, { headers }, 403);
 });
 
 tests("refused where a browser asks beforehand: a body", async () => {

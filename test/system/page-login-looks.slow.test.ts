@@ -54,7 +54,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.setInputFiles("#file", file);
       await says(page, "Ready to serve");
       await look("logged in");
-      gateway.onWebSocket = (socket) => socket.close(4000, BUSY);
+      gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
       await page.click("#serve");
       await says(page, /^In use/);
       await look("in use");
