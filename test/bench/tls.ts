@@ -23,7 +23,7 @@ interface Path {
 /** Starts both programs around an image. */
 async function start(sandbox: Sandbox, image: string, isSecure: boolean): Promise<Path> {
   const folder = sandbox.path(isSecure ? "tls" : "plain");
-  mkdirSync(folder);
+  mkdirSync(folder, { mode: 0o700 });
   const [config, socket, token] = ["config.json", "nbd.sock", "token"].map((name) => `${folder}/${name}`);
   const configurations = { bench: { listen: `unix:${socket}` } };
   writeFileSync(config!, JSON.stringify({ "state-hook": "/nowhere", configurations }));
