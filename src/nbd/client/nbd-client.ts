@@ -64,7 +64,11 @@ export async function nbdClient(
   try {
     signal?.throwIfAborted();
     const { result, rest } = await negotiate(transport, (dialogue) =>
-      clientHandshake(clock.over(dialogue), name, onGreeting),
+      clientHandshake(
+        clock.over(dialogue),
+        name,
+        onGreeting && (() => clock.whileStopped(() => onGreeting())),
+      ),
     );
     return disposable(remoteExport(result, rest, transport, timeout * 1000));
   } catch (error) {

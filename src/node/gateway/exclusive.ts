@@ -1,6 +1,6 @@
 import { type Deferred, deferred } from "../../streams/deferred.ts";
-import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
+import { InUseError } from "./in-use-error.ts";
 import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
 
 /** What a session that has a place does for newcomers. What is absent cannot be done. */
@@ -159,5 +159,5 @@ export class Exclusive<Link = never> {
 }
 
 function inUse(name: string, words = "this configuration is in use by another session") {
-  return withWordsForOthers(new Error(`configuration "${name}" is in use by another session`), words);
+  return new InUseError(`configuration "${name}" is in use by another session`, words);
 }

@@ -36,9 +36,6 @@ const REQUESTS = 100;
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
-/** Browsers that have been here by TLS come by nothing else for half a year. */
-const STRICT_TRANSPORT = "max-age=15552000";
-
 export interface FrontOptions {
   config: Config;
   /** Speaks TLS with these. */
@@ -56,6 +53,8 @@ export interface FrontOptions {
   checks?: readonly Check[];
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
+  /** Ends the session of a configuration in order; false if there is none. */
+  eject(name: string): Promise<boolean>;
   /** Takes over the connection of a request for a WebSocket that was let in. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   /** Takes a line for people; must not throw. */
@@ -67,7 +66,7 @@ export interface FrontOptions {
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
 export function front(options: FrontOptions): Server | SecureServer {
-  const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
+  const { config, page, maxConnections, access, checks = allChecks, signal, eject, upgrade, log } = options;
   const { tls, proxies, names = [] } = options;
   const { limits } = config;
   const rules = {
@@ -98,7 +97,7 @@ export function front(options: FrontOptions): Server | SecureServer {
   });
   const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
   const webSockets = new WebSocketLimit(limits);
-  const { doorOf, answers } = plainDoors({ config, page, access, log });
+  const { doorOf, answers } = plainDoors({ config, page, access, eject, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;
@@ -108,7 +107,6 @@ export function front(options: FrontOptions): Server | SecureServer {
       else sendRefusal(response, BROKEN);
     };
     try {
-      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
       const visit = visitOf(request, proxies);
       const door = doorOf(request);
       const origin = otherOrigin(visit, door, rules);

@@ -8,7 +8,7 @@ import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { Ended } from "../../streams/ended.ts";
 import { messageOf } from "../../streams/message-of.ts";
-import { closeCodes } from "../../transport/close-codes.ts";
+import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
@@ -28,7 +28,7 @@ const METHODS = ["write", "flush", "trim", "writeZeroes", "cache", "extents"] as
 /** The medium of a new link is not the one that is attached. Nobody tries that again. */
 export class AnotherMediumError extends RefusedError {
   override name = "AnotherMediumError";
-  readonly closeCode = closeCodes.anotherMedium;
+  readonly closeCode = ANOTHER_MEDIUM;
 }
 
 export interface SuccessionOptions {

@@ -78,6 +78,26 @@ tests("replies without end, each in time, have a time for all of them", async ()
   await expectLate(failed, "the server did not end the handshake within 0.2 s");
 });
 
+tests("what the server waits for on our side is not its lateness, and what comes after is", async () => {
+  const [near, far] = transportPair();
+  join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});
+  const times = { greeting: LONG, reply: LONG, whole: 1 };
+  const remote = await nbdClient(near, { handshakeTimes: times, onGreeting: () => later(1500) });
+  await remote.close();
+
+  const [nearer, farther] = transportPair();
+  const failed = nbdClient(nearer, {
+    handshakeTimes: { ...times, whole: 0.2 },
+    onGreeting: () => later(300),
+  }).then(
+    () => new Error("it went well"),
+    (error: Error) => error,
+  );
+  const writer = farther.writable.getWriter();
+  await writer.write(GREETING);
+  await expectLate(failed, "the server did not end the handshake within 0.2 s");
+});
+
 tests("the longest times are no short ones", async () => {
   const [near, far] = transportPair();
   join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});

@@ -131,6 +131,8 @@ tests("a newcomer is refused when the session there answers, and told who that i
   assert.is(await wordsOf(exclusive.look("a", async () => {})), "in use since noon");
   assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim)), "in use since noon");
   assert.equal(events, ["is asked", "is asked"]);
+  const error = await failure(exclusive.claim("a", linkOf().link, claim));
+  assert.is((error as { closeCode?: number }).closeCode, 4002);
   await place.release();
 });
 
@@ -198,7 +200,9 @@ tests("where it is forbidden nothing is taken over", async () => {
   const { claim, place, events } = await holderOf(exclusive, "a");
   const forbidden = { ...takeOver, isAllowed: false };
   const words = "this configuration cannot be taken over: its session has to end first";
-  assert.is(await wordsOf(exclusive.look("a", async () => {}, { takeOver: forbidden })), words);
+  const refusal = await failure(exclusive.look("a", async () => {}, { takeOver: forbidden }));
+  assert.is(wordsForOthers(refusal), words);
+  assert.is((refusal as { closeCode?: number }).closeCode, undefined, "the page offers no takeover");
   assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim, { takeOver: forbidden })), words);
   assert.equal(events, []);
   await place.release();
