@@ -252,6 +252,7 @@ export class Succession {
       signal.removeEventListener("abort", giveUp);
     }
     this.#current = linked;
+    this.#options.record.connection = linked.connection;
     return { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
   }
 
