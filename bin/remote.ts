@@ -76,13 +76,24 @@ export async function remote(
   return /^https?:/i.test(url) ? gatewayAt(url, values, options) : relayAt(url, values, options, log);
 }
 
-async function gatewayAt(
+/** What is needed to log in at a gateway. */
+export interface GatewayCredentials {
+  readonly url: URL;
+  readonly token: string;
+  readonly trust: Omit<Trust, "insecure">;
+}
+
+/**
+ * Finds the token for a gateway.
+ * @param text the URL of the gateway
+ * @throws Error in words
+ */
+export async function gatewayCredentials(
   text: string,
-  values: RemoteValues,
-  { insecure, ...options }: ConnectOptions,
-): Promise<Remote> {
+  values: Pick<RemoteValues, "token-file">,
+  { insecure, fingerprint, ca }: Trust,
+): Promise<GatewayCredentials> {
   const { url, token: inUrl } = gatewayUrl(text);
-  const { fingerprint, ca } = options;
   const trust = { ...(fingerprint !== undefined && { fingerprint }), ...(ca !== undefined && { ca }) };
   if (insecure) {
     throw new Error(
@@ -90,7 +101,18 @@ async function gatewayAt(
     );
   }
   checkTrust(trust, url.protocol);
-  const token = await tokenFor(url, inUrl, values["token-file"]);
+  return { url, trust, token: await tokenFor(url, inUrl, values["token-file"]) };
+}
+
+async function gatewayAt(
+  text: string,
+  values: RemoteValues,
+  { insecure, ...options }: ConnectOptions,
+): Promise<Remote> {
+  const { url, token, trust } = await gatewayCredentials(text, values, {
+    ...options,
+    ...(insecure && { insecure }),
+  });
   let logOut = async () => {};
   return {
     async connect(signal) {
