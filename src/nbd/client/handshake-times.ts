@@ -16,13 +16,34 @@ export interface HandshakeTimes {
 export class HandshakeClock {
   readonly #times: HandshakeTimes;
   readonly #onLate: (error: LinkError) => void;
-  readonly #endWhole: () => void;
+  #endWhole = () => {};
   #isGreeted = false;
+  /** Milliseconds that the whole has taken before it was last paused, and when it went on. */
+  #taken = 0;
+  #since = 0;
 
+  /** The time for the whole begins. */
   constructor(times: HandshakeTimes, onLate: (error: LinkError) => void) {
     this.#times = times;
     this.#onLate = onLate;
-    this.#endWhole = this.#within(times.whole, "did not end the handshake within");
+    this.goOn();
+  }
+
+  /** The time for the whole stops, until `goOn`. */
+  pause(): void {
+    this.#endWhole();
+    this.#taken += performance.now() - this.#since;
+  }
+
+  /** The time for the whole goes on. What is left of it is at least the time of a reply: this process may have been stopped. */
+  goOn(): void {
+    const { whole, reply } = this.#times;
+    this.#since = performance.now();
+    const left = whole - this.#taken / 1000;
+    this.#endWhole = this.#within(
+      Math.min(whole, Math.max(left, reply || whole)),
+      `did not end the handshake within ${whole} s`,
+    );
   }
 
   /** The same dialogue, with a time for each message that is read. */
@@ -31,7 +52,7 @@ export class HandshakeClock {
       write,
       read: async (parser, what) => {
         const seconds = this.#isGreeted ? this.#times.reply : this.#times.greeting;
-        const end = this.#within(seconds, "did not answer for");
+        const end = this.#within(seconds, `did not answer for ${seconds} s`);
         try {
           return await read(parser, what);
         } finally {
@@ -42,15 +63,10 @@ export class HandshakeClock {
     };
   }
 
-  /** Ends the time for the whole. */
-  end(): void {
-    this.#endWhole();
-  }
-
   /** Starts a time, and returns what ends it. */
   #within(seconds: number, fault: string): () => void {
     if (seconds === 0) return () => {};
-    const onLate = () => this.#onLate(new LinkError(`the server ${fault} ${seconds} s`));
+    const onLate = () => this.#onLate(new LinkError(`the server ${fault}`));
     return deadline(seconds * 1000, onLate);
   }
 }

@@ -1,4 +1,4 @@
-import { nbdClient } from "../../nbd/client/nbd-client.ts";
+import { beginHandshake } from "../../nbd/client/begun-handshake.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { signOfLife } from "./sign-of-life.ts";
@@ -33,7 +33,10 @@ export async function linkedExport(
   const reply = Math.min(REPLY_TIME, longest);
   const handshakeTimes = { greeting: Math.min(GREETING_TIME, longest), reply, whole: 2 * reply };
   try {
-    const remote = await nbdClient(transport, { timeout, handshakeTimes, signal, onGreeting });
+    const begun = await beginHandshake(transport, { timeout, handshakeTimes, signal });
+    // What happens on this machine takes nothing of the server's time.
+    await onGreeting();
+    const remote = await begun.finish({ signal });
     if (silence > 0 && remote.size > 0) {
       const endSigns = signOfLife(remote, silence);
       remote.closed.then(endSigns, endSigns);
