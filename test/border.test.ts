@@ -203,7 +203,6 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...names.map((name) => () => call(near(), { name })),
     ...[...times, 2147484].map((timeout) => () => call(near(), { timeout })),
     ...times.map((reply) => () => call(near(), { handshakeTimes: { greeting: 1, reply, whole: 1 } })),
-    () => call(near(), { onGreeting: 1 }),
     () => call(near(), { signal: {} }),
   ],
   listExports: (call) => [...transports.map((x) => () => call(x)), () => call(near(), { signal: {} })],

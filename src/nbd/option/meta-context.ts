@@ -68,7 +68,8 @@ function encodeContextRequest(name: string, queries: readonly string[]): Uint8Ar
 }
 
 /**
- * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries match.
+ * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries match. What the server has to
+ * say of itself is listed for who asks for it, and never selected.
  * @returns the name of the export if they match
  */
 async function answer(
@@ -90,16 +91,26 @@ async function answer(
     await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
     return undefined;
   }
+  const tell = (context: string) =>
+    replyTo(
+      handshake,
+      option,
+      Reply.META_CONTEXT,
+      concat([MetaContext.encode({ id }), new TextEncoder().encode(context)]),
+    );
   const found = matches(request.queries);
-  if (found) {
-    const context = concat([MetaContext.encode({ id }), new TextEncoder().encode(BASE_ALLOCATION)]);
-    await replyTo(handshake, option, Reply.META_CONTEXT, context);
+  if (found) await tell(BASE_ALLOCATION);
+  if (option === Option.LIST_META_CONTEXT && handshake.introduction) {
+    for (const query of request.queries) {
+      const context = await handshake.introduction(query!);
+      if (context) await tell(context);
+    }
   }
   await replyTo(handshake, option, Reply.ACK);
   return found ? request.name : undefined;
 }
 
-/** NBD_OPT_LIST_META_CONTEXT. Without a query it lists all contexts: `base:allocation`. It changes nothing. */
+/** NBD_OPT_LIST_META_CONTEXT. Without a query it lists `base:allocation`. It changes nothing. */
 export const listMetaContext: OptionHandler = async (data, handshake) => {
   await answer(Option.LIST_META_CONTEXT, data, handshake, {
     id: 0,
@@ -191,6 +202,33 @@ export async function selectAllocation(dialogue: Dialogue, name: string): Promis
       id = context.id;
     }
     return id;
+  } catch (error) {
+    if (error instanceof RefusedError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Asks for the contexts in a namespace that one query stands for, by LIST_META_CONTEXT.
+ * @returns the context, or undefined if the server refuses or has none. Contexts of other namespaces are no answer
+ * @throws ProtocolError if its answer is invalid, or has more than one such context
+ */
+export async function askForContext(
+  dialogue: Dialogue,
+  name: string,
+  query: string,
+  namespace: string,
+): Promise<string | undefined> {
+  let found: string | undefined;
+  try {
+    for await (const context of ask(dialogue, Option.LIST_META_CONTEXT, name, [query])) {
+      if (!context.name.startsWith(namespace)) continue;
+      if (found !== undefined) {
+        throw new ProtocolError(`the server listed more than one metadata context of ${namespace}`);
+      }
+      found = context.name;
+    }
+    return found;
   } catch (error) {
     if (error instanceof RefusedError) return undefined;
     throw error;

@@ -48,6 +48,8 @@ export interface ServerHandshake {
   readonly noZeroes: boolean;
   /** Whether no other connection to this server is possible. */
   readonly isSingle: boolean;
+  /** See `NbdServerOptions`. */
+  readonly introduction: ((query: string) => Promise<string | undefined>) | undefined;
   /** What the client has negotiated so far. */
   headers: Negotiated["headers"];
   /** The name, as the client wrote it, of the export for which it selected `base:allocation`. */

@@ -36,12 +36,21 @@ const options = new Map<number, OptionHandler>([
 
 const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 
+export interface HandshakeOptions {
+  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
+  isSingle?: boolean;
+  /**
+   * What the server says of itself to a gateway that asks, so that the gateway may go on over a new link; `introducing` makes it.
+   * It answers a query with the name of a metadata context, and with undefined if it does not know the query. Default: none.
+   */
+  introduction?: ((query: string) => Promise<string | undefined>) | undefined;
+}
+
 /**
  * The server's side of the handshake (proto.md, "Fixed newstyle negotiation"). Nothing is asked of the exports
  * but their size and what they can do.
  *
  * @param exports at least one; the first is the default one, which the name "" stands for too
- * @param isSingle whether nobody can connect a second time, so that CAN_MULTI_CONN is not offered
  * @returns the export that the client chose, or undefined when it ended the session with NBD_OPT_ABORT
  * @throws RefusedError when the client asked by EXPORT_NAME for another export
  * @throws ProtocolError, UnexpectedEndError
@@ -49,7 +58,7 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 export async function serverHandshake(
   dialogue: Dialogue,
   exports: readonly OfferedExport[],
-  { isSingle = false } = {},
+  { isSingle = false, introduction }: HandshakeOptions = {},
 ): Promise<Chosen | undefined> {
   checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
   checkOffered(exports, true);
@@ -61,6 +70,7 @@ export async function serverHandshake(
     dialogue,
     exports,
     isSingle,
+    introduction,
     noZeroes: (flags & HandshakeFlag.NO_ZEROES) !== 0,
     headers: undefined,
     allocationOf: undefined,

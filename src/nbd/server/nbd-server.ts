@@ -7,16 +7,14 @@ import { negotiate } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
 import { checkOffered, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
-import { serverHandshake } from "./handshake.ts";
+import { type HandshakeOptions, serverHandshake } from "./handshake.ts";
 import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./layers.ts";
 
-export interface NbdServerOptions extends TransmissionOptions {
+export interface NbdServerOptions extends TransmissionOptions, HandshakeOptions {
   /** The export's name. Clients may ask for it, or for "". Default "". */
   name?: string;
   /** Words for people about the export. */
   description?: string;
-  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
-  isSingle?: boolean;
   /** Called when a client has chosen the export and the transmission phase begins. */
   onTransmission?(negotiated: Negotiated): void;
 }
@@ -94,16 +92,13 @@ export async function serveClient(
 }
 
 /** The handshake, which the signal gives up. */
-async function haggle(
-  client: Transport,
-  exports: readonly OfferedExport[],
-  { signal, isSingle = false }: NbdServerOptions,
-) {
+async function haggle(client: Transport, exports: readonly OfferedExport[], options: NbdServerOptions) {
+  const { signal } = options;
   const leave = () => client.close(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
   try {
-    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, { isSingle }));
+    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, options));
   } finally {
     signal?.removeEventListener("abort", leave);
   }
