@@ -144,7 +144,8 @@ async function relayAt(
   };
 }
 
-async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Promise<Trust> {
+/** @throws Error when the certificates cannot be read */
+export async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Promise<Trust> {
   return {
     ...(fingerprint !== undefined && { fingerprint }),
     ...(ca !== undefined && { ca: await readCertificates(ca) }),

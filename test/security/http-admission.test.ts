@@ -61,6 +61,12 @@ const knocks: Record<
   },
   login: { ...post, path: "/login", body: "{}", behind: 404 },
   logout: { ...post, path: "/logout", body: "{}", behind: 204 },
+  eject: {
+    method: "POST",
+    path: "/eject/one",
+    headers: ["Content-Length: 0", "Connection: close"],
+    behind: 404,
+  },
   notUpgraded: { path: "/one", behind: 426 },
   nothing: { path: "/nothing", behind: 404 },
   session: { path: "/one", headers: upgrade, behind: 101 },

@@ -178,6 +178,7 @@ tests("a session that cannot begin", async () => {
     config: failing(() => FINE),
     budget: processBudget(),
     memory: new MemoryBudget(0),
+    unflushed: new UnflushedMemory(),
     pingInterval: 10_000,
     tellsWho: false,
     signal: new AbortController().signal,
@@ -205,6 +206,7 @@ async function echoing(listen: (client: WebSocket, socket: Socket, path: string)
     page: new PageFiles(new Map()),
     maxConnections: 10,
     signal: new AbortController().signal,
+    eject: async () => false,
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) => {
         client.on("message", (data) => client.send(data));

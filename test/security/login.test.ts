@@ -74,6 +74,7 @@ tests.before.each((context) => {
       page,
       maxConnections: 64,
       signal: new AbortController().signal,
+      eject: async () => true,
       upgrade(_request, socket) {
         opened++;
         refuse(socket, { status: 418, words: "it would be open" });
@@ -107,6 +108,11 @@ const open: readonly Door[] = ["page", "preflight", "login", "tunnel"];
 /** How each other door is knocked at, and what is answered behind it. */
 const closed: Record<string, { line: string; headers?: string[]; body?: string; behind: number }> = {
   metadata: { line: "GET /metadata", behind: 200 },
+  eject: {
+    line: "POST /eject/one",
+    headers: ["Content-Length: 0", "Connection: close"],
+    behind: 204,
+  },
   logout: { line: "POST /logout", headers: post, body: "{}", behind: 204 },
   notUpgraded: { line: "GET /one", behind: 426 },
   nothing: { line: "GET /nothing", behind: 404 },

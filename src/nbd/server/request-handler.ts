@@ -84,7 +84,15 @@ export function checkRequestHandlerOptions({ limit, room, ...callbacks }: Reques
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = defaultRoom(), later, onDisconnect, onFirstRequest, onerror, endsWhenGivenUp }: RequestHandlerOptions,
+  {
+    limit = 128,
+    room = defaultRoom(),
+    later,
+    onDisconnect,
+    onFirstRequest,
+    onerror,
+    endsWhenGivenUp,
+  }: RequestHandlerOptions,
 ): [
   Answer,
   Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "effort" | "later">,

@@ -53,7 +53,17 @@ export function lastingExport(
     return { target: remote, ended: remote.closed, patience: 0, keeps: () => {}, close };
   }
   const { nonce, unflushed: memory } = options;
-  const succession = new Succession({ first, links, nonce, patience, timeout, isReadOnly, signal, log, record });
+  const succession = new Succession({
+    first,
+    links,
+    nonce,
+    patience,
+    timeout,
+    isReadOnly,
+    signal,
+    log,
+    record,
+  });
   const opened = { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
   const lasting = resume(opened, { open: (end, hurry) => succession.open(end, hurry), memory, log });
   succession.isUnflushed = () => lasting.unflushed(0, lasting.size);

@@ -1,6 +1,6 @@
 import type { Export, Filter } from "../../export/export.ts";
-import { Coverage } from "../../export/filters/coverage.ts";
 import type { Sample } from "../../export/filters/cache.ts";
+import { Coverage } from "../../export/filters/coverage.ts";
 import { forward } from "../../export/filters/forward.ts";
 import type { Opened } from "../../export/resume/resume.ts";
 import { LinkError, RefusedError } from "../../nbd/error.ts";
@@ -198,10 +198,11 @@ export class Succession {
   }
 
   #difference({ handshake }: BegunLink): string | undefined {
-    const { introduction } = this.#options.first;
+    const { introduction, remote } = this.#options.first;
     if (!introduction || !handshake.introduction) return undefined;
     return mediumDifference(
       {
+        size: remote.size,
         introduction,
         nonce: this.#options.nonce,
         isWritable: this.#isWritable,

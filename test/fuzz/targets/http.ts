@@ -73,6 +73,7 @@ const server = front({
   page,
   maxConnections: 4,
   signal: new AbortController().signal,
+  eject: async () => false,
   upgrade(request, socket, head) {
     judge(request, true);
     sockets.upgrade(request, socket, head, (client) => {

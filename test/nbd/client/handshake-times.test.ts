@@ -83,19 +83,21 @@ tests("what the server waits for on our side is not its lateness, and what comes
   const [near, far] = transportPair();
   join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});
   const times = { greeting: LONG, reply: LONG, whole: 1 };
-  const remote = await nbdClient(near, { handshakeTimes: times, onGreeting: () => later(1500) });
+  const begun = await beginHandshake(near, { handshakeTimes: times });
+  await later(1500);
+  const remote = await begun.finish();
   await remote.close();
 
   const [nearer, farther] = transportPair();
-  const failed = nbdClient(nearer, {
-    handshakeTimes: { ...times, whole: 0.2 },
-    onGreeting: () => later(300),
-  }).then(
+  const writer = farther.writable.getWriter();
+  const greeted = writer.write(GREETING);
+  const stalled = await beginHandshake(nearer, { handshakeTimes: { ...times, whole: 0.2 } });
+  await greeted;
+  await later(300);
+  const failed = stalled.finish().then(
     () => new Error("it went well"),
     (error: Error) => error,
   );
-  const writer = farther.writable.getWriter();
-  await writer.write(GREETING);
   await expectLate(failed, "the server did not end the handshake within 0.2 s");
 });
 
