@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
+import { UnflushedMemory } from "../../src/export/resume/unflushed-memory.ts";
 import { front } from "../../src/node/gateway/front.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";

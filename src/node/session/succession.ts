@@ -2,7 +2,7 @@ import type { Export, Filter } from "../../export/export.ts";
 import type { Sample } from "../../export/filters/cache.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
 import { forward } from "../../export/filters/forward.ts";
-import type { Opened } from "../../export/resume/resume.ts";
+import { lacks, type Opened } from "../../export/resume/opened.ts";
 import { LinkError, RefusedError } from "../../nbd/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
@@ -21,9 +21,6 @@ const FIRST_ANSWER = 15_000;
 
 /** How many ranges of what is kept are compared on a new link. */
 const SAMPLES = 16;
-
-/** Methods of an export that its users may count on, once they were there. */
-const METHODS = ["write", "flush", "trim", "writeZeroes", "cache", "extents"] as const;
 
 /** The medium of a new link is not the one that is attached. Nobody tries that again. */
 export class AnotherMediumError extends RefusedError {
@@ -241,7 +238,8 @@ export class Succession {
     const giveUp = () => linked.close(signal.reason);
     signal.addEventListener("abort", giveUp);
     try {
-      this.#checkAbilities(remote);
+      const fault = lacks(remote, this.#options.first.remote);
+      if (fault) throw another(fault);
       await remote.read(0, Math.min(512, remote.size));
       await this.#compareKept(remote);
       signal.throwIfAborted();
@@ -255,17 +253,6 @@ export class Succession {
     this.#current = linked;
     this.#options.record.connection = linked.connection;
     return { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
-  }
-
-  #checkAbilities(next: Export): void {
-    const first = this.#options.first.remote;
-    if (next.size !== first.size) throw another(`it has ${next.size} bytes, not ${first.size}`);
-    if (next.blockSize?.minimum !== first.blockSize?.minimum) throw another("its blocks have another size");
-    if (this.#isWritable && !next.write) throw another("it is read-only now");
-    const missing = METHODS.find((method) => first[method] && !next[method]);
-    if (missing && (this.#isWritable || missing === "extents" || missing === "cache")) {
-      throw another(`it lacks the command ${missing}`);
-    }
   }
 
   /** What is kept must be there on the new link too, except where it was changed and perhaps not flushed. */
