@@ -241,7 +241,7 @@ for (const [what, change, status] of [
 ] as const) {
   tests(`refused at each door that takes POST: ${what}`, async () => {
     const posts = (Object.keys(doors) as (keyof typeof doors)[]).filter((door) => takes(door, "POST"));
-    assert.equal(posts, ["login", "logout"]);
+    assert.equal(posts, ["login", "logout", "eject"]);
     for (const door of posts) {
       log.length = 0;
       const answer = await ask(door, change as Partial<Change>);
