@@ -9,7 +9,7 @@ import { UnexpectedEndError } from "./streams/parse.ts";
 /** Milliseconds that a client is given to take the replies to what it has asked for. */
 const GOODBYE_TIME = 500;
 
-export type ServeOptions = Omit<NbdServerOptions, "isSingle" | "onDisconnect" | "onFirstRequest">;
+export type ServeOptions = Omit<NbdServerOptions, "isSingle">;
 
 /**
  * Serves an export over a transport until the client ends, or until `signal` is aborted for any reason. Then what is
@@ -23,7 +23,7 @@ export type ServeOptions = Omit<NbdServerOptions, "isSingle" | "onDisconnect" | 
 export async function serve(
   transport: Transport,
   target: Export,
-  { signal, onTransmission, ...options }: ServeOptions = {},
+  { signal, onTransmission, onFirstRequest, onDisconnect, ...options }: ServeOptions = {},
 ): Promise<void> {
   const ending = new AbortController();
   const late = () => transport.close(new Ended("the time to answer is over"));
@@ -37,8 +37,9 @@ export async function serve(
     ending.abort(new Ended("the server was asked to end"));
   }
 
-  function note() {
+  function note(callback?: () => void) {
     isUsed = true;
+    callback?.();
   }
 
   try {
@@ -54,8 +55,8 @@ export async function serve(
         serving = true;
         onTransmission?.(negotiated);
       },
-      onFirstRequest: note,
-      onDisconnect: note,
+      onFirstRequest: () => note(onFirstRequest),
+      onDisconnect: () => note(onDisconnect),
     });
     if (serving && !isUsed && !signal?.aborted) throw leftWithoutReading();
   } catch (error) {
