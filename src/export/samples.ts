@@ -1,6 +1,7 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64url } from "../streams/base64url.ts";
+import { checkMethods, checkType, checkWhole } from "../streams/check.ts";
 import { concat } from "../streams/concat.ts";
 import { giveBack } from "../streams/lent.ts";
 import type { Export } from "./export.ts";
@@ -31,9 +32,10 @@ export interface SamplePlace {
  * does not know the nonce. It follows from the size and the nonce, so that two can sample the same places.
  * @param size bytes of the export
  * @param nonce base64url
- * @throws TypeError when the nonce is not base64url
+ * @throws TypeError, RangeError when the size is none, or the nonce not base64url
  */
 export function samplePlaces(size: number, nonce: string): SamplePlace[] {
+  checkWhole(size, "the size, in bytes,");
   const blocks = Math.ceil(size / BLOCK);
   const key = bytesOf(nonce);
   const chosen = new Set<number>();
@@ -61,6 +63,7 @@ export function samplePlaces(size: number, nonce: string): SamplePlace[] {
  * @param nonce the key of the HMAC, as base64url
  */
 export async function sampled(target: Pick<Export, "read" | "size">, nonce: string): Promise<Uint8Array> {
+  checkMethods(target, "what is sampled", "an Export", ["read"]);
   const key = bytesOf(nonce);
   const sample = async ({ offset, length }: SamplePlace) => {
     let bytes: Uint8Array;
@@ -77,6 +80,7 @@ export async function sampled(target: Pick<Export, "read" | "size">, nonce: stri
 }
 
 function bytesOf(nonce: string): Uint8Array {
+  checkType(nonce, "the nonce", "string");
   const bytes = fromBase64url(nonce);
   if (!bytes) throw new TypeError("the nonce must be base64url without padding");
   return bytes;

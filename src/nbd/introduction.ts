@@ -39,7 +39,9 @@ export const NAMESPACE = "nbd-proxy:";
 const VERSION = 1;
 const INTRODUCE = `${NAMESPACE}introduce=${VERSION},`;
 const INTRODUCED = `${NAMESPACE}introduced=`;
-const KEY = `${NAMESPACE}key=`;
+
+/** The query by which a gateway gives a key to keep begins with it; the key follows. */
+export const KEY = `${NAMESPACE}key=`;
 
 /** The context that says that a key is kept. */
 export const KEY_KEPT = `${KEY}kept`;

@@ -1,5 +1,6 @@
 import {
   checkAmount,
+  checkObject,
   checkOwnTransport,
   checkSignal,
   checkWhole,
@@ -199,6 +200,7 @@ function checkOptions({ name = "", timeout = 0, handshakeTimes, introduce, signa
     checkAmount(time, `handshakeTimes.${name}, in seconds,`, 0, LONGEST);
   }
   if (introduce !== undefined) {
+    checkObject(introduce, "introduce");
     checkWord(introduce.nonce, "introduce.nonce");
     checkWhole(introduce.wait, "introduce.wait, in seconds,", 0, LONGEST_WAIT);
   }

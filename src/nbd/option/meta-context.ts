@@ -68,15 +68,15 @@ function encodeContextRequest(name: string, queries: readonly string[]): Uint8Ar
 }
 
 /**
- * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries match. What the server has to
- * say of itself is listed for who asks for it, and never selected.
- * @returns the name of the export if they match
+ * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries ask for it. Listing changes
+ * nothing, so a query may stand for more: none at all for `base:allocation` too, and one of our own for what the server says
+ * of itself.
+ * @returns the name of the export if `base:allocation` was asked for
  */
 async function answer(
   option: number,
   data: Uint8Array,
   handshake: ServerHandshake,
-  { id, matches }: { id: number; matches: (queries: readonly (string | undefined)[]) => boolean },
 ): Promise<string | undefined> {
   const request = decodeContextRequest(data);
   if (!handshake.headers) {
@@ -87,45 +87,40 @@ async function answer(
     await refuse(handshake, option, Reply.ERR_INVALID, "the option's lengths or queries make no sense");
     return undefined;
   }
-  if (!findExport(handshake, request.name)) {
+  const { name, queries } = request;
+  if (!findExport(handshake, name)) {
     await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
     return undefined;
   }
-  const tell = (context: string) =>
-    replyTo(
-      handshake,
-      option,
-      Reply.META_CONTEXT,
-      concat([MetaContext.encode({ id }), new TextEncoder().encode(context)]),
-    );
-  const found = matches(request.queries);
+  const isList = option === Option.LIST_META_CONTEXT;
+  const id = isList ? 0 : ALLOCATION_ID;
+  const tell = (context: string) => {
+    const bytes = concat([MetaContext.encode({ id }), new TextEncoder().encode(context)]);
+    return replyTo(handshake, option, Reply.META_CONTEXT, bytes);
+  };
+  const found =
+    queries.includes(BASE_ALLOCATION) || (isList && (queries.length === 0 || queries.includes(BASE)));
   if (found) await tell(BASE_ALLOCATION);
-  if (option === Option.LIST_META_CONTEXT && handshake.introduction) {
-    for (const query of request.queries) {
-      const context = await handshake.introduction(query!);
-      if (context) await tell(context);
+  if (isList) {
+    for (const query of queries) {
+      const own = await handshake.introduction?.(query!);
+      if (own) await tell(own);
     }
   }
   await replyTo(handshake, option, Reply.ACK);
-  return found ? request.name : undefined;
+  return found ? name : undefined;
 }
 
 /** NBD_OPT_LIST_META_CONTEXT. Without a query it lists `base:allocation`. It changes nothing. */
 export const listMetaContext: OptionHandler = async (data, handshake) => {
-  await answer(Option.LIST_META_CONTEXT, data, handshake, {
-    id: 0,
-    matches: (queries) => queries.length === 0 || queries.includes(BASE_ALLOCATION) || queries.includes(BASE),
-  });
+  await answer(Option.LIST_META_CONTEXT, data, handshake);
   return "haggle";
 };
 
 /** NBD_OPT_SET_META_CONTEXT. It drops an earlier selection, even if it is refused. */
 export const setMetaContext: OptionHandler = async (data, handshake) => {
   handshake.allocationOf = undefined;
-  handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake, {
-    id: ALLOCATION_ID,
-    matches: (queries) => queries.includes(BASE_ALLOCATION),
-  });
+  handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake);
   return "haggle";
 };
 

@@ -39,17 +39,23 @@ export function checkOffered(exports: readonly OfferedExport[], isSeveral: boole
   }
 }
 
+export interface HandshakeOptions {
+  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
+  isSingle?: boolean;
+  /**
+   * What the server says of itself to a gateway that asks, so that the gateway may go on over a new link; `introducing` makes it.
+   * It answers a query with the name of a metadata context, and with undefined if it does not know the query. Default: none.
+   */
+  introduction?: ((query: string) => Promise<string | undefined>) | undefined;
+}
+
 /** The server's side of a handshake, as its options use it. */
-export interface ServerHandshake {
+export interface ServerHandshake extends Readonly<HandshakeOptions> {
   readonly dialogue: Dialogue;
   /** At least one. The first is the default export, which also has the name "". */
   readonly exports: readonly OfferedExport[];
   /** Whether the client asked to leave out the zeroes after the reply to EXPORT_NAME. */
   readonly noZeroes: boolean;
-  /** Whether no other connection to this server is possible. */
-  readonly isSingle: boolean;
-  /** See `NbdServerOptions`. */
-  readonly introduction: ((query: string) => Promise<string | undefined>) | undefined;
   /** What the client has negotiated so far. */
   headers: Negotiated["headers"];
   /** The name, as the client wrote it, of the export for which it selected `base:allocation`. */

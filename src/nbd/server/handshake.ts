@@ -12,6 +12,7 @@ import { listMetaContext, setMetaContext } from "../option/meta-context.ts";
 import {
   type Chosen,
   checkOffered,
+  type HandshakeOptions,
   type OfferedExport,
   type OptionHandler,
   receivedOption,
@@ -21,7 +22,7 @@ import {
 import { startTls } from "../option/start-tls.ts";
 import { structuredReply } from "../option/structured-reply.ts";
 
-const options = new Map<number, OptionHandler>([
+const handlers = new Map<number, OptionHandler>([
   [Option.EXPORT_NAME, exportName],
   [Option.ABORT, abort],
   [Option.LIST, list],
@@ -36,16 +37,6 @@ const options = new Map<number, OptionHandler>([
 
 const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 
-export interface HandshakeOptions {
-  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
-  isSingle?: boolean;
-  /**
-   * What the server says of itself to a gateway that asks, so that the gateway may go on over a new link; `introducing` makes it.
-   * It answers a query with the name of a metadata context, and with undefined if it does not know the query. Default: none.
-   */
-  introduction?: ((query: string) => Promise<string | undefined>) | undefined;
-}
-
 /**
  * The server's side of the handshake (proto.md, "Fixed newstyle negotiation"). Nothing is asked of the exports
  * but their size and what they can do.
@@ -58,7 +49,7 @@ export interface HandshakeOptions {
 export async function serverHandshake(
   dialogue: Dialogue,
   exports: readonly OfferedExport[],
-  { isSingle = false, introduction }: HandshakeOptions = {},
+  options: HandshakeOptions = {},
 ): Promise<Chosen | undefined> {
   checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
   checkOffered(exports, true);
@@ -67,10 +58,9 @@ export async function serverHandshake(
   if (flags & ~OFFERED) throw new ProtocolError(`the client set unknown flags, 0x${flags.toString(16)}`);
 
   const handshake: ServerHandshake = {
+    ...options,
     dialogue,
     exports,
-    isSingle,
-    introduction,
     noZeroes: (flags & HandshakeFlag.NO_ZEROES) !== 0,
     headers: undefined,
     allocationOf: undefined,
@@ -86,7 +76,7 @@ export async function serverHandshake(
       await refuse(handshake, option, Reply.ERR_TOO_BIG, "the option is too long");
       continue;
     }
-    const answer = options.get(option);
+    const answer = handlers.get(option);
     if (!answer) {
       await refuse(handshake, option, Reply.ERR_UNSUP, "this server does not know the option");
       continue;

@@ -5,9 +5,9 @@ import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
-import { checkOffered, type OfferedExport } from "../option/option.ts";
+import { checkOffered, type HandshakeOptions, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
-import { type HandshakeOptions, serverHandshake } from "./handshake.ts";
+import { serverHandshake } from "./handshake.ts";
 import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./layers.ts";
 
 export interface NbdServerOptions extends TransmissionOptions, HandshakeOptions {
