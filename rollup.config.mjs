@@ -72,7 +72,8 @@ const script = (input, file, output, extra = []) => ({
 const resuming = "src/resuming/serve-file-again.ts";
 const resumingApart = {
   name: "resuming-apart",
-  resolveId: (id) => (id.endsWith("/resuming/serve-file-again.ts") ? { id: "./resuming.js", external: true } : null),
+  resolveId: (id) =>
+    id.endsWith("/resuming/serve-file-again.ts") ? { id: "./resuming.js", external: true } : null,
 };
 
 export default [

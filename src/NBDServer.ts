@@ -5,7 +5,7 @@ import type { OnExportError } from "./export/failed-request.ts";
 import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
 import type { ResumeKeys } from "./resuming/resume-keys.ts";
-import { type ServeOptions, serve } from "./serve.ts";
+import { type ServeOptions, serveUnchecked as serve } from "./serve.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
 import { messageOf } from "./streams/message-of.ts";
@@ -172,7 +172,7 @@ class PageServer implements NBDServer {
     const disk = windows({ budget: this.#cache })(watched);
     const counted = this.#counted(disk);
     const options: ServeOptions = {
-      name: this.file instanceof File ? this.file.name : "",
+      name: (this.file as Partial<File>).name ?? "",
       room: ownRoom(IN_FLIGHT),
       gatherUpTo: MESSAGE,
       later: nextTask,

@@ -4,7 +4,7 @@ import type { Introduction } from "../nbd/introduction.ts";
 import { proofOf } from "../nbd/proof.ts";
 import { introducing } from "../nbd/server/introducing.ts";
 import { isWord, newWord } from "../nbd/word.ts";
-import type { ServeOptions, serve } from "../serve.ts";
+import type { ServeOptions } from "../serve.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { unlessAborted } from "../streams/unless-aborted.ts";
@@ -31,7 +31,7 @@ export interface ServeAgainOptions {
   /** Connects anew. */
   connect(signal: AbortSignal): ServedLink | Promise<ServedLink>;
   /** `serve`, given so that a page's script has it once. */
-  serve: typeof serve;
+  serve(transport: Transport, target: Export, options: ServeOptions): Promise<void>;
   serveOptions: Omit<ServeOptions, "signal" | "introduction">;
   /** Seconds for which a lost link is tried to be had again. */
   retry: number;
