@@ -1,4 +1,5 @@
 import { type Deferred, deferred } from "../../streams/deferred.ts";
+import type { Transport } from "../../streams/duplex.ts";
 import type { Place } from "../session/place.ts";
 import { InUseError } from "./in-use-error.ts";
 import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
@@ -14,6 +15,8 @@ export interface HolderOptions<Link = never> {
   isAlive?(): Promise<boolean>;
   /** Tells others who has the place. */
   describe?(): string;
+  /** Settles when the session will leave. Default: when its link is gone. */
+  leaving?: Promise<void>;
   /** Ends the session in order. */
   end?(reason: TakenOverError): void;
 }
@@ -101,19 +104,19 @@ export class Exclusive<Link = never> {
    * Takes the place of the configuration called `name`, until it is released. When another session has it and leaves, since its
    * link is gone or does not answer, or since the place is taken over, this waits until that session has left.
    *
-   * @param leaving settles when the session that is to have the place will leave it, as when its link is gone
+   * @param link the link of the session that is to have the place
    * @param claim claims the place on this machine
-   * @throws Error when another session has it, and what `claim` throws
+   * @throws Error when another session has it, when the link ends before the place is free, and what `claim` throws
    */
   async claim(
     name: string,
-    leaving: Promise<void>,
+    link: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
-    { takeOver, ...options }: HolderOptions<Link> & NewcomerOptions = {},
+    { takeOver, leaving = link.closed, ...options }: HolderOptions<Link> & NewcomerOptions = {},
   ): Promise<Place> {
     // Others may have waited too, so nothing is awaited between the last check and the entry in the map.
     for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
-      await this.#leaving(name, other, takeOver);
+      await whileThere(link, name, this.#leaving(name, other, takeOver));
     }
     const holder: Holder<Link> = { ...options, isLeaving: false, ...deferred() };
     const leave = () => {
@@ -156,6 +159,21 @@ export class Exclusive<Link = never> {
     }
     if (this.#holders.get(name) === holder) await holder.promise;
   }
+}
+
+/**
+ * Waits for something in favour of a newcomer, as long as that is there.
+ * @throws Error when its link ends before
+ */
+async function whileThere(
+  { closed }: Pick<Transport, "closed">,
+  name: string,
+  work: Promise<void>,
+): Promise<void> {
+  const leave = () => {
+    throw new Error(`left while it waited for configuration "${name}"`);
+  };
+  await Promise.race([work, closed.then(leave, leave)]);
 }
 
 function inUse(name: string, words = "this configuration is in use by another session") {

@@ -205,7 +205,7 @@ export class Sessions {
     };
     return this.#exclusive.claim(
       name,
-      isResumable ? running.leaving : transport.closed,
+      transport,
       () => placesOfThisMachine.claim(configuration),
       {
         takeOver: takeOverOf(configuration, visitor),
@@ -218,7 +218,7 @@ export class Sessions {
           },
         }),
         end: (reason) => ending.abort(reason),
-        ...(isResumable && { handOver }),
+        ...(isResumable && { handOver, leaving: running.leaving }),
       },
     );
   }

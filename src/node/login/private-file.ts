@@ -128,12 +128,16 @@ function privateFolder(file: string): string {
   return path;
 }
 
-/** What makes a folder private. systemd gives its folder the mode of the unit at each start. */
+/**
+ * What makes a folder private. systemd gives its folder the mode of the unit at each start; a folder that has not our name may
+ * have to be open.
+ */
 function remedyFor(folder: string, path: string): string {
   const ofUnit = (process.env.STATE_DIRECTORY ?? "").split(":");
   if (ofUnit.includes(folder) || ofUnit.includes(path))
     return "StateDirectoryMode=0700 in the unit mends that";
-  return `"chmod 700 ${path}" mends that, or a folder of its own`;
+  if (basename(path) === "nbd-proxy") return `"chmod 700 ${path}" mends that`;
+  return "name a file in a folder of its own, of mode 0700";
 }
 
 function assertPrivate(stats: Stats, file: string): void {

@@ -24,8 +24,8 @@ tests("of several that wait for one that leaves one gets the place, and keeps it
   const exclusive = new Exclusive();
   const { counts, claim } = countedPlace();
   const gone = deferred<void>();
-  const link = new Promise<void>(() => {});
-  const first = await exclusive.claim("a", gone.promise, claim);
+  const link = { closed: new Promise<void>(() => {}) };
+  const first = await exclusive.claim("a", { closed: gone.promise }, claim);
   gone.resolve();
   await gone.promise;
   const waiting = [1, 2, 3].map(() => exclusive.claim("a", link, claim));
@@ -42,10 +42,10 @@ tests("of several that wait for one that leaves one gets the place, and keeps it
   await (await exclusive.claim("a", link, claim)).release();
 });
 
-/** The end of a link, which the test brings about. */
+/** A link that the test ends. */
 function linkOf() {
   const gone = deferred();
-  return { link: gone.promise, gone };
+  return { link: { closed: gone.promise }, gone };
 }
 
 tests("a session that takes new links is given those that it knows", async () => {
@@ -84,7 +84,7 @@ tests(
       handOver: () => false,
       isAlive: async () => false,
       describe: () => "in use since noon, lost for 3 s",
-      end: () => leaving.gone.resolve(),
+      end: () => leaving.resolve(),
     });
     const refusal = await failure(exclusive.claim("a", linkOf().link, claim));
     assert.is(wordsForOthers(refusal), "in use since noon, lost for 3 s");
@@ -153,6 +153,24 @@ tests(
     assert.is(counts.most, 1);
   },
 );
+
+tests("a newcomer that leaves while it waits has no place afterwards, and the next one has it", async () => {
+  const exclusive = new Exclusive();
+  const { place } = await holderOf(exclusive, "a");
+  const newcomer = linkOf();
+  let claims = 0;
+  const claim = async () => {
+    claims++;
+    return countedPlace().claim();
+  };
+  const taking = exclusive.claim("a", newcomer.link, claim, { takeOver });
+  newcomer.gone.resolve();
+  const { message } = await within(5000, "its end", failure(taking));
+  assert.is(message, 'left while it waited for configuration "a"');
+  await place.release();
+  await (await exclusive.claim("a", linkOf().link, claim)).release();
+  assert.is(claims, 1);
+});
 
 const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 10_000 };
 

@@ -103,7 +103,7 @@ for (const [what, spoil, words] of [
   [
     "others can look into its folder",
     (file) => chmodSync(join(file, ".."), 0o755),
-    /: its folder (\S+) is open to others; "chmod 700 \1" mends that, or a folder of its own$/,
+    /: its folder (\S+) is open to others; "chmod 700 \1" mends that$/,
   ],
   [
     "its group can look into its folder",
