@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { beginHandshake } from "../../../src/nbd/client/begun-handshake.ts";
+import { HandshakeClock } from "../../../src/nbd/client/handshake-times.ts";
 import { nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError } from "../../../src/nbd/error.ts";
 import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
@@ -9,7 +10,7 @@ import { readableOf, writableOf } from "../../../src/node/node-stream.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { hex } from "../../bytes.ts";
-import { suite, within } from "../../harness.ts";
+import { suite, until, within } from "../../harness.ts";
 import { greeting } from "../words.ts";
 
 const tests = suite("times of the handshake");
@@ -89,6 +90,34 @@ tests("the longest times are no short ones", async () => {
   await remote.close();
   process.off("warning", onWarning);
   assert.equal(seen, []);
+});
+
+tests("the time for the whole stands still while it is paused", async () => {
+  let error: LinkError | undefined;
+  const clock = new HandshakeClock({ greeting: LONG, reply: LONG, whole: 0.05 }, (late) => {
+    error = late;
+  });
+  clock.pause();
+  await later(200);
+  assert.is(error, undefined);
+  clock.goOn();
+  await until("the verdict", () => error !== undefined);
+  assert.is(error!.message, "the server did not end the handshake within 0.05 s");
+});
+
+tests("the time that the whole has taken counts, when it goes on", async () => {
+  let error: LinkError | undefined;
+  const clock = new HandshakeClock({ greeting: LONG, reply: 0.01, whole: LONG }, (late) => {
+    error = late;
+  });
+  // As if the process had been stopped for longer than the whole may take: there is time for a reply yet.
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 2 * LONG * 1000;
+  clock.pause();
+  performance.now = now;
+  clock.goOn();
+  await until("the verdict", () => error !== undefined);
+  assert.is(error!.message, `the server did not end the handshake within ${LONG} s`);
 });
 
 tests("what came while the process was stopped is read before it is judged", async () => {
