@@ -203,24 +203,19 @@ export class Sessions {
       if (isTaken) supply.offer(link);
       return isTaken;
     };
-    return this.#exclusive.claim(
-      name,
-      transport,
-      () => placesOfThisMachine.claim(configuration),
-      {
-        takeOver: takeOverOf(configuration, visitor),
-        isAlive: () => current().isAlive(ANSWER_TIME),
-        ...(this.#options.tellsWho && {
-          describe: () => {
-            const { address, silence } = current();
-            const isLost = running.state === "waiting";
-            return inUse({ since, name: running.exported?.name ?? "", address, silence, isLost });
-          },
-        }),
-        end: (reason) => ending.abort(reason),
-        ...(isResumable && { handOver, leaving: running.leaving }),
-      },
-    );
+    return this.#exclusive.claim(name, transport, () => placesOfThisMachine.claim(configuration), {
+      takeOver: takeOverOf(configuration, visitor),
+      isAlive: () => current().isAlive(ANSWER_TIME),
+      ...(this.#options.tellsWho && {
+        describe: () => {
+          const { address, silence } = current();
+          const isLost = running.state === "waiting";
+          return inUse({ since, name: running.exported?.name ?? "", address, silence, isLost });
+        },
+      }),
+      end: (reason) => ending.abort(reason),
+      ...(isResumable && { handOver, leaving: running.leaving }),
+    });
   }
 }
 

@@ -79,8 +79,10 @@ tests(
   async () => {
     const exclusive = new Exclusive<string>();
     const { claim } = countedPlace();
-    const leaving = linkOf();
-    const place = await exclusive.claim("a", leaving.link, claim, {
+    const leaving = deferred();
+    const lost = { closed: Promise.resolve() };
+    const place = await exclusive.claim("a", lost, claim, {
+      leaving: leaving.promise,
       handOver: () => false,
       isAlive: async () => false,
       describe: () => "in use since noon, lost for 3 s",

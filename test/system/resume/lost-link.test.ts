@@ -56,7 +56,10 @@ needing(tests, ["nbdcopy"])("a copy goes on when the link is cut again and again
     clearInterval(cutting);
   }
   assert.is(await sha256(copy), await sha256(context.image));
-  assert.ok(relay.connections > 1, `${relay.connections} connections: ${context.gateway.stderr}\n${serving.stderr}`);
+  assert.ok(
+    relay.connections > 1,
+    `${relay.connections} connections: ${context.gateway.stderr}\n${serving.stderr}`,
+  );
 });
 
 tests.run();
