@@ -250,10 +250,11 @@ export class Resumed {
       this.#throwUnlessWhole();
       try {
         await change.make(link.target);
-        // An answer of a link before the last one says nothing: the server may have been another one since.
+        // An answer of an earlier link says nothing any more: the server may have crashed since, and was sent what is older again.
         if (link !== this.#link) continue;
         if (this.#note(change)) return;
         await link.flushes.begin();
+        // On a later link something older may have been made again over it.
         if (link === this.#link) return;
       } catch (error) {
         this.#throwUnlessLost(link, error, signal);
@@ -276,7 +277,7 @@ export class Resumed {
         const link = this.#up ?? (await this.#nextLink(undefined));
         this.#throwUnlessWhole();
         try {
-          if (!(await this.#flushOn(link))) continue;
+          await this.#flushOn(link);
           this.#throwUnlessWhole();
           return;
         } catch (error) {
@@ -288,14 +289,12 @@ export class Resumed {
     }
   }
 
-  /** Flushes on a link. False: it is not the last one any more, so it says nothing. */
-  async #flushOn(link: CurrentLink): Promise<boolean> {
+  /** Flushes, on a link that has all that was acknowledged. What is true then stays true, so the answer may come late. */
+  async #flushOn(link: CurrentLink): Promise<void> {
     const { unflushed } = this.#parts;
     const { moment } = unflushed;
     await link.target.flush!();
-    if (link !== this.#link) return false;
     unflushed.flushed(moment);
-    return true;
   }
 
   /** A flush that nobody has asked for. When it fails nobody would learn of what was lost, but for this. */
