@@ -130,10 +130,12 @@ export class Resumed {
     this.#running = this.#run();
   }
 
-  /** Flushes, as memory for what is not flushed is short; what was begun before has its time. */
+  /** Flushes soon, as memory for what is not flushed is short; the change that wanted it is noted before that. */
   relieve(): void {
-    const { flushes } = this.#link;
-    if (this.#up && this.#isWhole && !flushes.isRunning) flushes.begin().catch(() => {});
+    queueMicrotask(() => {
+      const link = this.#up;
+      if (link && this.#isWhole && !link.flushes.isRunning) link.flushes.begin().catch(() => {});
+    });
   }
 
   #exportOf(first: Export): ResumedExport & AsyncDisposable {
@@ -185,7 +187,8 @@ export class Resumed {
     bytes: number,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    await this.#enter(bytes, signal);
+    const entering = this.#enter(bytes, signal);
+    if (entering) await entering;
     try {
       for (;;) {
         const link = this.#up ?? (await this.#nextLink(signal));
@@ -230,6 +233,7 @@ export class Resumed {
     // What need not wait is sent in the turn of the call: so calls keep their order.
     if (entering) await entering;
     try {
+      options?.signal?.throwIfAborted();
       const turn = order.enter(start, end, options?.signal);
       if (turn.wait) await turn.wait;
       try {
