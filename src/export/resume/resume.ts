@@ -130,10 +130,12 @@ export class Resumed {
     this.#running = this.#run();
   }
 
-  /** Flushes, as memory for what is not flushed is short; what was begun before has its time. */
+  /** Flushes soon, as memory for what is not flushed is short; the change that wanted it is noted before that. */
   relieve(): void {
-    const { flushes } = this.#link;
-    if (this.#up && this.#isWhole && !flushes.isRunning) flushes.begin().catch(() => {});
+    queueMicrotask(() => {
+      const link = this.#up;
+      if (link && this.#isWhole && !link.flushes.isRunning) link.flushes.begin().catch(() => {});
+    });
   }
 
   #exportOf(first: Export): ResumedExport & AsyncDisposable {
@@ -185,7 +187,8 @@ export class Resumed {
     bytes: number,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    await this.#enter(bytes, signal);
+    const entering = this.#enter(bytes, signal);
+    if (entering) await entering;
     try {
       for (;;) {
         const link = this.#up ?? (await this.#nextLink(signal));
@@ -230,6 +233,7 @@ export class Resumed {
     // What need not wait is sent in the turn of the call: so calls keep their order.
     if (entering) await entering;
     try {
+      options?.signal?.throwIfAborted();
       const turn = order.enter(start, end, options?.signal);
       if (turn.wait) await turn.wait;
       try {
@@ -250,10 +254,11 @@ export class Resumed {
       this.#throwUnlessWhole();
       try {
         await change.make(link.target);
-        // An answer of a link before the last one says nothing: the server may have been another one since.
+        // An answer of an earlier link says nothing any more: the server may have crashed since, and was sent what is older again.
         if (link !== this.#link) continue;
         if (this.#note(change)) return;
         await link.flushes.begin();
+        // On a later link something older may have been made again over it.
         if (link === this.#link) return;
       } catch (error) {
         this.#throwUnlessLost(link, error, signal);
@@ -276,7 +281,7 @@ export class Resumed {
         const link = this.#up ?? (await this.#nextLink(undefined));
         this.#throwUnlessWhole();
         try {
-          if (!(await this.#flushOn(link))) continue;
+          await this.#flushOn(link);
           this.#throwUnlessWhole();
           return;
         } catch (error) {
@@ -288,14 +293,12 @@ export class Resumed {
     }
   }
 
-  /** Flushes on a link. False: it is not the last one any more, so it says nothing. */
-  async #flushOn(link: CurrentLink): Promise<boolean> {
+  /** Flushes, on a link that has all that was acknowledged. What is true then stays true, so the answer may come late. */
+  async #flushOn(link: CurrentLink): Promise<void> {
     const { unflushed } = this.#parts;
     const { moment } = unflushed;
     await link.target.flush!();
-    if (link !== this.#link) return false;
     unflushed.flushed(moment);
-    return true;
   }
 
   /** A flush that nobody has asked for. When it fails nobody would learn of what was lost, but for this. */

@@ -26,7 +26,7 @@ export class SharedFlush {
     const running = this.#flush();
     this.#running = running;
     const over = () => {
-      if (this.#running === running && !this.#next) this.#running = undefined;
+      if (this.#running === running) this.#running = undefined;
     };
     running.then(over, over);
     return running;

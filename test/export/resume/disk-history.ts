@@ -1,10 +1,9 @@
 /** What a disk may show, by what was asked of it: a memory model with flush semantics. */
 
-/** A change of a range, to one value. */
+/** A change of a range. */
 export interface HistoricChange {
   readonly start: number;
-  readonly end: number;
-  readonly value: number;
+  readonly data: Uint8Array;
   /** Whether it was acknowledged, and when. */
   acknowledged: number | undefined;
 }
@@ -19,8 +18,8 @@ export class DiskHistory {
     return ++this.#moment;
   }
 
-  asked(start: number, end: number, value: number): HistoricChange {
-    const change: HistoricChange = { start, end, value, acknowledged: undefined };
+  asked(start: number, data: Uint8Array): HistoricChange {
+    const change: HistoricChange = { start, data, acknowledged: undefined };
     this.#changes.push(change);
     return change;
   }
@@ -39,8 +38,9 @@ export class DiskHistory {
 
   #allowed(at: number, since: number): number[] {
     let allowed = [0];
-    for (const { start, end, value, acknowledged } of this.#changes) {
-      if (at < start || at >= end) continue;
+    for (const { start, data, acknowledged } of this.#changes) {
+      const value = data[at - start];
+      if (value === undefined) continue;
       if (acknowledged !== undefined && acknowledged < since) allowed = [];
       allowed.push(value);
     }

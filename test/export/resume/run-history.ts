@@ -36,6 +36,7 @@ export async function runHistory(seed: number, { isFenced = true, parts }: Varia
 
   const memory = new UnflushedMemory(random.one([0, 1200, 3000, 1 << 25]));
   const held = { calls: random.one([1, 3, 1000]), bytes: random.one([1, 8, 1000]) };
+  let trouble = random.whole(0, 4);
   const share = memory.share(() => resumed.relieve());
   const whole: Parts = { order: new OrderedChanges(), unflushed: new UnflushedChanges(share) };
   const options = {
@@ -43,6 +44,9 @@ export async function runHistory(seed: number, { isFenced = true, parts }: Varia
     log: (line: string) => fault("a line", line),
     open: async () => {
       await clock.sleep(random.whole(1, 40));
+      // Trouble seldom comes alone: links are lost while what was lost is sent again.
+      const soon = clock.now() + random.whole(1, 40);
+      if (trouble-- > 0) clock.at(soon, () => (random.chance(0.3) ? server.restart() : server.cut()));
       return server.open();
     },
   };
@@ -62,12 +66,12 @@ export async function runHistory(seed: number, { isFenced = true, parts }: Varia
   let counter = 0;
   async function change(start: number, length: number) {
     const way = random.one(["write", "write", "write", "trim", "writeZeroes"] as const);
-    const value = way === "write" ? (counter++ % 255) + 1 : 0;
+    // Each byte of each write is another one.
+    const data = Uint8Array.from({ length }, () => (way === "write" ? (counter++ % 250) + 1 : 0));
     const fua = random.chance(0.2);
     const signal = perhapsGivenUp();
     const settings = { fua, ...(signal && { signal }) };
-    const asked = history.asked(start, start + length, value);
-    const data = new Uint8Array(length).fill(value);
+    const asked = history.asked(start, data.slice());
     if (way === "write") await disk.write!(start, data, settings);
     else await disk[way]!(start, length, settings);
     // The caller's memory is the caller's again.
@@ -113,7 +117,7 @@ export async function runHistory(seed: number, { isFenced = true, parts }: Varia
   fault("the end, what is stable", history.fault(server.stable, 0, history.now()));
   fault("the end, what is seen", history.fault(server.view, 0, history.now()));
   fault("the end, what is not flushed", disk.unflushed(0, SIZE) ? "there is something" : undefined);
-  fault("the end, memory", memory.used > 0 ? `${memory.used} bytes are held` : undefined);
+  fault("the end, memory", memory.used !== 0 ? `${memory.used} bytes are held` : undefined);
   await clock.run(disk.close());
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }

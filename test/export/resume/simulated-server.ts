@@ -8,12 +8,15 @@ import type { Seeded } from "./seeded.ts";
 
 /** Milliseconds that a request, and its answer, are on their way at most: each its own time, so they overtake each other. */
 const WAY = 20;
-/** Milliseconds for which what was sent on a link that was cut is held back at most. */
+/** Milliseconds for which what was sent on a link that was cut is held back at most, and after which its fate is told at most. */
 const HELD_BACK = 200;
+const LATE = 100;
 
 interface Request {
   readonly perform: () => void;
   readonly fail: (error: Error) => void;
+  /** Tells what was found when it reached the disk. */
+  readonly answer: () => void;
   /** It has reached the disk, or never will. */
   isOver: boolean;
 }
@@ -80,7 +83,10 @@ export class SimulatedServer {
     };
   }
 
-  /** Ends the link. Each request that has not reached the disk is lost, or comes late; no answer comes any more. */
+  /**
+   * Ends the link. Each request that has not reached the disk is lost, or comes late. No answer comes any more, but for some that
+   * are found late.
+   */
   cut(): void {
     const link = this.#link;
     if (!link) return;
@@ -88,7 +94,9 @@ export class SimulatedServer {
     link.isCut = true;
     const gone = new GoneError("the link was cut");
     for (const request of link.requests) {
-      request.fail(gone);
+      const tell = request.isOver ? request.answer : () => request.fail(gone);
+      if (this.#random.chance(0.3)) this.#clock.at(this.#clock.now() + this.#random.whole(1, LATE), tell);
+      else request.fail(gone);
       if (request.isOver || this.#random.chance(0.5)) request.isOver = true;
       else this.#holdBack(request);
     }
@@ -148,6 +156,7 @@ export class SimulatedServer {
         result = { value: perform() };
       },
       fail: answer.reject,
+      answer: () => answer.resolve(result!.value),
       isOver: false,
     };
     link.requests.add(request);
