@@ -116,14 +116,17 @@ export function* receivedOption(): Parser<ReceivedOption> {
   return { option };
 }
 
-/** Sends one reply of the server to an option. */
+/** Sends one reply of the server to an option. Its data is bytes and text, in order. */
 export function replyTo(
   { dialogue }: Pick<ServerHandshake, "dialogue">,
   option: number,
   type: number,
-  data: Uint8Array = new Uint8Array(0),
+  ...data: (Uint8Array | string)[]
 ): Promise<void> {
-  return dialogue.write(concat([OptionReply.encode({ option, type, length: data.byteLength }), data]));
+  const bytes = concat(
+    data.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : part)),
+  );
+  return dialogue.write(concat([OptionReply.encode({ option, type, length: bytes.byteLength }), bytes]));
 }
 
 /** Sends an error reply with a message for people (proto.md, "Option reply types"). */
@@ -133,7 +136,7 @@ export function refuse(
   type: number,
   message: string,
 ): Promise<void> {
-  return replyTo(handshake, option, type, new TextEncoder().encode(message));
+  return replyTo(handshake, option, type, message);
 }
 
 /** Sends an option of the client. */
