@@ -99,12 +99,7 @@ async function answer(
   const found =
     queries.includes(BASE_ALLOCATION) || (isList && (queries.length === 0 || queries.includes(BASE)));
   if (found) await tell(BASE_ALLOCATION);
-  if (isList) {
-    for (const query of queries) {
-      const own = await handshake.introduction?.(query!);
-      if (own) await tell(own);
-    }
-  }
+  if (isList) await handshake.introduction?.(queries as string[], tell);
   await replyTo(handshake, option, Reply.ACK);
   return found ? name : undefined;
 }

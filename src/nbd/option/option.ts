@@ -39,14 +39,17 @@ export function checkOffered(exports: readonly OfferedExport[], isSeveral: boole
   }
 }
 
+/** Answers what queries of LIST_META_CONTEXT it knows, each by telling the name of a metadata context; `introducing` makes one. */
+export type OwnContexts = (
+  queries: readonly string[],
+  tell: (context: string) => Promise<void>,
+) => Promise<void>;
+
 export interface HandshakeOptions {
   /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
   isSingle?: boolean;
-  /**
-   * What the server says of itself to a gateway that asks, so that the gateway may go on over a new link; `introducing` makes it.
-   * It answers a query with the name of a metadata context, and with undefined if it does not know the query. Default: none.
-   */
-  introduction?: ((query: string) => Promise<string | undefined>) | undefined;
+  /** What the server says of itself to a gateway that asks, so that the gateway may go on over a new link. Default: nothing. */
+  introduction?: OwnContexts | undefined;
 }
 
 /** The server's side of a handshake, as its options use it. */
