@@ -87,7 +87,7 @@ run(program, async () => {
       });
       if (!transport) return;
       await serveOver(transport, `, to ${where}`).catch((error: unknown) => {
-        throw remoteFault(error, endpoint);
+        throw remoteFault(error, endpoint, values["take-over"]);
       });
       return;
     }

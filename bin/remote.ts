@@ -9,6 +9,7 @@ import { reasonOf } from "../src/node/system-error.ts";
 import { checkTrust, type Trust } from "../src/node/tls-connection.ts";
 import type { Transport } from "../src/streams/duplex.ts";
 import { messageOf } from "../src/streams/message-of.ts";
+import { IN_USE, TAKEN_OVER } from "../src/transport/close-codes.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { WebSocketError } from "../src/transport/websocket.ts";
 import { firstLine } from "./first-line.ts";
@@ -52,9 +53,6 @@ export interface Remote {
 
 /** Bytes of the longest token that is read. */
 const LONGEST_TOKEN = 4096;
-
-/** The close code with which a gateway ends a session in favour of another one. */
-const TAKEN_OVER = 4001;
 
 /**
  * Reads what the arguments say about the other side, and the token, before anything is connected.
@@ -181,11 +179,14 @@ async function fromStandardInput(tokenOf: (line: string) => string): Promise<str
   }
 }
 
-/** What a session ended with, in words for a person at a terminal. */
-export function remoteFault(error: unknown, url: string): Error {
+/**
+ * What a session ended with, in words for a person at a terminal.
+ * @param takesOver whether it asked to take the configuration over
+ */
+export function remoteFault(error: unknown, url: string, takesOver: boolean): Error {
   const shown = shownUrl(url);
   const { code, reason = "" } = error instanceof WebSocketError ? error : { code: undefined };
   if (code === TAKEN_OVER && reason !== "") return new Error(`${shown}: ${reason}`);
-  const advice = /^in use since /.test(reason) ? "; --take-over ends that session" : "";
+  const advice = code === IN_USE && !takesOver ? "; --take-over ends that session" : "";
   return new Error(`${shown}: ${messageOf(error)}${advice}`);
 }

@@ -10,6 +10,7 @@ import { push } from "../streams/push.ts";
 import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
+import { FAILED } from "./close-codes.ts";
 import { closeReason } from "./close-reason.ts";
 
 /** What a sender of text messages is told. */
@@ -84,8 +85,6 @@ const OPEN = 1;
 const DRAIN_INTERVAL = 4;
 /** How many milliseconds the other side has to answer a close frame. */
 const CLOSE_TIME = 1000;
-/** The close code of a failure that has no `closeCode` of its own; the close reason says what failed. */
-const FAILED = 4000;
 /** The close code of a connection that ended without a close frame. */
 const LOST = 1006;
 /** Close codes that say no more than that the other side is gone: normal, going away, no code, no close frame. */

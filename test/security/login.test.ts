@@ -1,16 +1,17 @@
 /** Who gets in with a login: each door of the gateway, with what must not open it, and with what must. */
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import { type Check, checks, type Door, doors, who } from "../../src/node/gateway/admission.ts";
+import { type Check, checks, type Door, doors, exposure, who } from "../../src/node/gateway/admission.ts";
 import { refuse } from "../../src/node/gateway/answers.ts";
 import { front } from "../../src/node/gateway/front.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
+import { Proxies } from "../../src/node/gateway/proxies.ts";
 import {
   type Access,
   gateway,
@@ -40,7 +41,7 @@ interface Context {
   clock: { now: number };
   /** How many connections became WebSockets. */
   opened: () => number;
-  start(options?: { checks?: readonly Check[]; isSecure?: boolean }): Promise<number>;
+  start(options?: { checks?: readonly Check[]; isSecure?: boolean; proxies?: Proxies }): Promise<number>;
   servers: Server[];
 }
 
@@ -118,6 +119,8 @@ interface Knock {
   query?: string;
   host?: string;
   isSecure?: boolean;
+  /** What a proxy on this machine says of it. */
+  forwarded?: string[];
   /** Left out: it is let in. */
   status?: number;
   words?: RegExp;
@@ -145,6 +148,10 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
   const query = { status: 400, words: /^a token does not belong in a URL: / };
   const foreign = { status: 403, words: /^the request comes from another web page$/ };
   const notOwn = { status: 403, words: /^the cookie counts only for / };
+  const inClear = {
+    status: 403,
+    words: /^over plain HTTP the token would travel in the clear: use https:\/\/$/,
+  };
   const protocols = (list: string) => [`Sec-WebSocket-Protocol: ${list}`];
   return [
     { what: "no token", headers: [], ...needed },
@@ -207,6 +214,33 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
     ...("isForOthers" in doors[door as Door]
       ? [{ what: "the page of others, with the token", headers: [bearer(token), `Origin: ${OTHER}`] }]
       : [{ what: "the page of others", headers: [bearer(token), `Origin: ${OTHER}`], ...foreign }]),
+    ...(
+      [
+        ["over plain HTTP at the proxy", ["Proto: http", "For: 192.0.2.9"]],
+        ["by a proxy that tells no scheme", ["For: 192.0.2.9"]],
+        ["over plain HTTP, from a client that the proxy does not name", ["Proto: http"]],
+        [
+          "over plain HTTP, from a client that says it were here",
+          ["Proto: http", "For: 127.0.0.1, 192.0.2.9"],
+        ],
+      ] as const
+    ).map(([what, lines]) => ({
+      what: `the token ${what}`,
+      headers: [bearer(token)],
+      forwarded: lines.map((line) => `X-Forwarded-${line}`),
+      ...inClear,
+    })),
+    ...(
+      [
+        ["over https at the proxy", ["Proto: https", "For: 192.0.2.9"]],
+        ["over plain HTTP at the proxy, from this machine", ["Proto: http", "For: 127.0.0.1"]],
+        ["by a proxy that tells nothing", []],
+      ] as const
+    ).map(([what, lines]) => ({
+      what: `the token ${what}`,
+      headers: [bearer(token)],
+      forwarded: lines.map((line) => `X-Forwarded-${line}`),
+    })),
     { what: "the token", headers: [bearer(token)] },
     { what: "the token, from the own page", headers: [bearer(token), `Origin: http://127.0.0.1:${port}`] },
     { what: "the cookie, from the own page", headers: [cookie, own], isSecure: true },
@@ -218,13 +252,16 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
 /** What is wrong with what a door lets in, and keeps out. */
 async function faultsAt(door: string, context: Context, list: readonly Check[]): Promise<string[]> {
   const { start, clock, log, opened } = context;
-  const ports = [await start({ checks: list }), await start({ checks: list, isSecure: true })];
+  const ports = {
+    plain: await start({ checks: list }),
+    secure: await start({ checks: list, isSecure: true }),
+    behind: await start({ checks: list, proxies: new Proxies(["127.0.0.1"]) }),
+  };
   const faults: string[] = [];
-  // The secure one's port stands in its own page's Origin.
-  for (const isSecure of [false, true]) {
-    const port = ports[isSecure ? 1 : 0]!;
+  // A gateway's port stands in its own page's Origin.
+  for (const [kind, port] of Object.entries(ports)) {
     for (const knock of knocksAt(door, context, port)) {
-      if ((knock.isSecure ?? false) !== isSecure) continue;
+      if ((knock.forwarded ? "behind" : knock.isSecure ? "secure" : "plain") !== kind) continue;
       clock.now += 61_000; // the number of wrong tokens is another test's
       const { line, headers = ["Connection: close"], body, behind } = closed[door]!;
       const before = opened();
@@ -235,6 +272,7 @@ async function faultsAt(door: string, context: Context, list: readonly Check[]):
           `Host: ${knock.host ?? `127.0.0.1:${port}`}`,
           ...headers,
           ...knock.headers,
+          ...(knock.forwarded ?? []),
         ],
         body,
       );
@@ -263,6 +301,45 @@ async function faultsAt(door: string, context: Context, list: readonly Check[]):
 
 tests("each door is in the table, or open to all", () => {
   assert.equal([...open, ...Object.keys(closed)].sort(), Object.keys(doors).sort());
+  const isOpen = (door: Door) => "isPublic" in doors[door] || doors[door].methods.length === 0;
+  assert.equal((Object.keys(doors) as Door[]).filter(isOpen).sort(), [...open].sort());
+});
+
+/** Paths that the gateway's own code names, and others that servers often have. */
+function paths(): string[] {
+  const folder = join(root, "src/node/gateway");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".ts"),
+  );
+  const texts = files.map((name) => readFileSync(join(folder, name), "utf8"));
+  const named = texts.flatMap((text) => [...text.matchAll(/["'`](\/[\w./-]*)/g)].map(([, path]) => path!));
+  const others = ["/", "/index.html", "/one", "/status", "/events", "/metrics", "/health", "/debug", "/x/y"];
+  return [...new Set([...named, ...others])];
+}
+
+tests("nothing is answered past the doors: not by any path, method, or kind of request", async (context) => {
+  const { start, opened } = context;
+  const seen = new Set<Door>();
+  const none: Check = (_visit, door) => {
+    seen.add(door);
+    return { status: 403, words: "no door is open" };
+  };
+  const port = await start({ checks: [none] });
+  const known = paths();
+  assert.ok(known.includes("/metadata") && known.includes("/login"), "they are found");
+  for (const path of known) {
+    for (const method of ["GET", "HEAD", "POST", "PUT", "OPTIONS", "CONNECT", "UPGRADE"]) {
+      const isUpgrade = method === "UPGRADE";
+      const line = `${isUpgrade ? "GET" : method} ${path} HTTP/1.1`;
+      const headers = isUpgrade ? upgrade : ["Connection: close"];
+      const answer = await exchange(port, [line, `Host: 127.0.0.1:${port}`, ...headers]);
+      assert.is(statusOf(answer), 403, line);
+      if (method !== "HEAD") assert.match(answer, /\r\n\r\nno door is open\n?$/, line);
+    }
+  }
+  assert.is(opened(), 0);
+  for (const door of ["page", "metadata", "login", "logout", "session", "tunnel"] as const)
+    assert.ok(seen.has(door), door);
 });
 
 for (const door of Object.keys(closed)) {
@@ -270,17 +347,53 @@ for (const door of Object.keys(closed)) {
     assert.equal(await faultsAt(door, context, checks), []);
     assert.ok(context.log.length > 10, "refusals are in the log");
   });
-
-  tests(`${door}: the table notices that nobody asks who comes`, async (context) => {
-    const without: Check = (visit, at, rules) => (at === door ? undefined : who(visit, at, rules));
-    const mutated = checks.map((check) => (check === who ? without : check));
-    const faults = await faultsAt(door, context, mutated);
-    assert.ok(
-      faults.some((fault) => fault.startsWith(`${door}, no token: `)),
-      "it notices",
-    );
-  });
 }
+
+for (const [what, check, knock] of [
+  ["who comes", who, "no token"],
+  ["how it came to the proxy", exposure, "the token over plain HTTP at the proxy"],
+] as const) {
+  for (const door of Object.keys(closed)) {
+    tests(`${door}: the table notices that nobody asks ${what}`, async (context) => {
+      const without: Check = (visit, at, rules) => (at === door ? undefined : check(visit, at, rules));
+      const mutated = checks.map((one) => (one === check ? without : one));
+      const faults = await faultsAt(door, context, mutated);
+      assert.ok(
+        faults.some((fault) => fault.startsWith(`${door}, ${knock}: `)),
+        "it notices",
+      );
+    });
+  }
+}
+
+tests(
+  "over plain HTTP at the proxy no door is open, so that nobody gives the token there",
+  async (context) => {
+    const { start, token, log } = context;
+    const port = await start({ proxies: new Proxies(["127.0.0.1"]) });
+    const body = JSON.stringify({ token });
+    const json = ["Content-Type: application/json", `Content-Length: ${body.length}`];
+    const ask = (line: string, proto: string, headers: string[] = [], sent?: string) => {
+      const forwarded = [`X-Forwarded-Proto: ${proto}`, "X-Forwarded-For: 192.0.2.9"];
+      const head = [`Host: 127.0.0.1:${port}`, "Connection: close"];
+      return exchange(port, [`${line} HTTP/1.1`, ...head, ...forwarded, ...headers], sent);
+    };
+    for (const [line, headers, sent] of [
+      ["GET /", [], undefined],
+      ["POST /login", json, body],
+    ] as const) {
+      const refused = await ask(line, "http", [...headers], sent);
+      assert.is(statusOf(refused), 403, line);
+      assert.match(refused, /\r\n\r\nover plain HTTP the token would travel in the clear: use https:/);
+      assert.ok(statusOf(await ask(line, "https", [...headers], sent))! < 300, line);
+    }
+    assert.is(log.length, 2);
+    assert.match(
+      log[0]!,
+      /192\.0\.2\.9 came over https, .*: have the proxy redirect http:\/\/ to https:\/\//,
+    );
+  },
+);
 
 tests("the page's files are public", async ({ start }) => {
   const port = await start();

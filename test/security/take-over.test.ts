@@ -105,7 +105,7 @@ tests("the first is ended in order and told by whom, and the second is served", 
 
   const third = serve(context, { headers: TAKE_OVER });
   const [code, words] = await within(5000, "the refusal of the third", third.closed);
-  assert.is(code, 4000);
+  assert.is(code, 4002);
   assert.match(words, /^this configuration was taken over \d+ s ago; it can be again in \d+ s$/);
   assert.is(await letter(context), "b");
   second.stop();

@@ -185,23 +185,15 @@ tests("TLS before 1.2 is refused, and a second negotiation", async () => {
   socket.destroy();
 });
 
-tests(
-  "a certificate that others have signed makes browsers stay with https, one's own does not",
-  async () => {
-    const folder = sandbox.path("state");
-    certificates = await selfSigned({ folder, host: "127.0.0.1", log: note });
-    const look = async () => {
-      const port = Number(new URL(running!.url).port);
-      return exchange(port, ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, "Connection: close"]);
-    };
-    await start({ tls: certificates });
-    assert.not.match(await look(), /strict-transport/i);
-    await running!.close();
-    const { current } = certificates;
-    await start({ tls: { ...certificates, current: { ...current, isSelfSigned: false } } });
-    assert.match(await look(), /\r\nStrict-Transport-Security: max-age=15552000\r\n/);
-  },
-);
+tests("browsers are not told to come by https alone: that would hold for all ports of the host", async () => {
+  const folder = sandbox.path("state");
+  certificates = await selfSigned({ folder, host: "127.0.0.1", log: note });
+  await start({ tls: { ...certificates, current: { ...certificates.current, isSelfSigned: false } } });
+  const port = Number(new URL(running!.url).port);
+  const answer = await exchange(port, ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, "Connection: close"]);
+  assert.is(statusOf(answer), 200);
+  assert.not.match(answer, /strict-transport/i);
+});
 
 tests("a certificate is exchanged while a session goes on, and new connections see the new one", async () => {
   const pair = writePair(sandbox, "a", ["localhost", "127.0.0.1"]);
@@ -279,6 +271,16 @@ tests("beyond loopback it needs TLS or a proxy", async () => {
   }
 });
 
+tests("behind a proxy, and beyond loopback, it needs a login", async () => {
+  const behindProxy = [`unix:${sandbox.path("run/gateway.sock")}`];
+  const { message } = await failure(start({ behindProxy }));
+  assert.match(message, /^a gateway behind a proxy needs a login \(the option "access"\): .*"everybody"$/);
+  for (const access of [undefined, "everybody"] as const) {
+    const wanted = { host: "0.0.0.0", behindProxy: ["192.0.2.7"], ...(access && { access }) };
+    assert.match((await failure(start(wanted))).message, /^listening on 0\.0\.0\.0 .* needs a login/);
+  }
+});
+
 /** Asks over the unix socket of a gateway behind a proxy. */
 function ask(path: string, headers: Record<string, string>, body = ""): Promise<number> {
   const where = {
@@ -306,13 +308,14 @@ tests(
   async () => {
     mkdirSync(sandbox.path("run"), { mode: 0o755 });
     const path = sandbox.path("run/gateway.sock");
-    await start({ behindProxy: [`unix:${path}`] });
+    await start({ behindProxy: [`unix:${path}`], access: "everybody" });
     assert.is(statSync(path).mode & 0o777, 0o600);
     assert.is(running!.url, `unix:${path}`);
     await running!.close();
     assert.not.ok(existsSync(path));
     const group = process.getgid!();
-    await start({ behindProxy: [`unix:${path}`], socketPermissions: { mode: 0o660, group } });
+    const socketPermissions = { mode: 0o660, group };
+    await start({ behindProxy: [`unix:${path}`], access: "everybody", socketPermissions });
     assert.is(statSync(path).mode & 0o777, 0o660);
 
     const host = { Host: "127.0.0.1" };
@@ -350,7 +353,8 @@ tests("a login is a cookie where all is encrypted, by TLS here or at the proxy, 
 
     mkdirSync(sandbox.path("run"), { mode: 0o755 });
     await start({ access, behindProxy: [`unix:${sandbox.path("run/gateway.sock")}`] });
-    const forwarded = { Host: "x", "X-Forwarded-Host": "127.0.0.1", "Content-Type": "application/json" };
+    const from = { Host: "x", "X-Forwarded-Host": "127.0.0.1", "X-Forwarded-For": "127.0.0.1" };
+    const forwarded = { ...from, "Content-Type": "application/json" };
     const logIn = (proto: string) =>
       ask("/login", { ...forwarded, Origin: `${proto}://127.0.0.1`, "X-Forwarded-Proto": proto }, body);
     assert.is(await logIn("https"), 204);
@@ -362,7 +366,7 @@ tests("a login is a cookie where all is encrypted, by TLS here or at the proxy, 
 });
 
 tests("behind a proxy at an address everybody else is refused, at each door", async () => {
-  await start({ behindProxy: ["127.0.0.2"] });
+  await start({ behindProxy: ["127.0.0.2"], access: "everybody" });
   const port = Number(new URL(running!.url).port);
   const claims = { "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.2" };
   for (const path of ["/", "/metadata", "/one"]) {

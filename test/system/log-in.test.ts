@@ -162,19 +162,23 @@ tests("options for another side are refused where there is none", async ({ sandb
   assert.is(server.stderr, "nbd-serve: --take-over is for a URL\n");
 });
 
-tests(
-  "a configuration that is in use: the error says who has it, and how to end that",
-  ({ sandbox, image }) => {
+for (const [what, code, more, advice] of [
+  ["the error says who has it, and how to end that", 4002, [], "; --take-over ends that session"],
+  ["who asked for the takeover is not advised to", 4002, ["--take-over"], ""],
+  ["words alone mean nothing", 4000, [], ""],
+] as const) {
+  tests(`a configuration that is in use: ${what}`, ({ sandbox, image }) => {
     const words = "in use since 18:57 by boot.iso from 10.9.0.2, silent for 12 s";
-    return withGateway({ use: (socket) => socket.close(4000, words) }, async (gateway) => {
-      const server = sandbox.start(program("nbd-serve"), [image, `${gateway.url}#${gateway.token}`]);
+    return withGateway({ use: (socket) => socket.close(code, words) }, async (gateway) => {
+      const url = `${gateway.url}#${gateway.token}`;
+      const server = sandbox.start(program("nbd-serve"), [...more, image, url]);
       assert.is(
         await endOf(server, 1, gateway),
-        `nbd-serve: ${gateway.url}: the other side closed the WebSocket: "${words}"; --take-over ends that session\n`,
+        `nbd-serve: ${gateway.url}: the other side closed the WebSocket: "${words}"${advice}\n`,
       );
     });
-  },
-);
+  });
+}
 
 tests(
   "at the URL of a relay the token is sent where it was named, and a refusal says which URL to use",

@@ -354,13 +354,22 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
   await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await page.setInputFiles("#file", file);
-    gateway.onWebSocket = (socket) => socket.close(4000, BUSY);
+    gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
     await says(page, "Ready to serve");
     assert.not(await page.isVisible("#take-over"));
     await page.click("#serve");
     await says(page, `I${BUSY.slice(1)}`);
     const [session] = gateway.sessions!;
     assert.is(gateway.askedFor("b").at(-1)!.headers["sec-websocket-protocol"], `nbd, token.${session}`);
+
+    // Words alone mean nothing.
+    gateway.onWebSocket = (socket) => socket.close(4000, BUSY);
+    await page.click("#serve");
+    await says(page, /^Failed: /);
+    assert.not(await page.isVisible("#take-over"));
+    gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
+    await page.click("#serve");
+    await says(page, /^In use/);
 
     // Another configuration may be free.
     await page.selectOption("#configuration", "a");
@@ -370,7 +379,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
     await page.click("#serve");
     await says(page, /^In use/);
 
-    gateway.onWebSocket = (socket) => socket.close(4000, "this configuration was taken over 3 s ago; wait");
+    gateway.onWebSocket = (socket) => socket.close(4002, "this configuration was taken over 3 s ago; wait");
     await page.click("#take-over");
     await says(page, "This configuration was taken over 3 s ago; wait");
     let first: { close(code: number, reason: string): void } | undefined;
@@ -401,7 +410,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
 chromium("without a login, the takeover asks for the subprotocol nbd too", async () => {
   await withGateway({}, async ({ gateway, open }) => {
     gateway.sessions = undefined;
-    gateway.onWebSocket = (socket) => socket.close(4000, "this configuration is in use by another session");
+    gateway.onWebSocket = (socket) => socket.close(4002, "this configuration is in use by another session");
     const page = await open();
     await page.setInputFiles("#file", file);
     await page.click("#serve");
@@ -448,7 +457,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.setInputFiles("#file", file);
       await says(page, "Ready to serve");
       await look("logged in");
-      gateway.onWebSocket = (socket) => socket.close(4000, BUSY);
+      gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
       await page.click("#serve");
       await says(page, /^In use/);
       await look("in use");

@@ -8,7 +8,7 @@ export interface HandshakeTimes {
   greeting: number;
   /** For each of its later replies, all of it. */
   reply: number;
-  /** For the whole handshake. */
+  /** For the whole handshake, but for the time that it waits for us. */
   whole: number;
 }
 

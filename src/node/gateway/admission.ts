@@ -17,6 +17,8 @@ export interface Visit
   host: string | undefined;
   /** The host and port of this end of the connection, where that is plain HTTP without a proxy. */
   own?: string | undefined;
+  /** Whether it crosses a network in the clear before a proxy has it. */
+  isExposed?: boolean | undefined;
   /** Why nothing of it is believed: it does not come through the proxy, or the proxy says what cannot be. */
   unbelieved?: Unbelieved | undefined;
 }
@@ -123,6 +125,17 @@ const bad = (words: string): Refusal => ({ status: 400, words });
 
 const origination: Check = ({ unbelieved }) => unbelieved;
 
+/** What comes to a proxy over plain HTTP. The page is refused too: it would ask for the token there. */
+export const exposure: Check = ({ isExposed, address }) => {
+  if (!isExposed) return undefined;
+  const words = "over plain HTTP the token would travel in the clear: use https://";
+  const client = address === "" ? "a client that it does not name" : address;
+  const advice =
+    `the proxy does not say that ${client} came over https, so the token would travel in the clear: ` +
+    "have the proxy redirect http:// to https://, and set X-Forwarded-Proto and X-Forwarded-For";
+  return { status: 403, words, advice };
+};
+
 const method: Check = (visit, door) => {
   const { methods } = rulesOf(door);
   if (methods.includes(visit.method ?? "")) return undefined;
@@ -205,9 +218,10 @@ export const who: Check = (visit, door, { access }) => {
   return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
 };
 
-/** In this order: whether it comes through the proxy, whether the request is well-formed, where it comes from, then who asks. */
+/** In this order: whether it comes through the proxy, and not in the clear, whether the request is well-formed, where it comes from, then who asks. */
 export const checks: readonly Check[] = [
   origination,
+  exposure,
   headerCount,
   method,
   version,

@@ -6,7 +6,7 @@ import type { Refusal } from "./admission.ts";
 /** Milliseconds that the other side is given to take an answer. */
 export const ANSWER_TIME = 10_000;
 
-/** What every answer says to browsers. */
+/** What every answer says to browsers. HSTS is not among it: it would hold for the other ports of the host, which are not ours. */
 const SECURITY_HEADERS = {
   "Content-Security-Policy":
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",

@@ -1,7 +1,7 @@
 import { type Deferred, deferred } from "../../streams/deferred.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { Place } from "../session/place.ts";
+import { InUseError } from "./in-use-error.ts";
 import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
 
 /** What a session that has a place does for newcomers. What is absent cannot be done. */
@@ -101,7 +101,7 @@ export class Exclusive {
    *
    * @param link the link of the session that is to have the place
    * @param claim claims the place on this machine
-   * @throws Error when another session has it, and what `claim` throws
+   * @throws Error when another session has it, when the link ends before the place is free, and what `claim` throws
    */
   async claim(
     name: string,
@@ -111,7 +111,7 @@ export class Exclusive {
   ): Promise<Place> {
     // Others may have waited too, so nothing is awaited between the last check and the entry in the map.
     for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
-      await this.#leaving(name, other, takeOver);
+      await whileThere(link, name, this.#leaving(name, other, takeOver));
     }
     const holder: Holder = { ...options, link: link.closed, isGone: false, ...deferred() };
     follow(holder, link);
@@ -162,6 +162,21 @@ function follow(holder: Holder, { closed }: Pick<Transport, "closed">): void {
   closed.then(note, note);
 }
 
+/**
+ * Waits for something in favour of a newcomer, as long as that is there.
+ * @throws Error when its link ends before
+ */
+async function whileThere(
+  { closed }: Pick<Transport, "closed">,
+  name: string,
+  work: Promise<void>,
+): Promise<void> {
+  const leave = () => {
+    throw new Error(`left while it waited for configuration "${name}"`);
+  };
+  await Promise.race([work, closed.then(leave, leave)]);
+}
+
 function inUse(name: string, words = "this configuration is in use by another session") {
-  return withWordsForOthers(new Error(`configuration "${name}" is in use by another session`), words);
+  return new InUseError(`configuration "${name}" is in use by another session`, words);
 }

@@ -36,9 +36,6 @@ const REQUESTS = 100;
 const BROKEN: Refusal = { status: 500, words: "the gateway failed; its log says why" };
 const ENDING: Refusal = { status: 503, words: "the gateway is ending" };
 
-/** Browsers that have been here by TLS come by nothing else for half a year. */
-const STRICT_TRANSPORT = "max-age=15552000";
-
 export interface FrontOptions {
   config: Config;
   /** Speaks TLS with these. */
@@ -108,7 +105,6 @@ export function front(options: FrontOptions): Server | SecureServer {
       else sendRefusal(response, BROKEN);
     };
     try {
-      if (tls && !tls.current.isSelfSigned) response.setHeader("Strict-Transport-Security", STRICT_TRANSPORT);
       const visit = visitOf(request, proxies);
       const door = doorOf(request);
       const origin = otherOrigin(visit, door, rules);

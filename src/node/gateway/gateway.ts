@@ -40,9 +40,10 @@ export interface GatewayOptions {
   socketPermissions?: SocketPermissions | undefined;
   /**
    * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
-   * is no login, and every user and program of this machine gets in.
+   * is no login, and every user and program of this machine gets in. Behind a proxy that has to be asked for by "everybody", as
+   * where the proxy has a login of its own: all who reach the proxy get in.
    */
-  access?: Access;
+  access?: Access | "everybody";
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
   staticFolder: string;
   /**
@@ -81,6 +82,10 @@ function notSafe(host: string): string {
   );
 }
 
+const NEEDS_LOGIN =
+  'a gateway behind a proxy needs a login (the option "access"): everybody who reaches the proxy would get in; ' +
+  'if that is meant, say access: "everybody"';
+
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
@@ -91,17 +96,20 @@ const OTHER_CONNECTIONS = 64;
  * Listens for browsers and for nbd-serve: a WebSocket to /CONFIGURATION runs a session for that configuration
  * in this process, `/` the default one. Anything else is the page, and /metadata what the page offers to choose.
  *
- * @throws Error when the host is beyond loopback without TLS or a proxy, the port is in use, or the page cannot be read
+ * @throws Error when the host is beyond loopback without TLS or a proxy, there is no login beyond loopback or behind a proxy,
+ *   the port is in use, or the page cannot be read
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
-  const { config, host = "127.0.0.1", port = 8000, staticFolder, access } = options;
+  const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
   const { maxConnections, pingInterval = 10_000, idleTime } = options;
   const { tls, behindProxy = [], socketPermissions } = options;
   checkObject(config, "config");
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
+  const { access: who } = options;
+  const access = who === "everybody" ? undefined : who;
   if (access !== undefined) checkObject(access, "access");
   if (maxConnections !== undefined) checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
@@ -114,6 +122,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       `listening on ${host} is refused: beyond loopback it needs a login (the option "access")`,
     );
   }
+  if (proxies && who === undefined) throw new Error(NEEDS_LOGIN);
   const page = await readPageFiles(staticFolder);
   const ending = new AbortController();
   setMaxListeners(0, ending.signal); // any number of sessions, without Node's warning of a leak

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { quoted } from "../../streams/quoted.ts";
 import { PROXY_RULE, proxyAddress } from "../config/proxy-address.ts";
 import { ipAddress } from "../ip-address.ts";
+import { isLoopback } from "../loopback.ts";
 import type { Visit } from "./admission.ts";
 
 /** Who asks, and how, as far as the connection and proxies that are believed can tell. */
@@ -75,6 +76,17 @@ export class Proxies {
     }
     return address;
   }
+}
+
+/**
+ * Whether what a client sends crosses a network in the clear on its way to the proxy: unless the proxy tells of https, or the
+ * client is on loopback. Who comes from this machine, through no proxy's hands, tells nothing.
+ */
+export function isExposed({ address, isSecure }: Origination, headers: IncomingHttpHeaders): boolean {
+  if (isSecure) return false;
+  if (headers["x-forwarded-for"] !== undefined) return !isLoopback(address);
+  const isForwarded = headers["x-forwarded-proto"] !== undefined || headers["x-forwarded-host"] !== undefined;
+  return isForwarded || !(address === "" || isLoopback(address));
 }
 
 /** Who asks, where there is no proxy, or none is believed. */

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { type ForOthers, withWordsForOthers } from "../../streams/for-others.ts";
+import { TAKEN_OVER } from "../../transport/close-codes.ts";
+import { InUseError } from "./in-use-error.ts";
 
 /** The subprotocol of a WebSocket that asks to take a configuration over; it is not echoed. */
 const SUBPROTOCOL = "take-over";
@@ -7,7 +9,7 @@ const SUBPROTOCOL = "take-over";
 /** The end of a session whose place somebody else takes. The other side is told so with a close code that nobody retries. */
 export class TakenOverError extends Error implements ForOthers {
   override name = "TakenOverError";
-  readonly closeCode = 4001;
+  readonly closeCode = TAKEN_OVER;
 
   /** @param address of the one who takes it over; "" on a unix socket */
   constructor(address: string) {
@@ -49,17 +51,16 @@ export class TakeOvers {
    * @throws Error when it may not
    */
   check(name: string, { isAllowed, interval }: TakeOver): void {
-    const refused = (words: string) => {
-      const error = new Error(`configuration "${name}" was not taken over: ${words}`);
-      return withWordsForOthers(error, words);
-    };
+    const message = (words: string) => `configuration "${name}" was not taken over: ${words}`;
     if (!isAllowed) {
-      throw refused("this configuration cannot be taken over: its session has to end first");
+      const words = "this configuration cannot be taken over: its session has to end first";
+      throw withWordsForOthers(new Error(message(words)), words);
     }
     const since = this.#now() - (this.#last.get(name) ?? Number.NEGATIVE_INFINITY);
     if (since < interval) {
       const [ago, left] = [Math.floor(since / 1000), Math.ceil((interval - since) / 1000)];
-      throw refused(`this configuration was taken over ${ago} s ago; it can be again in ${left} s`);
+      const words = `this configuration was taken over ${ago} s ago; it can be again in ${left} s`;
+      throw new InUseError(message(words), words);
     }
   }
 

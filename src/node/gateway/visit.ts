@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { isIPv6, type Socket } from "node:net";
 import { ipAddress } from "../ip-address.ts";
 import type { Visit } from "./admission.ts";
-import { directOrigination, type Peer, type Proxies } from "./proxies.ts";
+import { directOrigination, isExposed, type Peer, type Proxies } from "./proxies.ts";
 
 /** A request as admission sees it. What proxies say is believed only where there are some, and then only of them. */
 export function visitOf(request: IncomingMessage, proxies: Proxies | undefined): Visit {
@@ -11,8 +11,9 @@ export function visitOf(request: IncomingMessage, proxies: Proxies | undefined):
   const direct = directOrigination(peer, headers);
   const own = proxies || peer.encrypted ? undefined : ownAuthority(request.socket);
   const told = proxies?.originationOf(peer, headers) ?? direct;
-  const origination = "words" in told ? { ...direct, unbelieved: told } : told;
-  return { method, url, httpVersion, headers, rawHeaders, ...origination, own };
+  const visit = { method, url, httpVersion, headers, rawHeaders, own };
+  if ("words" in told) return { ...visit, ...direct, unbelieved: told };
+  return { ...visit, ...told, isExposed: proxies !== undefined && isExposed(told, headers) };
 }
 
 /** Host and port of this end of a connection, as a Host header has them. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { type Stats, statSync } from "node:fs";
 import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { Attempts, neighbourhood } from "./attempts.ts";
 import { LoginSessions } from "./login-sessions.ts";
+import { stateOf } from "./private-file.ts";
 import { clientProof, gatewayProof, isEqual, isNonce, newNonce } from "./proof.ts";
 import { readOrMakeToken, readToken } from "./token-file.ts";
 
@@ -32,7 +32,7 @@ export type LoginAnswer =
 
 /** Decides who gets in, and keeps the logins. */
 export interface Access {
-  /** Of the cookie that has a login's id, over TLS: each gateway has a name of its own, as cookies ignore ports. */
+  /** Of the cookie that has a login's id, over TLS: each token file has a name of its own, as cookies ignore ports. */
   readonly cookieName: string;
   /** Judges a token, or the id of a login, which this is a use of. */
   judge(credential: string, address: string): Verdict;
@@ -59,7 +59,8 @@ const PROOF_TIME = 10_000;
 const PROOFS = 32;
 
 /**
- * Lets in those who have the token of a file. Its logins are kept in a file beside it. A token that is replaced while this
+ * Lets in those who have the token of a file. Its logins are kept in a file beside it, which all have in common who have the
+ * token's file. A token that is replaced while this
  * runs, as by `nbd-gateway --new-token`, counts at once, and ends all logins; while the file is missing or not private,
  * nobody is let in.
  *
@@ -81,13 +82,16 @@ class TokenAccess implements Access {
   #token: string | undefined;
   #state: string;
   #sessions: LoginSessions;
+  /** The token of the sessions, which outlives a time without one. */
+  #sessionsToken: string;
 
   constructor(options: TokenAccessOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#attempts = new Attempts(this.#now);
-    this.#token = readOrMakeToken(options.tokenFile);
-    this.#state = this.#look();
+    this.#sessionsToken = readOrMakeToken(options.tokenFile);
+    this.#token = this.#sessionsToken;
+    this.#state = stateOf(this.#options.tokenFile);
     this.#sessions = this.#sessionsOf(this.#token);
   }
 
@@ -159,7 +163,7 @@ class TokenAccess implements Access {
 
   /** The token that counts now; undefined while there is none. */
   #current(): string | undefined {
-    const state = this.#look();
+    const state = stateOf(this.#options.tokenFile);
     if (state === this.#state) return this.#token;
     this.#state = state;
     const { tokenFile, log } = this.#options;
@@ -171,22 +175,13 @@ class TokenAccess implements Access {
       log(`nobody is let in any more: ${messageOf(error)}`);
       return undefined;
     }
-    if (this.#token === before) return before;
-    log(`the token in ${tokenFile} counts from now on`);
-    this.#sessions.close();
+    if (this.#token !== before) log(`the token in ${tokenFile} counts from now on`);
+    if (this.#token === this.#sessionsToken) return this.#token;
+    this.#sessions.abandon();
+    this.#sessionsToken = this.#token;
     this.#sessions = this.#sessionsOf(this.#token);
     this.#proofs.clear();
     return this.#token;
-  }
-
-  /** What changes when the file does. */
-  #look(): string {
-    try {
-      const { dev, ino, ctimeMs }: Stats = statSync(this.#options.tokenFile);
-      return `${dev} ${ino} ${ctimeMs}`;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? "error";
-    }
   }
 
   #sessionsOf(token: string): LoginSessions {
@@ -195,6 +190,7 @@ class TokenAccess implements Access {
       file: `${tokenFile}.logins`,
       token,
       log,
+      isReplaced: () => (this.#current() ?? token) !== token,
       ...(wallClock && { now: wallClock }),
     });
   }

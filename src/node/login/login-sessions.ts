@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { messageOf } from "../../streams/message-of.ts";
-import { readPrivateFile, replacePrivateFile } from "./private-file.ts";
+import { whileLocked } from "./file-lock.ts";
+import { readPrivateFile, replacePrivateFile, stateOf } from "./private-file.ts";
 import { newNonce } from "./proof.ts";
 
 /** Logins that are kept; beyond that the one goes that was used least recently. */
@@ -12,6 +13,10 @@ const LIFE = 12 * 3600_000;
 
 /** Milliseconds after which a further use of a login is written down, at the latest. */
 const USE_TIME = 60_000;
+
+/** Milliseconds after which a write is tried again that another process was in the way of, and how often at the end. */
+const RETRY_TIME = 20;
+const LAST_TRIES = 100;
 
 /** Milliseconds that a brief login lasts without a WebSocket. */
 const BRIEF = 30_000;
@@ -39,13 +44,21 @@ export interface LoginSessionsOptions {
   file: string;
   token: string;
   log(line: string): void;
+  /** Whether another token counts by now. Then nothing is written any more. */
+  isReplaced?: () => boolean;
   /** Milliseconds since 1970. */
   now?: () => number;
 }
 
+/** What a file says: when each login was last used, by the hash of its id. */
+type Written = ReadonlyMap<string, number>;
+
 /**
  * The logins of a gateway. They outlive a restart, and end 12 h after their last use, but never while a WebSocket of theirs
  * is open. A login belongs to the token by which it was made: a new token ends them all.
+ *
+ * Gateways that have the same file have the same logins: what one makes or ends is made or ended for all. The brief ones are
+ * each gateway's own.
  */
 export class LoginSessions {
   readonly #options: LoginSessionsOptions;
@@ -55,6 +68,10 @@ export class LoginSessions {
   readonly #logins = new Map<string, Login>();
   #timer: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
+  /** Those that the file had when it was last read or written. One that is missing here was ended by us, one missing there by another. */
+  #shared: ReadonlySet<string> = new Set();
+  /** What the file was like then. */
+  #state = "";
   #hasFailed = false;
   #isClosed = false;
 
@@ -62,7 +79,11 @@ export class LoginSessions {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#tokenHash = hashOf(`nbd-proxy logins\n${options.token}`);
-    this.#read();
+    this.#state = stateOf(this.#options.file);
+    const written = this.#read((fault) =>
+      options.log(`logins before this start have ended, as ${options.file} cannot be read: ${fault}`),
+    );
+    if (written) this.#merge(written);
   }
 
   /**
@@ -79,6 +100,7 @@ export class LoginSessions {
 
   /** Whether there is such a login; this is a use of it. */
   use(id: string): boolean {
+    this.#refresh();
     const hash = hashOf(id);
     const login = this.#logins.get(hash);
     if (!login) return false;
@@ -88,9 +110,11 @@ export class LoginSessions {
       this.#writeWithin(0);
       return false;
     }
+    // Another gateway must not take it for one that is over.
+    const isOverdue = now - login.used >= LIFE / 12;
     login.used = now;
     this.#logins.set(hash, login);
-    this.#writeWithin(USE_TIME);
+    this.#writeWithin(isOverdue ? 0 : USE_TIME);
     return true;
   }
 
@@ -119,8 +143,16 @@ export class LoginSessions {
   /** Writes down what is not written yet. Nothing is written after that. */
   close(): void {
     const isDue = this.#timer !== undefined;
+    this.abandon();
+    // This waits for others, for a moment, as there is no later.
+    for (let tries = 1; isDue && !this.#write(tries === LAST_TRIES); tries++) sleep(RETRY_TIME);
+  }
+
+  /** Writes nothing any more. */
+  abandon(): void {
     this.#isClosed = true;
-    if (isDue) this.#write();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #forgetOne(): void {
@@ -131,30 +163,50 @@ export class LoginSessions {
     }
   }
 
-  #read(): void {
-    const { file, log } = this.#options;
+  /** Takes over what other gateways have written meanwhile. */
+  #refresh(): void {
+    const state = stateOf(this.#options.file);
+    if (state === this.#state) return;
+    this.#state = state;
+    const written = this.#read();
+    if (written) this.#merge(written);
+  }
+
+  /**
+   * What the file says of our token.
+   * @returns undefined if that is nothing
+   */
+  #read(onFault: (words: string) => void = () => {}): Written | undefined {
     let bytes: Buffer;
     try {
-      bytes = readPrivateFile(file, LONGEST);
+      bytes = readPrivateFile(this.#options.file, LONGEST);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") log(`${this.#ended}: ${messageOf(error)}`);
-      return;
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") onFault(messageOf(error));
+      return undefined;
     }
     try {
       const { token, logins } = v.parse(contents, JSON.parse(bytes.toString("utf8")));
-      if (token !== this.#tokenHash) return;
-      const now = this.#now();
-      const sorted = logins.map(([hash, used]) => [hash, Math.min(used, now)] as const);
-      sorted.sort(([, one], [, other]) => one - other);
-      for (const [hash, used] of sorted)
-        if (now - used < LIFE) this.#logins.set(hash, { used, held: 0, isBrief: false });
+      return token === this.#tokenHash ? new Map(logins) : undefined;
     } catch {
-      log(`${this.#ended}: the file is damaged`);
+      onFault("the file is damaged");
+      return undefined;
     }
   }
 
-  get #ended(): string {
-    return `logins before this start have ended, as ${this.#options.file} cannot be read`;
+  #merge(written: Written): void {
+    for (const hash of this.#shared) if (!written.has(hash)) this.#logins.delete(hash);
+    const now = this.#now();
+    for (const [hash, told] of written) {
+      const used = Math.min(told, now);
+      const mine = this.#logins.get(hash);
+      if (mine) mine.used = Math.max(mine.used, used);
+      else if (!this.#shared.has(hash)) this.#logins.set(hash, { used, held: 0, isBrief: false });
+    }
+    this.#shared = new Set(written.keys());
+    const sorted = [...this.#logins].sort(([, one], [, other]) => one.used - other.used);
+    this.#logins.clear();
+    for (const [hash, login] of sorted) if (!isOver(login, now)) this.#logins.set(hash, login);
+    for (let more = this.#logins.size - MOST; more > 0; more--) this.#forgetOne();
   }
 
   /** Several changes become one write. */
@@ -163,26 +215,27 @@ export class LoginSessions {
     if (this.#isClosed || (this.#timer && this.#due <= due)) return;
     clearTimeout(this.#timer);
     this.#due = due;
-    this.#timer = setTimeout(() => this.#write(), milliseconds);
+    this.#timer = setTimeout(() => {
+      if (!this.#write()) this.#writeWithin(RETRY_TIME);
+    }, milliseconds);
     this.#timer.unref(); // close() writes too
   }
 
-  #write(): void {
+  /**
+   * Writes down what there is, and what other gateways have written meanwhile.
+   * @param isUrgent whether to do so even while another process writes
+   * @returns whether that is done; false while another process writes
+   */
+  #write(isUrgent = false): boolean {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#due = Number.POSITIVE_INFINITY;
-    const now = this.#now();
-    const logins: [string, number][] = [];
-    let isHeld = false;
-    for (const [hash, login] of this.#logins) {
-      const { used, held, isBrief } = login;
-      if (isOver(login, now)) this.#logins.delete(hash);
-      else if (!isBrief) logins.push([hash, held > 0 ? now : used]);
-      isHeld ||= held > 0 && !isBrief;
-    }
+    if (this.#options.isReplaced?.()) return true;
     try {
-      const text = JSON.stringify({ token: this.#tokenHash, logins });
-      replacePrivateFile(this.#options.file, `${text}\n`, false);
+      if (!whileLocked(this.#options.file, () => this.#exchange())) {
+        if (!isUrgent) return false;
+        this.#exchange();
+      }
       this.#hasFailed = false;
     } catch (error) {
       if (!this.#hasFailed) {
@@ -193,7 +246,24 @@ export class LoginSessions {
       this.#hasFailed = true;
     }
     // While one serves, the file has to say that it is used.
-    if (isHeld) this.#writeWithin(LIFE / 12);
+    if ([...this.#logins.values()].some(({ held, isBrief }) => held > 0 && !isBrief)) {
+      this.#writeWithin(LIFE / 12);
+    }
+    return true;
+  }
+
+  #exchange(): void {
+    this.#refresh();
+    const now = this.#now();
+    for (const [hash, login] of this.#logins) if (isOver(login, now)) this.#logins.delete(hash);
+    const logins = [...this.#logins]
+      .filter(([, { isBrief }]) => !isBrief)
+      .map(([hash, { used, held }]) => [hash, held > 0 ? now : used] as const)
+      .slice(-MOST);
+    const text = JSON.stringify({ token: this.#tokenHash, logins });
+    replacePrivateFile(this.#options.file, `${text}\n`, false);
+    this.#shared = new Set(logins.map(([hash]) => hash));
+    this.#state = stateOf(this.#options.file);
   }
 }
 
@@ -203,4 +273,9 @@ function isOver({ used, held, isBrief }: Login, now: number): boolean {
 
 function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("base64url");
+}
+
+/** Waits without letting anything else go on. */
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

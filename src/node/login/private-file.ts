@@ -10,20 +10,20 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   type Stats,
-  unlinkSync,
-  writeSync,
+  statSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { trustedPath } from "../trusted-path.ts";
 
-/** Permissions of the group and of others; those to write. */
+/** Permissions of the group and of others. */
 const OTHERS = 0o077;
-const OTHERS_WRITE = 0o022;
 
 /**
  * Reads a file that belongs to the user of this process and that nobody else can read or replace: mode 0600, not a symbolic
- * link, in a folder that others cannot write to.
+ * link, in a folder of the same user with mode 0700.
  *
  * @param longest bytes of a file that is read; a longer one is refused
  * @throws Error in words that say what to do, without anything of the contents; or the error of a system call
@@ -60,8 +60,6 @@ export function makePrivateFile(file: string, contents: string): boolean {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
       throw error;
-    } finally {
-      unlinkSync(aside);
     }
   });
 }
@@ -74,7 +72,7 @@ export function replacePrivateFile(file: string, contents: string, isLasting: bo
   writeAside(file, contents, renameSync, isLasting);
 }
 
-/** Writes to a new file beside the one that is meant, which `place` then puts there. */
+/** Writes to a new file beside the one that is meant, which `place` then puts there. Nothing is left beside it. */
 function writeAside<T>(
   file: string,
   contents: string,
@@ -86,16 +84,27 @@ function writeAside<T>(
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const descriptor = openSync(aside, flags, 0o600);
   try {
-    fchmodSync(descriptor, 0o600); // whatever the umask is
-    writeSync(descriptor, contents);
-    if (isLasting) fsyncSync(descriptor);
-  } catch (error) {
-    unlinkSync(aside);
-    throw error;
+    try {
+      fchmodSync(descriptor, 0o600); // whatever the umask is
+      writeFileSync(descriptor, contents);
+      if (isLasting) fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    return place(aside, path);
   } finally {
-    closeSync(descriptor);
+    rmSync(aside, { force: true });
   }
-  return place(aside, path);
+}
+
+/** What changes when a file does, or is replaced. */
+export function stateOf(file: string): string {
+  try {
+    const { dev, ino, size, ctimeMs } = statSync(file);
+    return `${dev} ${ino} ${size} ${ctimeMs}`;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "error";
+  }
 }
 
 /** Makes the folder of a file, and those above it that are missing, for this user alone. */
@@ -103,13 +112,32 @@ export function makePrivateFolder(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
 }
 
-/** The folder of a file, without symbolic links, when only trusted users can change what is in it. */
+/** The folder of a file, without symbolic links, when it is this user's alone, and nobody else can put another in its place. */
 function privateFolder(file: string): string {
-  const { path, stats } = trustedPath(dirname(file));
-  if (process.geteuid && stats.mode & OTHERS_WRITE) {
-    throw new Error(`others can write to its folder ${path}; "chmod go-w ${path}" mends that`);
+  const folder = dirname(file);
+  const { path, stats } = trustedPath(folder);
+  const user = process.geteuid?.();
+  if (user === undefined) return path;
+  if (stats.uid !== user) {
+    throw new Error(
+      `its folder ${path} belongs to user ${stats.uid}, and not to you; use a folder of your own`,
+    );
   }
+  if (stats.mode & OTHERS)
+    throw new Error(`its folder ${path} is open to others; ${remedyFor(folder, path)}`);
   return path;
+}
+
+/**
+ * What makes a folder private. systemd gives its folder the mode of the unit at each start; a folder that has not our name may
+ * have to be open.
+ */
+function remedyFor(folder: string, path: string): string {
+  const ofUnit = (process.env.STATE_DIRECTORY ?? "").split(":");
+  if (ofUnit.includes(folder) || ofUnit.includes(path))
+    return "StateDirectoryMode=0700 in the unit mends that";
+  if (basename(path) === "nbd-proxy") return `"chmod 700 ${path}" mends that`;
+  return "name a file in a folder of its own, of mode 0700";
 }
 
 function assertPrivate(stats: Stats, file: string): void {

@@ -37,7 +37,8 @@ export interface SessionOptions {
  *
  * Whether the place for it can be had is found out first. It is taken when the server has greeted, before anything is
  * said to it: a client that says nothing keeps no other out. It is given back when a reply of the handshake takes more than
- * 30 s, or the whole more than 60 s. The greeting has 5 s. Where the configuration's `timeout` is less, so are these times.
+ * 30 s, or the whole more than 60 s, without the wait for the place. The greeting has 5 s. Where the configuration's
+ * `timeout` is less, so are these times.
  *
  * `ended` resolves when the remote ended in order, between requests and with nothing outstanding, and after an orderly
  * end by `signal`. Nothing is left when it settles, whichever way. It rejects with

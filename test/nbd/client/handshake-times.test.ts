@@ -80,6 +80,28 @@ tests("replies without end, each in time, have a time for all of them", async ()
   await expectLate(failed, "the server did not end the handshake within 0.2 s");
 });
 
+tests("what the server waits for on our side is not its lateness, and what comes after is", async () => {
+  const [near, far] = transportPair();
+  join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});
+  const times = { greeting: LONG, reply: LONG, whole: 1 };
+  const begun = await beginHandshake(near, { handshakeTimes: times });
+  await later(1500);
+  const remote = await begun.finish();
+  await remote.close();
+
+  const [nearer, farther] = transportPair();
+  const writer = farther.writable.getWriter();
+  const greeted = writer.write(GREETING);
+  const stalled = await beginHandshake(nearer, { handshakeTimes: { ...times, whole: 0.2 } });
+  await greeted;
+  await later(300);
+  const failed = stalled.finish().then(
+    () => new Error("it went well"),
+    (error: Error) => error,
+  );
+  await expectLate(failed, "the server did not end the handshake within 0.2 s");
+});
+
 tests("the longest times are no short ones", async () => {
   const [near, far] = transportPair();
   join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});

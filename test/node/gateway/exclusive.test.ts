@@ -131,6 +131,8 @@ tests("a newcomer is refused when the session there answers, and told who that i
   assert.is(await wordsOf(exclusive.look("a", async () => {})), "in use since noon");
   assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim)), "in use since noon");
   assert.equal(events, ["is asked", "is asked"]);
+  const error = await failure(exclusive.claim("a", linkOf().link, claim));
+  assert.is((error as { closeCode?: number }).closeCode, 4002);
   await place.release();
 });
 
@@ -149,6 +151,24 @@ tests(
     assert.is(counts.most, 1);
   },
 );
+
+tests("a newcomer that leaves while it waits has no place afterwards, and the next one has it", async () => {
+  const exclusive = new Exclusive();
+  const { place } = await holderOf(exclusive, "a");
+  const newcomer = linkOf();
+  let claims = 0;
+  const claim = async () => {
+    claims++;
+    return countedPlace().claim();
+  };
+  const taking = exclusive.claim("a", newcomer.link, claim, { takeOver });
+  newcomer.gone.resolve();
+  const { message } = await within(5000, "its end", failure(taking));
+  assert.is(message, 'left while it waited for configuration "a"');
+  await place.release();
+  await (await exclusive.claim("a", linkOf().link, claim)).release();
+  assert.is(claims, 1);
+});
 
 const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 10_000 };
 
@@ -198,7 +218,9 @@ tests("where it is forbidden nothing is taken over", async () => {
   const { claim, place, events } = await holderOf(exclusive, "a");
   const forbidden = { ...takeOver, isAllowed: false };
   const words = "this configuration cannot be taken over: its session has to end first";
-  assert.is(await wordsOf(exclusive.look("a", async () => {}, { takeOver: forbidden })), words);
+  const refusal = await failure(exclusive.look("a", async () => {}, { takeOver: forbidden }));
+  assert.is(wordsForOthers(refusal), words);
+  assert.is((refusal as { closeCode?: number }).closeCode, undefined, "the page offers no takeover");
   assert.is(await wordsOf(exclusive.claim("a", linkOf().link, claim, { takeOver: forbidden })), words);
   assert.equal(events, []);
   await place.release();

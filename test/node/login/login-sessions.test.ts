@@ -1,13 +1,23 @@
 /** Logins: how long they last, where they are kept, and what is not kept. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { tokenAccess } from "../../../src/node/login/access.ts";
 import { LoginSessions } from "../../../src/node/login/login-sessions.ts";
-import { newNonce } from "../../../src/node/login/proof.ts";
+import { clientProof, newNonce } from "../../../src/node/login/proof.ts";
 import { readToken, renewToken } from "../../../src/node/login/token-file.ts";
-import { suite, until } from "../../harness.ts";
+import { Sandbox, suite, until } from "../../harness.ts";
 
 const HOUR = 3600_000;
 
@@ -188,6 +198,143 @@ tests(
     assert.match(log[1]!, /^nobody is let in any more: .*"chmod 600 /);
   },
 );
+
+tests("a token that was away for a moment finds its logins, and what they serve", ({ folder, clock }) => {
+  const tokenFile = join(folder, "token");
+  const access = tokenAccess({ tokenFile, log: () => {}, wallClock: () => clock.now });
+  const text = readFileSync(tokenFile, "utf8");
+  const token = text.trim();
+  const peer = { address: "::1", authority: "x" };
+  const { session } = access.logIn({ token }, peer) as { session: string };
+  const role = "nbd-serve";
+  const nonce = newNonce();
+  const { nonce: gatewayNonce } = access.logIn({ role, nonce }, peer) as { nonce: string };
+  const proof = clientProof(token, { authority: "x", nonce, gatewayNonce });
+  const brief = access.logIn({ role, nonce, gatewayNonce, proof }, peer) as { session: string };
+  access.hold(session);
+  access.hold(brief.session);
+  for (const spoil of [
+    () => rmSync(tokenFile),
+    () => chmodSync(tokenFile, 0o644),
+    () => writeFileSync(tokenFile, "x"),
+  ]) {
+    spoil();
+    assert.is(access.judge(session, "::1"), "wrong", "there is no token");
+    rmSync(tokenFile, { force: true });
+    writeFileSync(tokenFile, text, { mode: 0o600 });
+    clock.now += 20 * HOUR;
+    assert.is(access.judge(session, "::1"), "right");
+    assert.is(access.judge(brief.session, "::1"), "right");
+  }
+  writeFileSync(`${tokenFile}2`, text, { mode: 0o600 });
+  renameSync(`${tokenFile}2`, tokenFile);
+  clock.now += 20 * HOUR;
+  assert.is(access.judge(session, "::1"), "right", "the same token, in another file");
+  access.close();
+});
+
+tests("gateways that share a file share the logins, at once and after a restart", ({ clock, open }) => {
+  const [one, other] = [open(), open()];
+  const first = one.create();
+  const ended = one.create();
+  one.close();
+  assert.ok(other.use(first), "it was made elsewhere");
+  const second = other.create();
+  other.end(ended);
+  other.close();
+  const [third, fourth] = [open(), open()];
+  for (const logins of [third, fourth]) {
+    for (const id of [first, second]) assert.ok(logins.use(id));
+    assert.not.ok(logins.use(ended));
+  }
+  third.hold(second);
+  third.end(first);
+  third.close();
+  assert.not.ok(fourth.use(first), "it was ended elsewhere");
+  clock.now += 11 * HOUR;
+  fourth.use(second);
+  fourth.close();
+  clock.now += HOUR;
+  assert.ok(open().use(second));
+  assert.not.ok(open().use(first), "nobody has written it again");
+});
+
+tests("what another gateway serves does not end here", ({ clock, open, file }) => {
+  const [one, other] = [open(), open()];
+  const id = one.create();
+  one.hold(id);
+  one.close();
+  other.use(id);
+  const third = open();
+  third.hold(id);
+  third.use(id);
+  clock.now += 20 * HOUR;
+  third.use(third.create());
+  third.close();
+  assert.ok(other.use(id), readFileSync(file, "utf8"));
+  other.close();
+});
+
+tests("processes that write at the same time lose nothing of each other", async ({ file, open }) => {
+  const sandbox = new Sandbox();
+  try {
+    const module = new URL("../../../src/node/login/login-sessions.ts", import.meta.url).href;
+    const script = `import(${JSON.stringify(module)}).then(async ({ LoginSessions }) => {
+      const logins = new LoginSessions({ file: ${JSON.stringify(file)}, token: "a", log: console.error });
+      const ids = [];
+      for (let i = 0; i < 20; i++) {
+        ids.push(logins.create());
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      logins.close();
+      console.log(ids.join());
+    })`;
+    const args = ["--import", import.meta.resolve("tsx"), "-e", script];
+    const made = await Promise.all(Array.from({ length: 4 }, () => sandbox.run(process.execPath, args)));
+    const ids = made.flatMap((line) => line.trim().split(","));
+    assert.is(ids.length, 80);
+    const logins = open();
+    assert.equal(
+      ids.filter((id) => !logins.use(id)),
+      [],
+    );
+    logins.close();
+    assert.not.ok(existsSync(`${file}.lock`));
+  } finally {
+    await sandbox.end();
+  }
+});
+
+tests("a lock that was left behind, or is held, keeps nothing from being written", async ({ file, open }) => {
+  const logins = open();
+  writeFileSync(`${file}.lock`, "");
+  const id = logins.create();
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.not.ok(existsSync(file), "another process writes");
+  utimesSync(`${file}.lock`, 1, 1);
+  await until("it is written", () => existsSync(file));
+  assert.not.ok(existsSync(`${file}.lock`));
+  writeFileSync(`${file}.lock`, "");
+  const last = logins.create();
+  logins.close();
+  const again = open();
+  for (const one of [id, last]) assert.ok(again.use(one));
+});
+
+tests("a token that was replaced writes nothing over the logins of the new one", ({ folder }) => {
+  const tokenFile = join(folder, "token");
+  const options = { tokenFile, log: () => {} };
+  const [old, other] = [tokenAccess(options), tokenAccess(options)];
+  const peer = { address: "::1", authority: "x" };
+  old.logIn({ token: readToken(tokenFile) }, peer);
+  renewToken(tokenFile);
+  const { session } = other.logIn({ token: readToken(tokenFile) }, peer) as { session: string };
+  other.close();
+  old.close();
+  const again = tokenAccess(options);
+  assert.is(again.judge(session, "::1"), "right");
+  again.close();
+});
 
 tests(
   "a brief one ends with its WebSocket, or after 30 s without, and is never written down",

@@ -15,6 +15,7 @@ import {
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { replacePrivateFile } from "../../../src/node/login/private-file.ts";
 import {
   defaultTokenFile,
   readOrMakeToken,
@@ -97,7 +98,17 @@ for (const [what, spoil, words] of [
   [
     "its folder is like /tmp",
     (file) => chmodSync(join(file, ".."), 0o1777),
-    /others can write to its folder /,
+    /its folder \S+ is open to others; "chmod 700 /,
+  ],
+  [
+    "others can look into its folder",
+    (file) => chmodSync(join(file, ".."), 0o755),
+    /: its folder (\S+) is open to others; "chmod 700 \1" mends that$/,
+  ],
+  [
+    "its group can look into its folder",
+    (file) => chmodSync(join(file, ".."), 0o750),
+    /: its folder \S+ is open to others; "chmod 700 /,
   ],
   [
     "it is a symbolic link",
@@ -151,7 +162,40 @@ for (const [what, spoil, words] of [
   });
 }
 
+tests("systemd makes its folder with the mode of the unit, which the words name", ({ file }) => {
+  readOrMakeToken(file);
+  const folder = join(file, "..");
+  chmodSync(folder, 0o755);
+  const before = process.env.STATE_DIRECTORY;
+  process.env.STATE_DIRECTORY = `/elsewhere:${folder}`;
+  try {
+    const message = messageOf(() => readOrMakeToken(file));
+    assert.match(message, /is open to others; StateDirectoryMode=0700 in the unit mends that$/);
+  } finally {
+    if (before === undefined) delete process.env.STATE_DIRECTORY;
+    else process.env.STATE_DIRECTORY = before;
+  }
+});
+
+tests("what cannot be put into its place leaves nothing beside it", ({ file }) => {
+  readOrMakeToken(file);
+  const folder = join(file, "..");
+  const other = join(folder, "other");
+  mkdirSync(other, { mode: 0o700 });
+  messageOf(() => replacePrivateFile(other, "SECRET", true));
+  assert.equal(readdirSync(folder).sort(), ["other", "token"]);
+});
+
 if (process.geteuid?.() === 0) {
+  tests("refused: its folder belongs to another user", ({ file }) => {
+    readOrMakeToken(file);
+    chownSync(join(file, ".."), 12345, 12345);
+    assert.match(
+      messageOf(() => readToken(file)),
+      /folder \S+ belongs to user \d+, and not to you; use a folder of your own$|belongs to user \d+, who is neither/,
+    );
+  });
+
   tests("refused: it belongs to another user", ({ file }) => {
     readOrMakeToken(file);
     chownSync(file, 12345, 12345);

@@ -1,0 +1,10 @@
+/* Close codes of a WebSocket that are ours (RFC 6455, section 7.4.2: 4000 to 4999). The close reason has words for people. */
+
+/** A failure that has no code of its own. */
+export const FAILED = 4000;
+
+/** Another session takes the place of this one. Nobody should try again by itself. */
+export const TAKEN_OVER = 4001;
+
+/** Another session has the place, or has just taken it over. */
+export const IN_USE = 4002;
