@@ -57,7 +57,7 @@ export {
   SimpleReply,
   StructuredReply,
 } from "./messages.ts";
-export type { Chosen, HandshakeOptions, OfferedExport } from "./option/option.ts";
+export type { Chosen, HandshakeOptions, OfferedExport, OwnContexts } from "./option/option.ts";
 export { proofOf } from "./proof.ts";
 export { serverHandshake } from "./server/handshake.ts";
 export { type Introducer, introducing } from "./server/introducing.ts";

@@ -94,19 +94,12 @@ async function answer(
   }
   const isList = option === Option.LIST_META_CONTEXT;
   const id = isList ? 0 : ALLOCATION_ID;
-  const tell = (context: string) => {
-    const bytes = concat([MetaContext.encode({ id }), new TextEncoder().encode(context)]);
-    return replyTo(handshake, option, Reply.META_CONTEXT, bytes);
-  };
+  const tell = (context: string) =>
+    replyTo(handshake, option, Reply.META_CONTEXT, MetaContext.encode({ id }), context);
   const found =
     queries.includes(BASE_ALLOCATION) || (isList && (queries.length === 0 || queries.includes(BASE)));
   if (found) await tell(BASE_ALLOCATION);
-  if (isList) {
-    for (const query of queries) {
-      const own = await handshake.introduction?.(query!);
-      if (own) await tell(own);
-    }
-  }
+  if (isList) await handshake.introduction?.(queries as string[], tell);
   await replyTo(handshake, option, Reply.ACK);
   return found ? name : undefined;
 }

@@ -39,14 +39,17 @@ export function checkOffered(exports: readonly OfferedExport[], isSeveral: boole
   }
 }
 
+/** Answers what queries of LIST_META_CONTEXT it knows, each by telling the name of a metadata context; `introducing` makes one. */
+export type OwnContexts = (
+  queries: readonly string[],
+  tell: (context: string) => Promise<void>,
+) => Promise<void>;
+
 export interface HandshakeOptions {
   /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
   isSingle?: boolean;
-  /**
-   * What the server says of itself to a gateway that asks, so that the gateway may go on over a new link; `introducing` makes it.
-   * It answers a query with the name of a metadata context, and with undefined if it does not know the query. Default: none.
-   */
-  introduction?: ((query: string) => Promise<string | undefined>) | undefined;
+  /** What the server says of itself to a gateway that asks, so that the gateway may go on over a new link. Default: nothing. */
+  introduction?: OwnContexts | undefined;
 }
 
 /** The server's side of a handshake, as its options use it. */
@@ -116,14 +119,17 @@ export function* receivedOption(): Parser<ReceivedOption> {
   return { option };
 }
 
-/** Sends one reply of the server to an option. */
+/** Sends one reply of the server to an option. Its data is bytes and text, in order. */
 export function replyTo(
   { dialogue }: Pick<ServerHandshake, "dialogue">,
   option: number,
   type: number,
-  data: Uint8Array = new Uint8Array(0),
+  ...data: (Uint8Array | string)[]
 ): Promise<void> {
-  return dialogue.write(concat([OptionReply.encode({ option, type, length: data.byteLength }), data]));
+  const bytes = concat(
+    data.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : part)),
+  );
+  return dialogue.write(concat([OptionReply.encode({ option, type, length: bytes.byteLength }), bytes]));
 }
 
 /** Sends an error reply with a message for people (proto.md, "Option reply types"). */
@@ -133,7 +139,7 @@ export function refuse(
   type: number,
   message: string,
 ): Promise<void> {
-  return replyTo(handshake, option, type, new TextEncoder().encode(message));
+  return replyTo(handshake, option, type, message);
 }
 
 /** Sends an option of the client. */

@@ -7,6 +7,7 @@ import {
   readIntroduceQuery,
   readKeyQuery,
 } from "../introduction.ts";
+import type { OwnContexts } from "../option/option.ts";
 
 /** A server that introduces itself to a gateway, so that the gateway may go on with it over a new link. */
 export interface Introducer {
@@ -23,14 +24,22 @@ export interface Introducer {
  *
  * It is apart from the server, which works without it: a page loads it when it is needed.
  */
-export function introducing(introducer: Introducer): (query: string) => Promise<string | undefined> {
+export function introducing(introducer: Introducer): OwnContexts {
   checkMethods(introducer, "who introduces", "an Introducer", ["answer", "keep"]);
-  return async (query) => {
+
+  async function contextFor(query: string): Promise<string | undefined> {
     const gateway = readIntroduceQuery(query);
     if (gateway) return introducedContext(await introducer.answer(gateway));
     const key = readKeyQuery(query);
     if (key === undefined) return undefined;
     await introducer.keep(key);
     return KEY_KEPT;
+  }
+
+  return async (queries, tell) => {
+    for (const query of queries) {
+      const context = await contextFor(query);
+      if (context !== undefined) await tell(context);
+    }
   };
 }

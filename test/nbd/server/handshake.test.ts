@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
-import type { OfferedExport } from "../../../src/nbd/option/option.ts";
+import type { OfferedExport, OwnContexts } from "../../../src/nbd/option/option.ts";
 import { serverHandshake } from "../../../src/nbd/server/handshake.ts";
 import { introducing } from "../../../src/nbd/server/introducing.ts";
 import type { Negotiated } from "../../../src/nbd/transmission.ts";
@@ -39,7 +39,7 @@ const UNKNOWN_TEXT = ascii("no such export");
 async function begin(
   clientFlags = "00000003",
   target?: Export | OfferedExport[],
-  introduction?: (query: string) => Promise<string | undefined>,
+  introduction?: OwnContexts,
 ) {
   const [client, server] = transportPair();
   const disk = { name: "disk", target: memoryExport(new Uint8Array(size), { readOnly: true }) };
