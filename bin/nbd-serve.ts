@@ -70,6 +70,7 @@ run(program, async () => {
   keepYoungGenerationSmall();
   const signal = onSignals();
 
+  const url = endpoint;
   const { handle, target } = await openFile(path, { writable: values.writable }).catch((error: unknown) => {
     throw new Error(`opening ${file}: ${reasonOf(error)}`);
   });
@@ -108,7 +109,7 @@ run(program, async () => {
       if (link) await serveOver(link.transport, `, to ${where}`);
       return;
     }
-    const state = new ResumeState(resumeFile(endpoint), log);
+    const state = new ResumeState(resumeFile(url), log);
     const writes = values.writable
       ? await OwnWrites.of(handle, { before: state.written, note: (record) => state.note(record) })
       : undefined;

@@ -157,8 +157,10 @@ class PageServer implements NBDServer {
     }
     const { protocols, retry, resumeKeys: keys, onerror } = this.#options;
     const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
-    const connect = () => {
-      const socket = openWebSocket(this.endpoint, protocols);
+    const connect = (isAgain = false) => {
+      // Who took the place meanwhile keeps it.
+      const asked = isAgain ? protocols?.filter((one) => one !== "take-over") : protocols;
+      const socket = openWebSocket(this.endpoint, asked);
       socket.addEventListener("open", () => {
         if (this.#state === "connecting") this.#become("waiting", "connected, waiting for the other side");
       });
@@ -182,7 +184,7 @@ class PageServer implements NBDServer {
     try {
       if (again) {
         await again.serveFileAgain(counted, this.file, {
-          connect,
+          connect: (_signal, isAgain) => connect(isAgain),
           serve,
           serveOptions: options,
           retry: retry!,

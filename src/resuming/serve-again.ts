@@ -28,8 +28,8 @@ export interface ServedLink {
 export type Identity = Pick<Introduction, "name" | "modified" | "changed">;
 
 export interface ServeAgainOptions {
-  /** Connects anew. */
-  connect(signal: AbortSignal): ServedLink | Promise<ServedLink>;
+  /** Connects; `isAgain`: a link was lost. */
+  connect(signal: AbortSignal, isAgain: boolean): ServedLink | Promise<ServedLink>;
   /** `serve`, given so that a page's script has it once. */
   serve(transport: Transport, target: Export, options: ServeOptions): Promise<void>;
   serveOptions: Omit<ServeOptions, "signal" | "introduction">;
@@ -149,7 +149,7 @@ class Serving {
     let isSilent = false;
     let unwatch = () => {};
     try {
-      const { socket, transport } = await connect(signal);
+      const { socket, transport } = await connect(signal, this.#isUsed);
       const onClose = (event: { code?: number }) => {
         code = event.code;
       };
