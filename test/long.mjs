@@ -16,7 +16,18 @@ const runs = [
     script: "test/fuzz/run.ts",
     env: { FUZZ_SECONDS: "600" },
   },
-  { what: "half an hour of attacks", script: "test/security/siege.ts", needs: ["nbdcopy", "fio"] },
+  {
+    what: "a quarter of an hour of attacks, without and with the login",
+    script: "test/security/siege.ts",
+    args: ["15"],
+    needs: ["nbdcopy", "fio"],
+  },
+  {
+    what: "a quarter of an hour of attacks where there is no login",
+    script: "test/security/siege.ts",
+    args: ["15", "--no-auth"],
+    needs: ["nbdcopy", "fio"],
+  },
   { what: "10 GiB through the gateway", script: "test/bench/memory.ts", needs: ["nbdcopy"] },
   {
     what: "10 GiB through nbd-proxy",

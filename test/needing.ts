@@ -7,6 +7,7 @@ import type { Test } from "uvu";
 const packages: Readonly<Record<string, string>> = {
   blkdiscard: "util-linux",
   busybox: "busybox-static",
+  caddy: "caddy",
   chromium: "chromium",
   dd: "coreutils",
   debugfs: "e2fsprogs",

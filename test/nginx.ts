@@ -9,27 +9,20 @@ import { freePort } from "./websocketd.ts";
 export const HOST = "proxy_set_header Host $http_host;";
 
 /** For WebSockets. */
-export const UPGRADE = `proxy_http_version 1.1;
+const UPGRADE = `proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection upgrade;`;
 
-/** For a gateway that believes it (`--behind-proxy`). */
-export const FORWARDED = `proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;`;
+/** Where a gateway is under a path, with these lines; default: what it needs without TLS. */
+export const locationOf = (gateway: string, lines = [HOST, UPGRADE]) =>
+  ["location /vm/ {", `proxy_pass ${gateway};`, ...lines, "}"].join("\n");
 
 /**
- * Starts Debian's nginx in front of a gateway, and returns where its page is.
- * @param location what is added to the location; default: what the gateway needs
+ * Starts Debian's nginx, and returns where the gateway's page is.
+ * @param location of the path /vm/
  * @param tls speaks TLS with this certificate
  */
-export async function startNginx(
-  sandbox: Sandbox,
-  gateway: string,
-  location = `${HOST}
-      ${UPGRADE}`,
-  tls?: Pair,
-): Promise<string> {
+export async function startNginx(sandbox: Sandbox, location: string, tls?: Pair): Promise<string> {
   const port = await freePort();
   const config = sandbox.path(`nginx-${port}.conf`);
   await writeFile(
@@ -49,10 +42,7 @@ http {
   server {
     listen 127.0.0.1:${port}${tls ? " ssl" : ""};
     ${tls ? `ssl_certificate ${tls.certFile}; ssl_certificate_key ${tls.keyFile};` : ""}
-    location /vm/ {
-      proxy_pass ${gateway};
-      ${location}
-    }
+    ${location}
   }
 }
 `,

@@ -31,7 +31,7 @@ interface Asked {
 
 export interface StandInOptions {
   /** A certificate and its key make it a server of https. */
-  tls?: { cert: Buffer; key: Buffer };
+  tls?: { cert: string; key: string };
   /** The path that it lies below. */
   prefix?: string;
 }

@@ -30,6 +30,12 @@ const requests: readonly string[][] = [
   ["CONNECT 127.0.0.1:22 HTTP/1.1", host],
   ["GET http://evil.example/%2e%2e/config.json HTTP/1.1", "Host: [::1]:80"],
   [...plain, "", ...plain, "", ...webSocket],
+  ["GET /metadata HTTP/1.1", host, "Authorization: Bearer x"],
+  ["GET /metadata?token=x HTTP/1.1", host, "Cookie: a=b; __Host-nbd-proxy=s.x"],
+  ["OPTIONS /metadata HTTP/1.1", host, "Origin: null", "Access-Control-Request-Method: GET"],
+  ["POST /login HTTP/1.1", host, "Content-Type: application/json", "Content-Length: 13", "", '{"token":"x"}'],
+  ["POST /logout HTTP/1.1", host, "Content-Type: application/json", "Content-Length: 2", "", "{}"],
+  [...webSocket, "Sec-WebSocket-Protocol: nbd, token.x, take-over"],
 ];
 
 const seeds = requests.map((lines) => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`));

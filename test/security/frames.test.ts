@@ -1,52 +1,40 @@
 /** What anybody gets who can open a WebSocket to the gateway: neither its memory nor the others' time. */
-import { mkdir, writeFile } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import * as assert from "uvu/assert";
-import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
-import { Sandbox, suite, until } from "../harness.ts";
+import { Sandbox, until } from "../harness.ts";
+import { eachWay } from "./each-way.ts";
+import { type GatewayHere, gatewayHere } from "./gateway-here.ts";
 import { emptyFrame, header, RawWebSocket } from "./raw-web-socket.ts";
 import { fewest, turnsUntil } from "./turns.ts";
 
-const tests = suite("frames of strangers");
+const tests = eachWay("frames of strangers");
 
 const MIB = 1 << 20;
 const CONNECTIONS = 16;
 
 let sandbox: Sandbox;
-let running: Gateway;
-let port: number;
-let log: string[];
+let here: GatewayHere;
 let sockets: RawWebSocket[];
 
-tests.before.each(async () => {
+tests.before.each(async ({ hasLogin }) => {
   sandbox = new Sandbox();
-  log = [];
   sockets = [];
-  const folder = sandbox.path("web");
-  await mkdir(folder);
-  await writeFile(`${folder}/index.html`, "the page");
   const names = Array.from({ length: CONNECTIONS }, (_, i) => `c${i}`);
   const configurations = Object.fromEntries(
     names.map((name) => [name, { listen: `unix:${sandbox.path(`${name}.sock`)}` }]),
   );
-  running = await gateway({
-    config: parseConfig("config.json", JSON.stringify({ "state-hook": "/nowhere", configurations })),
-    port: 0,
-    staticFolder: folder,
-    log: (line) => log.push(line),
-  });
-  port = Number(new URL(running.url).port);
+  here = await gatewayHere(sandbox, configurations, { hasLogin });
 });
 
 tests.after.each(async () => {
   for (const { socket } of sockets) socket.destroy();
-  await running.close();
+  await here.running.close();
   await sandbox.end();
 });
 
 /** Opens a WebSocket for each path. */
 async function open(paths: readonly string[]): Promise<RawWebSocket[]> {
-  const opened = paths.map((path) => new RawWebSocket(port, path));
+  const opened = paths.map((path) => new RawWebSocket(here.port, path, here.headers));
   sockets.push(...opened);
   await until("the WebSockets are open", () => opened.every(({ isOpen }) => isOpen));
   return opened;
@@ -70,10 +58,12 @@ for (const [what, begin, frame] of [
       const over = (async () => {
         while (!clients.every(isAnswered)) await turn();
       })();
-      const answer = fetch(`http://127.0.0.1:${port}/metadata`).then((response) => {
-        assert.is(response.status, 200);
-        return clients.some((client) => !isAnswered(client));
-      });
+      const answer = fetch(new URL("/metadata", here.running.url), { headers: here.headers }).then(
+        (response) => {
+          assert.is(response.status, 200);
+          return clients.some((client) => !isAnswered(client));
+        },
+      );
       const { turns } = await turnsUntil(over);
       assert.ok(turns >= fewest(CONNECTIONS * count), `${turns} turns`);
       assert.ok(await answer, "whoever asks in between is answered in between");
@@ -126,7 +116,7 @@ tests("text is told what is wrong, and so is whoever reads the log", async () =>
   await until("the close frame", () => client!.close !== undefined);
   const words = "the other side sent text, but NBD needs binary messages (websocketd: use --binary)";
   assert.equal(client!.close, { code: 1003, words });
-  await until("the log", () => log.some((line) => line.endsWith(words)));
+  await until("the log", () => here.log.some((line) => line.endsWith(words)));
   // It does not answer; the gateway ends it all the same.
   await until("the end", () => client!.isClosed, 3000);
 });
@@ -145,7 +135,7 @@ for (const [what, bytes] of [
     client!.socket.write(Buffer.from([...bytes, 1, 2, 3, 4]));
     await until("the close frame", () => client!.close !== undefined);
     assert.is(client!.close?.code, 1002);
-    await until("the log", () => log.some((line) => line.includes("a WebSocket frame whose length")));
+    await until("the log", () => here.log.some((line) => line.includes("a WebSocket frame whose length")));
   });
 }
 

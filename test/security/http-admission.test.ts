@@ -3,37 +3,36 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { doors } from "../../src/node/gateway/admission.ts";
-import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
-import { root, Sandbox, suite, until } from "../harness.ts";
+import { root, Sandbox, until } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
+import { eachWay } from "./each-way.ts";
+import { type GatewayHere, type GatewayHereOptions, gatewayHere } from "./gateway-here.ts";
+import { linesOf } from "./login-here.ts";
 import { writePage } from "./page.ts";
 
-const tests = suite("who is let in by HTTP");
+const tests = eachWay("who is let in by HTTP");
 
 let sandbox: Sandbox;
-let running: Gateway;
+let here: GatewayHere;
 let port: number;
-const log: string[] = [];
+let log: string[];
 
 // A gateway for each, as what strangers do makes no more than 20 lines at once.
-tests.before.each(async () => {
+tests.before.each(async ({ hasLogin }) => {
   sandbox = new Sandbox();
-  const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}` } };
-  log.length = 0;
-  running = await gateway({
-    config: parseConfig(
-      "/etc/secret.json",
-      JSON.stringify({ "state-hook": "/nowhere", "allowed-origins": [OTHER], configurations }),
-    ),
-    port: 0,
-    staticFolder: await writePage(sandbox.path("web")),
-    log: (line) => log.push(line),
-  });
-  port = Number(new URL(running.url).port);
+  await writePage(sandbox.path("web"));
+  await start({ hasLogin });
 });
 
+async function start(options: GatewayHereOptions): Promise<void> {
+  const configurations = { one: { listen: `unix:${sandbox.path("one.sock")}` } };
+  const keys = { "allowed-origins": [OTHER] };
+  here = await gatewayHere(sandbox, configurations, { keys, staticFolder: sandbox.path("web"), ...options });
+  ({ port, log } = here);
+}
+
 tests.after.each(async () => {
-  await running.close();
+  await here.running.close();
   await sandbox.end();
 });
 
@@ -72,6 +71,8 @@ interface Change {
   method?: string;
   /** In place of the path. */
   target?: string;
+  /** Behind the path. */
+  query?: string;
   version?: string;
   host?: string[];
   headers?: string[];
@@ -80,6 +81,26 @@ interface Change {
 }
 
 const own = () => `Host: 127.0.0.1:${port}`;
+
+/** What is refused at every door. CONNECT is never taken. */
+const everywhere: Change[] = [
+  { what: "a fragment in the query", query: "?x#y", status: 400 },
+  { what: "a token in the query", query: "?token=x", status: 400 },
+  {
+    what: "more headers than are taken",
+    headers: Array.from({ length: 101 }, (_, i) => `X-${i}: y`),
+    status: 431,
+  },
+  { what: "HTTP/0.9", version: "0.9", status: 400 },
+  { what: "HTTP/2.0", version: "2.0", status: 400 },
+  { what: "no Host", host: [], status: 400 },
+  { what: "two Hosts, ours first", host: ["Host: localhost", "Host: evil.example"], status: 400 },
+  { what: "two Hosts, ours last", host: ["Host: evil.example", "HOST: localhost"], status: 400 },
+  { what: "the same Host twice", host: ["Host: localhost", "host: localhost"], status: 400 },
+  { what: "Expect: 100-continue", headers: ["Expect: 100-continue"], status: 400 },
+  { what: "Expect: something", headers: ["Expect: something"], status: 400 },
+  { what: "a rebound name", host: ["Host: evil.example"], status: 403 },
+];
 
 /** What is refused at every door that takes GET. */
 const refused: Change[] = [
@@ -94,12 +115,6 @@ const refused: Change[] = [
   { what: "an authority as target", target: "127.0.0.1:80", status: 400 },
   { what: "an asterisk as target", target: "*", status: 400 },
   { what: "a fragment in the target", target: "/page.js#x", status: 400 },
-  { what: "HTTP/0.9", version: "0.9", status: 400 },
-  { what: "HTTP/2.0", version: "2.0", status: 400 },
-  { what: "no Host", host: [], status: 400 },
-  { what: "two Hosts, ours first", host: ["Host: localhost", "Host: evil.example"], status: 400 },
-  { what: "two Hosts, ours last", host: ["Host: evil.example", "HOST: localhost"], status: 400 },
-  { what: "the same Host twice", host: ["Host: localhost", "host: localhost"], status: 400 },
   { what: "a body", headers: ["Content-Length: 3"], body: "abc", status: 400 },
   { what: "a body that does not come", headers: ["Content-Length: 3"], status: 400 },
   { what: "a chunked body", headers: ["Transfer-Encoding: chunked"], body: "0\r\n\r\n", status: 400 },
@@ -122,8 +137,6 @@ const refused: Change[] = [
     status: 400,
   },
   { what: "a blank before the colon", headers: ["Content-Length : 3"], body: "abc", status: 400 },
-  { what: "Expect: 100-continue", headers: ["Expect: 100-continue"], status: 400 },
-  { what: "Expect: something", headers: ["Expect: something"], status: 400 },
   {
     what: "an image on another site's page",
     headers: ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"],
@@ -152,14 +165,14 @@ const refused: Change[] = [
     headers: ["Origin: http://127.0.0.1:PORT", "Origin: https://evil.example"],
     status: 403,
   },
-  { what: "a rebound name", host: ["Host: evil.example"], status: 403 },
 ];
 
 async function ask(door: keyof typeof doors, change: Partial<Change>): Promise<string> {
   const { method = "GET", path, headers = [], body } = knocks[door];
   const lines = [
-    `${change.method ?? method} ${change.target ?? path} HTTP/${change.version ?? "1.1"}`,
+    `${change.method ?? method} ${change.target ?? path}${change.query ?? ""} HTTP/${change.version ?? "1.1"}`,
     ...(change.host ?? [own()]),
+    ...linesOf(here.headers),
     ...(headers.length > 0 ? headers : ["Connection: close"]),
     ...(change.headers ?? []),
   ];
@@ -170,17 +183,20 @@ async function ask(door: keyof typeof doors, change: Partial<Change>): Promise<s
   );
 }
 
+const all = Object.keys(doors) as (keyof typeof doors)[];
 const takes = (door: keyof typeof doors, method: string) =>
   (doors[door].methods as readonly string[]).includes(method);
 
-tests("each door is asked about, and opens", async () => {
+tests("each door is asked about, and opens", async ({ hasLogin }) => {
   assert.equal(Object.keys(knocks).sort(), Object.keys(doors).sort());
-  for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
-    assert.is(statusOf(await ask(door, {})), knocks[door].behind, door);
+  for (const door of all) {
+    // Where there is a login, a request for it without a token makes no sense; else there is no such thing.
+    const behind = door === "login" && hasLogin ? 400 : knocks[door].behind;
+    assert.is(statusOf(await ask(door, {})), behind, door);
   }
 });
 
-tests("there is one HTTP server, and nobody else listens to its requests", () => {
+tests.once("there is one HTTP server, and nobody else listens to its requests", () => {
   const folder = join(root, "src/node");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
     name.endsWith(".ts"),
@@ -193,21 +209,49 @@ tests("there is one HTTP server, and nobody else listens to its requests", () =>
   ]);
 });
 
-for (const change of refused) {
+async function isRefused(door: keyof typeof doors, change: Partial<Change>, status: number): Promise<void> {
+  log.length = 0;
+  const answer = await ask(door, change);
+  assert.is(statusOf(answer), status, `${door}: ${answer}`);
+  assert.match(answer, /\r\nConnection: close\r\n/, "the connection ends");
+  assert.is(answer.match(/HTTP\/1\.1 /g)?.length, 1, "there is one answer");
+  assert.not.match(answer, /config\.json|one\.sock|allowed-hosts/, "the other side is told nothing of ours");
+  await until("one line", () => log.length > 0);
+  assert.match(log.join("\n"), new RegExp(`^refused [^\n]* with ${status}: [^\n]*$`));
+}
+
+for (const change of everywhere) {
   tests(`refused at each door: ${change.what}`, async () => {
-    for (const door of Object.keys(doors) as (keyof typeof doors)[]) {
-      if (!takes(door, "GET")) continue;
-      log.length = 0;
-      const answer = await ask(door, change);
-      assert.is(statusOf(answer), change.status, `${door}: ${answer}`);
-      assert.match(answer, /\r\nConnection: close\r\n/, "the connection ends");
-      assert.is(answer.match(/HTTP\/1\.1 /g)?.length, 1, "there is one answer");
-      assert.not.match(answer, /secret|one\.sock|allowed-hosts/, "the other side is told nothing of ours");
-      await until("one line", () => log.length > 0);
-      assert.match(log.join("\n"), new RegExp(`^refused [^\n]* with ${change.status}: [^\n]*$`));
-    }
+    for (const door of all) if (door !== "tunnel") await isRefused(door, change, change.status);
   });
 }
+
+for (const change of refused) {
+  tests(`refused at each door that takes GET: ${change.what}`, async () => {
+    for (const door of all) if (takes(door, "GET")) await isRefused(door, change, change.status);
+  });
+}
+
+/** Starts it anew behind a proxy at this address. */
+async function startBehind(address: string, hasLogin: boolean): Promise<void> {
+  await here.running.close();
+  await start({ hasLogin, behindProxy: [address], ...(!hasLogin && { access: "everybody" }) });
+}
+
+tests("refused at each door: who does not come through the proxy", async ({ hasLogin }) => {
+  await startBehind("127.0.0.2", hasLogin);
+  for (const door of all) await isRefused(door, { headers: ["X-Forwarded-For: 127.0.0.2"] }, 403);
+});
+
+tests("refused at each door: what came to the proxy over plain HTTP", async ({ hasLogin }) => {
+  await startBehind("127.0.0.1", hasLogin);
+  const headers = ["X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.9"];
+  for (const door of all) await isRefused(door, { headers }, 403);
+});
+
+tests("refused where a browser asks beforehand: a body", async () => {
+  await isRefused("preflight", { headers: ["Content-Length: 3"], body: "abc" }, 400);
+});
 
 for (const change of [
   { what: "a body", headers: ["Content-Length: 3"] },
@@ -224,25 +268,15 @@ for (const [what, change, status] of [
   ["PUT", { method: "PUT" }, 405],
   ["OPTIONS", { method: "OPTIONS" }, 405],
   ["a target with a host", { target: "http://127.0.0.1/login" }, 405],
-  ["no Host", { host: [] }, 400],
-  ["two Hosts", { host: ["Host: localhost", "Host: evil.example"] }, 400],
-  ["Expect", { headers: ["Expect: 100-continue"] }, 400],
   ["another site", { headers: ["Sec-Fetch-Site: cross-site"] }, 403],
   ["another site's Origin", { headers: ["Origin: https://evil.example"] }, 403],
   ["the Origin of a page that may use other doors", { headers: [`Origin: ${OTHER}`] }, 403],
   ["Origin null", { headers: ["Origin: null"] }, 403],
-  ["a rebound name", { host: ["Host: evil.example"] }, 403],
 ] as const) {
   tests(`refused at each door that takes POST: ${what}`, async () => {
-    const posts = (Object.keys(doors) as (keyof typeof doors)[]).filter((door) => takes(door, "POST"));
+    const posts = all.filter((door) => takes(door, "POST"));
     assert.equal(posts, ["login", "logout"]);
-    for (const door of posts) {
-      log.length = 0;
-      const answer = await ask(door, change as Partial<Change>);
-      assert.is(statusOf(answer), status, `${door}: ${answer}`);
-      await until("one line", () => log.length > 0);
-      assert.match(log.join("\n"), new RegExp(`^refused [^\n]* with ${status}: [^\n]*$`));
-    }
+    for (const door of posts) await isRefused(door, change as Partial<Change>, status);
   });
 }
 
@@ -254,7 +288,11 @@ for (const [what, headers, body, status] of [
 ] as const) {
   tests(`a body is refused before it is read: ${what}`, async () => {
     for (const path of ["/login", "/logout"]) {
-      const answer = await exchange(port, [`POST ${path} HTTP/1.1`, own(), ...headers], body);
+      const answer = await exchange(
+        port,
+        [`POST ${path} HTTP/1.1`, own(), ...linesOf(here.headers), ...headers],
+        body,
+      );
       assert.is(statusOf(answer), status, answer);
     }
   });
@@ -294,7 +332,7 @@ tests("what makes no WebSocket is refused in words, with a line, and a version t
   ] as const) {
     log.length = 0;
     const headers = upgrade.map((line) => line.replace(from, to));
-    const answer = await exchange(port, ["GET /one HTTP/1.1", own(), ...headers]);
+    const answer = await exchange(port, ["GET /one HTTP/1.1", own(), ...linesOf(here.headers), ...headers]);
     assert.match(answer, /^HTTP\/1\.1 400 .*\r\nSec-WebSocket-Version: 13\r\n.*(header)/s, to);
     assert.is(log.length, 1);
     assert.match(log[0]!, /^refused "GET \/one" with 400: /);
@@ -310,7 +348,13 @@ tests("a WebSocket's path without Upgrade is 426, and the line says what to do",
     ["/", left],
   ] as const) {
     log.length = 0;
-    const answer = await exchange(port, [`GET ${path} HTTP/1.1`, own(), ...headers, "Connection: close"]);
+    const answer = await exchange(port, [
+      `GET ${path} HTTP/1.1`,
+      own(),
+      ...linesOf(here.headers),
+      ...headers,
+      "Connection: close",
+    ]);
     assert.match(answer, /^HTTP\/1\.1 426 Upgrade Required\r\n.*\r\nUpgrade: websocket\r\n/s);
     assert.is(log.length, 1);
     assert.match(log[0]!, /^refused "GET .*" with 426: .*a reverse proxy must pass .*Upgrade and Connection/);

@@ -7,33 +7,41 @@ import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
 import { openChromium } from "../browser.ts";
-import { needing, Sandbox, suite, until } from "../harness.ts";
+import { needing, Sandbox, until } from "../harness.ts";
+import { eachWay } from "./each-way.ts";
+import { type LoginHere, loginHere } from "./login-here.ts";
 import { writePage } from "./page.ts";
 
-const tests = suite("the gateway and other pages in Chromium");
+const tests = eachWay("the gateway and other pages in Chromium");
 const test = needing(tests, ["chromium"]);
 
 let sandbox: Sandbox;
 let browser: Browser | undefined;
 let running: Gateway | undefined;
 let folder: string;
-const log: string[] = [];
+let login: LoginHere;
+let log: string[];
 
 async function start(port = 0): Promise<Gateway> {
   const config = parseConfig("config.json", '{"configurations":{}}');
-  running = await gateway({ config, port, staticFolder: folder, log: (line) => log.push(line) });
+  const note = (line: string) => void log.push(line);
+  running = await gateway({ config, port, staticFolder: folder, log: note, ...login.options });
   return running;
 }
 
-tests.before(async () => {
+tests.before(async ({ hasLogin }) => {
   sandbox = new Sandbox();
+  log = [];
+  login = loginHere({ hasLogin });
   folder = await writePage(sandbox.path("web"));
   await writeFile(`${folder}/index.html`, '<!doctype html><script src="page.js"></script>');
 });
 
 tests.after(async () => {
   await browser?.close();
+  browser = undefined;
   await running?.close();
+  login.end();
   await sandbox.end();
 });
 

@@ -24,24 +24,31 @@ import {
   webSocket,
 } from "../../src/node/index.ts";
 import { processBudget } from "../../src/node/session/listen.ts";
-import { Sandbox, suite, until } from "../harness.ts";
+import { Sandbox, until } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
+import { eachWay } from "./each-way.ts";
+import { type LoginHere, linesOf, loginHere } from "./login-here.ts";
 import { writePage } from "./page.ts";
 
-const tests = suite("handlers that throw");
+const tests = eachWay("handlers that throw");
 
 /** What is thrown need not be an error, nor become text. */
 const thrown = [new Error("by the test"), "by the test", undefined, Object.create(null)];
 
 let sandbox: Sandbox;
 let log: string[];
+let login: LoginHere;
 
-tests.before.each(() => {
+tests.before.each(({ hasLogin }) => {
   sandbox = new Sandbox();
   log = [];
+  login = loginHere({ hasLogin });
 });
 
-tests.after.each(() => sandbox.end());
+tests.after.each(async () => {
+  login.end();
+  await sandbox.end();
+});
 
 /** Parts of the configuration that fail while `failure` says so. */
 function failing(failure: () => unknown): Config {
@@ -66,7 +73,7 @@ function failing(failure: () => unknown): Config {
 const FINE = Symbol("nothing fails");
 
 async function startSession(running: Gateway) {
-  const socket = new WebSocket(running.url.replace("http", "ws"));
+  const socket = new WebSocket(running.url.replace("http", "ws"), { headers: login.headers });
   const image = Uint8Array.from({ length: 100_001 }, (_, i) => (i * 7) & 0xff);
   pipe(webSocket(socket), nbdServer(memoryExport(image, { readOnly: true }))).catch(() => {});
   const path = sandbox.path("one.sock");
@@ -87,6 +94,7 @@ tests("a request and an upgrade: status 500, one line, and the session goes on",
     port: 0,
     staticFolder: await writePage(sandbox.path("web")),
     log: (line) => log.push(line),
+    ...login.options,
   });
   const port = Number(new URL(running.url).port);
   const session = await startSession(running);
@@ -103,6 +111,7 @@ tests("a request and an upgrade: status 500, one line, and the session goes on",
       const request = [
         line!,
         `Host: 127.0.0.1:${port}`,
+        ...linesOf(login.headers),
         ...(headers.length > 0 ? headers : ["Connection: close"]),
       ];
       const answer = await exchange(port, request);
@@ -133,8 +142,9 @@ tests("metadata that does not become JSON, and a default that does not become a 
       port: 0,
       staticFolder: await writePage(sandbox.path(`web${Object.keys(change)}${typeof change.metadata}`)),
       log: (line) => log.push(line),
+      ...login.options,
     });
-    const { status } = await fetch(new URL("/metadata", running.url));
+    const { status } = await fetch(new URL("/metadata", running.url), { headers: login.headers });
     assert.is(status, 500);
     assert.is((await fetch(running.url)).status, 200);
     await running.close();
@@ -150,17 +160,23 @@ tests("a log that throws: requests that are refused, garbage, connections that a
     log() {
       throw new Error("by the test");
     },
+    ...login.options,
   });
   const port = Number(new URL(running.url).port);
   const session = await startSession(running);
   const host = `Host: 127.0.0.1:${port}`;
   assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", host, "Origin: null"])), 403);
   assert.is(statusOf(await exchange(port, ["GET /one HTTP/1.1", host, "Origin: null", ...upgrade])), 403);
-  assert.is(statusOf(await exchange(port, ["GET /one HTTP/1.1", host, ...upgrade.slice(0, 2)])), 400);
+  assert.is(
+    statusOf(
+      await exchange(port, ["GET /one HTTP/1.1", host, ...linesOf(login.headers), ...upgrade.slice(0, 2)]),
+    ),
+    400,
+  );
   assert.is(statusOf(await exchange(port, ["CONNECT /one HTTP/1.1", host])), 405);
   assert.is(statusOf(await exchange(port, ["\x16\x03\x01"])), 400);
   // Another session that is refused.
-  const second = new WebSocket(running.url.replace("http", "ws"));
+  const second = new WebSocket(running.url.replace("http", "ws"), { headers: login.headers });
   const closed = new Promise((resolve) => second.once("close", resolve));
   second.on("error", () => {});
   await new Promise((resolve) => second.once("open", resolve));
@@ -173,7 +189,7 @@ tests("a log that throws: requests that are refused, garbage, connections that a
   await running.close();
 });
 
-tests("a session that cannot begin", async () => {
+tests.once("a session that cannot begin", async () => {
   const sessions = new Sessions({
     config: failing(() => FINE),
     budget: processBudget(),
@@ -216,7 +232,7 @@ async function echoing(listen: (client: WebSocket, socket: Socket, path: string)
   return server;
 }
 
-tests("a WebSocket's start, a message, its end, and a timer of its socket", async () => {
+tests.once("a WebSocket's start, a message, its end, and a timer of its socket", async () => {
   const fail = () => {
     throw new Error("by the test");
   };
@@ -261,7 +277,7 @@ tests("a WebSocket's start, a message, its end, and a timer of its socket", asyn
   server.close();
 });
 
-tests("the server's own events: a connection that is none, an error that nobody waits for", async () => {
+tests.once("the server's own events: a connection that is none, an error that nobody waits for", async () => {
   const server = await echoing(() => {});
   server.emit("connection", {} as Socket);
   server.emit("clientError", new Error("by the test"), {} as Socket);

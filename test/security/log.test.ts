@@ -3,26 +3,29 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { serverHandshake } from "../../src/nbd/server/handshake.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
-import { type Gateway, join, memoryExport, nbdServer, webSocket } from "../../src/node/index.ts";
+import { join, memoryExport, nbdServer, webSocket } from "../../src/node/index.ts";
 import { negotiate } from "../../src/streams/negotiate.ts";
 import { transportPair } from "../../src/streams/pair.ts";
 import { quoted } from "../../src/streams/quoted.ts";
-import { Sandbox, suite, until, within } from "../harness.ts";
+import { Sandbox, until, within } from "../harness.ts";
 import { startGateway } from "../system/link.ts";
-import { gatewayHere } from "./gateway-here.ts";
+import { eachWay, type Way } from "./each-way.ts";
+import { type GatewayHere, gatewayHere } from "./gateway-here.ts";
+import { bearer } from "./login-here.ts";
 
-interface Context {
+interface Context extends GatewayHere, Way {
   sandbox: Sandbox;
-  running: Gateway;
-  log: string[];
 }
 
-const tests = suite<Context>("log");
+const tests = eachWay<Context>("log");
 
 tests.before.each(async (context) => {
   const sandbox = new Sandbox();
   const local = { listen: `unix:${sandbox.path("nbd.sock")}` };
-  Object.assign(context, { sandbox, ...(await gatewayHere(sandbox, { local })) });
+  Object.assign(context, {
+    sandbox,
+    ...(await gatewayHere(sandbox, { local }, { hasLogin: context.hasLogin })),
+  });
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();
@@ -50,7 +53,7 @@ function testClock() {
   };
 }
 
-tests("strangers have 20 lines at once and one a second after that; the rest is counted", () => {
+tests.once("strangers have 20 lines at once and one a second after that; the rest is counted", () => {
   const clock = testClock();
   const lines: string[] = [];
   const log = new LimitedLog((line) => lines.push(line), clock);
@@ -71,7 +74,7 @@ tests("strangers have 20 lines at once and one a second after that; the rest is 
   assert.is(lines.at(-1), "the next one");
 });
 
-tests("what was left out is said at the end, too", () => {
+tests.once("what was left out is said at the end, too", () => {
   const lines: string[] = [];
   const log = new LimitedLog((line) => lines.push(line), testClock());
   for (let i = 0; i < 21; i++) log.session("local", "ended");
@@ -81,19 +84,22 @@ tests("what was left out is said at the end, too", () => {
   assert.is(lines.length, 21);
 });
 
-tests("a flood of strangers' lines hides none of a session, nor does a session's those of another", () => {
-  const lines: string[] = [];
-  const log = new LimitedLog((line) => lines.push(line), testClock());
-  for (let i = 0; i < 1000; i++) {
-    log.stranger("flood");
-    log.session("one", "flood");
-  }
-  log.session("two", "4096 bytes");
-  assert.is(lines.at(-1), "two: 4096 bytes");
-  assert.is(lines.length, 41);
-});
+tests.once(
+  "a flood of strangers' lines hides none of a session, nor does a session's those of another",
+  () => {
+    const lines: string[] = [];
+    const log = new LimitedLog((line) => lines.push(line), testClock());
+    for (let i = 0; i < 1000; i++) {
+      log.stranger("flood");
+      log.session("one", "flood");
+    }
+    log.session("two", "4096 bytes");
+    assert.is(lines.at(-1), "two: 4096 bytes");
+    assert.is(lines.length, 41);
+  },
+);
 
-tests("a line is one line of at most 1,000 characters", () => {
+tests.once("a line is one line of at most 1,000 characters", () => {
   const lines: string[] = [];
   const log = new LimitedLog((line) => lines.push(line), testClock());
   log.session("a\nb", `x\u001b[2J\u202e${"y".repeat(5000)}`);
@@ -112,22 +118,23 @@ for (const [words, expected] of [
   [`${"💾".repeat(65)}`, `"${"💾".repeat(64)}…"`],
   ["", '""'],
 ] as const) {
-  tests(`words of others in a line: ${expected.slice(0, 40)}`, () => {
+  tests.once(`words of others in a line: ${expected.slice(0, 40)}`, () => {
     assert.is(quoted(words), expected);
   });
 }
 
 /** Connects with a path, and waits for the end. */
-async function visit(url: string, path: string) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}${path}`);
+async function visit(url: string, path: string, headers: Record<string, string> = {}) {
+  const socket = new WebSocket(`${url.replace("http", "ws")}${path}`, { headers });
   socket.on("error", () => {});
   await within(10_000, "its end", new Promise((resolve) => socket.once("close", resolve)));
 }
 
 const FORGED = "local: ended: 127.0.0.1";
 
-tests("a configuration that there is none of is no label", async ({ running, log }) => {
-  await visit(running.url, encodeURIComponent(`${FORGED}\nnbd-gateway: ${FORGED}${"x".repeat(5000)}`));
+tests("a configuration that there is none of is no label", async ({ running, log, headers }) => {
+  const path = encodeURIComponent(`${FORGED}\nnbd-gateway: ${FORGED}${"x".repeat(5000)}`);
+  await visit(running.url, path, headers);
   assert.is(log.length, 1);
   assert.match(
     log[0]!,
@@ -135,8 +142,8 @@ tests("a configuration that there is none of is no label", async ({ running, log
   );
 });
 
-tests("what a WebSocket gives as its reason is quoted, and cut", async ({ running, log }) => {
-  const socket = new WebSocket(`${running.url.replace("http", "ws")}local`);
+tests("what a WebSocket gives as its reason is quoted, and cut", async ({ running, log, headers }) => {
+  const socket = new WebSocket(`${running.url.replace("http", "ws")}local`, { headers });
   await new Promise((resolve) => socket.once("open", resolve));
   socket.close(4000, `${FORGED}\nnbd-gateway: ${FORGED}, and ${"x".repeat(40)}`);
   await until("it is in the log", () => log.length > 0);
@@ -146,8 +153,8 @@ tests("what a WebSocket gives as its reason is quoted, and cut", async ({ runnin
   );
 });
 
-tests("what a server says when it refuses is quoted, and cut", async ({ running, log }) => {
-  const socket = new WebSocket(`${running.url.replace("http", "ws")}local`);
+tests("what a server says when it refuses is quoted, and cut", async ({ running, log, headers }) => {
+  const socket = new WebSocket(`${running.url.replace("http", "ws")}local`, { headers });
   socket.on("error", () => {});
   const words = Buffer.from(`no"\n${FORGED}${"x".repeat(1000)}`);
   const reply = Buffer.alloc(20);
@@ -174,7 +181,7 @@ tests("what a server says when it refuses is quoted, and cut", async ({ running,
   assert.is(log[0], `local: the server refused the export "": ERR_POLICY, ${shown}`);
 });
 
-tests("a name that a client asks for is quoted, and cut", async () => {
+tests.once("a name that a client asks for is quoted, and cut", async () => {
   const [near, far] = transportPair();
   const refused = negotiate(near, (dialogue) =>
     serverHandshake(dialogue, [{ name: "disk", target: memoryExport(new Uint8Array(1)) }]),
@@ -194,14 +201,15 @@ tests("a name that a client asks for is quoted, and cut", async () => {
 
 tests(
   "thousands who ask for nonsense fill some KiB, and a session is heard among them",
-  async ({ sandbox }) => {
-    const running = await startGateway(sandbox);
+  async ({ sandbox, hasLogin }) => {
+    const running = await startGateway(sandbox, {}, { hasLogin });
     const path = encodeURIComponent(`${FORGED} ${"x".repeat(8000)}`);
     const flood = async (count: number) => {
       for (let i = 0; i < count; i++) await visit(running.url, path);
     };
     await Promise.all(Array.from({ length: 20 }, () => flood(25)));
-    const socket = new WebSocket(`${running.url}local`);
+    const headers = running.token === undefined ? {} : bearer(running.token);
+    const socket = new WebSocket(`${running.url}local`, { headers });
     const ended = join(webSocket(socket), nbdServer(memoryExport(new Uint8Array(4096), { readOnly: true })));
     await until("the session is heard", () => /^nbd-gateway: local: 4096 bytes, /m.test(running.stderr));
     socket.close(1000);
@@ -210,7 +218,10 @@ tests(
     await within(10_000, "its end", running.exit);
     assert.ok(running.stderr.length < 16_384, `500 visits made ${running.stderr.length} bytes`);
     const counted = [...running.stderr.matchAll(/^nbd-gateway: (\d+) more lines were left out$/gm)];
-    const shown = running.stderr.match(/^nbd-gateway: there is no configuration /gm)!.length;
+    const line = hasLogin
+      ? /^nbd-gateway: refused "GET \/local.*" with 401: /gm
+      : /^nbd-gateway: there is no configuration /gm;
+    const shown = running.stderr.match(line)!.length;
     assert.is(shown + counted.reduce((sum, [, count]) => sum + Number(count), 0), 500);
   },
 );

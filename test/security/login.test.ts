@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import { type Check, checks, type Door, doors, exposure, who } from "../../src/node/gateway/admission.ts";
+import { type Check, checks, type Door, doors } from "../../src/node/gateway/admission.ts";
 import { refuse } from "../../src/node/gateway/answers.ts";
 import { front } from "../../src/node/gateway/front.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
@@ -26,7 +26,7 @@ import {
 } from "../../src/node/index.ts";
 import { clientProof, gatewayProof, newNonce } from "../../src/node/login/proof.ts";
 import { readToken } from "../../src/node/login/token-file.ts";
-import { root, suite, until } from "../harness.ts";
+import { root, suite, until, within } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 
 const HOUR = 3600_000;
@@ -349,12 +349,15 @@ for (const door of Object.keys(closed)) {
   });
 }
 
-for (const [what, check, knock] of [
-  ["who comes", who, "no token"],
-  ["how it came to the proxy", exposure, "the token over plain HTTP at the proxy"],
+for (const [name, knock] of [
+  ["who", "no token"],
+  ["exposure", "the token over plain HTTP at the proxy"],
+  ["query", "the token in a query"],
+  ["hostAndOrigin", "a foreign Origin"],
 ] as const) {
   for (const door of Object.keys(closed)) {
-    tests(`${door}: the table notices that nobody asks ${what}`, async (context) => {
+    tests(`${door}: the table notices that the check ${name} is missing there`, async (context) => {
+      const check = checks.find((one) => one.name === name)!;
       const without: Check = (visit, at, rules) => (at === door ? undefined : check(visit, at, rules));
       const mutated = checks.map((one) => (one === check ? without : one));
       const faults = await faultsAt(door, context, mutated);
@@ -613,6 +616,17 @@ tests("a session that is let in goes on while all else is refused", async (conte
     await until("the session is there", () => existsSync(socket));
     const remote = await nbdClient(socketTransport(createConnection({ path: socket, allowHalfOpen: true })));
     const port = Number(new URL(running.url).port);
+    for (const [door, { line, headers = ["Connection: close"], body }] of Object.entries(closed)) {
+      for (const knock of knocksAt(door, context, port)) {
+        if (!knock.words || knock.isSecure || knock.forwarded) continue;
+        context.clock.now += 61_000;
+        const own = knock.host ?? `127.0.0.1:${port}`;
+        const head = [`${line}${knock.query ?? ""} HTTP/1.1`, `Host: ${own}`, ...headers, ...knock.headers];
+        assert.is(statusOf(await exchange(port, head, body)), knock.status, `${door}, ${knock.what}`);
+      }
+      assert.equal(await remote.read(0, image.byteLength), image);
+    }
+    context.clock.now += 61_000;
     for (let i = 0; i < 30; i++) {
       const headers = [...upgrade, `Authorization: Bearer ${newNonce()}`];
       const answer = await exchange(port, ["GET /one HTTP/1.1", `Host: 127.0.0.1:${port}`, ...headers]);
@@ -626,7 +640,8 @@ tests("a session that is let in goes on while all else is refused", async (conte
   } finally {
     await running.close();
   }
-  assert.not.ok(log.some((line) => line.includes(token)));
+  assert.ok(log.length > 10);
+  assert.not.ok(log.some((line) => line.includes(token) || /[\w-]{43}/.test(line)));
 });
 
 tests("a WebSocket gets nbd as its subprotocol, or OpenBMC's token", async (context) => {
@@ -652,7 +667,7 @@ tests("a WebSocket gets nbd as its subprotocol, or OpenBMC's token", async (cont
       client.terminate();
     }
     const refused = new WebSocket(url, ["nbd", `token.${newNonce()}`]);
-    const [error] = await once(refused, "error");
+    const [error] = await within(10_000, "the refusal", once(refused, "error"));
     assert.match((error as Error).message, /401/);
   } finally {
     await running.close();

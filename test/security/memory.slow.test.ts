@@ -1,14 +1,16 @@
-/** What many sessions can take: one budget bounds what all of them keep, and what is of no use to anybody goes back. */
+/**
+ * What many sessions can take: one budget bounds what all of them keep, and what is of no use to anybody goes back. A login
+ * makes no difference to sessions that have begun, and each test takes long: by turns they are without and with one.
+ */
 import { setMaxListeners } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../src/export/memory.ts";
-import { parseConfig } from "../../src/node/config/config.ts";
 import { connect } from "../../src/node/connect.ts";
-import { type Gateway, gateway } from "../../src/node/gateway/gateway.ts";
 import { serve } from "../../src/serve.ts";
 import { program, Sandbox, suite, until, within } from "../harness.ts";
 import { RawClient } from "../system/raw-client.ts";
+import { type GatewayHereOptions, gatewayHere } from "./gateway-here.ts";
 
 const MIB = 1 << 20;
 const SESSIONS = 40;
@@ -34,18 +36,20 @@ tests.after.each(async ({ sandbox, ending }) => {
 
 const names = Array.from({ length: SESSIONS }, (_, i) => `c${i}`);
 
-function configText(sandbox: Sandbox, keys: object = {}): string {
-  const configurations = Object.fromEntries(
+const configurationsOf = (sandbox: Sandbox) =>
+  Object.fromEntries(
     names.map((name) => [name, { listen: `unix:${sandbox.path(name)}`, "state-hook": "/nowhere" }]),
   );
-  return JSON.stringify({ ...keys, configurations });
-}
 
 /** Serves 64 MiB to each configuration, and has a client at each. */
-async function startSessions(url: string, { sandbox, ending }: Context): Promise<RawClient[]> {
+async function startSessions(
+  url: string,
+  { sandbox, ending }: Context,
+  token?: string,
+): Promise<RawClient[]> {
   const target = memoryExport(new Uint8Array(64 * MIB), { readOnly: true });
   const opening = names.map((name) => {
-    const link = connect(new URL(name, url.replace("http", "ws")).href);
+    const link = connect(new URL(name, url.replace("http", "ws")).href, token === undefined ? {} : { token });
     serve(link, target, { signal: ending.signal }).catch(() => {});
     return opened(sandbox.path(name));
   });
@@ -76,19 +80,12 @@ async function read(client: RawClient, bytes: number, each: () => void): Promise
   }
 }
 
-async function startGateway(sandbox: Sandbox, keys: object, idleTime: number): Promise<Gateway> {
-  return gateway({
-    config: parseConfig("config.json", configText(sandbox, keys)),
-    port: 0,
-    staticFolder: sandbox.folder,
-    idleTime,
-    log: () => {},
-  });
-}
+const startGateway = (sandbox: Sandbox, options: GatewayHereOptions) =>
+  gatewayHere(sandbox, configurationsOf(sandbox), options);
 
 tests("all that is kept is within the budget; what is idle, or over, keeps nothing", async (context) => {
   const { sandbox, ending } = context;
-  const running = await startGateway(sandbox, { "memory-mb": 16 }, 400);
+  const { running } = await startGateway(sandbox, { keys: { "memory-mb": 16 }, idleTime: 400 });
   try {
     const clients = await startSessions(running.url, context);
     let most = 0;
@@ -111,9 +108,11 @@ tests("all that is kept is within the budget; what is idle, or over, keeps nothi
 });
 
 tests("what one session needs is taken from those that need it no more", async (context) => {
-  const running = await startGateway(context.sandbox, { "memory-mb": 24 }, 3_600_000);
+  const keys = { "memory-mb": 24 };
+  const options = { keys, idleTime: 3_600_000, hasLogin: true };
+  const { running, token } = await startGateway(context.sandbox, options);
   try {
-    const clients = await startSessions(running.url, context);
+    const clients = await startSessions(running.url, context, token);
     // One request after the other: who has more in flight keeps the link busy itself, and nothing is kept.
     const readSlowly = async (client: RawClient) => {
       for (let at = 0; at < 12 * MIB; at += LENGTH) {
@@ -139,7 +138,7 @@ tests(
   "40 configurations copied from at once: the gateway's memory is bounded, and comes back",
   async (context) => {
     const { sandbox } = context;
-    writeFileSync(sandbox.path("config.json"), configText(sandbox));
+    writeFileSync(sandbox.path("config.json"), JSON.stringify({ configurations: configurationsOf(sandbox) }));
     const args = ["--config", sandbox.path("config.json"), "--port", "0", "--no-auth"];
     const running = sandbox.start(program("nbd-gateway"), args);
     await until("it listens", () => running.stdout.includes("\n"));

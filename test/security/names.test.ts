@@ -5,7 +5,10 @@ import { connect } from "node:net";
 import * as assert from "uvu/assert";
 import { parseConfig } from "../../src/node/config/config.ts";
 import { allowedHost } from "../../src/node/host-rules.ts";
+import { readToken } from "../../src/node/login/token-file.ts";
 import { program, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { upgrade } from "../node/raw-http.ts";
+import { bearer, linesOf } from "./login-here.ts";
 
 const tests = suite("names");
 const sandbox = new Sandbox();
@@ -97,8 +100,8 @@ tests("a key that is called constructor is warned of, like others without a mean
   assert.equal(warnings, ['config.json: configuration "a": "constructor" is not a known key and is ignored']);
 });
 
-async function startGateway(config: string): Promise<Running & { port: number }> {
-  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
+async function startGateway(config: string, login: readonly string[]): Promise<Running & { port: number }> {
+  const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", ...login]);
   await until("nbd-gateway listens", () => {
     if (gateway.process.exitCode !== null) throw new Error(gateway.stderr);
     return gateway.stdout.includes("\n");
@@ -132,24 +135,25 @@ tests("a gateway does not start with a name that ends it at /metadata", async ()
   );
 });
 
-tests("paths that look like none are not the default configuration", async () => {
-  const config = sandbox.path("config.json");
-  writeFileSync(config, configOf(["only"]));
-  const gateway = await startGateway(config);
-  const upgrade = [
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-  ];
-  for (const path of ["/.", "/..", "/%2e", "/%2E%2e", "//", "/%00", "/%20", "/constructor"]) {
-    const answer = await ask(gateway.port, path, /there is no/, ...upgrade);
-    assert.match(answer, /there is no such configuration|HTTP\/1\.1 40/, path);
-  }
-  assert.not.match(gateway.stderr, /only: /);
-  gateway.kill();
-  await gateway.exit;
-});
+for (const [what, login] of [
+  ["without a login", ["--no-auth"]],
+  ["with a login", ["--token-file", sandbox.path("login/token")]],
+] as const) {
+  tests(`paths that look like none are not the default configuration, ${what}`, async () => {
+    const config = sandbox.path("config.json");
+    writeFileSync(config, configOf(["only"]));
+    const gateway = await startGateway(config, login);
+    const [, tokenFile] = login;
+    const headers = tokenFile === undefined ? [] : linesOf(bearer(readToken(tokenFile)));
+    for (const path of ["/.", "/..", "/%2e", "/%2E%2e", "//", "/%00", "/%20", "/constructor"]) {
+      const answer = await ask(gateway.port, path, /there is no/, ...headers, ...upgrade);
+      assert.match(answer, /there is no such configuration|HTTP\/1\.1 40[04]/, path);
+    }
+    assert.not.match(gateway.stderr, /only: /);
+    gateway.kill();
+    await gateway.exit;
+  });
+}
 
 /** What stands in the list, and the name that a browser sends; undefined: it is refused. */
 const HOSTS: [string, string | undefined][] = [

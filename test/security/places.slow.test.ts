@@ -4,7 +4,6 @@ import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import {
-  type Gateway,
   join,
   listen,
   memoryExport,
@@ -14,28 +13,27 @@ import {
   webSocket,
 } from "../../src/node/index.ts";
 import { hex } from "../bytes.ts";
-import { type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { type Running, Sandbox, until, within } from "../harness.ts";
 import { greeting } from "../nbd/words.ts";
 import { startProxy, wireOf } from "../system/link.ts";
-import { gatewayHere } from "./gateway-here.ts";
+import { eachWay, type Way } from "./each-way.ts";
+import { type GatewayHere, gatewayHere } from "./gateway-here.ts";
 
-interface Context {
+/** A gateway whose one configuration listens in the sandbox. */
+interface Context extends GatewayHere, Way {
   sandbox: Sandbox;
-  /** A gateway whose one configuration listens in the sandbox. */
-  running: Gateway;
-  log: string[];
   /** Where it listens once it has an export. */
   path: string;
 }
 
-const tests = suite<Context>("places");
+const tests = eachWay<Context>("places");
 
 const target = memoryExport(new Uint8Array(4096));
 
 tests.before.each(async (context) => {
   context.sandbox = new Sandbox();
   context.path = context.sandbox.path("nbd.sock");
-  Object.assign(context, await startGateway(context.sandbox, `unix:${context.path}`));
+  Object.assign(context, await startGateway(context, `unix:${context.path}`));
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();
@@ -43,12 +41,12 @@ tests.after.each(async ({ sandbox, running }) => {
 });
 
 /** A gateway whose one configuration listens at an address. */
-const startGateway = (sandbox: Sandbox, address: string) =>
-  gatewayHere(sandbox, { local: { listen: address, insecure: true } });
+const startGateway = ({ sandbox, hasLogin }: Context, address: string) =>
+  gatewayHere(sandbox, { local: { listen: address, insecure: true } }, { hasLogin });
 
 /** Connects, says what it is told to, and listens. */
-function stranger({ url }: Gateway, words: Uint8Array = new Uint8Array(0)) {
-  const socket = new WebSocket(new URL("local", url.replace("http", "ws")));
+function stranger({ port, headers }: GatewayHere, words: Uint8Array = new Uint8Array(0)) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/local`, { headers });
   const heard: Buffer[] = [];
   socket.on("error", () => {});
   socket.on("message", (bytes) => heard.push(bytes as Buffer));
@@ -68,16 +66,17 @@ function stranger({ url }: Gateway, words: Uint8Array = new Uint8Array(0)) {
 const GREETING = hex(greeting("0000"));
 
 /** A server that is what it should be. */
-function realServer({ url }: Gateway) {
-  const socket = new WebSocket(new URL("local", url.replace("http", "ws")));
+function realServer({ port, headers }: GatewayHere) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/local`, { headers });
   const ended = join(webSocket(socket), nbdServer(memoryExport(new Uint8Array(4096), { readOnly: true })));
   ended.catch(() => {});
   return { ended, stop: () => socket.close(1000) };
 }
 
 /** Serves until local clients can be served, and leaves. */
-async function getIn({ running, path, log }: Context, attempt: number) {
-  const server = realServer(running);
+async function getIn(context: Context, attempt: number) {
+  const { path, log } = context;
+  const server = realServer(context);
   await Promise.race([
     until(`real server ${attempt} is served`, () => existsSync(path), 5000),
     server.ended.then(() => assert.unreachable(`it was sent away: ${log.at(-1)}`)),
@@ -88,7 +87,7 @@ async function getIn({ running, path, log }: Context, attempt: number) {
 }
 
 tests("WebSockets that say nothing keep nobody out: 10 of 10 real servers get in", async (context) => {
-  const silent = [stranger(context.running), stranger(context.running)];
+  const silent = [stranger(context), stranger(context)];
   await Promise.all(silent.map(({ open }) => open));
   for (let attempt = 1; attempt <= 10; attempt++) await getIn(context, attempt);
 });
@@ -96,7 +95,7 @@ tests("WebSockets that say nothing keep nobody out: 10 of 10 real servers get in
 tests("nor do some that keep coming", async (context) => {
   const silent: WebSocket[] = [];
   const timer = setInterval(() => {
-    if (silent.length < 100) silent.push(stranger(context.running).socket);
+    if (silent.length < 100) silent.push(stranger(context).socket);
   }, 5);
   try {
     await until("some are there", () => silent.length > 3);
@@ -108,15 +107,16 @@ tests("nor do some that keep coming", async (context) => {
 });
 
 tests("of those that have connected the first to greet has the place", async (context) => {
-  const late = stranger(context.running);
+  const late = stranger(context);
   await late.open;
-  const server = realServer(context.running);
+  const server = realServer(context);
   await until("the real server is served", () => existsSync(context.path));
   late.socket.send(GREETING);
-  const words = "this configuration is in use by another session";
-  assert.is(await within(2000, "the end of the late one", late.closed), words);
-  const later = stranger(context.running);
-  assert.is(await within(2000, "the end of one that comes later", later.closed), words);
+  // With a login it is told who that is.
+  const words = /^(this configuration is in use by another session|in use since .* from 127\.0\.0\.1.*)$/;
+  assert.match(await within(2000, "the end of the late one", late.closed), words);
+  const later = stranger(context);
+  assert.match(await within(2000, "the end of one that comes later", later.closed), words);
   assert.equal([...late.heard, ...later.heard], []);
   assert.ok(await reads({ path: context.path }));
   server.stop();
@@ -125,7 +125,7 @@ tests("of those that have connected the first to greet has the place", async (co
 
 tests("two that greet at the same time: one is served, the other is told", async (context) => {
   for (let round = 1; round <= 10; round++) {
-    const servers = [realServer(context.running), realServer(context.running)];
+    const servers = [realServer(context), realServer(context)];
     const [loser] = await Promise.race(
       servers.map((server, i) =>
         server.ended.then(
@@ -146,8 +146,8 @@ tests("two that greet at the same time: one is served, the other is told", async
 
 tests("one that says nothing, or its greeting a byte at a time, has 5 s", async (context) => {
   const began = performance.now();
-  const silent = stranger(context.running);
-  const slow = stranger(context.running);
+  const silent = stranger(context);
+  const slow = stranger(context);
   await Promise.all([silent.open, slow.open]);
   let said = 0;
   const timer = setInterval(() => slow.socket.send(GREETING.subarray(said, ++said)), 1000);
@@ -162,7 +162,7 @@ tests("one that says nothing, or its greeting a byte at a time, has 5 s", async 
   await getIn(context, 1);
 });
 
-tests(
+tests.once(
   "nbd-proxy gives its place back after 5 s of silence, also with a timeout of 0",
   async ({ sandbox }) => {
     const proxy = startProxy(sandbox, { timeout: 0 });
@@ -172,7 +172,7 @@ tests(
   },
 );
 
-tests("an nbd-proxy whose server says nothing keeps no other out", async ({ sandbox }) => {
+tests.once("an nbd-proxy whose server says nothing keeps no other out", async ({ sandbox }) => {
   const silent = startProxy(sandbox);
   const proxy = startProxy(sandbox);
   join(wireOf(proxy), nbdServer(target)).catch(() => {});
@@ -229,7 +229,8 @@ for (const [what, { make, fault }] of Object.entries(unusable)) {
   tests(`${what}: the other side is told before it is asked anything`, async (context) => {
     const { sandbox } = context;
     const [address, server] = await make(context);
-    const { running: other, log } = await startGateway(sandbox, address);
+    const other = await startGateway(context, address);
+    const { log } = other;
     try {
       const { heard, closed } = stranger(other, GREETING);
       const words = "the other machine has no place for the disk; its log says why";
@@ -248,7 +249,7 @@ for (const [what, { make, fault }] of Object.entries(unusable)) {
       assert.is(proxy.stderr, `nbd-proxy: ${line}\n`);
       assert.is(said, 0);
     } finally {
-      await other.close();
+      await other.running.close();
       server?.close();
     }
   });
@@ -258,7 +259,8 @@ tests("a client that connects to a port before there is an export is hung up on"
   const free = await listening({ host: "127.0.0.1", port: 0 });
   const { port } = free.address() as AddressInfo;
   await new Promise((resolve) => free.close(resolve));
-  const { running: other, log } = await startGateway(context.sandbox, `tcp:127.0.0.1:${port}`);
+  const other = await startGateway(context, `tcp:127.0.0.1:${port}`);
+  const { log } = other;
   try {
     const slow = stranger(other, GREETING);
     await until("the port is claimed", () => slow.heard.length > 0);
@@ -278,7 +280,7 @@ tests("a client that connects to a port before there is an export is hung up on"
     server.stop();
     await server.ended;
   } finally {
-    await other.close();
+    await other.running.close();
   }
 });
 
@@ -297,7 +299,7 @@ async function reads(address: { path: string } | { host: string; port: number })
   return length === 4096;
 }
 
-tests("two that take over a stale socket at once: one has it until it ends", async ({ sandbox }) => {
+tests.once("two that take over a stale socket at once: one has it until it ends", async ({ sandbox }) => {
   for (let round = 1; round <= 10; round++) {
     const path = sandbox.path(`stale-${round}.sock`);
     await leaveStale(sandbox, path);
@@ -313,7 +315,7 @@ tests("two that take over a stale socket at once: one has it until it ends", asy
   }
 });
 
-tests("two processes that take over a stale socket at once: one has it", async ({ sandbox, path }) => {
+tests.once("two processes that take over a stale socket at once: one has it", async ({ sandbox, path }) => {
   await leaveStale(sandbox, path);
   const proxies = [startProxy(sandbox), startProxy(sandbox)];
   for (const proxy of proxies) {
@@ -328,7 +330,7 @@ tests("two processes that take over a stale socket at once: one has it", async (
   assert.ok(await reads({ path }));
 });
 
-tests("what is at the path by then is another one's, and stays", async ({ path }) => {
+tests.once("what is at the path by then is another one's, and stays", async ({ path }) => {
   const listener = await listen(target, { path });
   unlinkSync(path);
   const other = await listening({ path });
@@ -343,8 +345,9 @@ tests("what is at the path by then is another one's, and stays", async ({ path }
   assert.is(readFileSync(path, "utf8"), "precious");
 });
 
-tests("what comes to be at the path during the handshake is not replaced", async ({ running, path, log }) => {
-  const slow = stranger(running, GREETING);
+tests("what comes to be at the path during the handshake is not replaced", async (context) => {
+  const { path, log } = context;
+  const slow = stranger(context, GREETING);
   // Nothing is said to it before the place is claimed.
   await until("the place is claimed", () => slow.heard.length > 0);
   const other = await listening({ path });
@@ -357,7 +360,7 @@ tests("what comes to be at the path during the handshake is not replaced", async
   await new Promise((resolve) => other.close(resolve));
 });
 
-tests(
+tests.once(
   "a path gets its socket when clients can be served, and nothing is left beside it",
   async ({ sandbox }) => {
     mkdirSync(sandbox.path("folder"));
@@ -378,7 +381,7 @@ function longPath(sandbox: Sandbox, bytes: number, last: number): string {
 }
 
 for (const last of [1, 2, 3, 9, 20]) {
-  tests(
+  tests.once(
     `a path of 107 bytes, the last name of ${last}, is served; one of 108 is refused`,
     async ({ sandbox }) => {
       const path = longPath(sandbox, 107, last);

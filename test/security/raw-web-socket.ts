@@ -1,5 +1,6 @@
 /** A WebSocket client of a few lines, which sends what no well-behaved one would. */
 import { createConnection, type Socket } from "node:net";
+import { linesOf } from "./login-here.ts";
 
 const KEY = Buffer.from([1, 2, 3, 4]);
 
@@ -24,7 +25,7 @@ export class RawWebSocket {
   isOpen = false;
   isClosed = false;
 
-  constructor(port: number, path = "/") {
+  constructor(port: number, path = "/", headers: Readonly<Record<string, string>> = {}) {
     this.socket = createConnection(port, "127.0.0.1");
     this.socket.on("data", (chunk) => this.#take(chunk));
     this.socket.on("error", () => {});
@@ -39,6 +40,7 @@ export class RawWebSocket {
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ...linesOf(headers),
         "\r\n",
       ].join("\r\n"),
     );

@@ -2,7 +2,10 @@
  * All attacks at the same time on one gateway, beside a session that is copied from and one that fio writes to and verifies.
  * It takes half an hour unless told otherwise, so it is run by hand:
  *
- *     node --import tsx test/security/siege.ts [MINUTES]
+ *     node --import tsx test/security/siege.ts [MINUTES] [--no-auth]
+ *
+ * The gateway asks for a login, unless `--no-auth` says not to; each attack comes by turns from somebody who has it and from
+ * somebody who has not.
  *
  * It fails when a session was harmed, or when the gateway does not give back what the attacks made it take.
  */
@@ -10,9 +13,17 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { readToken } from "../../src/node/login/token-file.ts";
 import { program, type Running, Sandbox, until } from "../harness.ts";
+import { bearer, linesOf } from "./login-here.ts";
 
-const minutes = Number(process.argv[2] ?? 30);
+const { values, positionals } = parseArgs({
+  options: { "no-auth": { type: "boolean" } },
+  allowPositionals: true,
+});
+const minutes = Number(positionals[0] ?? 30);
+
 let ends = Number.POSITIVE_INFINITY;
 const isOver = () => performance.now() > ends;
 
@@ -32,8 +43,13 @@ const configurations = Object.fromEntries(
 const config = sandbox.path("config.json");
 writeFileSync(config, JSON.stringify({ timeout: 60, "state-hook": "/nowhere", configurations }));
 
-const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
+const tokenFile = sandbox.path("login/token");
+const login = values["no-auth"] ? ["--no-auth"] : ["--token-file", tokenFile];
+const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", ...login]);
 await until("the gateway listens", () => gateway.stdout.includes("\n"));
+const authorization = values["no-auth"] ? [] : linesOf(bearer(readToken(tokenFile)));
+/** Counts attacks: every other one has the login. */
+let attempts = 0;
 const url = new URL(gateway.stdout.trim());
 const port = Number(url.port);
 
@@ -55,7 +71,14 @@ function dial(
 }
 
 const request = (target: string, ...lines: string[]) =>
-  [`GET ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, ...lines, "", ""].join("\r\n");
+  [
+    `GET ${target} HTTP/1.1`,
+    `Host: 127.0.0.1:${port}`,
+    ...(attempts % 2 === 0 ? authorization : []),
+    ...lines,
+    "",
+    "",
+  ].join("\r\n");
 
 const upgrade = (target: string, ...lines: string[]) =>
   request(
@@ -164,6 +187,7 @@ const attacks: Readonly<Record<string, () => Promise<void>>> = {
 const counts = new Map<string, number>();
 async function attack(name: string, once: () => Promise<void>) {
   while (!isOver()) {
+    attempts++;
     await once();
     counts.set(name, (counts.get(name) ?? 0) + 1);
     await sleep(200);
@@ -175,13 +199,9 @@ async function serve(name: string, size: number, ...options: string[]): Promise<
   const file = sandbox.path(`${name}.img`);
   writeFileSync(file, createHash("sha512").update(name).digest());
   truncateSync(file, size);
-  serving.push(
-    sandbox.start(program("nbd-serve"), [
-      ...options,
-      file,
-      new URL(`/${name}`, url).href.replace("http", "ws"),
-    ]),
-  );
+  const where = new URL(`/${name}`, url).href;
+  const to = values["no-auth"] ? [where.replace("http", "ws")] : ["--token-file", tokenFile, where];
+  serving.push(sandbox.start(program("nbd-serve"), [...options, file, ...to]));
   await until(`${name} is offered`, () => readdirSync(sandbox.folder).includes(`${name}.sock`), 30_000);
   return file;
 }

@@ -3,25 +3,17 @@ import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import {
-  type Gateway,
-  join,
-  memoryExport,
-  nbdServer,
-  WebSocketError,
-  webSocket,
-} from "../../src/node/index.ts";
+import { join, memoryExport, nbdServer, WebSocketError, webSocket } from "../../src/node/index.ts";
 import { withWordsForOthers, wordsForOthers } from "../../src/streams/for-others.ts";
-import { Sandbox, suite, until, within } from "../harness.ts";
-import { gatewayHere } from "./gateway-here.ts";
+import { Sandbox, until, within } from "../harness.ts";
+import { eachWay, type Way } from "./each-way.ts";
+import { type GatewayHere, gatewayHere } from "./gateway-here.ts";
 
-interface Context {
+interface Context extends GatewayHere, Way {
   sandbox: Sandbox;
-  running: Gateway;
-  log: string[];
 }
 
-const tests = suite<Context>("strangers");
+const tests = eachWay<Context>("strangers");
 
 const GENERIC = "the session failed; the log of the other machine says why";
 const NO_PLACE = "the other machine has no place for the disk; its log says why";
@@ -39,23 +31,24 @@ tests.before.each(async (context) => {
     missing: { "nbd-device": sandbox.path("nbd0") },
     hooked: { listen: `unix:${sandbox.path("hooked.sock")}`, "state-hook": hook },
   };
-  Object.assign(context, { sandbox, ...(await gatewayHere(sandbox, configurations)) });
+  const { hasLogin } = context;
+  Object.assign(context, { sandbox, ...(await gatewayHere(sandbox, configurations, { hasLogin })) });
 });
 tests.after.each(async ({ sandbox, running }) => {
   await running.close();
   await sandbox.end();
 });
 
-function serve({ url }: Gateway, path: string, bytes = new Uint8Array(4096)) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}${path}`);
+function serve({ port, headers }: GatewayHere, path: string, bytes = new Uint8Array(4096)) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/${path}`, { headers });
   const ended = join(webSocket(socket), nbdServer(memoryExport(bytes)));
   ended.catch(() => {});
   return { socket, ended };
 }
 
 /** The words with which a session ends. */
-async function told(running: Gateway, path: string, bytes = new Uint8Array(4096)): Promise<string> {
-  const { ended } = serve(running, path, bytes);
+async function told(gateway: GatewayHere, path: string, bytes = new Uint8Array(4096)): Promise<string> {
+  const { ended } = serve(gateway, path, bytes);
   const error = await within(
     10_000,
     "the end",
@@ -75,29 +68,35 @@ for (const [path, words, logged] of [
   ["missing", NO_PLACE, /^missing: .*"nbd-device": /],
   ["hooked", GENERIC, /^hooked: the state hook .*hook start hooked failed with exit status 3$/],
 ] as const) {
-  tests(`/${path}: ${words}`, async ({ running, sandbox, log }) => {
-    const reason = await told(running, path);
+  tests(`/${path}: ${words}`, async (context) => {
+    const { sandbox, log } = context;
+    const reason = await told(context, path);
     assert.is(reason, words);
     assert.not.match(reason, new RegExp(`${basename(sandbox.folder)}|secret|hook|modprobe|/`));
     await until("the log has all of it", () => log.some((line) => logged.test(line)));
   });
 }
 
-tests("an export that is empty: its server is told", async ({ running }) => {
-  assert.is(await told(running, "secret", new Uint8Array(0)), "the export is empty, 0 bytes");
+tests("an export that is empty: its server is told", async (context) => {
+  assert.is(await told(context, "secret", new Uint8Array(0)), "the export is empty, 0 bytes");
 });
 
-tests("the default configuration, in use: its name is not told", async ({ running, sandbox, log }) => {
-  const first = serve(running, "");
+tests("the default configuration, in use: its name is not told", async (context) => {
+  const { sandbox, log, hasLogin } = context;
+  const first = serve(context, "");
   await until("it is served", () => existsSync(sandbox.path("secret.sock")));
-  assert.is(await told(running, ""), "this configuration is in use by another session");
+  // Those who have a login are told who it is, and how long nothing was heard.
+  const words = hasLogin
+    ? /^in use since \d\d:\d\d from 127\.0\.0\.1(, silent for \d+ s)?$/
+    : /^this configuration is in use by another session$/;
+  assert.match(await told(context, ""), words);
   // The first one's line may come after it.
   assert.ok(log.includes('secret: configuration "secret" is in use by another session'), log.join("\n"));
   first.socket.close(1000);
   await first.ended;
 });
 
-tests("an error has the words for others that it was given, and no others", () => {
+tests.once("an error has the words for others that it was given, and no others", () => {
   const error = new Error("reading /home/somebody/secret failed");
   assert.is(wordsForOthers(error), GENERIC);
   assert.is(wordsForOthers(withWordsForOthers(error, "reading failed")), "reading failed");

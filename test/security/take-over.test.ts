@@ -5,7 +5,6 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import {
   type Export,
-  type Gateway,
   join,
   memoryExport,
   nbdClient,
@@ -13,18 +12,17 @@ import {
   socketTransport,
   webSocket,
 } from "../../src/node/index.ts";
-import { Sandbox, suite, until, within } from "../harness.ts";
-import { gatewayHere } from "./gateway-here.ts";
+import { Sandbox, until, within } from "../harness.ts";
+import { eachWay, type Way } from "./each-way.ts";
+import { type GatewayHere, gatewayHere } from "./gateway-here.ts";
 
-interface Context {
+interface Context extends GatewayHere, Way {
   sandbox: Sandbox;
-  running: Gateway;
-  log: string[];
   /** Where the export is once it is there. */
   path: string;
 }
 
-const tests = suite<Context>("taking over");
+const tests = eachWay<Context>("taking over");
 
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
@@ -37,12 +35,12 @@ tests.after.each(async ({ sandbox, running }) => {
 
 /** Starts a gateway with one configuration, whose state hook writes down what it is told. */
 async function start(context: Context, keys: object = {}): Promise<void> {
-  const { sandbox, path } = context;
+  const { sandbox, path, hasLogin } = context;
   const hook = sandbox.path("hook");
   writeFileSync(hook, `#!/bin/sh\necho "$1" >> ${hook}.log\n`);
   chmodSync(hook, 0o700);
   const local = { listen: `unix:${path}`, "state-hook": hook, ...keys };
-  Object.assign(context, await gatewayHere(sandbox, { local }));
+  Object.assign(context, await gatewayHere(sandbox, { local }, { hasLogin }));
 }
 
 const hookCalls = ({ sandbox }: Context) => {
@@ -61,10 +59,10 @@ interface ServeOptions {
 const TAKE_OVER = { "Nbd-Take-Over": "1" };
 
 /** A server that connects to a gateway. */
-function serve({ running }: Context, options: ServeOptions = {}) {
+function serve({ port, headers: login }: Context, options: ServeOptions = {}) {
   const { target = image("a"), name = "boot.iso", headers = {}, protocols = [], autoPong = true } = options;
-  const socket = new WebSocket(new URL("local", running.url.replace("http", "ws")), protocols, {
-    headers,
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/local`, protocols, {
+    headers: { ...login, ...headers },
     autoPong,
   });
   const closed = new Promise<[number, string]>((resolve) =>
@@ -166,7 +164,7 @@ tests("who asks for a place that is free just gets it", async (context) => {
   await until("it is served", isAttached(context, 1));
 });
 
-tests(
+tests.once(
   "one that does not answer gives way within 5 s to a newcomer that does not even ask",
   async (context) => {
     await start(context);
@@ -237,7 +235,7 @@ tests(
 
 tests("a takeover during the first's handshake ends that", async (context) => {
   await start(context);
-  const first = new WebSocket(new URL("local", context.running.url.replace("http", "ws")));
+  const first = new WebSocket(`ws://127.0.0.1:${context.port}/local`, { headers: context.headers });
   const heard: unknown[] = [];
   first.on("message", (bytes) => heard.push(bytes));
   const closed = new Promise<[number, string]>((resolve) =>

@@ -1,14 +1,16 @@
-/** The programs on two machines: a certificate of the gateway's own, certbot's, and nginx with TLS in front. */
+/** The programs on two machines: a certificate of the gateway's own, certbot's, and nginx and Caddy with TLS in front. */
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:tls";
 import * as assert from "uvu/assert";
 import { openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
+import { startCaddy } from "../caddy.ts";
 import { type Pair, writePair } from "../certificates.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
-import { FORWARDED, HOST, startNginx, UPGRADE } from "../nginx.ts";
+import { exampleOfGateway } from "../manual.ts";
+import { startNginx } from "../nginx.ts";
 import { asRoot } from "../security/others.ts";
 
 const tests = suite("beyond loopback");
@@ -90,24 +92,41 @@ tests(
 
 const overTls = needing(tests, ["nbdcopy"]);
 
-overTls("SIGHUP reads the certificate again, and a session goes on", async () => {
-  const pair = writePair(sandbox, "a", ["localhost", "127.0.0.1"]);
-  const { running, url } = await startGateway("--tls-cert", pair.certFile, "--tls-key", pair.keyFile);
-  const before = await fingerprintAt(url);
-  const serving = sandbox.start(program("nbd-serve"), [image, url, "--ca", exported(pair), ...credentials()]);
-  assert.is(await copied(), digest);
-  const next = writePair(sandbox, "b", ["localhost", "127.0.0.1"]);
-  renameSync(next.keyFile, pair.keyFile);
-  renameSync(next.certFile, pair.certFile);
-  running.kill("SIGHUP");
-  await until("the new certificate", async () => (await fingerprintAt(url)) !== before, 4000);
-  assert.is(await copied(), digest);
-  assert.match(running.stderr, /took the new certificate in /);
-  serving.kill();
-  assert.is(await serving.exit, 0);
-  running.kill();
-  assert.is(await running.exit, 0);
-});
+overTls(
+  "SIGHUP reads the certificate again: a session goes on, and the next one sees the new one",
+  async () => {
+    const pair = writePair(sandbox, "a", ["localhost", "127.0.0.1"]);
+    const { running, url } = await startGateway("--tls-cert", pair.certFile, "--tls-key", pair.keyFile);
+    const before = await fingerprintAt(url);
+    const serving = sandbox.start(program("nbd-serve"), [
+      image,
+      url,
+      "--ca",
+      exported(pair),
+      ...credentials(),
+    ]);
+    assert.is(await copied(), digest);
+    const next = writePair(sandbox, "b", ["localhost", "127.0.0.1"]);
+    renameSync(next.keyFile, pair.keyFile);
+    renameSync(next.certFile, pair.certFile);
+    running.kill("SIGHUP");
+    await until("the new certificate", async () => (await fingerprintAt(url)) !== before, 4000);
+    assert.is(await copied(), digest);
+    assert.match(running.stderr, /took the new certificate in /);
+    serving.kill();
+    assert.is(await serving.exit, 0);
+    await until("the end of the session", () => !existsSync(sandbox.path(SOCKET)));
+    const late = sandbox.start(program("nbd-serve"), [image, url, "--ca", exported(pair), ...credentials()]);
+    assert.is(await late.exit, 1, "who trusts the old one only");
+    const known = ["--fingerprint", await fingerprintAt(url), ...credentials()];
+    const another = sandbox.start(program("nbd-serve"), [image, url, ...known]);
+    assert.is(await copied(), digest);
+    another.kill();
+    assert.is(await another.exit, 0);
+    running.kill();
+    assert.is(await running.exit, 0);
+  },
+);
 
 /** A copy of a certificate that stays when its file is exchanged. */
 function exported({ cert }: Pair): string {
@@ -116,35 +135,58 @@ function exported({ cert }: Pair): string {
   return file;
 }
 
-const front = needing(tests, ["chromium", "nbdcopy", "nginx"]);
+for (const [name, start] of [
+  [
+    "nginx",
+    (path: string, pair: Pair) => startNginx(sandbox, exampleOfGateway("location /vm/ {", path), pair),
+  ],
+  [
+    "caddy",
+    (path: string, pair: Pair) => startCaddy(sandbox, exampleOfGateway("console.example {", path), pair),
+  ],
+] as const) {
+  const front = needing(tests, ["chromium", "nbdcopy", name]);
 
-front("behind nginx with TLS, under a path, through a unix socket: the page serves", async () => {
-  mkdirSync(sandbox.path("run"), { mode: 0o755 });
-  const path = sandbox.path("run/gateway.sock");
-  const { running, url } = await startGateway("--behind-proxy", `unix:${path}`, "--socket-mode", "0660");
-  assert.is(url, `unix:${path}`);
-  const pair = writePair(sandbox, "nginx", ["localhost"]);
-  const where = await startNginx(
-    sandbox,
-    `http://unix:${path}:/`,
-    [HOST, UPGRADE, FORWARDED].join("\n"),
-    pair,
+  front(
+    `behind ${name} with TLS, under a path, as the manual has it: login and page, byte for byte`,
+    async () => {
+      mkdirSync(sandbox.path("run"), { mode: 0o755 });
+      const path = sandbox.path("run/gateway.sock");
+      const { running, url } = await startGateway("--behind-proxy", `unix:${path}`, "--socket-mode", "0660");
+      assert.is(url, `unix:${path}`);
+      const where = await start(path, writePair(sandbox, name, ["localhost"]));
+      const browser = await openChromium();
+      try {
+        const context = await browser.newContext({ ignoreHTTPSErrors: true });
+        // Without the slash at the end, too.
+        const stranger = await openPage(context, where.replace(/\/$/, ""), image);
+        await until("the stranger is asked", async () => (await stateOf(stranger)) === "Not logged in");
+        await stranger.close();
+
+        const page = await openPage(context, `${where}#${token()}`, image);
+        await serve(page);
+        assert.is(await copied(), digest);
+        // All is encrypted outside, so the login is a cookie.
+        const [cookie] = await context.cookies();
+        assert.match(cookie!.name, /^__Host-nbd-proxy-/);
+        assert.ok(cookie!.secure && cookie!.httpOnly);
+        await stop(page);
+        assert.match(await stateOf(page), /^Ended/);
+        await page.click("#log-out");
+        await until("it has logged out", async () => (await stateOf(page)) === "Not logged in");
+        assert.equal(await context.cookies(), []);
+        for (const secret of [token(), cookie!.value]) {
+          assert.not.ok((running.stdout + running.stderr).includes(secret), "it is in no log");
+        }
+      } finally {
+        await browser.close();
+      }
+      running.kill();
+      assert.is(await running.exit, 0);
+      assert.not.ok(existsSync(path));
+    },
   );
-  const browser = await openChromium();
-  try {
-    const context = await browser.newContext({ ignoreHTTPSErrors: true });
-    const page = await openPage(context, `${where}#${token()}`, image);
-    await serve(page);
-    assert.is(await copied(), digest);
-    await stop(page);
-    assert.match(await stateOf(page), /^Ended/);
-  } finally {
-    await browser.close();
-  }
-  running.kill();
-  assert.is(await running.exit, 0);
-  assert.not.ok(existsSync(path));
-});
+}
 
 const machines = needing(asRoot(tests), ["chromium", "ip", "nbdcopy"]);
 

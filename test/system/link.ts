@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createReadStream, writeFileSync } from "node:fs";
+import { readToken } from "../../src/node/login/token-file.ts";
 import { readableOf, writableOf } from "../../src/node/node-stream.ts";
 import type { Duplex } from "../../src/streams/duplex.ts";
 import { program, type Running, type Sandbox, until } from "../harness.ts";
@@ -28,16 +29,28 @@ export interface Attached {
   uri: string;
 }
 
-/** nbd-gateway without a login, which prints its URL once it listens on `host`, a loopback address; `env` adds to its environment. */
+export interface GatewayStart {
+  /** Adds to its environment. */
+  env?: Record<string, string>;
+  /** A loopback address, where it listens. */
+  host?: string;
+  /** Whether it asks for a login. Default: no. */
+  hasLogin?: boolean;
+}
+
+/** nbd-gateway, which prints its URL once it listens; its token if it has one. */
 export async function startGateway(
   sandbox: Sandbox,
   keys: Entry = {},
-  { env = {}, host = "127.0.0.1" }: { env?: Record<string, string>; host?: string } = {},
-): Promise<Running & { url: string }> {
-  const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0", "--no-auth"];
+  { env = {}, host = "127.0.0.1", hasLogin = false }: GatewayStart = {},
+): Promise<Running & { url: string; token?: string }> {
+  const tokenFile = sandbox.path("login/token");
+  const login = hasLogin ? ["--token-file", tokenFile] : ["--no-auth"];
+  const args = ["--config", writeConfig(sandbox, keys), "--host", host, "--port", "0", ...login];
   const gateway = sandbox.start(program("nbd-gateway"), args, { env });
   await until("nbd-gateway listens", () => isAlive(gateway) && gateway.stdout.includes("\n"), START_TIME);
-  return Object.assign(gateway, { url: gateway.stdout.trim().replace(/^http/, "ws") });
+  const url = gateway.stdout.trim().replace(/^http/, "ws");
+  return Object.assign(gateway, { url, ...(hasLogin && { token: readToken(tokenFile) }) });
 }
 
 /** FILE ▸ nbd-serve ▸ nbd-gateway ▸ a unix socket. */

@@ -255,6 +255,33 @@ tests("at the real gateway: by the token's file, by the URL, and not with anothe
   assert.not.ok(gateway.stderr.includes(token), "the token is in the log");
 });
 
+tests("two at the real gateway: what each is told, and the second takes over", async (context) => {
+  const { sandbox, image } = context;
+  const { gateway, url } = await startRealGateway(sandbox);
+  const env = { STATE_DIRECTORY: sandbox.path("state") };
+  const start = (...args: string[]) => sandbox.start(program("nbd-serve"), [...args, url], { env });
+  const first = start(image);
+  await until("the session", () => existsSync(sandbox.path("nbd.sock")), 60_000);
+  const refused = start(image);
+  assert.is(await within(60_000, "the one that is refused", refused.exit), 1);
+  assert.match(
+    refused.stderr,
+    /"in use since \d\d:\d\d by disk\.img from 127\.0\.0\.1(, silent for \d+ s)?"; --take-over ends that session\n$/,
+  );
+  const other = sandbox.path("other.img");
+  writeFileSync(other, Buffer.alloc(8192, "other"));
+  const second = start("--take-over", other);
+  assert.is(await within(60_000, "the end of the first", first.exit), 1);
+  assert.ok(first.stderr.endsWith(`nbd-serve: ${url}: taken over by 127.0.0.1\n`), first.stderr);
+  await until("the second is served", () => gateway.stderr.includes("local: 8192 bytes, "), 60_000);
+  const remote = await connectExport(`nbd+unix:///?socket=${sandbox.path("nbd.sock")}`);
+  assert.equal(Buffer.from(await remote.read(0, 8192)), readFileSync(other));
+  await remote.close();
+  assert.match(gateway.stderr, /^nbd-gateway: local: taken over by 127\.0\.0\.1$/m);
+  second.kill();
+  assert.is(await within(20_000, "nbd-serve", second.exit), 0, second.stderr);
+});
+
 tests("at a gateway without a login: the error says which URL to use", async ({ sandbox, image }) => {
   const gateway = await startGateway(sandbox);
   const url = gateway.url.replace("ws", "http");

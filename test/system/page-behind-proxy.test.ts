@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
-import { HOST, startNginx } from "../nginx.ts";
+import { HOST, locationOf, startNginx } from "../nginx.ts";
 
 /* The gateway under a path of a reverse proxy, beside whatever else the proxy serves. */
 const tests = suite("the page behind a reverse proxy");
@@ -40,7 +40,7 @@ const nginx = needing(tests, ["chromium", "nbdcopy", "nginx"]);
 
 nginx("finds the configurations and serves each of them", async () => {
   browser ??= await openChromium();
-  const page = await openPage(browser, await startNginx(sandbox, gateway), image);
+  const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway)), image);
   await until("the configurations", async () => (await page.locator("#configuration option").count()) === 2);
   for (const [name, file] of [
     ["first", "first.sock"],
@@ -61,7 +61,7 @@ nginx("finds the configurations and serves each of them", async () => {
 
 nginx("says so where the proxy hands on no WebSocket", async () => {
   browser ??= await openChromium();
-  const page = await openPage(browser, await startNginx(sandbox, gateway, HOST), image);
+  const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway, [HOST])), image);
   await page.click("#serve");
   await until("the page says why", async () =>
     /^Failed: .*426.*must pass on Upgrade, Connection and Host/.test(await stateOf(page)),
@@ -72,7 +72,7 @@ nginx("says so where the proxy hands on no WebSocket", async () => {
 nginx("says so where its scripts are refused, as the proxy does not hand on Host", async () => {
   browser ??= await openChromium();
   const page = await browser.newPage();
-  await page.goto(await startNginx(sandbox, gateway, ""));
+  await page.goto(await startNginx(sandbox, locationOf(gateway, [])));
   assert.is(await stateOf(page), "Starting…");
   const late = page.locator("#late");
   await until("the page says so", async () => (await late.boundingBox())!.height > 0);

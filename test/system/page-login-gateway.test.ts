@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { openChromium, serve, stateOf, stop } from "../browser.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
-import { startNginx } from "../nginx.ts";
+import { locationOf, startNginx } from "../nginx.ts";
 
 /* The page's login at a gateway, and two pages that want the same configuration. */
 const tests = suite("the login of the page at a gateway");
@@ -125,21 +125,38 @@ chromium("a new token ends the login: Serve asks for it, and goes on", async () 
   await stop(page);
 });
 
-chromium("two pages want the same configuration: the second takes it over", async () => {
-  const [first, second] = await Promise.all([open(`${url}#${token}`), open(`${url}#${token}`)]);
-  await first.setInputFiles("#file", file);
-  await serve(first);
-  await second.setInputFiles("#file", file);
-  await second.click("#serve");
-  await says(second, /^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
-  await second.click("#take-over");
-  await says(first, /^Taken over by 127\.0\.0\.1$/);
-  await says(second, /^Serving/);
-  await stop(second);
-});
+chromium(
+  "two pages and a terminal want the same configuration: each takes it over from the one before",
+  async () => {
+    const [first, second] = await Promise.all([open(`${url}#${token}`), open(`${url}#${token}`)]);
+    await first.setInputFiles("#file", file);
+    await serve(first);
+    await second.setInputFiles("#file", file);
+    await second.click("#serve");
+    await says(second, /^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
+    await second.click("#take-over");
+    await says(first, /^Taken over by 127\.0\.0\.1$/);
+    await says(second, /^Serving/);
+
+    // From the terminal, and back from there.
+    const image = sandbox.path("terminal.img");
+    await writeFile(image, Buffer.alloc(4096));
+    const args = ["--take-over", "--token-file", tokenFile, image, url];
+    const terminal = sandbox.start(program("nbd-serve"), args);
+    await says(second, /^Taken over by 127\.0\.0\.1$/);
+    await until("the terminal is served", () => gateway.stderr.includes("local: 4096 bytes, "));
+    await second.click("#serve");
+    await says(second, /^In use since \d\d:\d\d by terminal\.img from 127\.0\.0\.1/);
+    await second.click("#take-over");
+    assert.is(await terminal.exit, 1);
+    assert.match(terminal.stderr, /: taken over by 127\.0\.0\.1\n$/);
+    await says(second, /^Serving/);
+    await stop(second);
+  },
+);
 
 needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async () => {
-  const page = await open(`${await startNginx(sandbox, url)}#${token}`);
+  const page = await open(`${await startNginx(sandbox, locationOf(url))}#${token}`);
   await says(page, /^No file chosen$/);
   await page.setInputFiles("#file", file);
   await serve(page);

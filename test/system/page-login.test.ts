@@ -1,89 +1,23 @@
-import { readFile } from "node:fs/promises";
-import axe from "axe-core";
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, serve, stateOf, stop } from "../browser.ts";
-import { needing, Sandbox, suite, until } from "../harness.ts";
-import { readByte, StandInGateway, type StandInOptions } from "../stand-in-page-server.ts";
+import { openChromium, serve, stop } from "../browser.ts";
+import { pairOf } from "../certificates.ts";
+import { needing, suite, until } from "../harness.ts";
+import { readByte } from "../stand-in-page-server.ts";
+import { BUSY, file, give, isAsked, says, WRONG, withGateway } from "./login-scene.ts";
 
 /* How the page logs in, with a server in the gateway's place. */
 const tests = suite("the login of the page");
 
-let sandbox: Sandbox;
-let browser: Browser | undefined;
+let browser: Browser;
 
-tests.before(() => {
-  sandbox = new Sandbox();
-});
+const chromium = needing(tests, ["chromium"]);
 
-tests.after(async () => {
-  await browser?.close();
-  await sandbox.end();
-});
-
-const file = { name: "boot.iso", mimeType: "", buffer: Buffer.from("x".repeat(512)) };
-
-interface Scene {
-  gateway: StandInGateway;
-  context: BrowserContext;
-  /** Opens the page in a tab of its own. */
-  open(fragment?: string): Promise<Page>;
-  /** What the tabs have complained about, as of what the security policy forbids. */
-  complaints: string[];
-}
-
-async function withGateway(
-  { contextOptions, ...options }: StandInOptions & { contextOptions?: BrowserContextOptions },
-  use: (scene: Scene) => Promise<void>,
-) {
-  browser ??= await openChromium();
-  const gateway = new StandInGateway(options);
-  await gateway.listen();
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...contextOptions });
-  const complaints: string[] = [];
-  context.on("weberror", (error) => complaints.push(error.error().message));
-  const open = async (fragment = "") => {
-    const page = await context.newPage();
-    page.on("console", (message) => {
-      // What Chromium itself says of an answer of 401 or 429 is no complaint.
-      const isAnswer = /Failed to load resource|WebSocket connection to/.test(message.text());
-      if (["error", "warning"].includes(message.type()) && !isAnswer) complaints.push(message.text());
-    });
-    await page.goto(gateway.url + fragment);
-    return page;
-  };
-  try {
-    await use({ gateway, context, open, complaints });
-    assert.equal(complaints, []);
-  } finally {
-    await context.close();
-    gateway.end();
-  }
-}
-
-async function certificate() {
-  const [cert, key] = [sandbox.path("cert.pem"), sandbox.path("key.pem")];
-  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
-  await sandbox.run("openssl", ["req", "-x509", ...newKey, ...names, "-out", cert, "-keyout", key]);
-  return { cert: await readFile(cert), key: await readFile(key) };
-}
-
-async function says(page: Page, words: string | RegExp) {
-  const isSaid = (text: string) => (typeof words === "string" ? text === words : words.test(text));
-  await until(`the page says ${words}`, async () => isSaid(await stateOf(page)));
-}
-
-/** Gives a token to the field. */
-async function give(page: Page, token: string) {
-  await page.fill("#token", token);
-  await page.keyboard.press("Enter");
-}
-
-async function isAsked(page: Page, words: string) {
-  await until("the field", () => page.isVisible("#token"));
-  await until(`the words ${words}`, async () => (await page.innerText("#login-words")) === words);
-  assert.is(await page.evaluate(() => document.activeElement?.id), "token");
+if (chromium === tests) {
+  tests.before(async () => {
+    browser = await openChromium();
+  });
+  tests.after(() => browser.close());
 }
 
 /** All that is shown or kept where others could read it. */
@@ -99,13 +33,10 @@ async function inSight(page: Page): Promise<string> {
   return [page.url(), ...values, ...entries.map(({ url }) => url)].join("\n");
 }
 
-const chromium = needing(tests, ["chromium"]);
-const secure = needing(tests, ["chromium", "openssl"]);
-const WRONG = "This is not the token of this gateway";
 const ENDED = "Your login has ended: log in again";
 
 chromium("takes the token out of the URL, over plain HTTP, and a reload keeps the login", async () => {
-  await withGateway({}, async ({ gateway, context, open }) => {
+  await withGateway(browser, {}, async ({ gateway, context, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     assert.is(page.url(), gateway.url);
@@ -144,9 +75,9 @@ chromium("takes the token out of the URL, over plain HTTP, and a reload keeps th
   });
 });
 
-secure("over TLS there is a cookie, which no script sees, and which all tabs have", async () => {
-  const tls = await certificate();
-  await withGateway({ tls }, async ({ gateway, context, open }) => {
+chromium("over TLS there is a cookie, which no script sees, and which all tabs have", async () => {
+  const tls = pairOf(["localhost", "127.0.0.1"]);
+  await withGateway(browser, { tls }, async ({ gateway, context, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     const [cookie] = await context.cookies();
@@ -176,7 +107,7 @@ secure("over TLS there is a cookie, which no script sees, and which all tabs hav
 });
 
 chromium("a page that is open already takes the token of the URL that is pasted over its own", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open();
     await isAsked(page, "");
     await page.evaluate((token) => location.assign(`#${token}`), gateway.token);
@@ -187,7 +118,7 @@ chromium("a page that is open already takes the token of the URL that is pasted 
 });
 
 chromium("below a path it asks only there, and keeps the login of each path by itself", async () => {
-  await withGateway({ prefix: "/vm/" }, async ({ gateway, open }) => {
+  await withGateway(browser, { prefix: "/vm/" }, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -203,7 +134,7 @@ chromium("below a path it asks only there, and keeps the login of each path by i
 });
 
 chromium("a token that is wrong, too many of them, and no gateway: words for each", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open("#wrong");
     await isAsked(page, WRONG);
     assert.is(page.url(), gateway.url);
@@ -252,7 +183,7 @@ chromium("a token that is wrong, too many of them, and no gateway: words for eac
 });
 
 chromium("a login that ends while the page is open: Serve asks for the token, and then goes on", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -279,7 +210,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
 });
 
 chromium("logs out: not while it serves, and not where the gateway does not hear it", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -306,7 +237,7 @@ chromium("logs out: not while it serves, and not where the gateway does not hear
 
 chromium("a server without a login is used as before, even with a token in the URL", async () => {
   for (const fragment of ["", "#something"]) {
-    await withGateway({}, async ({ gateway, open }) => {
+    await withGateway(browser, {}, async ({ gateway, open }) => {
       gateway.sessions = undefined;
       const page = await open(fragment);
       await says(page, "No file chosen");
@@ -322,7 +253,7 @@ chromium("a server without a login is used as before, even with a token in the U
 });
 
 chromium("forgets a login at what has become a server without one", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     gateway.sessions = undefined;
@@ -336,7 +267,7 @@ chromium("forgets a login at what has become a server without one", async () => 
 });
 
 chromium("logs in where the browser keeps nothing, until the page is left", async () => {
-  await withGateway({}, async ({ gateway, context, open }) => {
+  await withGateway(browser, {}, async ({ gateway, context, open }) => {
     const throws = "{ get() { throw new DOMException('denied', 'SecurityError'); } }";
     for (const name of ["sessionStorage", "localStorage"]) {
       await context.addInitScript(`Object.defineProperty(window, "${name}", ${throws})`);
@@ -348,10 +279,8 @@ chromium("logs in where the browser keeps nothing, until the page is left", asyn
   });
 });
 
-const BUSY = "in use since 18:57 by boot.iso from 10.9.0.2, silent for 12 s";
-
 chromium("a place that is in use: who has it, and a button to take it over", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await page.setInputFiles("#file", file);
     gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
@@ -408,7 +337,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
 });
 
 chromium("without a login, the takeover asks for the subprotocol nbd too", async () => {
-  await withGateway({}, async ({ gateway, open }) => {
+  await withGateway(browser, {}, async ({ gateway, open }) => {
     gateway.sessions = undefined;
     gateway.onWebSocket = (socket) => socket.close(4002, "this configuration is in use by another session");
     const page = await open();
@@ -421,52 +350,5 @@ chromium("without a login, the takeover asks for the subprotocol nbd too", async
     assert.is(gateway.askedFor("b").at(-1)!.headers["sec-websocket-protocol"], "nbd, take-over");
   });
 });
-
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() =>
-    (window as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe.run(),
-  );
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-}
-
-for (const colorScheme of ["light", "dark"] as const) {
-  chromium(`is accessible, by keyboard too, and fits on a telephone, ${colorScheme}`, async () => {
-    const contextOptions = { colorScheme, viewport: { width: 360, height: 740 } };
-    await withGateway({ contextOptions }, async ({ gateway, open }) => {
-      const page = await open();
-      const look = async (what: string) => {
-        assert.equal(await faults(page), [], what);
-        const width = await page.evaluate(() => document.documentElement.scrollWidth);
-        assert.ok(width <= 360, `${what}: ${width} pixels wide`);
-      };
-      await isAsked(page, "");
-      await look("the field");
-      await page.keyboard.type("wrong");
-      assert.is(await page.getAttribute("#token", "type"), "password");
-      await page.keyboard.press("Tab");
-      await page.keyboard.press("Space");
-      assert.is(await page.getAttribute("#token", "type"), "text");
-      assert.is(await page.getAttribute("#show-token", "aria-pressed"), "true");
-      assert.is(await page.getAttribute("#token", "autocomplete"), "off");
-      await page.keyboard.press("Tab");
-      await page.keyboard.press("Enter");
-      await isAsked(page, WRONG);
-      await look("a wrong token");
-      await give(page, gateway.token);
-      await page.setInputFiles("#file", file);
-      await says(page, "Ready to serve");
-      await look("logged in");
-      gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
-      await page.click("#serve");
-      await says(page, /^In use/);
-      await look("in use");
-      gateway.onWebSocket = (socket) => socket.close(4001, "taken over by 10.9.0.3");
-      await page.click("#take-over");
-      await says(page, /^Taken over/);
-      await look("taken over");
-    });
-  });
-}
 
 tests.run();

@@ -126,7 +126,7 @@ const bad = (words: string): Refusal => ({ status: 400, words });
 const origination: Check = ({ unbelieved }) => unbelieved;
 
 /** What comes to a proxy over plain HTTP. The page is refused too: it would ask for the token there. */
-export const exposure: Check = ({ isExposed, address }) => {
+const exposure: Check = ({ isExposed, address }) => {
   if (!isExposed) return undefined;
   const words = "over plain HTTP the token would travel in the clear: use https://";
   const client = address === "" ? "a client that it does not name" : address;
@@ -213,7 +213,7 @@ const hostAndOrigin: Check = (visit, door, rules) => {
 };
 
 /** Whether the visitor has a login, or the token. */
-export const who: Check = (visit, door, { access }) => {
+const who: Check = (visit, door, { access }) => {
   const { isPublic, isUpgrade = false } = rulesOf(door);
   return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
 };

@@ -5,6 +5,7 @@ import { parseConfig } from "../../../src/node/config/config.ts";
 import { front } from "../../../src/node/gateway/front.ts";
 import { PageFiles } from "../../../src/node/gateway/page-files.ts";
 import { WebSockets } from "../../../src/node/gateway/web-sockets.ts";
+import type { Access } from "../../../src/node/login/access.ts";
 import { ending } from "../../nbd/hostile.ts";
 import { upgrade } from "../../node/raw-http.ts";
 import { readInput, type Variant } from "../input.ts";
@@ -20,7 +21,7 @@ const beginnings: Readonly<Record<Variant, string>> = [
 ];
 
 /** What a client may be answered. 500 would be a defect of ours. */
-const STATUSES = new Set([101, 200, 304, 400, 403, 404, 405, 408, 426, 431]);
+const STATUSES = new Set([101, 200, 204, 304, 400, 403, 404, 405, 408, 411, 413, 415, 426, 431]);
 
 /** Lines of the log about defects of ours. */
 const DEFECT = /error in the gateway| with 500: /;
@@ -63,32 +64,62 @@ const type = "text/html";
 const page = new JudgedPage(
   new Map(["/index.html", "/page.js"].map((path) => [path, { type, representations }])),
 );
-const config = parseConfig("config.json", '{"configurations":{"one":{"listen":"tcp:127.0.0.1:0"}}}');
+/** What the configuration says of itself, to those who may know. */
+const METADATA = "for those who may know";
+const one = { listen: "tcp:127.0.0.1:0", metadata: METADATA };
+const config = parseConfig("config.json", JSON.stringify({ configurations: { one } }));
 const log = (line: string) => {
   if (DEFECT.test(line)) faults.push(line);
 };
 const sockets = new WebSockets(log);
-const server = front({
-  config,
-  page,
-  maxConnections: 4,
-  signal: new AbortController().signal,
-  upgrade(request, socket, head) {
-    judge(request, true);
-    sockets.upgrade(request, socket, head, (client) => {
-      client.on("error", () => {});
-      client.on("message", () => {});
-    });
-  },
-  log,
-});
+/** A login that nobody has. */
+const nobody: Access = {
+  cookieName: "__Host-nbd-proxy",
+  judge: () => "wrong",
+  hold: () => () => {},
+  logIn: () => "wrong",
+  logOut() {},
+  close() {},
+};
+const frontOf = (access?: Access) =>
+  front({
+    config,
+    access,
+    page,
+    maxConnections: 4,
+    signal: new AbortController().signal,
+    upgrade(request, socket, head) {
+      judge(request, true);
+      if (access) faults.push("let in without a login");
+      sockets.upgrade(request, socket, head, (client) => {
+        client.on("error", () => {});
+        client.on("message", () => {});
+      });
+    },
+    log,
+  });
+const open = frontOf();
+const closed = frontOf(nobody);
 
-/** All that comes on a connection, from its first byte on. */
+/** All that comes on a connection, from its first byte on: where everybody is let in, and where nobody has the login. */
 export async function fuzz(input: Uint8Array): Promise<void> {
-  const { variant, chunks } = readInput(input);
   faults.length = 0;
+  judgeStatuses(await answersOf(open, input), STATUSES);
+  const said = await answersOf(closed, input);
+  judgeStatuses(said, new Set([...STATUSES, 401]));
+  if (said.includes(METADATA)) faults.push("told of the configurations without a login");
+  if (faults.length > 0) throw new Error(faults.join("; "));
+}
+
+function judgeStatuses(said: string, allowed: ReadonlySet<number>): void {
+  for (const status of statusesOf(said)) if (!allowed.has(status)) faults.push(`answered ${status}`);
+}
+
+/** All that a server answers. */
+async function answersOf(server: ReturnType<typeof front>, input: Uint8Array): Promise<string> {
+  const { variant, chunks } = readInput(input);
   const [near, far] = duplexPair();
-  const closed = new Promise((resolve) => far.once("close", resolve));
+  const isOver = new Promise((resolve) => far.once("close", resolve));
   let said = "";
   near.on("data", (chunk: Buffer) => {
     said += chunk.toString("latin1");
@@ -100,9 +131,8 @@ export async function fuzz(input: Uint8Array): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
   }
   near.end();
-  await ending("the connection", closed);
-  for (const status of statusesOf(said)) if (!STATUSES.has(status)) faults.push(`answered ${status}`);
-  if (faults.length > 0) throw new Error(faults.join("; "));
+  await ending("the connection", isOver);
+  return said;
 }
 
 /** The statuses of all answers; a WebSocket is the last one. */
