@@ -26,7 +26,7 @@ import {
 } from "../../src/node/index.ts";
 import { clientProof, gatewayProof, newNonce } from "../../src/node/login/proof.ts";
 import { readToken } from "../../src/node/login/token-file.ts";
-import { root, suite, until } from "../harness.ts";
+import { root, suite, until, within } from "../harness.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 
 const HOUR = 3600_000;
@@ -673,7 +673,7 @@ tests("a WebSocket gets nbd as its subprotocol, or OpenBMC's token", async (cont
       client.terminate();
     }
     const refused = new WebSocket(url, ["nbd", `token.${newNonce()}`]);
-    const [error] = await once(refused, "error");
+    const [error] = await within(10_000, "the refusal", once(refused, "error"));
     assert.match((error as Error).message, /401/);
   } finally {
     await running.close();
