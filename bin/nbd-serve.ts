@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { failureLog } from "../src/node/failure-log.ts";
 import { openFile } from "../src/node/file.ts";
 import { fileIdentity } from "../src/node/resuming/file-identity.ts";
-import { OwnWrites } from "../src/node/resuming/own-writes.ts";
+import { OwnWrites, type WriteRecord } from "../src/node/resuming/own-writes.ts";
 import { ResumeState, resumeFile } from "../src/node/resuming/resume-state.ts";
 import { soleWriter } from "../src/node/resuming/sole-writer.ts";
 import { listenOn, processBudget } from "../src/node/session/listen.ts";
@@ -71,9 +71,11 @@ run(program, async () => {
   const signal = onSignals();
 
   const url = endpoint;
-  const { handle, target } = await openFile(path, { writable: values.writable }).catch((error: unknown) => {
-    throw new Error(`opening ${file}: ${reasonOf(error)}`);
-  });
+  const { handle, target, modifiedBefore } = await openFile(path, { writable: values.writable }).catch(
+    (error: unknown) => {
+      throw new Error(`opening ${file}: ${reasonOf(error)}`);
+    },
+  );
   const unlock = values.writable
     ? await soleWriter(handle).catch((error: unknown) => {
         throw new Error(`opening ${file}: ${messageOf(error)}`);
@@ -109,11 +111,12 @@ run(program, async () => {
       if (link) await serveOver(link.transport, `, to ${where}`);
       return;
     }
-    const state = new ResumeState(resumeFile(url), log);
-    const writes = values.writable
-      ? await OwnWrites.of(handle, { before: state.written, note: (record) => state.note(record) })
-      : undefined;
+    const state = await ResumeState.open(resumeFile(url), log);
+    let writes: OwnWrites | undefined;
     try {
+      const note = (record: WriteRecord) => state.note(record);
+      if (values.writable)
+        writes = await OwnWrites.of(handle, { before: state.written, modifiedBefore, note });
       await serveAgain(writes?.watch(target) ?? target, {
         connect: (signal) => there.connect(signal),
         serve,
@@ -125,7 +128,7 @@ run(program, async () => {
         keys: {
           get: () => state.get(),
           async set(key) {
-            state.set(key);
+            await state.set(key);
             await writes?.begin();
           },
         },
@@ -133,6 +136,7 @@ run(program, async () => {
       });
     } finally {
       await writes?.end();
+      state.close();
     }
   }
 

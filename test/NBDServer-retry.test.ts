@@ -7,6 +7,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { NBDServer, type PageServerOptions } from "../src/NBDServer.ts";
 import { type BegunHandshake, beginHandshake } from "../src/nbd/client/begun-handshake.ts";
 import { newWord } from "../src/nbd/word.ts";
+import type { Transport } from "../src/streams/duplex.ts";
 import { webSocket } from "../src/transport/websocket.ts";
 import { sequence } from "./bytes.ts";
 import { until } from "./harness.ts";
@@ -21,9 +22,12 @@ async function setUp(options: PageServerOptions = {}, file: Blob = new Blob([seq
   const gateway = new WebSocketServer({ host: "127.0.0.1", port: 0, handleProtocols: () => "nbd" });
   await once(gateway, "listening");
   const sockets: WebSocket[] = [];
+  const transports: Transport[] = [];
   const asked: (string | undefined)[] = [];
   gateway.on("connection", (socket, { headers }) => {
     sockets.push(socket);
+    // At once: what comes in before anybody listens is lost.
+    transports.push(webSocket(socket));
     asked.push(headers["sec-websocket-protocol"]);
   });
   const connections = new Set<Socket>();
@@ -60,7 +64,7 @@ async function setUp(options: PageServerOptions = {}, file: Blob = new Blob([seq
     /** The gateway's side of the link. */
     async begin(index: number): Promise<BegunHandshake> {
       await until(`link ${index}`, () => sockets.length > index);
-      return beginHandshake(webSocket(sockets[index]!), { introduce: { nonce, wait: 60 } });
+      return beginHandshake(transports[index]!, { introduce: { nonce, wait: 60 } });
     },
     cut() {
       for (const socket of connections) socket.destroy();

@@ -106,6 +106,11 @@ const TRIAL = 4096;
 export interface OpenedFile {
   handle: FileHandle;
   target: Export & AsyncDisposable;
+  /**
+   * Its modification time before it was exported, in nanoseconds since 1970: to find out whether the file system makes holes
+   * changes it.
+   */
+  modifiedBefore: bigint;
 }
 
 /**
@@ -124,11 +129,12 @@ export async function openFileExport(
 export async function openFile(path: string | Buffer, options: FileExportOptions = {}): Promise<OpenedFile> {
   const handle = await openMedium(path, options.writable ?? false);
   try {
+    const { mtimeNs: modifiedBefore } = await handle.stat({ bigint: true });
     const target = await fileExport(handle, options);
     await handle.read(new Uint8Array(TRIAL), 0, TRIAL, 0).catch((cause: Error) => {
       throw new Error(`it cannot be read: ${cause.message}`, { cause });
     });
-    return { handle, target };
+    return { handle, target, modifiedBefore };
   } catch (error) {
     await handle.close();
     throw error;

@@ -22,6 +22,8 @@ const LEFT = 1500;
 export interface OwnWritesOptions {
   /** What was known when the file was served before, by this process or another one. */
   before?: WriteRecord | undefined;
+  /** The file's modification time before this process opened it, in nanoseconds since 1970. Default: the one that it has. */
+  modifiedBefore?: bigint;
   /** Takes down what is known. What it announces is taken down before it is done. */
   note(record: WriteRecord): void;
   /** Milliseconds since 1970. */
@@ -53,9 +55,13 @@ export class OwnWrites {
   static async of(handle: Pick<FileHandle, "stat">, options: OwnWritesOptions): Promise<OwnWrites> {
     const stats = await handle.stat({ bigint: true });
     const file = nameOf(stats);
-    const { before } = options;
-    const record = before?.file === file ? before : { file, modified: String(stats.mtimeNs) };
-    return new OwnWrites(handle, record, options);
+    const { before, modifiedBefore = stats.mtimeNs } = options;
+    const now = { file, modified: String(stats.mtimeNs) };
+    const isOthers = before?.file === file && !isOfWriter(modifiedBefore, before);
+    const writes = new OwnWrites(handle, isOthers ? before : now, options);
+    // Killed before its first write, the next process has to find what this one has made of it.
+    if (!isOthers && before) options.note(now);
+    return writes;
   }
 
   /** The same export, whose changes are known as ours. */
@@ -79,9 +85,7 @@ export class OwnWrites {
   /** When somebody else has changed the file, in milliseconds since 1970. Undefined if nobody has. */
   async othersChangedAt(): Promise<number | undefined> {
     const { mtimeNs } = await this.#handle.stat({ bigint: true });
-    const { modified, until } = this.#record;
-    const isOurs = until === undefined ? mtimeNs === BigInt(modified) : mtimeNs <= BigInt(until) * 1_000_000n;
-    return isOurs ? undefined : Number(mtimeNs / 1_000_000n);
+    return isOfWriter(mtimeNs, this.#record) ? undefined : Number(mtimeNs / 1_000_000n);
   }
 
   /** Takes the file as it is now for what was written last. */
@@ -150,6 +154,11 @@ export class OwnWrites {
     this.#record = record;
     this.#options.note(record);
   }
+}
+
+/** Whether a file has this modification time by the writes of which there is a record. */
+function isOfWriter(mtimeNs: bigint, { modified, until }: WriteRecord): boolean {
+  return until === undefined ? mtimeNs === BigInt(modified) : mtimeNs <= BigInt(until) * 1_000_000n;
 }
 
 function nameOf({ dev, ino }: BigIntStats): string {

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { isWord } from "../../nbd/word.ts";
 import type { ResumeKeys } from "../../resuming/resume-keys.ts";
+import { lock } from "../lock.ts";
 import { makePrivateFolder, readPrivateFile, replacePrivateFile } from "../login/private-file.ts";
 import { stateFolder } from "../state-folder.ts";
 import { reasonOf } from "../system-error.ts";
@@ -40,31 +41,41 @@ export function resumeFile(url: string, folder = stateFolder()): string {
  * What a server keeps for a gateway's configuration in a private file, so that it can be killed, and started again, and goes
  * on: the gateway's key, and what it has written. Where the file cannot be had, one line says so, and it is kept in memory.
  *
- * Another server may use the same file: who got a key last has it.
+ * One process at a time has the file. Another one on this machine is a stranger to the gateway: with the same key it would
+ * take over a session that is alive.
  */
 export class ResumeState implements ResumeKeys {
   readonly #file: string;
   readonly #log: (line: string) => void;
   #kept: Contents | undefined;
+  #unlock: (() => void) | undefined;
   #hasFailed = false;
 
-  constructor(file: string, log: (line: string) => void) {
+  private constructor(file: string, log: (line: string) => void) {
     this.#file = file;
     this.#log = log;
-    this.#kept = this.#read();
+  }
+
+  /** Claims the file. A process that was just killed is waited for. */
+  static async open(file: string, log: (line: string) => void): Promise<ResumeState> {
+    const state = new ResumeState(file, log);
+    await state.#claim();
+    if (state.#unlock) state.#kept = state.#read();
+    return state;
   }
 
   get(): string | undefined {
     return this.#kept?.key;
   }
 
-  set(key: string | undefined): void {
+  async set(key: string | undefined): Promise<void> {
     if (key === undefined) {
-      const isOurs = this.#isOurs();
       this.#kept = undefined;
-      if (isOurs) this.#attempt(() => rmSync(this.#file, { force: true }));
+      if (this.#unlock) this.#attempt(() => rmSync(this.#file, { force: true }));
       return;
     }
+    // The other process may have ended in favour of this one.
+    await this.#claim();
     const written = this.#kept?.written;
     this.#kept = { version: 1, key, ...(written && { written }) };
     this.#write();
@@ -79,27 +90,39 @@ export class ResumeState implements ResumeKeys {
   note(written: WriteRecord): void {
     if (!this.#kept) return;
     this.#kept = { ...this.#kept, written };
-    if (this.#hasFailed || this.#isOurs()) this.#write();
+    this.#write();
   }
 
-  /** Whether nobody has put another key into the file. */
-  #isOurs(): boolean {
-    return this.#read()?.key === this.#kept?.key;
+  /** Leaves the file to others. */
+  close(): void {
+    this.#unlock?.();
+    this.#unlock = undefined;
+  }
+
+  async #claim(): Promise<void> {
+    const name = createHash("sha256").update(resolve(this.#file)).digest("hex").slice(0, 32);
+    this.#unlock ??= await lock(`resume ${name}`);
   }
 
   #read(): Contents | undefined {
     return this.#attempt(() => {
+      let bytes: Buffer;
       try {
-        return v.parse(contents, JSON.parse(readPrivateFile(this.#file, LONGEST).toString("utf8")));
+        bytes = readPrivateFile(this.#file, LONGEST);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-        if (error instanceof SyntaxError || error instanceof v.ValiError) throw new Error("it is damaged");
         throw error;
+      }
+      try {
+        return v.parse(contents, JSON.parse(bytes.toString("utf8")));
+      } catch {
+        return undefined; // a damaged one is as good as none
       }
     });
   }
 
   #write(): void {
+    if (!this.#unlock) return;
     this.#attempt(() => {
       makePrivateFolder(this.#file);
       replacePrivateFile(this.#file, `${JSON.stringify(this.#kept)}\n`, false);
@@ -111,9 +134,8 @@ export class ResumeState implements ResumeKeys {
       return work();
     } catch (error) {
       if (!this.#hasFailed) {
-        this.#log(
-          `going on after nbd-serve was started again will not be possible: ${this.#file}: ${reasonOf(error)}`,
-        );
+        const why = `${this.#file}: ${reasonOf(error)}`;
+        this.#log(`started again, this program will not be able to go on with the disk: ${why}`);
       }
       this.#hasFailed = true;
       return undefined;
