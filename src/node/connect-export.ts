@@ -54,7 +54,7 @@ export async function connectExport(
   }
   const { address, name } = parseNbdUri(String(url));
   const fault = "path" in address && tooLongPath(address.path);
-  if (fault) throw new RangeError(fault);
+  if (fault) throw new AddressError(`connecting to ${formatAddress(address)}: ${fault}`, "ENAMETOOLONG");
   if (options.name !== undefined) throw new TypeError("the name of the export is part of an NBD URI");
   checkSignal(options.signal, "signal");
   options.signal?.throwIfAborted();

@@ -5,6 +5,7 @@ import { WebSocketServer } from "ws";
 import { connectExport as connectFromPage } from "../../src/connect-export.ts";
 import { memoryExport } from "../../src/export/memory.ts";
 import { RefusedError } from "../../src/nbd/error.ts";
+import { tooLongPath } from "../../src/node/config/address.ts";
 import { connectExport } from "../../src/node/connect-export.ts";
 import { listen } from "../../src/node/session/listen.ts";
 import { serve } from "../../src/serve.ts";
@@ -86,12 +87,14 @@ tests("no connection: the error has the address and Node's code", async ({ sandb
   const missing = sandbox.path("missing.sock");
   const file = sandbox.path("file");
   writeFileSync(file, "");
+  const long = `/tmp/${"x".repeat(150)}`;
   const listener = await listen(memoryExport(image), "tcp:127.0.0.1:0");
   const { port } = listener.address as { port: number };
   await listener.close();
   for (const [url, words, code] of [
     [`nbd+unix:///?socket=${missing}`, `unix:${missing}: there is no such socket`, "ENOENT"],
     [`nbd+unix:///?socket=${file}`, `unix:${file}: nothing listens there`, "ECONNREFUSED"],
+    [`nbd+unix:///?socket=${long}`, `unix:${long}: ${tooLongPath(long)}`, "ENAMETOOLONG"],
     [`nbd://127.0.0.1:${port}`, `tcp:127.0.0.1:${port}: nothing listens there`, "ECONNREFUSED"],
   ] as const) {
     const error = (await failure(connectExport(url))) as NodeJS.ErrnoException;

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 
 import { connect, createServer, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../src/export/memory.ts";
-import { formatAddress } from "../../src/node/config/address.ts";
+import { formatAddress, MAX_SOCKET_PATH } from "../../src/node/config/address.ts";
 import { type Listener, type ListenOptions, listen } from "../../src/node/session/listen.ts";
 import { ByteBudget } from "../../src/streams/budget.ts";
 import { needing, Sandbox, suite, until, within } from "../harness.ts";
@@ -158,6 +158,9 @@ tests("a folder that is not there, a port in use, a host that is not this machin
   }
   const foreign = "tcp:192.0.2.1:0";
   await expectFailure(listen(target, foreign), foreign, "this machine has no such address", "EADDRNOTAVAIL");
+  const long = `unix:/tmp/${"x".repeat(150)}`;
+  const words = `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, this one 155`;
+  await expectFailure(listen(target, long), long, words, "ENAMETOOLONG");
 });
 
 async function expectFailure(promise: Promise<unknown>, where: string, message: string, code: string) {

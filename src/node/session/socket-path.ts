@@ -59,7 +59,7 @@ export async function claimSocketPath(
 async function lockName(path: string): Promise<string> {
   if (path.includes("\0")) throw new AddressError("the path has a NUL byte in it", "EINVAL");
   const fault = tooLongPath(path);
-  if (fault) throw new Error(`${fault}, and the system would cut it`);
+  if (fault) throw new AddressError(fault, "ENAMETOOLONG");
   try {
     // The slash at the end: nothing but a folder will do.
     const { dev, ino } = await stat(`${dirname(path)}/`);
