@@ -98,11 +98,11 @@ export function requestMessages(
     return message;
   }
 
-  function admit(length: number): Promise<void> | undefined {
+  const admit = (length: number): Promise<void> | undefined => {
     if (length <= SHORT) return undefined;
     held = length;
-    return room!.acquire(length);
-  }
+    return room.acquire(length);
+  };
 
   return new Messages(next, { ...options, admit });
 }
