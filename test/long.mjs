@@ -17,7 +17,7 @@ const runs = [
     env: { FUZZ_SECONDS: "600" },
   },
   {
-    what: "a quarter of an hour of attacks, without and with the login",
+    what: "a quarter of an hour of attacks where there is a login",
     script: "test/security/siege.ts",
     args: ["15"],
     needs: ["nbdcopy", "fio"],

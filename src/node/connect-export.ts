@@ -31,7 +31,7 @@ export interface ConnectExportOptions
  * @param url an NBD URI (NetworkBlockDevice/nbd, doc/uri.md) without TLS; or the URL of a WebSocket at whose other end a server
  *   speaks NBD
  * @throws TypeError, RangeError when it is another URL, or an option is not what it should be
- * @throws AddressError, or WebSocketError, when there is no connection
+ * @throws AddressError when there is no connection; WebSocketError when there is no WebSocket
  * @throws all that `nbdClient` throws
  */
 export async function connectExport(

@@ -38,8 +38,10 @@ const LARGEST_PART = 4;
 
 /**
  * Keeps what was read, up to a budget; the least recently used bytes go first. Reads at the same time share what is on
- * its way. A read of more than a quarter of the budget goes past the cache. The export's `cache` brings a range in before a read needs it. It resolves when the
- * range is there, or when there is no room for it. It rejects when that failed, which fails no read.
+ * its way. A read of more than a quarter of the budget goes past the cache.
+ *
+ * The export's `cache` brings a range in before a read needs it. It resolves when the range is there, or when there is no
+ * room for it. It rejects when that failed, which fails no read.
  *
  * A write, trim or zero takes its range out when it settles, whether it succeeds or not. What was asked for before that may
  * have the old bytes, so it is never kept, and only reads that came before are given it.

@@ -218,7 +218,10 @@ const who: Check = (visit, door, { access }) => {
   return access && !isPublic ? whoMayEnter(visit, isUpgrade, access) : undefined;
 };
 
-/** In this order: whether it comes through the proxy, and not in the clear, whether the request is well-formed, where it comes from, then who asks. */
+/**
+ * In this order: whether it comes through the proxy, and not in the clear; whether the request is well-formed; where it comes
+ * from; who asks.
+ */
 export const checks: readonly Check[] = [
   origination,
   exposure,

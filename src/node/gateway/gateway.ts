@@ -40,8 +40,8 @@ export interface GatewayOptions {
   socketPermissions?: SocketPermissions | undefined;
   /**
    * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
-   * is no login, and every user and program of this machine gets in. Behind a proxy that has to be asked for by "everybody", as
-   * where the proxy has a login of its own: all who reach the proxy get in.
+   * is no login, and every user and program of this machine gets in. Behind a proxy, where all who reach the proxy would
+   * get in, that has to be asked for: "everybody", as where the proxy has a login of its own.
    */
   access?: Access | "everybody";
   /** The folder with the page, which is read once: at most 1,000 files of 16 MiB in all. */
@@ -96,8 +96,8 @@ const OTHER_CONNECTIONS = 64;
  * Listens for browsers and for nbd-serve: a WebSocket to /CONFIGURATION runs a session for that configuration
  * in this process, `/` the default one. Anything else is the page, and /metadata what the page offers to choose.
  *
- * @throws Error when the host is beyond loopback without TLS or a proxy, there is no login beyond loopback or behind a proxy,
- *   the port is in use, or the page cannot be read
+ * @throws Error when the host is beyond loopback without TLS or a proxy, when `access` is missing beyond loopback or behind a
+ *   proxy, when the port is in use, and when the page cannot be read
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");

@@ -59,10 +59,9 @@ const PROOF_TIME = 10_000;
 const PROOFS = 32;
 
 /**
- * Lets in those who have the token of a file. Its logins are kept in a file beside it, which all have in common who have the
- * token's file. A token that is replaced while this
- * runs, as by `nbd-gateway --new-token`, counts at once, and ends all logins; while the file is missing or not private,
- * nobody is let in.
+ * Lets in those who have the token of a file. Logins are kept in a file beside it; gateways with the same token file share
+ * them. A token that is replaced while this runs, as by `nbd-gateway --new-token`, counts at once, and ends all logins. While
+ * the file is missing or not private, nobody is let in.
  *
  * @throws Error in words when the file is not private or cannot be made
  */

@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, rmSync } from "node:fs";
 
-/** Milliseconds after which a lock is one that a process has left behind when it was killed. Locked work takes a few. */
+/** Milliseconds after which the process that took a lock must have been killed: what is done under it takes a few. */
 const STALE = 5000;
 
 /**
@@ -31,7 +31,7 @@ function take(lock: string): boolean {
   }
 }
 
-/** Whether there is no lock any more, or one that was left behind, which is removed. */
+/** Whether the lock can be taken now: it is gone, or a process that was killed has left it, and it was removed. */
 function isStale(lock: string): boolean {
   const stats = lstatSync(lock, { throwIfNoEntry: false });
   if (!stats) return true;

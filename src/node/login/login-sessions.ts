@@ -68,7 +68,10 @@ export class LoginSessions {
   readonly #logins = new Map<string, Login>();
   #timer: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
-  /** Those that the file had when it was last read or written. One that is missing here was ended by us, one missing there by another. */
+  /**
+   * Those that the file had when it was last read or written. One of them that we have no more was ended by us; one that the
+   * file has no more, by another gateway.
+   */
   #shared: ReadonlySet<string> = new Set();
   /** What the file was like then. */
   #state = "";
@@ -144,7 +147,7 @@ export class LoginSessions {
   close(): void {
     const isDue = this.#timer !== undefined;
     this.abandon();
-    // This waits for others, for a moment, as there is no later.
+    // Another gateway may be writing. This is the last chance, so it is waited for.
     for (let tries = 1; isDue && !this.#write(tries === LAST_TRIES); tries++) sleep(RETRY_TIME);
   }
 
