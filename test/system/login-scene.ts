@@ -1,8 +1,9 @@
 /** The page's login, with a server in the gateway's place. */
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { stateOf } from "../browser.ts";
-import { until } from "../harness.ts";
+import { openChromium, stateOf } from "../browser.ts";
+import { needing, until } from "../harness.ts";
 import { StandInGateway, type StandInOptions } from "../stand-in-page-server.ts";
 
 /** What is chosen on the page. */
@@ -23,10 +24,27 @@ export interface Scene {
   complaints: string[];
 }
 
+export type SceneOptions = StandInOptions & { contextOptions?: BrowserContextOptions };
+
+/** A test that needs Chromium, and what it is played in. Chromium runs from before the first test until after the last. */
+export function inChromium(tests: Test) {
+  let browser: Browser;
+  const chromium = needing(tests, ["chromium"]);
+  if (chromium === tests) {
+    tests.before(async () => {
+      browser = await openChromium();
+    });
+    tests.after(() => browser.close());
+  }
+  const withGateway = (options: SceneOptions, use: (scene: Scene) => Promise<void>) =>
+    play(browser, options, use);
+  return { chromium, withGateway };
+}
+
 /** Has a server in the gateway's place, and a browser that has not been there before; both are gone afterwards. */
-export async function withGateway(
+async function play(
   browser: Browser,
-  { contextOptions, ...options }: StandInOptions & { contextOptions?: BrowserContextOptions },
+  { contextOptions, ...options }: SceneOptions,
   use: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const gateway = new StandInGateway(options);

@@ -1,23 +1,13 @@
 import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium } from "../browser.ts";
-import { needing, suite } from "../harness.ts";
-import { BUSY, file, give, isAsked, says, WRONG, withGateway } from "./login-scene.ts";
+import { suite } from "../harness.ts";
+import { BUSY, file, give, inChromium, isAsked, says, WRONG } from "./login-scene.ts";
 
 /* How the page looks while it logs in, to those who see it and to those who do not. */
 const tests = suite("the looks of the page's login");
 
-let browser: Browser;
-
-const chromium = needing(tests, ["chromium"]);
-
-if (chromium === tests) {
-  tests.before(async () => {
-    browser = await openChromium();
-  });
-  tests.after(() => browser.close());
-}
+const { chromium, withGateway } = inChromium(tests);
 
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
@@ -30,7 +20,7 @@ async function faults(page: Page): Promise<string[]> {
 for (const colorScheme of ["light", "dark"] as const) {
   chromium(`is accessible, by keyboard too, and fits on a telephone, ${colorScheme}`, async () => {
     const contextOptions = { colorScheme, viewport: { width: 360, height: 740 } };
-    await withGateway(browser, { contextOptions }, async ({ gateway, open }) => {
+    await withGateway({ contextOptions }, async ({ gateway, open }) => {
       const page = await open();
       const look = async (what: string) => {
         assert.equal(await faults(page), [], what);

@@ -1,24 +1,15 @@
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, serve, stop } from "../browser.ts";
+import { serve, stop } from "../browser.ts";
 import { pairOf } from "../certificates.ts";
-import { needing, suite, until } from "../harness.ts";
+import { suite, until } from "../harness.ts";
 import { readByte } from "../stand-in-page-server.ts";
-import { BUSY, file, give, isAsked, says, WRONG, withGateway } from "./login-scene.ts";
+import { BUSY, file, give, inChromium, isAsked, says, WRONG } from "./login-scene.ts";
 
 /* How the page logs in, with a server in the gateway's place. */
 const tests = suite("the login of the page");
 
-let browser: Browser;
-
-const chromium = needing(tests, ["chromium"]);
-
-if (chromium === tests) {
-  tests.before(async () => {
-    browser = await openChromium();
-  });
-  tests.after(() => browser.close());
-}
+const { chromium, withGateway } = inChromium(tests);
 
 /** All that is shown or kept where others could read it. */
 async function inSight(page: Page): Promise<string> {
@@ -36,7 +27,7 @@ async function inSight(page: Page): Promise<string> {
 const ENDED = "Your login has ended: log in again";
 
 chromium("takes the token out of the URL, over plain HTTP, and a reload keeps the login", async () => {
-  await withGateway(browser, {}, async ({ gateway, context, open }) => {
+  await withGateway({}, async ({ gateway, context, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     assert.is(page.url(), gateway.url);
@@ -77,7 +68,7 @@ chromium("takes the token out of the URL, over plain HTTP, and a reload keeps th
 
 chromium("over TLS there is a cookie, which no script sees, and which all tabs have", async () => {
   const tls = pairOf(["localhost", "127.0.0.1"]);
-  await withGateway(browser, { tls }, async ({ gateway, context, open }) => {
+  await withGateway({ tls }, async ({ gateway, context, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     const [cookie] = await context.cookies();
@@ -107,7 +98,7 @@ chromium("over TLS there is a cookie, which no script sees, and which all tabs h
 });
 
 chromium("a page that is open already takes the token of the URL that is pasted over its own", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open();
     await isAsked(page, "");
     await page.evaluate((token) => location.assign(`#${token}`), gateway.token);
@@ -118,7 +109,7 @@ chromium("a page that is open already takes the token of the URL that is pasted 
 });
 
 chromium("below a path it asks only there, and keeps the login of each path by itself", async () => {
-  await withGateway(browser, { prefix: "/vm/" }, async ({ gateway, open }) => {
+  await withGateway({ prefix: "/vm/" }, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -134,7 +125,7 @@ chromium("below a path it asks only there, and keeps the login of each path by i
 });
 
 chromium("a token that is wrong, too many of them, and no gateway: words for each", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open("#wrong");
     await isAsked(page, WRONG);
     assert.is(page.url(), gateway.url);
@@ -183,7 +174,7 @@ chromium("a token that is wrong, too many of them, and no gateway: words for eac
 });
 
 chromium("a login that ends while the page is open: Serve asks for the token, and then goes on", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -210,7 +201,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
 });
 
 chromium("logs out: not while it serves, and not where the gateway does not hear it", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     await page.setInputFiles("#file", file);
@@ -237,7 +228,7 @@ chromium("logs out: not while it serves, and not where the gateway does not hear
 
 chromium("a server without a login is used as before, even with a token in the URL", async () => {
   for (const fragment of ["", "#something"]) {
-    await withGateway(browser, {}, async ({ gateway, open }) => {
+    await withGateway({}, async ({ gateway, open }) => {
       gateway.sessions = undefined;
       const page = await open(fragment);
       await says(page, "No file chosen");
@@ -253,7 +244,7 @@ chromium("a server without a login is used as before, even with a token in the U
 });
 
 chromium("forgets a login at what has become a server without one", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await says(page, "No file chosen");
     gateway.sessions = undefined;
@@ -267,7 +258,7 @@ chromium("forgets a login at what has become a server without one", async () => 
 });
 
 chromium("logs in where the browser keeps nothing, until the page is left", async () => {
-  await withGateway(browser, {}, async ({ gateway, context, open }) => {
+  await withGateway({}, async ({ gateway, context, open }) => {
     const throws = "{ get() { throw new DOMException('denied', 'SecurityError'); } }";
     for (const name of ["sessionStorage", "localStorage"]) {
       await context.addInitScript(`Object.defineProperty(window, "${name}", ${throws})`);
@@ -280,7 +271,7 @@ chromium("logs in where the browser keeps nothing, until the page is left", asyn
 });
 
 chromium("a place that is in use: who has it, and a button to take it over", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
     await page.setInputFiles("#file", file);
     gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
@@ -337,7 +328,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
 });
 
 chromium("without a login, the takeover asks for the subprotocol nbd too", async () => {
-  await withGateway(browser, {}, async ({ gateway, open }) => {
+  await withGateway({}, async ({ gateway, open }) => {
     gateway.sessions = undefined;
     gateway.onWebSocket = (socket) => socket.close(4002, "this configuration is in use by another session");
     const page = await open();
