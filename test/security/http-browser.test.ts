@@ -77,15 +77,17 @@ test("a page from elsewhere fetches without CORS, loads images and scripts: all 
   }, url);
   assert.equal(loaded, [false, false]);
   await until("all connections are gone", () => readdirSync("/proc/self/fd").length <= before);
+  // What this machine's own visitor asks for, as for an icon, is told in further lines.
+  const told = [...log];
   // A link is fine.
   const answer = await page.goto(url);
   assert.is(answer?.status(), 200);
   await page.close();
   evil.close();
   await close();
-  const leftOut = Number(/^(\d+) more lines were left out$/.exec(log.pop()!)?.[1]);
-  assert.ok(log.length + leftOut >= 52, `${log.length} lines, and ${leftOut} left out`);
-  for (const line of log)
+  const leftOut = Number(/^(\d+) more lines were left out$/.exec(log.at(-1)!)?.[1]);
+  assert.ok(told.length + leftOut >= 52, `${told.length} lines, and ${leftOut} left out`);
+  for (const line of told)
     assert.match(line, /^refused "GET \/page\.js.*" with 403: the request comes from another site /);
 });
 
