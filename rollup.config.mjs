@@ -28,7 +28,7 @@ function declareTypes(...entries) {
 }
 
 /** What Node loads from node_modules stays there. */
-const installed = /^(node:|ws$|mrmime$|valibot$|web-streams-polyfill$|koffi$|@peculiar\/)/;
+const installed = /^(node:|ws$|mrmime$|valibot$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
 /**
  * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as
@@ -64,8 +64,17 @@ const entries = [
 const script = (input, file, output, extra = []) => ({
   input,
   plugins: [...typescript, ...extra],
-  output: { file, ...output },
+  // What a page may load later is in it from the beginning, unless it is external.
+  output: { file, inlineDynamicImports: true, ...output },
 });
+
+/** What the classic script loads when it is to come back after a lost link. It lies beside it. */
+const resuming = "src/resuming/serve-file-again.ts";
+const resumingApart = {
+  name: "resuming-apart",
+  resolveId: (id) =>
+    id.endsWith("/resuming/serve-file-again.ts") ? { id: "./resuming.js", external: true } : null,
+};
 
 export default [
   {
@@ -97,9 +106,11 @@ export default [
     output: { dir: "dist/modules", format: "es", preserveModules: true, preserveModulesRoot: "src" },
   },
   script("src/index.ts", "dist/browser/nbd-proxy.js", { format: "es" }),
-  script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }, [
-    short("iife"),
-  ]),
+  {
+    ...script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }),
+    plugins: [resumingApart, ...typescript, short("iife")],
+  },
+  script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
   script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),

@@ -9,6 +9,7 @@ import { tokenAccess } from "../src/node/login/access.ts";
 import { defaultTokenFile, readToken, renewToken } from "../src/node/login/token-file.ts";
 import { isLoopback } from "../src/node/loopback.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
+import { eject } from "./eject.ts";
 import { gatewayFlags } from "./gateway-flags.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
@@ -18,6 +19,7 @@ const program = {
   help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000] [--token-file FILE | --no-auth]
                    [--tls-cert FILE --tls-key FILE | --tls-self-signed] [--behind-proxy ADDRESS]...
        nbd-gateway --new-token [--config FILE] [--token-file FILE]
+       nbd-gateway --eject CONFIGURATION [--config FILE] [--token-file FILE] [--fingerprint SHA256 | --ca FILE] [URL]
 
 Serves the page, and takes disk images from browsers and from nbd-serve. An image that is served to
 ws://HOST:PORT/CONFIGURATION becomes a disk on this machine, as CONFIGURATION says; ws://HOST:PORT/ is the default one.
@@ -39,6 +41,11 @@ Who wants in needs a token, which is made at the first start. On a terminal the 
                    where the token is, or will be; default: token in $STATE_DIRECTORY, else for root in
                    /var/lib/nbd-proxy, else in $XDG_STATE_HOME/nbd-proxy or ~/.local/state/nbd-proxy
   --new-token      makes a new token and prints its file: all logins end
+  --eject CONFIGURATION
+                   has the gateway at URL end that disk in order, and waits for it; default: the gateway of this
+                   configuration file on this machine
+  --fingerprint SHA256, --ca FILE
+                   which certificate to believe there
   --no-auth        asks for no token: every user and program of this machine gets in
   --help, --version
 `,
@@ -58,11 +65,15 @@ run(program, async () => {
     "socket-group": { type: "string" },
     "token-file": { type: "string" },
     "new-token": { type: "boolean", default: false },
+    eject: { type: "string" },
+    fingerprint: { type: "string" },
+    ca: { type: "string" },
     "no-auth": { type: "boolean", default: false },
   });
-  if (positionals.length > 0)
-    throw new Error(`unexpected argument "${positionals[0]}"; see nbd-gateway --help`);
+  const surplus = positionals[values.eject === undefined ? 0 : 1];
+  if (surplus !== undefined) throw new Error(`unexpected argument "${surplus}"; see nbd-gateway --help`);
   const flags = gatewayFlags(values);
+  if (values.eject !== undefined) return eject(values.eject, positionals[0], { ...values, flags }, log);
 
   const { "new-token": isRenewal, "no-auth": isOpen } = values;
   if (isOpen && (isRenewal || values["token-file"] !== undefined)) {

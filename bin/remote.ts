@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { type ConnectOptions, connect } from "../src/node/connect.ts";
+import { type ConnectOptions, connectSocket, type SocketLink } from "../src/node/connect.ts";
+import { AnswerError } from "../src/node/connect-error.ts";
 import { gatewayUrl } from "../src/node/login/gateway-url.ts";
-import { logIn } from "../src/node/login/log-in.ts";
+import { type Login, logIn } from "../src/node/login/log-in.ts";
 import { readPrivateFile } from "../src/node/login/private-file.ts";
 import { defaultTokenFile, readTokenFile, tokenIn } from "../src/node/login/token-file.ts";
 import { isLoopbackUrl } from "../src/node/loopback.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { checkTrust, type Trust } from "../src/node/tls-connection.ts";
-import type { Transport } from "../src/streams/duplex.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { IN_USE, TAKEN_OVER } from "../src/transport/close-codes.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
@@ -43,10 +43,10 @@ export function refuseRemoteOptions(values: Partial<RemoteValues>): void {
 /** Another side that is not connected to yet. */
 export interface Remote {
   /**
-   * Logs in, where that is needed, and connects.
+   * Logs in, where that is needed, and connects. A session that another one has is taken over the first time only.
    * @throws Error in words, with the URL
    */
-  connect(signal: AbortSignal): Promise<Transport>;
+  connect(signal: AbortSignal): Promise<SocketLink>;
   /** Logs out, for which the other side has half a second; never fails. */
   leave(): Promise<void>;
 }
@@ -76,13 +76,24 @@ export async function remote(
   return /^https?:/i.test(url) ? gatewayAt(url, values, options) : relayAt(url, values, options, log);
 }
 
-async function gatewayAt(
+/** What is needed to log in at a gateway. */
+export interface GatewayCredentials {
+  readonly url: URL;
+  readonly token: string;
+  readonly trust: Omit<Trust, "insecure">;
+}
+
+/**
+ * Finds the token for a gateway.
+ * @param text the URL of the gateway
+ * @throws Error in words
+ */
+export async function gatewayCredentials(
   text: string,
-  values: RemoteValues,
-  { insecure, ...options }: ConnectOptions,
-): Promise<Remote> {
+  values: Pick<RemoteValues, "token-file">,
+  { insecure, fingerprint, ca }: Trust,
+): Promise<GatewayCredentials> {
   const { url, token: inUrl } = gatewayUrl(text);
-  const { fingerprint, ca } = options;
   const trust = { ...(fingerprint !== undefined && { fingerprint }), ...(ca !== undefined && { ca }) };
   if (insecure) {
     throw new Error(
@@ -90,16 +101,66 @@ async function gatewayAt(
     );
   }
   checkTrust(trust, url.protocol);
-  const token = await tokenFor(url, inUrl, values["token-file"]);
-  let logOut = async () => {};
+  return { url, trust, token: await tokenFor(url, inUrl, values["token-file"]) };
+}
+
+async function gatewayAt(
+  text: string,
+  values: RemoteValues,
+  { insecure, ...options }: ConnectOptions,
+): Promise<Remote> {
+  const { url, token, trust } = await gatewayCredentials(text, values, {
+    ...options,
+    ...(insecure && { insecure }),
+  });
+  let login: Login | undefined;
+  const dial = dialling(options);
   return {
     async connect(signal) {
-      const login = await logIn(url.href, { token, ...trust, signal });
-      logOut = login.logOut;
-      return connect(login.endpoint, { ...options, token: login.session });
+      // Over http another program may have the port by now, and the login has ended with its WebSocket.
+      const before = url.protocol === "https:" ? login : undefined;
+      if (before) {
+        try {
+          return await dial(before.endpoint, before.session, signal);
+        } catch (error) {
+          if (!(error instanceof AnswerError && error.status === UNAUTHORIZED)) throw error;
+        }
+      }
+      login = await logIn(url.href, { token, ...trust, signal });
+      return dial(login.endpoint, login.session, signal);
     },
-    leave: () => logOut(),
+    leave: async () => login?.logOut(),
   };
+}
+
+/** The status of an answer to somebody who is not logged in. */
+const UNAUTHORIZED = 401;
+
+/** Connects to one place, again and again. */
+function dialling(options: ConnectOptions) {
+  let { takeOver = false } = options;
+  return async (endpoint: string, token: string | undefined, signal: AbortSignal): Promise<SocketLink> => {
+    const credentials = token === undefined ? {} : { token };
+    const link = connectSocket(endpoint, { ...options, takeOver, ...credentials });
+    await opened(link, signal);
+    takeOver = false;
+    return link;
+  };
+}
+
+/** Waits until a WebSocket is open. */
+async function opened({ socket, transport }: SocketLink, signal: AbortSignal): Promise<void> {
+  const giveUp = () => transport.close(signal.reason);
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    const ended = transport.closed.then(() => {
+      throw new WebSocketError("the connection ended before it was there");
+    });
+    await Promise.race([new Promise((resolve) => socket.once("open", resolve)), ended]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
 }
 
 async function relayAt(
@@ -116,13 +177,12 @@ async function relayAt(
     log(`--insecure: any server that answers at ${shown} is believed, and can read and change everything`);
   }
   const token = file === undefined ? undefined : await readRelayToken(file);
-  return {
-    connect: async () => connect(url, { ...options, ...(token !== undefined && { token }) }),
-    leave: async () => {},
-  };
+  const dial = dialling(options);
+  return { connect: (signal) => dial(url, token, signal), leave: async () => {} };
 }
 
-async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Promise<Trust> {
+/** @throws Error when the certificates cannot be read */
+export async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Promise<Trust> {
   return {
     ...(fingerprint !== undefined && { fingerprint }),
     ...(ca !== undefined && { ca: await readCertificates(ca) }),
@@ -188,5 +248,6 @@ export function remoteFault(error: unknown, url: string, takesOver: boolean): Er
   const { code, reason = "" } = error instanceof WebSocketError ? error : { code: undefined };
   if (code === TAKEN_OVER && reason !== "") return new Error(`${shown}: ${reason}`);
   const advice = code === IN_USE && !takesOver ? "; --take-over ends that session" : "";
-  return new Error(`${shown}: ${messageOf(error)}${advice}`);
+  const words = messageOf(error);
+  return new Error(words.includes(shown) ? `${words}${advice}` : `${shown}: ${words}${advice}`);
 }

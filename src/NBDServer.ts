@@ -4,7 +4,8 @@ import type { Export } from "./export/export.ts";
 import type { OnExportError } from "./export/failed-request.ts";
 import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
-import { serve } from "./serve.ts";
+import type { ResumeKeys } from "./resuming/resume-keys.ts";
+import { type ServeOptions, serveUnchecked as serve } from "./serve.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
 import { messageOf } from "./streams/message-of.ts";
@@ -15,13 +16,17 @@ import { openWebSocket } from "./transport/open-web-socket.ts";
 import { shownUrl } from "./transport/shown-url.ts";
 import { webSocket } from "./transport/websocket.ts";
 
-/** Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. */
+/**
+ * Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. While
+ * it tries to replace a lost link it is `reconnecting`, and `serving` again on the new one.
+ */
 export type NBDServerState =
   | "idle"
   | "connecting"
   | "waiting"
   | "serving"
   | "unreadable"
+  | "reconnecting"
   | "ended"
   | "failed";
 
@@ -52,6 +57,16 @@ export interface PageServerOptions {
   cache?: number;
   /** The subprotocols that the WebSocket asks for. Default: none. */
   protocols?: string[] | undefined;
+  /**
+   * Seconds for which a link that was lost is tried to be had again, once the other side has read something; 0: not at all.
+   * Default 0. It needs the script `resuming.js` beside `nbd.js`.
+   */
+  retry?: number;
+  /**
+   * Where the key is kept that the other side gives, by which it knows this server again: kept beyond the page, a reloaded
+   * page goes on where it was. Default: in memory, for this server.
+   */
+  resumeKeys?: ResumeKeys | undefined;
   /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
   onerror?: OnExportError | undefined;
 }
@@ -96,22 +111,22 @@ class PageServer implements NBDServer {
   readonly endpoint: string;
   readonly file: Blob;
   error: unknown;
+  readonly #options: PageServerOptions;
   readonly #cache: number;
-  readonly #protocols: string[] | undefined;
-  readonly #onerror: OnExportError | undefined;
   #state: NBDServerState = "idle";
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob, { cache = CACHE, protocols, onerror }: PageServerOptions = {}) {
+  constructor(endpoint: string, file: Blob, options: PageServerOptions = {}) {
+    const { cache = CACHE, onerror, retry = 0 } = options;
     if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
     checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
     checkAmount(cache, "the cache, in bytes,");
+    checkAmount(retry, "retry, in seconds,");
     if (onerror !== undefined) checkType(onerror, "onerror", "function");
-    this.#onerror = onerror;
     this.endpoint = endpoint;
     this.file = file;
     this.#cache = cache;
-    this.#protocols = protocols;
+    this.#options = options;
   }
 
   get state(): NBDServerState {
@@ -140,24 +155,44 @@ class PageServer implements NBDServer {
       if (signal.aborted) return;
       throw error;
     }
-    const socket = openWebSocket(this.endpoint, this.#protocols);
-    socket.addEventListener("open", () => this.#become("waiting", "connected, waiting for the other side"));
+    const { protocols, retry, resumeKeys: keys, onerror } = this.#options;
+    const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
+    const connect = (isAgain = false) => {
+      // Who took the place meanwhile keeps it.
+      const asked = isAgain ? protocols?.filter((one) => one !== "take-over") : protocols;
+      const socket = openWebSocket(this.endpoint, asked);
+      socket.addEventListener("open", () => {
+        if (this.#state === "connecting") this.#become("waiting", "connected, waiting for the other side");
+      });
+      return { socket, transport: webSocket(socket, { wordsFor: wordsForOthers }) };
+    };
     const watched = watchReads({
       onfailing: (line) => this.#become("unreadable", line),
       onworking: (line) => this.#become("serving", line),
       trial: sample && (() => sample.look()),
     })(blobExport(this.file));
     const disk = windows({ budget: this.#cache })(watched);
+    const counted = this.#counted(disk);
+    const options: ServeOptions = {
+      name: (this.file as Partial<File>).name ?? "",
+      room: ownRoom(IN_FLIGHT),
+      gatherUpTo: MESSAGE,
+      later: nextTask,
+      onerror,
+      onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
+    };
     try {
-      await serve(webSocket(socket, { wordsFor: wordsForOthers }), this.#counted(disk), {
-        name: this.file instanceof File ? this.file.name : "",
-        signal,
-        room: ownRoom(IN_FLIGHT),
-        gatherUpTo: MESSAGE,
-        later: nextTask,
-        onerror: this.#onerror,
-        onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
-      });
+      if (again) {
+        await again.serveFileAgain(counted, this.file, {
+          connect: (_signal, isAgain) => connect(isAgain),
+          serve,
+          serveOptions: options,
+          retry: retry!,
+          signal,
+          keys,
+          onReconnecting: (line) => this.#become("reconnecting", line),
+        });
+      } else await serve(connect().transport, counted, { ...options, signal });
     } finally {
       // Not waited for: it takes as long as a read of the file that nobody needs any more.
       void disk.close();

@@ -5,7 +5,7 @@
  */
 export { type ConnectExportOptions, connectExport } from "./connect-export.ts";
 export { blobExport } from "./export/blob.ts";
-export { Errno, ExportError, type ExportErrorOptions } from "./export/error.ts";
+export { Errno, ExportError, type ExportErrorOptions, GivenUpError, GoneError } from "./export/error.ts";
 export type {
   BlockSize,
   Export,
@@ -38,6 +38,9 @@ export { type WatchReadsOptions, watchReads } from "./export/filters/watch-reads
 export { type WindowsOptions, windows } from "./export/filters/windows.ts";
 export { memoryExport } from "./export/memory.ts";
 export type { RequestWindow } from "./export/request-window.ts";
+export type { CallLimits } from "./export/resume/call-room.ts";
+export { type Opened, type ResumedExport, type ResumeOptions, resume } from "./export/resume/resume.ts";
+export { UnflushedMemory, type UnflushedShare } from "./export/resume/unflushed-memory.ts";
 export { type WritableExport, writeZeroesPiecewise } from "./export/zeroes.ts";
 export {
   NBDServer,

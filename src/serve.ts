@@ -1,6 +1,5 @@
 import type { Export } from "./export/export.ts";
-import { type NbdServerOptions, serveClient } from "./nbd/server/nbd-server.ts";
-import { checkSignal } from "./streams/check.ts";
+import { checkServing, type NbdServerOptions, serveExports } from "./nbd/server/nbd-server.ts";
 import { deadline } from "./streams/deadline.ts";
 import type { Transport } from "./streams/duplex.ts";
 import { Ended } from "./streams/ended.ts";
@@ -9,7 +8,7 @@ import { UnexpectedEndError } from "./streams/parse.ts";
 /** Milliseconds that a client is given to take the replies to what it has asked for. */
 const GOODBYE_TIME = 500;
 
-export type ServeOptions = Omit<NbdServerOptions, "isSingle" | "onDisconnect" | "onFirstRequest">;
+export type ServeOptions = Omit<NbdServerOptions, "isSingle">;
 
 /**
  * Serves an export over a transport until the client ends, or until `signal` is aborted for any reason. Then what is
@@ -20,10 +19,16 @@ export type ServeOptions = Omit<NbdServerOptions, "isSingle" | "onDisconnect" | 
  *   device could not be attached
  * @throws TypeError, RangeError when an argument is not what it should be; all that `serveClient` throws
  */
-export async function serve(
+export async function serve(transport: Transport, target: Export, options: ServeOptions = {}): Promise<void> {
+  checkServing(transport, target, options);
+  await serveUnchecked(transport, target, options);
+}
+
+/** `serve` without checks, for what is known to be right. */
+export async function serveUnchecked(
   transport: Transport,
   target: Export,
-  { signal, onTransmission, ...options }: ServeOptions = {},
+  { signal, onTransmission, onFirstRequest, onDisconnect, ...options }: ServeOptions,
 ): Promise<void> {
   const ending = new AbortController();
   const late = () => transport.close(new Ended("the time to answer is over"));
@@ -37,15 +42,15 @@ export async function serve(
     ending.abort(new Ended("the server was asked to end"));
   }
 
-  function note() {
+  function note(callback?: () => void) {
     isUsed = true;
+    callback?.();
   }
 
   try {
-    checkSignal(signal, "signal");
     signal?.addEventListener("abort", end);
     if (signal?.aborted) end();
-    await serveClient(transport, target, {
+    await serveExports(transport, [{ ...options, name: options.name ?? "", target }], {
       ...options,
       // Behind a WebSocket or a pipe there is one client, and no way for it to connect once more.
       isSingle: true,
@@ -54,18 +59,18 @@ export async function serve(
         serving = true;
         onTransmission?.(negotiated);
       },
-      onFirstRequest: note,
-      onDisconnect: note,
+      onFirstRequest: () => note(onFirstRequest),
+      onDisconnect: () => note(onDisconnect),
     });
     if (serving && !isUsed && !signal?.aborted) throw leftWithoutReading();
   } catch (error) {
-    transport?.close?.(error);
+    transport.close(error);
     // An end that was asked for is not a failure, whatever else went on.
     if (!signal?.aborted)
       throw error instanceof UnexpectedEndError && !isUsed ? leftWithoutReading(error) : error;
   } finally {
     callOff?.();
-    signal?.removeEventListener?.("abort", end);
+    signal?.removeEventListener("abort", end);
   }
 }
 

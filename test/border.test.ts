@@ -68,6 +68,7 @@ const transports: Wrong[] = [...duplexes, { readable: new ReadableStream(), writ
 const times: Wrong[] = [Number.NaN, -1, 2 ** 31, "30"];
 const names: Wrong[] = [1, null, "x".repeat(4097), "é".repeat(2049)];
 const near = (): Wrong => transportPair()[0];
+const word = "AAECAwQFBgcICQoLDA0ODw";
 const negotiated = { size: 4096, flags: 1 };
 const aheadOf = () => ({
   cache: new ReadCache(disk(), { budget: 1000 }),
@@ -203,8 +204,28 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...names.map((name) => () => call(near(), { name })),
     ...[...times, 2147484].map((timeout) => () => call(near(), { timeout })),
     ...times.map((reply) => () => call(near(), { handshakeTimes: { greeting: 1, reply, whole: 1 } })),
-    () => call(near(), { onGreeting: 1 }),
     () => call(near(), { signal: {} }),
+  ],
+  beginHandshake: (call) => [
+    ...transports.map((x) => () => call(x)),
+    ...[...times, 2147484].map((timeout) => () => call(near(), { timeout })),
+    ...[undefined, 5, "", "short", `${word}A`].map(
+      (nonce) => () => call(near(), { introduce: { nonce, wait: 1 } }),
+    ),
+    ...[...times, 0.5].map((wait) => () => call(near(), { introduce: { nonce: word, wait } })),
+    () => call(near(), { introduce: null }),
+    () => call(near(), { signal: {} }),
+  ],
+  introducing: (call) => [undefined, {}, { answer() {} }, { keep() {} }].map((x) => () => call(x)),
+  proofOf: (call) => [() => call(), () => call(word), () => call("key", word), () => call(word, 5)],
+  samplePlaces: (call) => [
+    ...sizes.map((size) => () => call(size, word)),
+    ...[undefined, 5, "AA=="].map((nonce) => () => call(4096, nonce)),
+  ],
+  sampled: (call) => [
+    ...[undefined, null, {}, { size: 4096 }].map((x) => () => call(x, word)),
+    ...sizes.map((size) => () => call(disk({ size }), word)),
+    () => call(disk(), "AA=="),
   ],
   listExports: (call) => [...transports.map((x) => () => call(x)), () => call(near(), { signal: {} })],
   inquireExport: (call) => [...transports.map((x) => () => call(x)), () => call(near(), "", { signal: {} })],
@@ -382,6 +403,7 @@ for (const [name, value] of Object.entries(library)) {
 
 for (const [what, use] of [
   ["nbdClient", nbdClient],
+  ["beginHandshake", library.beginHandshake],
   ["listExports", library.listExports],
   ["inquireExport", library.inquireExport],
 ] as const) {

@@ -36,10 +36,20 @@ const allowed: Readonly<Record<string, readonly string[] | true>> = {
   transport: ["streams"],
   node: true,
   "serve.ts": ["export", "nbd", "streams"],
-  "NBDServer.ts": ["export", "nbd", "streams", "transport", "serve.ts"],
+  resuming: ["export", "nbd", "streams", "transport", "serve.ts"],
+  "NBDServer.ts": ["export", "nbd", "streams", "transport", "serve.ts", "resuming"],
   "connect-export.ts": ["nbd", "streams", "transport"],
   "fixtures.ts": ["nbd", "transport"],
-  "index.ts": ["export", "nbd", "streams", "transport", "serve.ts", "NBDServer.ts", "connect-export.ts"],
+  "index.ts": [
+    "export",
+    "nbd",
+    "streams",
+    "transport",
+    "resuming",
+    "serve.ts",
+    "NBDServer.ts",
+    "connect-export.ts",
+  ],
 };
 const partOf = (path: string) => path.split("/")[1]!;
 
@@ -72,7 +82,10 @@ const timers = [
   "src/node/lock.ts",
   "src/node/login/login-sessions.ts",
   "src/node/process-memory.ts",
+  "src/node/resuming/own-writes.ts",
   "src/node/session/sign-of-life.ts",
+  "src/node/session/watch-link.ts",
+  "src/resuming/clock.ts",
   "src/streams/deadline.ts",
   "src/transport/websocket.ts",
 ];

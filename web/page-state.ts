@@ -12,6 +12,7 @@ export const words: Readonly<Record<PageState, string>> = {
   waiting: "Connected, waiting for the other machine…",
   serving: "Serving: the other machine can read the disk",
   unreadable: "Cannot be read",
+  reconnecting: "Connection lost",
   ended: "Ended: the other machine no longer has the disk",
   failed: "Failed",
   busy: "In use",

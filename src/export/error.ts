@@ -45,3 +45,19 @@ export class ExportError extends Error {
     this.offset = offset;
   }
 }
+
+/** The link to what is exported is gone. Whether the operation was carried out is not known; it can be asked for on another link. */
+export class GoneError extends ExportError {
+  override name = "GoneError";
+  constructor(message: string, options?: ErrorOptions) {
+    super(Errno.EIO, message, options);
+  }
+}
+
+/** The export is at its end: the link is gone, and there is no other one. */
+export class GivenUpError extends ExportError {
+  override name = "GivenUpError";
+  constructor(message: string, options?: ErrorOptions) {
+    super(Errno.EIO, message, options);
+  }
+}

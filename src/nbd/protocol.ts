@@ -1,5 +1,12 @@
 /** The entry "nbd-proxy/protocol": the wire, for those who take NBD apart or put something between two of its layers. */
 export { Errno, errnoName, isErrno } from "../export/error.ts";
+export { type SamplePlace, sampled, samplePlaces } from "../export/samples.ts";
+export {
+  type BeginHandshakeOptions,
+  type BegunHandshake,
+  beginHandshake,
+  type FinishHandshakeOptions,
+} from "./client/begun-handshake.ts";
 export { clientHandshake } from "./client/handshake.ts";
 export {
   Allocation,
@@ -28,6 +35,7 @@ export {
   Reply as OptionReplyType,
   TransmissionFlag,
 } from "./constants.ts";
+export type { GatewayIntroduction, Introduction } from "./introduction.ts";
 export {
   BlockDescriptor,
   BlockStatus,
@@ -49,8 +57,10 @@ export {
   SimpleReply,
   StructuredReply,
 } from "./messages.ts";
-export type { Chosen, OfferedExport } from "./option/option.ts";
+export type { Chosen, HandshakeOptions, OfferedExport, OwnContexts } from "./option/option.ts";
+export { proofOf } from "./proof.ts";
 export { serverHandshake } from "./server/handshake.ts";
+export { type Introducer, introducing } from "./server/introducing.ts";
 export {
   type ReplyEncoderOptions,
   type RequestHandlerOptions,

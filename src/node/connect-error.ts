@@ -46,6 +46,17 @@ const REFUSAL_LENGTH = 4096;
 /** Characters of a server's own words that a message quotes. */
 const MAX_WORDS = 200;
 
+/** A server answered something else than was asked for. */
+export class AnswerError extends WebSocketError {
+  /** Of the answer. */
+  readonly status: number;
+
+  constructor(message: string, { status, ...options }: ErrorOptions & { status: number }) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
 /** Says in words why a server at a URL with this protocol cannot be spoken to. The error is the cause of the new one. */
 export function connectError(cause: Error, protocol: string): WebSocketError {
   if (cause instanceof WebSocketError) return cause;
@@ -97,16 +108,17 @@ const socketWords: Readonly<Record<string, string>> = {
 };
 
 /** Says why a server refused a request, with the first line of its answer, or the "error" of an answer in JSON. */
-export async function refusal(response: IncomingMessage): Promise<WebSocketError> {
+export async function refusal(response: IncomingMessage): Promise<AnswerError> {
   const { statusCode = 0, headers } = response;
   const status = `the server answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim();
-  if (statusCode < 300) return new WebSocketError(`${status}: there is no WebSocket at this path`);
+  const told = (words: string) => new AnswerError(words, { status: statusCode });
+  if (statusCode < 300) return told(`${status}: there is no WebSocket at this path`);
   if (statusCode < 400 && headers.location) {
-    return new WebSocketError(`${status}: it is at ${quoted(shownUrl(headers.location), MAX_WORDS)}`);
+    return told(`${status}: it is at ${quoted(shownUrl(headers.location), MAX_WORDS)}`);
   }
   const said = (await beginning(response)).trimStart();
   const line = headers["content-type"]?.startsWith("application/json") ? errorIn(said) : firstLine(said);
-  return new WebSocketError(line ? `${status}: ${quoted(line, MAX_WORDS)}` : status);
+  return told(line ? `${status}: ${quoted(line, MAX_WORDS)}` : status);
 }
 
 /** The first line of a text; that of an HTML page says nothing. */

@@ -8,7 +8,7 @@ import { wordsForOthers } from "../streams/for-others.ts";
 import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError, webSocket } from "../transport/websocket.ts";
-import { connectError, refusal } from "./connect-error.ts";
+import { AnswerError, connectError, refusal } from "./connect-error.ts";
 import { isLoopbackUrl } from "./loopback.ts";
 import { checkTrust, isTls, openTls, type Trust } from "./tls-connection.ts";
 
@@ -38,6 +38,17 @@ export interface ConnectOptions extends Trust {
  * @throws RangeError if its port is not 1 to 65535
  */
 export function connect(endpoint: string, options: ConnectOptions = {}): Transport {
+  return connectSocket(endpoint, options).transport;
+}
+
+/** A WebSocket of the package `ws`, and the transport over it. */
+export interface SocketLink {
+  socket: WebSocket;
+  transport: Transport;
+}
+
+/** `connect`, with the WebSocket beside the transport, for those who look at it. */
+export function connectSocket(endpoint: string, options: ConnectOptions = {}): SocketLink {
   const { origin, token, takeOver, handshakeTime = HANDSHAKE_TIME, ...trust } = options;
   checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
   const url = webSocketUrl(endpoint);
@@ -75,7 +86,7 @@ export function connect(endpoint: string, options: ConnectOptions = {}): Transpo
       transport.close(response.statusCode === 401 && token === undefined ? withoutLogin(error, url) : error),
     );
   });
-  return transport;
+  return { socket, transport };
 }
 
 function checkToken(token: string, url: URL, { insecure }: Trust): void {
@@ -92,9 +103,10 @@ function checkToken(token: string, url: URL, { insecure }: Trust): void {
 }
 
 /** Says which URL logs in, in place of this one. */
-function withoutLogin({ message }: WebSocketError, url: URL): WebSocketError {
+function withoutLogin({ message, status }: AnswerError, url: URL): WebSocketError {
   const other = shownUrl(url.href.replace(/^ws/, "http"));
-  return new WebSocketError(`${message}; if it is an nbd-gateway, use the URL that it prints, or ${other}`);
+  const words = `${message}; if it is an nbd-gateway, use the URL that it prints, or ${other}`;
+  return new AnswerError(words, { status });
 }
 
 /** Makes a connection whose certificate is checked before the request is sent on it. */

@@ -102,6 +102,17 @@ export async function fileExport(
 /** Bytes that are read to see whether a file can be read at all. */
 const TRIAL = 4096;
 
+/** An open file or block device, and the export of it, to which the handle belongs. */
+export interface OpenedFile {
+  handle: FileHandle;
+  target: Export & AsyncDisposable;
+  /**
+   * Its modification time before it was exported, in nanoseconds since 1970: to find out whether the file system makes holes
+   * changes it.
+   */
+  modifiedBefore: bigint;
+}
+
 /**
  * Opens a file or block device and exports it, once its first bytes could be read: a network share may have lost its server.
  * @param path a Buffer where its name is not UTF-8
@@ -111,13 +122,19 @@ export async function openFileExport(
   path: string | Buffer,
   options: FileExportOptions = {},
 ): Promise<Export & AsyncDisposable> {
+  return (await openFile(path, options)).target;
+}
+
+/** `openFileExport`, with the handle beside the export, for those who look at the file. */
+export async function openFile(path: string | Buffer, options: FileExportOptions = {}): Promise<OpenedFile> {
   const handle = await openMedium(path, options.writable ?? false);
   try {
+    const { mtimeNs: modifiedBefore } = await handle.stat({ bigint: true });
     const target = await fileExport(handle, options);
     await handle.read(new Uint8Array(TRIAL), 0, TRIAL, 0).catch((cause: Error) => {
       throw new Error(`it cannot be read: ${cause.message}`, { cause });
     });
-    return target;
+    return { handle, target, modifiedBefore };
   } catch (error) {
     await handle.close();
     throw error;

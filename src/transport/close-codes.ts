@@ -8,3 +8,6 @@ export const TAKEN_OVER = 4001;
 
 /** Another session has the place, or has just taken it over. */
 export const IN_USE = 4002;
+
+/** The medium is not the one that a session waits for, or has. Nobody should try again by itself. */
+export const ANOTHER_MEDIUM = 4003;

@@ -12,6 +12,7 @@ import { useRemote } from "../nbd/hostile.ts";
 import { readFixtures } from "../nbd/recordings.ts";
 import { httpSeeds, httpWords } from "./http-seeds.ts";
 import { VARIANTS, type Variant, writeInput } from "./input.ts";
+import { introductionSeeds, introductionWords } from "./introduction-seeds.ts";
 import { information, script } from "./targets/replies.ts";
 
 /** Longer ones say nothing new to a fuzzer, and take its time. */
@@ -34,6 +35,7 @@ export const targets: Readonly<Record<string, Target>> = {
   replies: { from: "server", part: (conversation) => split(conversation).transmission },
   "client-handshake": { from: "server", part: (conversation) => split(conversation).handshake },
   http: { from: "client", seeds: httpSeeds, words: httpWords },
+  introduction: { from: "client", seeds: introductionSeeds, words: introductionWords },
 };
 
 /** The inputs to begin with, for one target. */

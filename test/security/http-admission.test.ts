@@ -60,6 +60,12 @@ const knocks: Record<
   },
   login: { ...post, path: "/login", body: "{}", behind: 404 },
   logout: { ...post, path: "/logout", body: "{}", behind: 204 },
+  eject: {
+    method: "POST",
+    path: "/eject/one",
+    headers: ["Content-Length: 0", "Connection: close"],
+    behind: 404,
+  },
   notUpgraded: { path: "/one", behind: 426 },
   nothing: { path: "/nothing", behind: 404 },
   session: { path: "/one", headers: upgrade, behind: 101 },
@@ -275,7 +281,7 @@ for (const [what, change, status] of [
 ] as const) {
   tests(`refused at each door that takes POST: ${what}`, async () => {
     const posts = all.filter((door) => takes(door, "POST"));
-    assert.equal(posts, ["login", "logout"]);
+    assert.equal(posts, ["login", "logout", "eject"]);
     for (const door of posts) await isRefused(door, change as Partial<Change>, status);
   });
 }

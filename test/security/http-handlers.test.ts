@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
+import { UnflushedMemory } from "../../src/export/resume/unflushed-memory.ts";
 import { front } from "../../src/node/gateway/front.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
@@ -194,6 +195,7 @@ tests.once("a session that cannot begin", async () => {
     config: failing(() => FINE),
     budget: processBudget(),
     memory: new MemoryBudget(0),
+    unflushed: new UnflushedMemory(),
     pingInterval: 10_000,
     tellsWho: false,
     signal: new AbortController().signal,
@@ -221,6 +223,7 @@ async function echoing(listen: (client: WebSocket, socket: Socket, path: string)
     page: new PageFiles(new Map()),
     maxConnections: 10,
     signal: new AbortController().signal,
+    eject: async () => false,
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) => {
         client.on("message", (data) => client.send(data));

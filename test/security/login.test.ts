@@ -74,6 +74,7 @@ tests.before.each((context) => {
       page,
       maxConnections: 64,
       signal: new AbortController().signal,
+      eject: async () => true,
       upgrade(_request, socket) {
         opened++;
         refuse(socket, { status: 418, words: "it would be open" });
@@ -107,6 +108,11 @@ const open: readonly Door[] = ["page", "preflight", "login", "tunnel"];
 /** How each other door is knocked at, and what is answered behind it. */
 const closed: Record<string, { line: string; headers?: string[]; body?: string; behind: number }> = {
   metadata: { line: "GET /metadata", behind: 200 },
+  eject: {
+    line: "POST /eject/one",
+    headers: ["Content-Length: 0", "Connection: close"],
+    behind: 204,
+  },
   logout: { line: "POST /logout", headers: post, body: "{}", behind: 204 },
   notUpgraded: { line: "GET /one", behind: 426 },
   nothing: { line: "GET /nothing", behind: 404 },
@@ -140,7 +146,7 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
   const bearer = (secret: string) => `Authorization: Bearer ${secret}`;
   const cookie = `Cookie: a=b; ${access.cookieName}=${session}`;
   const isWebSocket = door === "session";
-  const needsOrigin = isWebSocket || door === "logout";
+  const needsOrigin = isWebSocket || door === "logout" || door === "eject";
   const own = needsOrigin ? `Origin: https://127.0.0.1:${port}` : "Sec-Fetch-Site: same-origin";
   const needed = { status: 401, words: /^a login is needed: / };
   const wrong = { status: 401, words: /^the token is not the one of this gateway$/ };

@@ -23,7 +23,9 @@ export function asRoot<T>(tests: Test<T>): Test<T> {
 export function copyOfProxy(sandbox: Sandbox): string {
   const folder = sandbox.path("installed");
   mkdirSync(folder);
-  const needed = ["valibot", "web-streams-polyfill", "ws"].map((name) => `node_modules/${name}`);
+  const needed = ["@noble/hashes", "valibot", "web-streams-polyfill", "ws"].map(
+    (name) => `node_modules/${name}`,
+  );
   for (const name of ["dist", "package.json", ...needed])
     cpSync(join(root, name), join(folder, name), { recursive: true });
   return join(folder, "dist/bin/nbd-proxy.js");

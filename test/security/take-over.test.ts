@@ -241,8 +241,9 @@ tests("a takeover during the first's handshake ends that", async (context) => {
   const closed = new Promise<[number, string]>((resolve) =>
     first.once("close", (code, reason) => resolve([code, String(reason)])),
   );
-  first.once("open", () => first.send(Buffer.from("4e42444d4147494349484156454f50540003", "hex")));
-  await until("it has the place", () => heard.length > 0);
+  first.once("open", () => first.send(Buffer.from("4e42444d4147494349484156454f50540000", "hex")));
+  // Its flags come before it has the place; what export is wanted comes after that.
+  await until("it has the place", () => heard.length > 1);
   serve(context, { headers: TAKE_OVER });
   assert.equal(await within(5000, "the first's end", closed), [4001, "taken over by 127.0.0.1"]);
   await until("the second is served", isAttached(context, 1));

@@ -30,6 +30,16 @@ export interface CacheFollower {
   expect(offset: number, length: number): void;
 }
 
+/** A range of what is kept. */
+export interface Sample {
+  /** In bytes. */
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes of a sample, at most. */
+const SAMPLE = 4096;
+
 /** Requests begin and end on multiples of this many bytes, or of the export's minimum block size if that is more. */
 const SECTOR = 512;
 
@@ -105,6 +115,11 @@ export class Cache {
   /** Bytes of the next export that the cache has asked for and that have not arrived. */
   get outstanding(): number {
     return this.#outstanding;
+  }
+
+  /** Copies of ranges that are kept, `most` of them at most: those that were used last. They change nothing. */
+  sample(most: number): Sample[] {
+    return this.#kept.sample(most, SAMPLE);
   }
 
   /** Whether any byte of a range is here or on its way. */

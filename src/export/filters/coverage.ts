@@ -62,6 +62,15 @@ export class Coverage {
     }
   }
 
+  /** Whether a block that has any byte of a range was met. */
+  has(offset: number, length: number): boolean {
+    const last = Math.min(this.#blocks - 1, Math.floor((offset + length - 1) / this.#blockSize));
+    for (let block = Math.floor(offset / this.#blockSize); block <= last; block++) {
+      if (this.#has(block)) return true;
+    }
+    return false;
+  }
+
   /** @param cells how many parts of the image are told of, at most; fewer where it has fewer blocks */
   snapshot(cells = 0): CoverageSnapshot {
     const blocks = this.#blocks;

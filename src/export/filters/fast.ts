@@ -3,7 +3,7 @@ import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
-import { Cache } from "./cache.ts";
+import { Cache, type Sample } from "./cache.ts";
 import { LinkMeter, metered } from "./link-meter.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -16,6 +16,12 @@ export interface FastOptions {
   memory?: MemoryBudget | undefined;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
+}
+
+/** What `fast` adds to an export. */
+export interface FastExport extends AsyncDisposable {
+  /** Copies of ranges that it keeps, at most so many. */
+  sample(most: number): Sample[];
 }
 
 const BUDGET = 24 << 20;
@@ -38,7 +44,7 @@ const PATIENCE = 16;
  */
 export function fast(
   { window, memory, now = () => performance.now(), ...options } = {} as FastOptions,
-): Filter<AsyncDisposable> {
+): Filter<FastExport> {
   checkObject(window, "the window");
   checkAmount(window.request, "the longest request of the window, in bytes,", 1);
   checkAmount(window.outstanding, "what may be outstanding in the window, in bytes,", 1);
@@ -80,6 +86,7 @@ export function fast(
 
     return {
       ...followed,
+      sample: (most) => kept.sample(most),
       read(offset, length, options) {
         depth = Math.min(Math.max(reads, depth - 1 / PATIENCE), 2 * DEEP);
         const reading = route(offset, length, options);

@@ -8,25 +8,42 @@ export interface HandshakeTimes {
   greeting: number;
   /** For each of its later replies, all of it. */
   reply: number;
-  /** For the whole handshake, but for the time that it waits for us. */
+  /** For the whole handshake. */
   whole: number;
 }
-
-const WHOLE = "did not end the handshake within";
 
 /** The times of one handshake. What is late is told once, with the error for it. */
 export class HandshakeClock {
   readonly #times: HandshakeTimes;
   readonly #onLate: (error: LinkError) => void;
-  readonly #since = performance.now();
-  #endWhole: () => void;
+  #endWhole = () => {};
   #isGreeted = false;
-  #isOver = false;
+  /** Milliseconds that the whole has taken before it was last paused, and when it went on. */
+  #taken = 0;
+  #since = 0;
 
+  /** The time for the whole begins. */
   constructor(times: HandshakeTimes, onLate: (error: LinkError) => void) {
     this.#times = times;
     this.#onLate = onLate;
-    this.#endWhole = this.#within(times.whole, WHOLE);
+    this.goOn();
+  }
+
+  /** The time for the whole stops, until `goOn`. */
+  pause(): void {
+    this.#endWhole();
+    this.#taken += performance.now() - this.#since;
+  }
+
+  /** The time for the whole goes on. What is left of it is at least the time of a reply: this process may have been stopped. */
+  goOn(): void {
+    const { whole, reply } = this.#times;
+    this.#since = performance.now();
+    const left = whole - this.#taken / 1000;
+    this.#endWhole = this.#within(
+      Math.min(whole, Math.max(left, reply || whole)),
+      `did not end the handshake within ${whole} s`,
+    );
   }
 
   /** The same dialogue, with a time for each message that is read. */
@@ -35,7 +52,7 @@ export class HandshakeClock {
       write,
       read: async (parser, what) => {
         const seconds = this.#isGreeted ? this.#times.reply : this.#times.greeting;
-        const end = this.#within(seconds, "did not answer for");
+        const end = this.#within(seconds, `did not answer for ${seconds} s`);
         try {
           return await read(parser, what);
         } finally {
@@ -46,23 +63,10 @@ export class HandshakeClock {
     };
   }
 
-  /** Does something of ours that the server has to wait for; the time for the whole stands still. */
-  async whileStopped(work: () => Promise<void>): Promise<void> {
-    this.#endWhole();
-    const left = this.#times.whole * 1000 - (performance.now() - this.#since);
-    await work();
-    if (!this.#isOver) this.#endWhole = this.#within(this.#times.whole, WHOLE, Math.max(left, 0));
-  }
-
-  /** Ends the time for the whole. */
-  end(): void {
-    this.#isOver = true;
-    this.#endWhole();
-  }
-
-  /** Starts a time, of which `left` milliseconds are left, and returns what ends it. */
-  #within(seconds: number, fault: string, left = seconds * 1000): () => void {
+  /** Starts a time, and returns what ends it. */
+  #within(seconds: number, fault: string): () => void {
     if (seconds === 0) return () => {};
-    return deadline(left, () => this.#onLate(new LinkError(`the server ${fault} ${seconds} s`)));
+    const onLate = () => this.#onLate(new LinkError(`the server ${fault}`));
+    return deadline(seconds * 1000, onLate);
   }
 }

@@ -1,4 +1,4 @@
-import { Errno, ExportError, errnoName, isErrno } from "../../export/error.ts";
+import { Errno, ExportError, errnoName, GoneError, isErrno } from "../../export/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { type Deferred, deferred } from "../../streams/deferred.ts";
 import { messageOf } from "../../streams/message-of.ts";
@@ -16,8 +16,8 @@ interface Entry {
 }
 
 /** What a request fails with once the link is gone. */
-export function linkGone(cause: unknown): ExportError {
-  return new ExportError(Errno.EIO, `the link to the server is gone: ${messageOf(cause)}`, { cause });
+export function linkGone(cause: unknown): GoneError {
+  return new GoneError(`the link to the server is gone: ${messageOf(cause)}`, { cause });
 }
 
 export interface OutstandingOptions {
@@ -102,7 +102,7 @@ export class Outstanding {
     );
   }
 
-  /** Fails every request with EIO; nothing is outstanding afterwards. */
+  /** Fails every request with GoneError, EIO; nothing is outstanding afterwards. */
   fail(cause: unknown): void {
     this.#rest();
     const entries = [...this.#entries.values()];

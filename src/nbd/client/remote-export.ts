@@ -31,7 +31,7 @@ const EFFECTS = 8;
  *
  * Any range can be asked for: long requests are split, and reads are padded to whole blocks. Writes are not padded, so
  * `blockSize` tells the server's minimum where the export is writable. A range outside of the export is refused with a
- * RangeError, what is not a number with a TypeError, and every request after the end of the link with ExportError, EIO.
+ * RangeError, what is not a number with a TypeError, and every request after the end of the link with GoneError, EIO.
  */
 export interface RemoteExport extends Export {
   /** The server's own name for the export, where it told. */

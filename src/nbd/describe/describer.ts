@@ -12,6 +12,7 @@ import {
 import { ProtocolError } from "../error.ts";
 import { ExtendedReply, Request, StructuredReply } from "../messages.ts";
 import { clientFlags, exportNameReply, greeting, option, optionReply } from "./handshake.ts";
+import { maskKeys } from "./masked.ts";
 import { type Meaning, number, type Session, whole } from "./meaning.ts";
 import { chunk, extendedRequest, request, simpleReply } from "./transmission.ts";
 
@@ -29,7 +30,7 @@ export interface Described {
  *     const sink = (message: Message) => log(describer.push(message));
  *
  * It holds incomplete headers only; data is passed on as it comes. After the first message of a side that it does not
- * understand, it passes the bytes of that side on without comments.
+ * understand, it passes the bytes of that side on without comments. The keys of gateways are masked, in the bytes too.
  */
 export class Describer {
   readonly #session: Session = { noZeroes: false, options: [], requests: new Map() };
@@ -89,6 +90,7 @@ class OneSide {
   end(): Described[] {
     const left = concat([...this.#taken, this.#queue.take(this.#queue.length)]);
     this.#taken = [];
+    if (this.#from === "client") maskKeys(left);
     return left.byteLength > 0 ? [{ from: this.#from, bytes: left, comment: "incomplete" }] : [];
   }
 

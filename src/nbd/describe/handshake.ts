@@ -17,6 +17,7 @@ import { decodeInfoRequest, InfoBlockSize, InfoExport } from "../option/go.ts";
 import { ListedExport } from "../option/list.ts";
 import { decodeContextRequest, MetaContext } from "../option/meta-context.ts";
 import { isError } from "../option/option-reply.ts";
+import { maskKeys } from "./masked.ts";
 import { MAX_DATA, type Meaning, number, quote, type Session, text, whole } from "./meaning.ts";
 
 export function* greeting(): Parser<Meaning> {
@@ -38,6 +39,7 @@ export function* option(magic: Uint8Array, session: Session): Parser<Meaning> {
   const name = nameOf(Option, option);
   if (length > MAX_DATA) return { comment: `${name}, ${length} bytes of data`, data: length };
   const data = length > 0 ? yield length : new Uint8Array(0);
+  maskKeys(data);
   if (option === Option.EXPORT_NAME) return { comment: `${name} ${quote(data)}` };
   const asked = option === Option.GO || option === Option.INFO ? decodeInfoRequest(data) : undefined;
   if (asked) {

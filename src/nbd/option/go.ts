@@ -1,4 +1,3 @@
-import { concat } from "../../streams/concat.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { Info, MAX_PAYLOAD, nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
@@ -53,10 +52,8 @@ function encodeRequest(name: string, wanted: readonly number[]): Uint8Array {
   return data;
 }
 
-/** Information that is a string: the name, the description. */
-function infoString(type: number, text: string): Uint8Array {
-  return concat([new Uint8Array([0, type]), new TextEncoder().encode(text)]);
-}
+/** The type before information that is a text: the name, the description. */
+const typed = (type: number) => new Uint8Array([0, type]);
 
 const DEFAULT_BLOCK_SIZE: InfoBlockSize = { minimum: 1, preferred: 4096, maximum: MAX_PAYLOAD };
 
@@ -75,11 +72,12 @@ function informing(option: number): OptionHandler {
     }
     const choice = chosen(handshake, offered, request.name);
     const { negotiated } = choice;
-    const tell = (information: Uint8Array) => replyTo(handshake, option, Reply.INFO, information);
+    const tell = (information: Uint8Array, text = "") =>
+      replyTo(handshake, option, Reply.INFO, information, text);
     await tell(InfoExport.encode(negotiated));
-    if (request.wanted.has(Info.NAME)) await tell(infoString(Info.NAME, offered.name));
+    if (request.wanted.has(Info.NAME)) await tell(typed(Info.NAME), offered.name);
     if (request.wanted.has(Info.DESCRIPTION) && offered.description) {
-      await tell(infoString(Info.DESCRIPTION, offered.description));
+      await tell(typed(Info.DESCRIPTION), offered.description);
     }
     if (request.wanted.has(Info.BLOCK_SIZE)) {
       await tell(InfoBlockSize.encode(negotiated.blockSize ?? DEFAULT_BLOCK_SIZE));

@@ -1,4 +1,3 @@
-import { concat } from "../../streams/concat.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
 import { nameOf, Option, Reply } from "../constants.ts";
 import { ProtocolError } from "../error.ts";
@@ -22,8 +21,7 @@ export const list: OptionHandler = async (data, handshake) => {
   for (const { name, description = "" } of handshake.exports) {
     const nameBytes = text.encode(name);
     const header = ListedExport.encode({ nameLength: nameBytes.byteLength });
-    const entry = concat([header, nameBytes, text.encode(description)]);
-    await replyTo(handshake, Option.LIST, Reply.SERVER, entry);
+    await replyTo(handshake, Option.LIST, Reply.SERVER, header, nameBytes, description);
   }
   await replyTo(handshake, Option.LIST, Reply.ACK);
   return "haggle";

@@ -68,14 +68,15 @@ function encodeContextRequest(name: string, queries: readonly string[]): Uint8Ar
 }
 
 /**
- * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries match.
- * @returns the name of the export if they match
+ * Answers both options: refuses invalid data, and replies with `base:allocation` if the queries ask for it. Listing changes
+ * nothing, so a query may stand for more: none at all for `base:allocation` too, and one of our own for what the server says
+ * of itself.
+ * @returns the name of the export if `base:allocation` was asked for
  */
 async function answer(
   option: number,
   data: Uint8Array,
   handshake: ServerHandshake,
-  { id, matches }: { id: number; matches: (queries: readonly (string | undefined)[]) => boolean },
 ): Promise<string | undefined> {
   const request = decodeContextRequest(data);
   if (!handshake.headers) {
@@ -86,35 +87,33 @@ async function answer(
     await refuse(handshake, option, Reply.ERR_INVALID, "the option's lengths or queries make no sense");
     return undefined;
   }
-  if (!findExport(handshake, request.name)) {
+  const { name, queries } = request;
+  if (!findExport(handshake, name)) {
     await refuse(handshake, option, Reply.ERR_UNKNOWN, "no such export");
     return undefined;
   }
-  const found = matches(request.queries);
-  if (found) {
-    const context = concat([MetaContext.encode({ id }), new TextEncoder().encode(BASE_ALLOCATION)]);
-    await replyTo(handshake, option, Reply.META_CONTEXT, context);
-  }
+  const isList = option === Option.LIST_META_CONTEXT;
+  const id = isList ? 0 : ALLOCATION_ID;
+  const tell = (context: string) =>
+    replyTo(handshake, option, Reply.META_CONTEXT, MetaContext.encode({ id }), context);
+  const found =
+    queries.includes(BASE_ALLOCATION) || (isList && (queries.length === 0 || queries.includes(BASE)));
+  if (found) await tell(BASE_ALLOCATION);
+  if (isList) await handshake.introduction?.(queries as string[], tell);
   await replyTo(handshake, option, Reply.ACK);
-  return found ? request.name : undefined;
+  return found ? name : undefined;
 }
 
-/** NBD_OPT_LIST_META_CONTEXT. Without a query it lists all contexts: `base:allocation`. It changes nothing. */
+/** NBD_OPT_LIST_META_CONTEXT. Without a query it lists `base:allocation`. It changes nothing. */
 export const listMetaContext: OptionHandler = async (data, handshake) => {
-  await answer(Option.LIST_META_CONTEXT, data, handshake, {
-    id: 0,
-    matches: (queries) => queries.length === 0 || queries.includes(BASE_ALLOCATION) || queries.includes(BASE),
-  });
+  await answer(Option.LIST_META_CONTEXT, data, handshake);
   return "haggle";
 };
 
 /** NBD_OPT_SET_META_CONTEXT. It drops an earlier selection, even if it is refused. */
 export const setMetaContext: OptionHandler = async (data, handshake) => {
   handshake.allocationOf = undefined;
-  handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake, {
-    id: ALLOCATION_ID,
-    matches: (queries) => queries.includes(BASE_ALLOCATION),
-  });
+  handshake.allocationOf = await answer(Option.SET_META_CONTEXT, data, handshake);
   return "haggle";
 };
 
@@ -191,6 +190,33 @@ export async function selectAllocation(dialogue: Dialogue, name: string): Promis
       id = context.id;
     }
     return id;
+  } catch (error) {
+    if (error instanceof RefusedError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Asks for the contexts in a namespace that one query stands for, by LIST_META_CONTEXT.
+ * @returns the context, or undefined if the server refuses or has none. Contexts of other namespaces are no answer
+ * @throws ProtocolError if its answer is invalid, or has more than one such context
+ */
+export async function askForContext(
+  dialogue: Dialogue,
+  name: string,
+  query: string,
+  namespace: string,
+): Promise<string | undefined> {
+  let found: string | undefined;
+  try {
+    for await (const context of ask(dialogue, Option.LIST_META_CONTEXT, name, [query])) {
+      if (!context.name.startsWith(namespace)) continue;
+      if (found !== undefined) {
+        throw new ProtocolError(`the server listed more than one metadata context of ${namespace}`);
+      }
+      found = context.name;
+    }
+    return found;
   } catch (error) {
     if (error instanceof RefusedError) return undefined;
     throw error;

@@ -39,15 +39,26 @@ export function checkOffered(exports: readonly OfferedExport[], isSeveral: boole
   }
 }
 
+/** Answers what queries of LIST_META_CONTEXT it knows, each by telling the name of a metadata context; `introducing` makes one. */
+export type OwnContexts = (
+  queries: readonly string[],
+  tell: (context: string) => Promise<void>,
+) => Promise<void>;
+
+export interface HandshakeOptions {
+  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
+  isSingle?: boolean;
+  /** What the server says of itself to a gateway that asks, so that the gateway may go on over a new link. Default: nothing. */
+  introduction?: OwnContexts | undefined;
+}
+
 /** The server's side of a handshake, as its options use it. */
-export interface ServerHandshake {
+export interface ServerHandshake extends Readonly<HandshakeOptions> {
   readonly dialogue: Dialogue;
   /** At least one. The first is the default export, which also has the name "". */
   readonly exports: readonly OfferedExport[];
   /** Whether the client asked to leave out the zeroes after the reply to EXPORT_NAME. */
   readonly noZeroes: boolean;
-  /** Whether no other connection to this server is possible. */
-  readonly isSingle: boolean;
   /** What the client has negotiated so far. */
   headers: Negotiated["headers"];
   /** The name, as the client wrote it, of the export for which it selected `base:allocation`. */
@@ -108,14 +119,17 @@ export function* receivedOption(): Parser<ReceivedOption> {
   return { option };
 }
 
-/** Sends one reply of the server to an option. */
+/** Sends one reply of the server to an option. Its data is bytes and text, in order. */
 export function replyTo(
   { dialogue }: Pick<ServerHandshake, "dialogue">,
   option: number,
   type: number,
-  data: Uint8Array = new Uint8Array(0),
+  ...data: (Uint8Array | string)[]
 ): Promise<void> {
-  return dialogue.write(concat([OptionReply.encode({ option, type, length: data.byteLength }), data]));
+  const bytes = concat(
+    data.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : part)),
+  );
+  return dialogue.write(concat([OptionReply.encode({ option, type, length: bytes.byteLength }), bytes]));
 }
 
 /** Sends an error reply with a message for people (proto.md, "Option reply types"). */
@@ -125,7 +139,7 @@ export function refuse(
   type: number,
   message: string,
 ): Promise<void> {
-  return replyTo(handshake, option, type, new TextEncoder().encode(message));
+  return replyTo(handshake, option, type, message);
 }
 
 /** Sends an option of the client. */

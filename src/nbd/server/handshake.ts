@@ -12,6 +12,7 @@ import { listMetaContext, setMetaContext } from "../option/meta-context.ts";
 import {
   type Chosen,
   checkOffered,
+  type HandshakeOptions,
   type OfferedExport,
   type OptionHandler,
   receivedOption,
@@ -21,7 +22,7 @@ import {
 import { startTls } from "../option/start-tls.ts";
 import { structuredReply } from "../option/structured-reply.ts";
 
-const options = new Map<number, OptionHandler>([
+const handlers = new Map<number, OptionHandler>([
   [Option.EXPORT_NAME, exportName],
   [Option.ABORT, abort],
   [Option.LIST, list],
@@ -41,7 +42,6 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
  * but their size and what they can do.
  *
  * @param exports at least one; the first is the default one, which the name "" stands for too
- * @param isSingle whether nobody can connect a second time, so that CAN_MULTI_CONN is not offered
  * @returns the export that the client chose, or undefined when it ended the session with NBD_OPT_ABORT
  * @throws RefusedError when the client asked by EXPORT_NAME for another export
  * @throws ProtocolError, UnexpectedEndError
@@ -49,7 +49,7 @@ const OFFERED = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 export async function serverHandshake(
   dialogue: Dialogue,
   exports: readonly OfferedExport[],
-  { isSingle = false } = {},
+  options: HandshakeOptions = {},
 ): Promise<Chosen | undefined> {
   checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
   checkOffered(exports, true);
@@ -58,9 +58,9 @@ export async function serverHandshake(
   if (flags & ~OFFERED) throw new ProtocolError(`the client set unknown flags, 0x${flags.toString(16)}`);
 
   const handshake: ServerHandshake = {
+    ...options,
     dialogue,
     exports,
-    isSingle,
     noZeroes: (flags & HandshakeFlag.NO_ZEROES) !== 0,
     headers: undefined,
     allocationOf: undefined,
@@ -76,7 +76,7 @@ export async function serverHandshake(
       await refuse(handshake, option, Reply.ERR_TOO_BIG, "the option is too long");
       continue;
     }
-    const answer = options.get(option);
+    const answer = handlers.get(option);
     if (!answer) {
       await refuse(handshake, option, Reply.ERR_UNSUP, "this server does not know the option");
       continue;

@@ -111,11 +111,20 @@ export function checkTransmissionOptions({ signal, gatherUpTo, ...options }: Tra
 export function transmission(
   target: Export,
   negotiated: Negotiated,
-  allOptions: TransmissionOptions = {},
+  options: TransmissionOptions = {},
 ): Layer<Uint8Array, Uint8Array> {
   checkExport(target);
   checkNegotiated(negotiated);
-  checkTransmissionOptions(allOptions);
+  checkTransmissionOptions(options);
+  return transmissionOf(target, negotiated, options);
+}
+
+/** `transmission` without checks, for what was checked before. */
+export function transmissionOf(
+  target: Export,
+  negotiated: Negotiated,
+  allOptions: TransmissionOptions,
+): Layer<Uint8Array, Uint8Array> {
   const { signal, room = defaultRoom(), ...options } = allOptions;
   const [answer, limits] = answering(target, negotiated, { ...options, room });
   return concurrent(answer, {

@@ -5,18 +5,16 @@ import { Ended } from "../../streams/ended.ts";
 import { join } from "../../streams/join.ts";
 import { negotiate } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
-import { checkOffered, type OfferedExport } from "../option/option.ts";
+import { checkOffered, type HandshakeOptions, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
 import { serverHandshake } from "./handshake.ts";
-import { checkTransmissionOptions, type TransmissionOptions, transmission } from "./layers.ts";
+import { checkTransmissionOptions, type TransmissionOptions, transmissionOf } from "./layers.ts";
 
-export interface NbdServerOptions extends TransmissionOptions {
+export interface NbdServerOptions extends TransmissionOptions, HandshakeOptions {
   /** The export's name. Clients may ask for it, or for "". Default "". */
   name?: string;
   /** Words for people about the export. */
   description?: string;
-  /** Whether the transport leads to one client only, so that CAN_MULTI_CONN is not offered. Default false. */
-  isSingle?: boolean;
   /** Called when a client has chosen the export and the transmission phase begins. */
   onTransmission?(negotiated: Negotiated): void;
 }
@@ -73,9 +71,35 @@ export async function serveClient(
   target: Export | readonly OfferedExport[],
   options: NbdServerOptions = {},
 ): Promise<void> {
+  const exports = checkServing(client, target, options);
+  await serveExports(client, exports, options);
+}
+
+/**
+ * Checks what `serveClient` is passed. What is wrong ends the transport.
+ * @returns the exports to offer
+ */
+export function checkServing(
+  client: Transport,
+  target: Export | readonly OfferedExport[],
+  options: NbdServerOptions,
+): readonly OfferedExport[] {
   checkOwnTransport(client, "the client");
   try {
-    const exports = offered(target, options);
+    return offered(target, options);
+  } catch (error) {
+    client.close(error);
+    throw error;
+  }
+}
+
+/** `serveClient` without checks: those would be a good part of a page's script, which has nothing to check. */
+export async function serveExports(
+  client: Transport,
+  exports: readonly OfferedExport[],
+  options: NbdServerOptions,
+): Promise<void> {
+  try {
     const { result: chosen, rest } = await haggle(client, exports, options);
     if (!chosen) {
       // The client may be gone without waiting for the answer.
@@ -85,7 +109,7 @@ export async function serveClient(
     }
     const { negotiated } = chosen;
     options.onTransmission?.(negotiated);
-    const served = transmission(chosen.target, negotiated, options);
+    const served = transmissionOf(chosen.target, negotiated, options);
     await join({ ...rest, close: (reason) => client.close(reason) }, served);
   } catch (error) {
     client.close(error);
@@ -94,16 +118,13 @@ export async function serveClient(
 }
 
 /** The handshake, which the signal gives up. */
-async function haggle(
-  client: Transport,
-  exports: readonly OfferedExport[],
-  { signal, isSingle = false }: NbdServerOptions,
-) {
+async function haggle(client: Transport, exports: readonly OfferedExport[], options: NbdServerOptions) {
+  const { signal } = options;
   const leave = () => client.close(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
   try {
-    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, { isSingle }));
+    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, options));
   } finally {
     signal?.removeEventListener("abort", leave);
   }

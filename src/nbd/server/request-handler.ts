@@ -1,4 +1,4 @@
-import { Errno, ExportError } from "../../export/error.ts";
+import { Errno, ExportError, GivenUpError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import type { OnExportError } from "../../export/failed-request.ts";
 import type { Room } from "../../streams/budget.ts";
@@ -51,6 +51,11 @@ export interface RequestHandlerOptions {
    * ESHUTDOWN. Default: one warning of the process, or on the console, for each kind of mistake, which ExportErrors are not.
    */
   onerror?: OnExportError | undefined;
+  /**
+   * Ends the layer without an answer when the export is given up, with a `GivenUpError`: a client that connects again may find
+   * another one. Default: it is answered EIO, as any failure.
+   */
+  endsWhenGivenUp?: boolean;
 }
 
 /** The room where none is given. */
@@ -79,7 +84,15 @@ export function checkRequestHandlerOptions({ limit, room, ...callbacks }: Reques
 export function answering(
   target: Export,
   negotiated: Negotiated,
-  { limit = 128, room = defaultRoom(), later, onDisconnect, onFirstRequest, onerror }: RequestHandlerOptions,
+  {
+    limit = 128,
+    room = defaultRoom(),
+    later,
+    onDisconnect,
+    onFirstRequest,
+    onerror,
+    endsWhenGivenUp,
+  }: RequestHandlerOptions,
 ): [
   Answer,
   Pick<ConcurrentOptions<NbdRequest, NbdReply>, "limit" | "room" | "weight" | "held" | "effort" | "later">,
@@ -108,6 +121,7 @@ export function answering(
       const content = await command.serve(request, target, negotiated, note);
       return content ? Object.assign(reply, content) : reply;
     } catch (error) {
+      if (endsWhenGivenUp && error instanceof GivenUpError) throw error;
       note(error, request);
       return failed(reply, request, error);
     }

@@ -11,6 +11,7 @@ import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
 import { type GatewayKeys, gatewayKeysOf, socketPermissionsOf } from "./gateway-keys.ts";
 import { type GatewayLimits, limitsOf } from "./limits.ts";
 import { type ConfigurationPermissions, permissionsOf } from "./permissions.ts";
+import { type ResumeSettings, resumeSettingsOf } from "./resume-keys.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 import {
   type ConfigFile,
@@ -50,7 +51,7 @@ export interface ListenTarget {
 }
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration extends ConfigurationPermissions {
+export interface Configuration extends ConfigurationPermissions, ResumeSettings {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -240,6 +241,7 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     timeout: entry.timeout ?? source.timeout ?? DEFAULT_TIMEOUT,
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
     ...permissionsOf({ ...source, ...entry }),
+    ...resumeSettingsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }

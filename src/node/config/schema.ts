@@ -3,6 +3,7 @@ import { allowedHost } from "../host-rules.ts";
 import { gatewayKeys, socketKeys } from "./gateway-keys.ts";
 import { limitKeys } from "./limits.ts";
 import { permissionKeys } from "./permissions.ts";
+import { resumeKeys } from "./resume-keys.ts";
 import { LONGEST_TIME, time, whole, yesOrNo } from "./values.ts";
 
 const path = v.pipe(v.string("must be a path"), v.regex(/^[^\0]+$/, "must be a path"));
@@ -29,6 +30,7 @@ const shared = {
   "max-clients": v.optional(whole(1, 4096, "clients")),
   insecure: v.optional(yesOrNo),
   ...permissionKeys,
+  ...resumeKeys,
   ...device,
 };
 

@@ -58,6 +58,8 @@ export const doors = {
   login: { methods: ["POST"], isPublic: true, hasBody: true },
   /** Where a login ends. */
   logout: { methods: ["POST"], hasBody: true },
+  /** Ends the session of a configuration, which its path names. */
+  eject: { methods: ["POST"] },
   /** A plain request for the path of a WebSocket. */
   notUpgraded: { methods: ["GET", "HEAD"] },
   /** A path where there is nothing. Without a login nobody finds out which there are. */

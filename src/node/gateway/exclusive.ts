@@ -5,16 +5,18 @@ import { InUseError } from "./in-use-error.ts";
 import { TakenOverError, type TakeOver, TakeOvers } from "./take-over.ts";
 
 /** What a session that has a place does for newcomers. What is absent cannot be done. */
-export interface HolderOptions {
+export interface HolderOptions<Link = never> {
   /**
    * Takes a new link, and tells whether it did. A link that was taken belongs to the holder. This is for a session that
    * outlives its link: when a page is loaded again, the session goes on with the new link, which would otherwise be refused.
    */
-  handOver?(link: Transport): boolean;
+  handOver?(link: Link): boolean;
   /** Finds out whether its link is alive, and gives the link up if it is not. Absent: it is alive. */
   isAlive?(): Promise<boolean>;
   /** Tells others who has the place. */
   describe?(): string;
+  /** Settles when the session will leave. Default: when its link is gone. */
+  leaving?: Promise<void>;
   /** Ends the session in order. */
   end?(reason: TakenOverError): void;
 }
@@ -26,11 +28,9 @@ export interface NewcomerOptions {
 }
 
 /** A session that has a place, until it resolves. */
-interface Holder extends Deferred<void>, HolderOptions {
-  /** The end of the link that it has now. */
-  link: Promise<void>;
-  /** Whether that link is gone. */
-  isGone: boolean;
+interface Holder<Link> extends Deferred<void>, HolderOptions<Link> {
+  /** Whether it is about to leave. */
+  isLeaving: boolean;
 }
 
 interface Look {
@@ -44,12 +44,14 @@ const FRESH = 1000;
 /**
  * Gives the place of each configuration to one session at a time.
  *
- * A newcomer to a place that is taken has the link of its holder tried. If that is alive the newcomer is refused; if not, the
- * holder leaves, and is waited for. Or the newcomer takes the place over: the holder ends in order, and leaves, before the
- * newcomer has the place.
+ * A newcomer to a place that is taken has the link of its holder tried. The newcomer is refused, unless the holder leaves since
+ * the link is gone; then that is waited for. Or the newcomer takes the place over: the holder ends in order, and leaves, before
+ * the newcomer has the place.
+ *
+ * @typeParam Link what a holder that outlives its link is handed over
  */
-export class Exclusive {
-  readonly #holders = new Map<string, Holder>();
+export class Exclusive<Link = never> {
+  readonly #holders = new Map<string, Holder<Link>>();
   readonly #looks = new Map<string, Look>();
   readonly #takeOvers: TakeOvers;
 
@@ -67,7 +69,7 @@ export class Exclusive {
   async look(name: string, look: () => Promise<void>, { takeOver }: NewcomerOptions = {}): Promise<void> {
     for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
       // Its place is there, and ours to give.
-      if (takeOver && !other.isGone) return this.#takeOvers.check(name, takeOver);
+      if (takeOver && !other.isLeaving) return this.#takeOvers.check(name, takeOver);
       await this.#leaving(name, other);
     }
     const known = this.#looks.get(name);
@@ -83,16 +85,19 @@ export class Exclusive {
     }
   }
 
+  /** Whether the session that has the place of the configuration called `name` may take a new link. */
+  takesLinks(name: string): boolean {
+    const holder = this.#holders.get(name);
+    return holder?.handOver !== undefined && !holder.isLeaving;
+  }
+
   /**
-   * Offers a new link to the session that has the place of the configuration called `name`. It must come before a session is
-   * begun for that link, and before anything is read from it.
+   * Offers a new link to the session that has the place of the configuration called `name`.
    * @returns whether the session has taken the link; otherwise it stays the caller's
    */
-  handOver(name: string, link: Transport): boolean {
+  handOver(name: string, link: Link): boolean {
     const holder = this.#holders.get(name);
-    if (!holder?.handOver?.(link)) return false;
-    follow(holder, link);
-    return true;
+    return holder?.handOver !== undefined && !holder.isLeaving && holder.handOver(link);
   }
 
   /**
@@ -107,14 +112,17 @@ export class Exclusive {
     name: string,
     link: Pick<Transport, "closed">,
     claim: () => Promise<Place>,
-    { takeOver, ...options }: HolderOptions & NewcomerOptions = {},
+    { takeOver, leaving = link.closed, ...options }: HolderOptions<Link> & NewcomerOptions = {},
   ): Promise<Place> {
     // Others may have waited too, so nothing is awaited between the last check and the entry in the map.
     for (let other = this.#holders.get(name); other; other = this.#holders.get(name)) {
       await whileThere(link, name, this.#leaving(name, other, takeOver));
     }
-    const holder: Holder = { ...options, link: link.closed, isGone: false, ...deferred() };
-    follow(holder, link);
+    const holder: Holder<Link> = { ...options, isLeaving: false, ...deferred() };
+    const leave = () => {
+      holder.isLeaving = true;
+    };
+    leaving.then(leave, leave);
     this.#holders.set(name, holder);
     const release = () => {
       this.#holders.delete(name);
@@ -135,8 +143,8 @@ export class Exclusive {
    * Waits until a session has left its place.
    * @throws Error when it does not leave
    */
-  async #leaving(name: string, holder: Holder, takeOver?: TakeOver): Promise<void> {
-    if (!holder.isGone) {
+  async #leaving(name: string, holder: Holder<Link>, takeOver?: TakeOver): Promise<void> {
+    if (!holder.isLeaving) {
       if (takeOver && holder.end) {
         this.#takeOvers.begin(name, takeOver);
         holder.end(new TakenOverError(takeOver.by));
@@ -145,21 +153,12 @@ export class Exclusive {
       } else {
         const words = holder.describe?.();
         const isAlive = holder.isAlive ? await holder.isAlive() : true;
-        if (isAlive && this.#holders.get(name) === holder) throw inUse(name, words);
+        const stays = isAlive || (holder.handOver !== undefined && !holder.isLeaving);
+        if (stays && this.#holders.get(name) === holder) throw inUse(name, words);
       }
     }
     if (this.#holders.get(name) === holder) await holder.promise;
   }
-}
-
-/** Gives a holder this link. When the link is gone the holder is, unless it has another link by then. */
-function follow(holder: Holder, { closed }: Pick<Transport, "closed">): void {
-  holder.link = closed;
-  holder.isGone = false;
-  const note = () => {
-    if (holder.link === closed) holder.isGone = true;
-  };
-  closed.then(note, note);
 }
 
 /**

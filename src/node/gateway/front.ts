@@ -53,6 +53,8 @@ export interface FrontOptions {
   checks?: readonly Check[];
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
+  /** Ends the session of a configuration in order; false if there is none. */
+  eject(name: string): Promise<boolean>;
   /** Takes over the connection of a request for a WebSocket that was let in. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   /** Takes a line for people; must not throw. */
@@ -64,7 +66,7 @@ export interface FrontOptions {
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
 export function front(options: FrontOptions): Server | SecureServer {
-  const { config, page, maxConnections, access, checks = allChecks, signal, upgrade, log } = options;
+  const { config, page, maxConnections, access, checks = allChecks, signal, eject, upgrade, log } = options;
   const { tls, proxies, names = [] } = options;
   const { limits } = config;
   const rules = {
@@ -95,7 +97,7 @@ export function front(options: FrontOptions): Server | SecureServer {
   });
   const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
   const webSockets = new WebSocketLimit(limits);
-  const { doorOf, answers } = plainDoors({ config, page, access, log });
+  const { doorOf, answers } = plainDoors({ config, page, access, eject, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;

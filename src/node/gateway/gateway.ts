@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Server as SecureServer } from "node:https";
+import { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
@@ -134,6 +135,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     config,
     budget,
     memory: memory.kept,
+    unflushed: new UnflushedMemory(),
     pingInterval,
     tellsWho: access !== undefined,
     signal: ending.signal,
@@ -149,6 +151,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     maxConnections: maxConnections ?? config.limits.webSockets + OTHER_CONNECTIONS,
     access,
     signal: ending.signal,
+    eject: (name) => sessions.eject(name),
     upgrade: (request, socket, head, address) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
         sessions.start(client, connection, {

@@ -11,19 +11,21 @@ export interface Occupant {
   readonly address: string;
   /** Milliseconds since something came from it. */
   readonly silence: number;
+  /** Whether its link is lost, and it is waited for. */
+  readonly isLost: boolean;
 }
 
 /**
  * Tells who has a configuration, in the local time of this machine: `in use since 18:57 by boot.iso from 10.9.0.2, silent for
- * 12 s`. It fits into a close reason; a long name is shortened in the middle. A name that could be taken for other words is quoted.
+ * 12 s`, or `lost for 12 s` while it is waited for. It fits into a close reason; a long name is shortened in the middle. A name that could be taken for other words is quoted.
  */
-export function inUse({ since, address, silence, ...occupant }: Occupant, now = new Date()): string {
+export function inUse({ since, address, silence, isLost, ...occupant }: Occupant, now = new Date()): string {
   // The middle of a very long name is not even looked at.
   const name = occupant.name.replace(/^(.{64}).+(.{64})$/s, "$1$2");
   const seconds = Math.floor(silence / 1000);
   const beginning = `in use since ${timeOf(since, now)}`;
   const from = address === "" ? "" : ` from ${address}`;
-  const end = `${from}${seconds > 0 ? `, silent for ${seconds} s` : ""}`;
+  const end = `${from}${seconds > 0 || isLost ? `, ${isLost ? "lost" : "silent"} for ${seconds} s` : ""}`;
   const most = MAX_REASON - bytesIn(`${beginning} by ${end}`);
   // What is quoted is longer than it was.
   for (let room = most; room > 8 && name !== ""; room -= 8) {

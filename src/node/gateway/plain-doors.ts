@@ -28,6 +28,8 @@ export interface PlainDoorsOptions {
   config: Config;
   page: PageFiles;
   access: Access | undefined;
+  /** Ends the session of a configuration in order; false if there is none. */
+  eject(name: string): Promise<boolean>;
   log(line: string): void;
 }
 
@@ -39,7 +41,7 @@ export interface PlainDoors {
 }
 
 /** Makes the doors for requests without a WebSocket. */
-export function plainDoors({ config, page, access, log }: PlainDoorsOptions): PlainDoors {
+export function plainDoors({ config, page, access, eject, log }: PlainDoorsOptions): PlainDoors {
   return {
     doorOf({ method, url = "", headers }) {
       const path = url.replace(/\?.*/s, "");
@@ -48,6 +50,7 @@ export function plainDoors({ config, page, access, log }: PlainDoorsOptions): Pl
       if (headers["sec-websocket-key"] !== undefined) return "notUpgraded";
       const fixed = FIXED.get(path);
       if (fixed) return fixed;
+      if (path.startsWith(EJECT)) return "eject";
       if (page.has(url)) return "page";
       return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "nothing";
     },
@@ -63,6 +66,11 @@ export function plainDoors({ config, page, access, log }: PlainDoorsOptions): Pl
       },
       login: (request, response, visit) => answerLogin(request, response, visit, access, log),
       logout: (request, response, visit) => answerLogout(request, response, visit, access),
+      async eject({ url = "" }, response) {
+        const name = nameIn(url.slice(EJECT.length - 1));
+        if (name !== undefined && (await eject(name))) return send(response, 204, "");
+        send(response, 404, "there is no such configuration, or nothing is attached there\n");
+      },
       metadata(_request, response) {
         const type = { "Content-Type": "application/json; charset=utf-8" };
         send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...aboutConfigurations(config) });
@@ -74,6 +82,9 @@ export function plainDoors({ config, page, access, log }: PlainDoorsOptions): Pl
     },
   };
 }
+
+/** The beginning of the paths that name what is to be ejected. */
+const EJECT = "/eject/";
 
 const FIXED: ReadonlyMap<string, PlainDoor> = new Map([
   ["/metadata", "metadata"],

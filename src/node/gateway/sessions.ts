@@ -1,23 +1,29 @@
+import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
-import { LinkError } from "../../nbd/error.ts";
+import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
-import { withWordsForOthers, wordsForOthers } from "../../streams/for-others.ts";
+import type { Transport } from "../../streams/duplex.ts";
+import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
-import { webSocket } from "../../transport/websocket.ts";
 import type { Config, Configuration } from "../config/config.ts";
 import { withoutCredentials } from "../login/credentials.ts";
 import { LossError } from "../session/last-writes.ts";
-import type { Places } from "../session/place.ts";
+import { beginLink } from "../session/linked-export.ts";
+import type { BegunLink } from "../session/links.ts";
+import type { Place } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
 import type { Session } from "../session/session-state.ts";
 import { StateHookError } from "../session/state-hook.ts";
+import { AnotherMediumError } from "../session/succession.ts";
+import { EjectedError } from "./ejected-error.ts";
 import { Exclusive } from "./exclusive.ts";
-import { heartbeat } from "./heartbeat.ts";
 import type { LimitedLog } from "./limited-log.ts";
+import { LinkSupply } from "./link-supply.ts";
+import { Newcomer, type Visitor } from "./newcomer.ts";
 import { inUse } from "./occupant.ts";
 import { TakenOverError, type TakeOver } from "./take-over.ts";
 
@@ -27,6 +33,8 @@ export interface SessionsOptions {
   budget: ByteBudget;
   /** Where the caches of all sessions count. */
   memory: MemoryBudget;
+  /** Where what was written and not flushed is kept, for all sessions. */
+  unflushed: UnflushedMemory;
   /** Milliseconds between pings of an idle WebSocket. */
   pingInterval: number;
   /** Whether newcomers are told who has a configuration that is in use. That is for those who have logged in. */
@@ -36,108 +44,186 @@ export interface SessionsOptions {
   log: LimitedLog;
 }
 
-/** Who opens a WebSocket, and what for. */
-export interface Visitor {
-  /** The path that names the configuration. */
-  readonly path: string;
-  readonly address: string;
-  /** Whether it takes the configuration over if that is in use. */
-  readonly takesOver: boolean;
-}
-
 /** Milliseconds that the other side of a session has to answer when a newcomer wants its place. */
 const ANSWER_TIME = 5000;
+
+/** Bytes of the nonce with which servers make their samples. */
+const NONCE = 16;
+
+/** A session that has its place, and what asks for its orderly end. */
+interface Attached {
+  readonly running: Session;
+  readonly ending: AbortController;
+}
 
 /** The sessions of a gateway, one at a time for each configuration. */
 export class Sessions {
   readonly #options: SessionsOptions;
-  readonly #running = new Set<Promise<void>>();
-  readonly #exclusive = new Exclusive();
+  readonly #nonce = randomBytes(NONCE).toString("base64url");
+  readonly #pending = new Set<Promise<void>>();
+  readonly #exclusive = new Exclusive<BegunLink>();
+  /** By the names of their configurations. */
+  readonly #attached = new Map<string, Attached>();
   #failedAtEnd = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
   }
 
-  /** Runs a session over a WebSocket, for the configuration that the visitor names. */
+  /** Runs a session over a WebSocket, for the configuration that the visitor names; or gives it to the one that waits for it. */
   start(client: WebSocket, socket: Socket, visitor: Visitor): void {
-    const running = this.#serve(client, socket, visitor)
-      .catch((error: unknown) => {
-        this.#options.log.stranger(`a session could not begin: ${messageOf(error)}`);
-        client.terminate();
-      })
-      .finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    this.#follow(this.#receive(client, socket, visitor), () => client.terminate());
+  }
+
+  /** Ends the session of a configuration in order, and waits for its end. Returns false if there is none. */
+  async eject(name: string): Promise<boolean> {
+    const attached = this.#attached.get(name);
+    if (!attached) return false;
+    attached.ending.abort(new EjectedError());
+    await attached.running.ended.catch(() => {});
+    return true;
   }
 
   /** Resolves when no session runs any more, with the number of those that lost something in their orderly end. */
   async over(): Promise<number> {
-    await Promise.allSettled(this.#running);
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
     return this.#failedAtEnd;
   }
 
-  async #serve(client: WebSocket, socket: Socket, visitor: Visitor): Promise<void> {
-    const { config, budget, memory, pingInterval, tellsWho, signal, log } = this.#options;
-    const { path, address } = visitor;
-    const since = new Date();
-    const transport = webSocket(client, { wordsFor: wordsForOthers });
-    const beat = heartbeat(client, socket, pingInterval, () => {
-      transport.close(new LinkError("the other side does not answer any more"));
-      client.terminate();
-    });
-    /** Anybody can connect, so before a session has its place its lines count as those of strangers. */
-    let note = (line: string) => log.stranger(line);
-    let running: Session | undefined;
+  #follow(work: Promise<void>, giveUp: () => void): void {
+    const pending = work
+      .catch((error: unknown) => {
+        this.#options.log.stranger(`a session could not begin: ${messageOf(error)}`);
+        giveUp();
+      })
+      .finally(() => this.#pending.delete(pending));
+    this.#pending.add(pending);
+  }
+
+  async #receive(client: WebSocket, socket: Socket, visitor: Visitor): Promise<void> {
+    const { config, pingInterval, signal, log } = this.#options;
+    const newcomer = new Newcomer(client, socket, visitor, pingInterval);
+    const { transport } = newcomer;
+    let name: string | undefined;
+    try {
+      const configuration = configurationAt(config, visitor.path);
+      name = configuration.name;
+      if (configuration.resume === 0) return await this.#attach(newcomer, transport, configuration);
+      if (!this.#exclusive.takesLinks(name)) await this.#look(configuration, visitor);
+      const { timeout } = configuration;
+      const introduce = { nonce: this.#nonce, wait: Math.ceil(configuration.resume) };
+      const handshake = await beginLink(transport, { timeout, introduce, signal });
+      if (!handshake) return;
+      const link = newcomer.link(handshake, (link, reason) => {
+        // What is refused by the session that it could go on with may still end that session.
+        if (!visitor.takesOver || !(reason instanceof AnotherMediumError)) return false;
+        this.#follow(this.#attach(newcomer, link, configuration), () => client.terminate());
+        return true;
+      });
+      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link, configuration);
+    } catch (error) {
+      const of = name === undefined ? "" : `${name}: `;
+      log.stranger(`${of}${messageOf(error)}`);
+      transport.close(error);
+    }
+  }
+
+  /** Runs a session from its first link to its end. */
+  async #attach(
+    newcomer: Newcomer,
+    first: Transport | BegunLink,
+    configuration: Configuration,
+  ): Promise<void> {
+    const { budget, memory, unflushed, signal, log } = this.#options;
+    const { name } = configuration;
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
+    /** Anybody can connect, so before a session has its place its lines count as those of strangers. */
+    let note = (line: string) => log.stranger(`${name}: ${line}`);
+    const supply = new LinkSupply(first);
     try {
-      const configuration = configurationAt(config, path);
-      const { name } = configuration;
-      note = (line) => log.stranger(`${name}: ${line}`);
-      if (this.#exclusive.handOver(name, transport)) return;
-      const takeOver = visitor.takesOver ? takeOverOf(configuration, address) : undefined;
-      const places: Places = {
-        look: () => this.#exclusive.look(name, () => placesOfThisMachine.look(configuration), { takeOver }),
-        claim: async () => {
-          const claim = () => placesOfThisMachine.claim(configuration);
-          const place = await this.#exclusive.claim(name, transport, claim, {
-            takeOver,
-            isAlive: () => beat.isAlive(ANSWER_TIME),
-            ...(tellsWho && {
-              describe: () =>
-                inUse({ since, name: running?.exported?.name ?? "", address, silence: beat.silence }),
-            }),
-            end: (reason) => ending.abort(reason),
-          });
-          note = (line) => log.session(name, line);
-          return place;
-        },
-      };
-      running = session(transport, configuration, {
+      const running = session(supply.links, configuration, {
         budget,
         memory,
         log: (line) => note(line),
         signal: ending.signal,
-        places,
+        resume: { key: supply.key, nonce: this.#nonce, unflushed },
+        places: {
+          look: () => this.#look(configuration, newcomer.visitor),
+          claim: async () => {
+            const attached = { running, ending };
+            const place = await this.#claim(configuration, newcomer, first, supply, attached);
+            note = (line) => log.session(name, line);
+            this.#attached.set(name, attached);
+            return place;
+          },
+        },
       });
-      await running.ended;
+      await running.ended.finally(() => {
+        if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
+      });
       const { reason } = ending.signal;
-      note(reason instanceof TakenOverError ? reason.message : "ended");
+      note(reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : "ended");
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
       if (signal.aborted && !isInOrder) this.#failedAtEnd++;
       note(messageOf(error));
-      transport.close(error);
+      newcomer.transport.close(error);
     } finally {
       signal.removeEventListener("abort", end);
     }
   }
+
+  #look(configuration: Configuration, visitor: Visitor): Promise<void> {
+    const look = () => placesOfThisMachine.look(configuration);
+    return this.#exclusive.look(configuration.name, look, { takeOver: takeOverOf(configuration, visitor) });
+  }
+
+  /** Takes the place of a configuration for a session, which goes on with the links that are its own. */
+  #claim(
+    configuration: Configuration,
+    { since, transport, visitor, connection }: Newcomer,
+    first: Transport | BegunLink,
+    supply: LinkSupply,
+    { running, ending }: Attached,
+  ): Promise<Place> {
+    const { name, resumeForeign } = configuration;
+    const current = () => running.connection ?? connection;
+    const isIntroduced = "handshake" in first && first.handshake.introduction !== undefined;
+    const isResumable = "handshake" in first && (isIntroduced || resumeForeign);
+    /** A server that cannot show who it is may go on only where nobody is, and where one like it was. */
+    const isOwn = ({ handshake }: BegunLink) =>
+      isIntroduced
+        ? handshake.provesKey(supply.key)
+        : running.state === "waiting" && handshake.introduction === undefined;
+    const handOver = (link: BegunLink) => {
+      const isTaken = isOwn(link);
+      if (isTaken) supply.offer(link);
+      return isTaken;
+    };
+    return this.#exclusive.claim(name, transport, () => placesOfThisMachine.claim(configuration), {
+      takeOver: takeOverOf(configuration, visitor),
+      isAlive: () => current().isAlive(ANSWER_TIME),
+      ...(this.#options.tellsWho && {
+        describe: () => {
+          const { address, silence } = current();
+          const isLost = running.state === "waiting";
+          return inUse({ since, name: running.exported?.name ?? "", address, silence, isLost });
+        },
+      }),
+      end: (reason) => ending.abort(reason),
+      ...(isResumable && { handOver, leaving: running.leaving }),
+    });
+  }
 }
 
-function takeOverOf({ takeOver, takeOverInterval }: Configuration, by: string): TakeOver {
-  return { by, isAllowed: takeOver, interval: takeOverInterval * 1000 };
+function takeOverOf(
+  { takeOver, takeOverInterval }: Configuration,
+  { takesOver, address }: Visitor,
+): TakeOver | undefined {
+  return takesOver ? { by: address, isAllowed: takeOver, interval: takeOverInterval * 1000 } : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { checkType } from "../../streams/check.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { shownUrl } from "../../transport/shown-url.ts";
 import { WebSocketError } from "../../transport/websocket.ts";
-import { connectError, refusal } from "../connect-error.ts";
+import { AnswerError, connectError, refusal } from "../connect-error.ts";
 import { isLoopbackUrl } from "../loopback.ts";
 import { checkTrust, type Trust } from "../tls-connection.ts";
 import { gatewayUrl, isToken, webSocketUrlOf } from "./gateway-url.ts";
@@ -80,8 +80,12 @@ export async function logIn(url: string, options: LogInOptions = {}): Promise<Lo
       throw new WebSocketError(`${shown} does not know the token: another program may hold the port`);
     }
     const thrown = ending.signal.aborted ? ending.signal.reason : error;
-    const { message, cause } = connectError(thrown, page.protocol);
-    throw new WebSocketError(`logging in at ${shown}: ${message}`, { cause });
+    const fault = connectError(thrown, page.protocol);
+    const words = `logging in at ${shown}: ${fault.message}`;
+    const { cause } = fault;
+    throw fault instanceof AnswerError
+      ? new AnswerError(words, { cause, status: fault.status })
+      : new WebSocketError(words, { cause });
   } finally {
     callOff();
     signal?.removeEventListener("abort", giveUp);
@@ -120,14 +124,13 @@ async function fault(response: IncomingMessage, page: URL): Promise<Error> {
   if (statusCode === 404 || statusCode === 405) {
     response.destroy();
     const endpoint = shownUrl(webSocketUrlOf(page));
-    return new WebSocketError(
-      `there is no login (${statusCode}); if that is meant, as with nbd-gateway --no-auth, use ${endpoint}`,
-    );
+    const words = `there is no login (${statusCode}); if that is meant, as with nbd-gateway --no-auth, use ${endpoint}`;
+    return new AnswerError(words, { status: statusCode });
   }
   const said = await refusal(response);
   const seconds = headers["retry-after"];
   if (statusCode !== 429 || !/^\d{1,5}$/.test(seconds ?? "")) return said;
-  return new WebSocketError(`${said.message}; try again in ${seconds} s`);
+  return new AnswerError(`${said.message}; try again in ${seconds} s`, { status: statusCode });
 }
 
 async function logOut(door: URL, session: string, trust: Trust): Promise<void> {

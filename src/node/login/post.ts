@@ -7,24 +7,24 @@ import { isTls, openTls, type Trust } from "../tls-connection.ts";
 const LONGEST = 4096;
 
 /**
- * Sends a POST with JSON on a connection of its own. Over TLS the certificate is checked before anything is sent. A redirect is
+ * Sends a POST, with JSON if there is a body, on a connection of its own. Over TLS the certificate is checked before anything is sent. A redirect is
  * an answer like any other.
  *
  * @param credential for the header Authorization
  */
 export async function post(
   url: URL,
-  body: object,
+  body: object | undefined,
   trust: Trust,
   signal: AbortSignal,
   credential?: string,
 ): Promise<IncomingMessage> {
   signal.throwIfAborted();
   const socket = isTls(url.protocol) ? await openTls(url, trust, signal) : undefined;
-  const text = JSON.stringify(body);
+  const text = body === undefined ? "" : JSON.stringify(body);
   const headers = {
     Host: url.host,
-    "Content-Type": "application/json",
+    ...(body !== undefined && { "Content-Type": "application/json" }),
     "Content-Length": Buffer.byteLength(text),
     Connection: "close",
     ...(credential !== undefined && { Authorization: `Bearer ${credential}` }),

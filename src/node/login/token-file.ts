@@ -1,5 +1,5 @@
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
+import { stateFolder } from "../state-folder.ts";
 import { reasonOf } from "../system-error.ts";
 import { makePrivateFile, makePrivateFolder, readPrivateFile, replacePrivateFile } from "./private-file.ts";
 import { newNonce } from "./proof.ts";
@@ -10,22 +10,9 @@ const LONGEST = 1024;
 /** A token has at least 32 bytes as base64url. */
 const TOKEN = /^[\w-]{43,512}$/;
 
-/**
- * Where a gateway of this user keeps its token, unless it is told another place: in the folder that systemd makes
- * (`StateDirectory=`), else for root in /var/lib/nbd-proxy, else where the user's programs keep such files.
- */
-export function defaultTokenFile(
-  env: NodeJS.ProcessEnv = process.env,
-  user: number | undefined = process.geteuid?.(),
-): string {
-  const [state] = (env.STATE_DIRECTORY ?? "").split(":"); // it may name several
-  if (state && isAbsolute(state)) return join(state, "token");
-  // HOME may be another user's, as with sudo.
-  if (user === 0) return "/var/lib/nbd-proxy/token";
-  const { XDG_STATE_HOME } = env;
-  const home =
-    XDG_STATE_HOME && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(homedir(), ".local/state");
-  return join(home, "nbd-proxy/token");
+/** Where a gateway of this user keeps its token, unless it is told another place. */
+export function defaultTokenFile(env?: NodeJS.ProcessEnv, user?: number): string {
+  return join(stateFolder(env, user), "token");
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Source {
   readonly name: string;
   /** Settles when the export is gone, and answers no more. It is safe to ignore. */
   readonly ended: Promise<void>;
+  /** Seconds for which what is asked for may wait for a new link. */
+  readonly patience: number;
 }
 
 export interface AttachedOptions {
@@ -46,7 +48,7 @@ export async function whileAttached(
   { budget, log, signal }: AttachedOptions,
   record: SessionRecord,
 ): Promise<Error | undefined> {
-  const { target, name: exportName } = source;
+  const { target, name: exportName, patience } = source;
   const isWritable = target.write !== undefined;
   record.exported = { name: exportName, size: target.size, isWritable };
   if (target.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
@@ -59,7 +61,7 @@ export async function whileAttached(
   };
   const counted = statistics(record.counts, note)(target);
   const attachment = await unlessGone(sourceEnd, signal, (hurry) =>
-    place.attach(counted, { exportName, budget, log, signal: hurry }),
+    place.attach(counted, { exportName, budget, patience, log, signal: hurry }),
   );
   const attached = watch(attachment.ended);
   const hook = new StateHook(configuration.stateHook, configuration.name);

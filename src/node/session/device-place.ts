@@ -20,14 +20,14 @@ export async function devicePlace(
   const { index, release } = await claimDevice(path, identifier);
   return {
     release,
-    async attach(target, { budget, log, signal }) {
+    async attach(target, { budget, patience = 0, log, signal }) {
       const room = budget.share(DEVICE_SHARE);
       try {
         const device = await kernelDevice(target, {
           path,
           index,
           identifier,
-          timeout,
+          timeout: timeout > 0 ? timeout + patience : 0,
           room,
           signal,
           queue: { readAheadKb: settings["read-ahead-kb"], maxRequestKb: settings["max-request-kb"] },

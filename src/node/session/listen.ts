@@ -160,7 +160,7 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
       room.close();
     });
     const onTransmission = endHandshakeTime;
-    const served = { name, room, signal: ending.signal, onTransmission, onerror };
+    const served = { name, room, signal: ending.signal, onTransmission, onerror, endsWhenGivenUp: true };
     serveClient(socketTransport(socket), target, served)
       // A client that breaks the protocol, or off, has harmed nobody but itself.
       .catch(() => {})

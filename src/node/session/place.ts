@@ -22,6 +22,8 @@ export interface AttachOptions {
   exportName: string;
   /** Bytes in flight for all users of the process. */
   budget: ByteBudget;
+  /** Seconds for which requests may wait for a new link, beyond their own time. Default 0. */
+  patience?: number;
   /** Takes a line for people. */
   log(line: string): void;
   /** Asks to be done with it soon. */

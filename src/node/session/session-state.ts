@@ -1,5 +1,7 @@
 import { Statistics } from "../../export/filters/statistics.ts";
+import { deferred } from "../../streams/deferred.ts";
 import { messageOf } from "../../streams/message-of.ts";
+import type { Connection } from "./links.ts";
 
 /**
  * Where a session is in its life. States come in this order, and some may be left out:
@@ -7,10 +9,11 @@ import { messageOf } from "../../streams/message-of.ts";
  * - `connecting`: it looks for its place, waits for a link, and does the handshake.
  * - `attaching`: the export is put in its place, and the state hook runs `start`.
  * - `attached`: local clients can use the export.
+ * - `waiting`: the link is lost. What local clients ask for waits for a new one. Then it is as before.
  * - `ending`: the state hook runs `stop`, the last writes are made safe, and the export is taken from its place.
  * - `ended`: nothing is left of it.
  */
-export type SessionState = "connecting" | "attaching" | "attached" | "ending" | "ended";
+export type SessionState = "connecting" | "attaching" | "attached" | "waiting" | "ending" | "ended";
 
 /** An export, in short. */
 export interface ExportSummary {
@@ -30,8 +33,12 @@ export interface Session {
   readonly exported: ExportSummary | undefined;
   /** Where local clients find it, for people: a device or an address; undefined while it is not there. */
   readonly where: string | undefined;
+  /** The connection of the link that it has, or had last, where that is known. */
+  readonly connection: Connection | undefined;
   /** What local clients have done so far. */
   readonly counts: Pick<Statistics, "of" | "changes" | "snapshot">;
+  /** Resolves when it has begun to end: no new link can keep it. */
+  readonly leaving: Promise<void>;
   /** Settles when the session has ended and nothing is left of it; see `session`. It is safe to ignore. */
   readonly ended: Promise<void>;
 }
@@ -39,23 +46,46 @@ export interface Session {
 /** What a session tells of itself while it runs. */
 export class SessionRecord implements Omit<Session, "ended"> {
   readonly counts = new Statistics();
+  readonly leaving: Promise<void>;
   onstate: Session["onstate"];
   exported: ExportSummary | undefined;
   where: string | undefined;
+  connection: Connection | undefined;
   #state: SessionState = "connecting";
+  #isWaiting = false;
   readonly #log: (line: string) => void;
+  readonly #leaving = deferred();
 
   /** @param log takes a line for people */
   constructor(log: (line: string) => void) {
     this.#log = log;
+    this.leaving = this.#leaving.promise;
   }
 
   get state(): SessionState {
-    return this.#state;
+    const isEnding = this.#state === "ending" || this.#state === "ended";
+    return this.#isWaiting && !isEnding ? "waiting" : this.#state;
   }
 
   enter(state: SessionState): void {
-    this.#state = state;
+    if (state === "ending" || state === "ended") this.#leaving.resolve();
+    this.#change(() => {
+      this.#state = state;
+    });
+  }
+
+  /** Takes note of whether a link is waited for. */
+  wait(isWaiting: boolean): void {
+    this.#change(() => {
+      this.#isWaiting = isWaiting;
+    });
+  }
+
+  #change(change: () => void): void {
+    const before = this.state;
+    change();
+    const { state } = this;
+    if (state === before) return;
     try {
       this.onstate?.(state);
     } catch (error) {

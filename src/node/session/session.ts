@@ -7,6 +7,7 @@ import type { ForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
 import { whileAttached } from "./attached.ts";
+import { lastingExport, type ResumeOptions } from "./lasting-export.ts";
 import { linkedExport } from "./linked-export.ts";
 import { type Links, linksOf, nextLink } from "./links.ts";
 import type { Place, Places } from "./place.ts";
@@ -29,10 +30,15 @@ export interface SessionOptions {
   silence?: number;
   /** Where the place of a configuration comes from. Default: this machine's. */
   places?: Places;
+  /**
+   * Has the session go on over new links for the configuration's `resume` seconds, if the other side has introduced itself, or
+   * `resume-foreign` allows it for what is read-only. Its links must have begun; see `Links`. Default: it ends with its link.
+   */
+  resume?: ResumeOptions;
 }
 
 /**
- * One session, from the handshake to the end of the link or of the process: takes the export at the other end of
+ * One session, from the handshake to the end of the link, the last of its links, or the process: takes the export at the other end of
  * the link and puts it to the use that the configuration asks for.
  *
  * Whether the place for it can be had is found out first. It is taken when the server has greeted, before anything is
@@ -47,7 +53,7 @@ export interface SessionOptions {
  *   When that shows at the start, no link is asked for, and a transport is still the caller's.
  * - LossError, StateHookError, RefusedError, LinkError, ProtocolError, or the transport's error.
  *
- * @param links a transport, or a supply of links. One link is asked for, and the session ends with it
+ * @param links a transport, or a supply of links. One link is asked for; more of them where the session can go on
  * @throws TypeError when an argument is not what it should be
  */
 export function session(
@@ -73,29 +79,34 @@ async function run(
   const { memory, signal, silence = 0, places = placesOfThisMachine } = options;
   const { timeout } = configuration;
   await places.look(configuration);
-  // The one place where a link is asked for. A session that is to outlive its link asks here for the next one, and keeps what
-  // is attached below: `whileAttached` knows an export and its end, and no link.
-  const transport = await nextLink(links, signal);
-  if (!transport) return;
+  const link = await nextLink(links, signal);
+  if (!link) return;
   let place: Place | undefined;
   const onGreeting = async () => {
     place = await places.claim(configuration);
   };
   try {
-    const remote = await linkedExport(transport, { timeout, silence, signal, onGreeting });
-    if (!remote) return;
-    const allowed = configuration.readOnly ? readOnly(remote) : remote;
+    const key = options.resume?.key;
+    const first = await linkedExport(link, { timeout, silence, signal, onGreeting, ...(key && { key }) });
+    if (!first) return;
+    record.connection = first.connection;
+    const { remote } = first;
+    const { resume, log } = options;
+    const lasting = lastingExport(first, configuration, { resume, links, signal, log, record });
+    const { ended, patience, close } = lasting;
+    const allowed = configuration.readOnly ? readOnly(lasting.target) : lasting.target;
     const target = fast({ window: remote.window, budget: CACHE, memory })(allowed);
-    const source = { target, name: remote.name ?? "", ended: remote.closed };
+    lasting.keeps(target);
+    const source = { target, name: remote.name ?? "", ended, patience };
     let stopFault: Error | undefined;
     try {
       stopFault = await whileAttached(source, place!, configuration, options, record);
     } catch (error) {
       // The other end is told why, where the transport has words; NBD has none.
-      transport.close(hasWords(signal.reason) ? signal.reason : error);
+      close(hasWords(signal.reason) ? signal.reason : error);
       throw error;
     } finally {
-      if (hasWords(signal.reason)) transport.close(signal.reason);
+      if (hasWords(signal.reason)) close(signal.reason);
       await target.close();
     }
     // The other end is not told: for it all went well.

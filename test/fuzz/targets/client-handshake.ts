@@ -1,7 +1,8 @@
+import { beginHandshake } from "../../../src/nbd/client/begun-handshake.ts";
 import { inquireExport, listExports } from "../../../src/nbd/client/inquiry.ts";
 import { Command } from "../../../src/nbd/constants.ts";
 import type { Transport } from "../../../src/streams/duplex.ts";
-import { askServer, talkTo } from "../../nbd/hostile.ts";
+import { askServer, talkTo, useRemote } from "../../nbd/hostile.ts";
 import { readInput, type Variant } from "../input.ts";
 
 type Ask = (chunks: Uint8Array[]) => Promise<unknown>;
@@ -11,9 +12,18 @@ const inquiring =
   (chunks) =>
     talkTo(chunks, (transport) => inquire(transport).then(() => undefined));
 
-/** What a client does that says hello: it looks, reads a little, or only inquires. */
+const WORD = "AAECAwQFBgcICQoLDA0ODw";
+
+/** A gateway: it introduces itself first, and has the server keep a key. */
+async function introduced(transport: Transport) {
+  const begun = await beginHandshake(transport, { introduce: { nonce: WORD, wait: 300 } });
+  begun.provesKey(WORD);
+  return useRemote(await begun.finish({ key: WORD }), []);
+}
+
+/** What a client does that says hello: it introduces itself and looks, reads a little, or only inquires. */
 const clients: Readonly<Record<Variant, Ask>> = {
-  0: (chunks) => askServer(chunks, []),
+  0: (chunks) => talkTo(chunks, introduced),
   1: (chunks) => askServer(chunks, [{ type: Command.READ, offset: 0, length: 16 }]),
   2: inquiring((transport) => listExports(transport)),
   3: inquiring((transport) => inquireExport(transport)),

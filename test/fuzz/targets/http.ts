@@ -88,6 +88,7 @@ const frontOf = (access?: Access) =>
     page,
     maxConnections: 4,
     signal: new AbortController().signal,
+    eject: async () => false,
     upgrade(request, socket, head) {
       judge(request, true);
       if (access) faults.push("let in without a login");

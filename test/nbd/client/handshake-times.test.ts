@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import * as assert from "uvu/assert";
 import { memoryExport } from "../../../src/export/memory.ts";
+import { beginHandshake } from "../../../src/nbd/client/begun-handshake.ts";
+import { HandshakeClock } from "../../../src/nbd/client/handshake-times.ts";
 import { nbdClient } from "../../../src/nbd/client/nbd-client.ts";
 import { LinkError } from "../../../src/nbd/error.ts";
 import { nbdServer } from "../../../src/nbd/server/nbd-server.ts";
@@ -8,7 +10,7 @@ import { readableOf, writableOf } from "../../../src/node/node-stream.ts";
 import { join } from "../../../src/streams/join.ts";
 import { transportPair } from "../../../src/streams/pair.ts";
 import { hex } from "../../bytes.ts";
-import { suite, within } from "../../harness.ts";
+import { suite, until, within } from "../../harness.ts";
 import { greeting } from "../words.ts";
 
 const tests = suite("times of the handshake");
@@ -82,19 +84,21 @@ tests("what the server waits for on our side is not its lateness, and what comes
   const [near, far] = transportPair();
   join(far, nbdServer(memoryExport(new Uint8Array(1)))).catch(() => {});
   const times = { greeting: LONG, reply: LONG, whole: 1 };
-  const remote = await nbdClient(near, { handshakeTimes: times, onGreeting: () => later(1500) });
+  const begun = await beginHandshake(near, { handshakeTimes: times });
+  await later(1500);
+  const remote = await begun.finish();
   await remote.close();
 
   const [nearer, farther] = transportPair();
-  const failed = nbdClient(nearer, {
-    handshakeTimes: { ...times, whole: 0.2 },
-    onGreeting: () => later(300),
-  }).then(
+  const writer = farther.writable.getWriter();
+  const greeted = writer.write(GREETING);
+  const stalled = await beginHandshake(nearer, { handshakeTimes: { ...times, whole: 0.2 } });
+  await greeted;
+  await later(300);
+  const failed = stalled.finish().then(
     () => new Error("it went well"),
     (error: Error) => error,
   );
-  const writer = farther.writable.getWriter();
-  await writer.write(GREETING);
   await expectLate(failed, "the server did not end the handshake within 0.2 s");
 });
 
@@ -104,10 +108,38 @@ tests("the longest times are no short ones", async () => {
   const seen: string[] = [];
   const onWarning = ({ name }: Error) => seen.push(name);
   process.on("warning", onWarning);
-  const remote = await nbdClient(near, { timeout: 2_147_483, onGreeting: () => later(20) });
+  const remote = await nbdClient(near, { timeout: 2_147_483 });
   await remote.close();
   process.off("warning", onWarning);
   assert.equal(seen, []);
+});
+
+tests("the time for the whole stands still while it is paused", async () => {
+  let error: LinkError | undefined;
+  const clock = new HandshakeClock({ greeting: LONG, reply: LONG, whole: 0.05 }, (late) => {
+    error = late;
+  });
+  clock.pause();
+  await later(200);
+  assert.is(error, undefined);
+  clock.goOn();
+  await until("the verdict", () => error !== undefined);
+  assert.is(error!.message, "the server did not end the handshake within 0.05 s");
+});
+
+tests("the time that the whole has taken counts, when it goes on", async () => {
+  let error: LinkError | undefined;
+  const clock = new HandshakeClock({ greeting: LONG, reply: 0.01, whole: LONG }, (late) => {
+    error = late;
+  });
+  // As if the process had been stopped for longer than the whole may take: there is time for a reply yet.
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 2 * LONG * 1000;
+  clock.pause();
+  performance.now = now;
+  clock.goOn();
+  await until("the verdict", () => error !== undefined);
+  assert.is(error!.message, `the server did not end the handshake within ${LONG} s`);
 });
 
 tests("what came while the process was stopped is read before it is judged", async () => {
@@ -121,24 +153,18 @@ tests("what came while the process was stopped is read before it is judged", asy
   });
   try {
     server.stdin.on("error", () => {});
-    let isGreeted = false;
     const transport = {
       readable: readableOf(server.stdout),
       writable: writableOf(server.stdin),
       closed: new Promise<void>(() => {}),
       close: () => void server.stdout.destroy(new Error("late")),
     };
-    const failed = nbdClient(transport, {
-      handshakeTimes: { greeting: 0.4, reply: 0.1, whole: LONG },
-      async onGreeting() {
-        isGreeted = true;
-      },
-    }).catch(() => {});
+    const greeted = beginHandshake(transport, { handshakeTimes: { greeting: 0.4, reply: 0.1, whole: LONG } });
+    greeted.catch(() => {});
     await later(20);
     // Nothing of this process goes on, as when it is stopped.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
-    await within(5000, "the verdict", failed);
-    assert.ok(isGreeted);
+    await within(5000, "the greeting", greeted);
   } finally {
     server.kill("SIGKILL");
   }

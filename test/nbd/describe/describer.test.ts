@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { type Described, Describer } from "../../../src/nbd/describe/describer.ts";
 import { concat } from "../../../src/streams/concat.ts";
 import { parseConversation } from "../../../src/transport/conversation.ts";
+import { ascii, cut, hex } from "../../bytes.ts";
 import * as sessions from "./sessions.ts";
 
 const tests = suite("describe");
@@ -98,6 +99,50 @@ tests("long data is passed on as it comes, not held", () => {
   const begin = message("C 25609513 0000 0001 00*16 02000000");
   assert.is(describer.push(begin)[0]!.comment, "WRITE 33554432 bytes at 0, cookie 0x0");
   assert.is(describer.push(message("C 00*1000"))[0]!.bytes.byteLength, 1000);
+});
+
+/** The option by which a gateway gives a key of 22 characters. */
+const keyOption = (key: string) =>
+  hex(`49484156454f5054 00000009 00000030 00000000 00000001 00000024 ${ascii(`nbd-proxy:key=${key}`)}`);
+const KEY = "EBESExQVFhcYGRobHB0eHw";
+const MASKED = "A".repeat(KEY.length);
+
+for (const chunkSize of [1, 7, 1000]) {
+  tests(`a gateway's key is masked, in bytes and words, in chunks of ${chunkSize}`, () => {
+    const describer = greeted();
+    const said = cut(keyOption(KEY), chunkSize);
+    const described = said.flatMap((bytes) => describer.push({ from: "client", bytes }));
+    assert.equal(described, [
+      {
+        from: "client",
+        bytes: keyOption(MASKED),
+        comment: `LIST_META_CONTEXT "" queries "nbd-proxy:key=${MASKED}"`,
+      },
+    ]);
+    assert.equal(concat(said), keyOption(KEY), "the bytes themselves are sent as they are");
+  });
+}
+
+tests("the beginning of a key is masked too", () => {
+  for (let missing = 1; missing < KEY.length; missing++) {
+    const describer = greeted();
+    const bytes = keyOption(KEY);
+    describer.push({ from: "client", bytes: bytes.subarray(0, -missing) });
+    const [rest] = describer.end();
+    assert.equal(rest!.bytes, keyOption(MASKED).subarray(0, -missing), `${missing} bytes missing`);
+  }
+});
+
+tests("what a server answers about a key is no secret", () => {
+  const describer = greeted();
+  const answer = hex(`0003e889045565a9 00000009 00000004 00000016 00000000 ${ascii("nbd-proxy:key=kept")}`);
+  assert.equal(describer.push({ from: "server", bytes: answer }), [
+    {
+      from: "server",
+      bytes: answer,
+      comment: 'reply to LIST_META_CONTEXT: META_CONTEXT "nbd-proxy:key=kept", id 0',
+    },
+  ]);
 });
 
 tests.run();

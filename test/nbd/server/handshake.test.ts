@@ -3,8 +3,9 @@ import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
 import { ProtocolError, RefusedError } from "../../../src/nbd/error.ts";
-import type { OfferedExport } from "../../../src/nbd/option/option.ts";
+import type { OfferedExport, OwnContexts } from "../../../src/nbd/option/option.ts";
 import { serverHandshake } from "../../../src/nbd/server/handshake.ts";
+import { introducing } from "../../../src/nbd/server/introducing.ts";
 import type { Negotiated } from "../../../src/nbd/transmission.ts";
 import { transmissionFlags } from "../../../src/nbd/transmission-flags.ts";
 import { negotiate } from "../../../src/streams/negotiate.ts";
@@ -35,12 +36,16 @@ const INVALID_TEXT = ascii("the lengths in the option contradict each other");
 const UNKNOWN_TEXT = ascii("no such export");
 
 /** A server past the greeting, with an export "disk", read-only unless another is given, or with several. */
-async function begin(clientFlags = "00000003", target?: Export | OfferedExport[]) {
+async function begin(
+  clientFlags = "00000003",
+  target?: Export | OfferedExport[],
+  introduction?: OwnContexts,
+) {
   const [client, server] = transportPair();
   const disk = { name: "disk", target: memoryExport(new Uint8Array(size), { readOnly: true }) };
   const exports = Array.isArray(target) ? target : [target ? { ...disk, target } : disk];
   const outcome = negotiate(server, async (dialogue) => {
-    const chosen = await serverHandshake(dialogue, exports);
+    const chosen = await serverHandshake(dialogue, exports, { introduction });
     return chosen?.negotiated;
   });
   const result: Promise<Negotiated | undefined> = outcome.then(({ result }) => result);
@@ -398,6 +403,89 @@ for (const [what, query, listed, selected] of [
     assert.is((await result)!.allocation, selected ? 1 : undefined);
   });
 }
+
+const CHALLENGE = "AAECAwQFBgcICQoLDA0ODw";
+const NONCE = "EBESExQVFhcYGRobHB0eHw";
+const INTRODUCE = `nbd-proxy:introduce=1,${CHALLENGE},${NONCE},300`;
+const KEY = `nbd-proxy:key=${NONCE}`;
+const INTRODUCED =
+  '{"version":1,"name":"disk","modified":null,"samples":"","incarnation":"1","proof":"","changed":"it grew"}';
+
+/** A server that introduces itself, and what it was told. */
+async function introduced() {
+  const seen: unknown[] = [];
+  const introduction = introducing({
+    async answer(gateway) {
+      seen.push(gateway);
+      return {
+        ...{ name: "disk", modified: undefined, samples: new Uint8Array(0) },
+        ...{ incarnation: "1", proof: "", changed: "it grew" },
+      };
+    },
+    keep: (key) => void seen.push(key),
+  });
+  return { ...(await begin("00000003", undefined, introduction)), seen };
+}
+
+for (const [what, query, contexts, told] of [
+  [
+    "by its exact form",
+    [INTRODUCE],
+    [`nbd-proxy:introduced=${INTRODUCED}`],
+    [{ challenge: CHALLENGE, nonce: NONCE, wait: 300 }],
+  ],
+  ["with a key", [KEY], ["nbd-proxy:key=kept"], [NONCE]],
+  [
+    "among others",
+    ["x-context:1", KEY, "base:", INTRODUCE, "nbd-proxy:"],
+    ["base:allocation", "nbd-proxy:key=kept", `nbd-proxy:introduced=${INTRODUCED}`],
+    [NONCE, { challenge: CHALLENGE, nonce: NONCE, wait: 300 }],
+  ],
+  ["by no query", [], ["base:allocation"], []],
+  ["by the namespace", ["nbd-proxy:"], [], []],
+  ["by its beginning", ["nbd-proxy:introduce=1,"], [], []],
+  ["by the name of the answer", ["nbd-proxy:introduced="], [], []],
+  ["in another version", [INTRODUCE.replace("=1", "=2")], [], []],
+] as [string, string[], string[], unknown[]][]) {
+  tests(`what a server says of itself, asked for ${what}`, async () => {
+    const { peer, result, seen } = await introduced();
+    await peer.say(option(STRUCTURED) + option(LIST_CONTEXT, queries("", ...query)));
+    const listed = contexts.map((name) => reply(LIST_CONTEXT!, META_CONTEXT, `00000000 ${ascii(name)}`));
+    await peer.expect(reply(STRUCTURED, ACK) + listed.join("") + reply(LIST_CONTEXT!, ACK));
+    assert.equal(seen, told);
+    // Nothing is selected by it.
+    await peer.say(GO_DISK);
+    await peer.expect(informed("0183"));
+    assert.is((await result)!.allocation, undefined);
+  });
+}
+
+tests(
+  "what a server says of itself cannot be selected, nor asked for before structured replies",
+  async () => {
+    const { peer, result, seen } = await introduced();
+    await peer.say(option(LIST_CONTEXT, queries("", INTRODUCE)) + option(STRUCTURED));
+    await peer.say(option(SET_CONTEXT, queries("disk", INTRODUCE, KEY, "base:allocation")) + GO_DISK);
+    await peer.expect(
+      reply(LIST_CONTEXT!, INVALID, ascii("structured replies must be negotiated first")) +
+        reply(STRUCTURED, ACK) +
+        context(SET_CONTEXT!, "00000001") +
+        informed("0183"),
+    );
+    assert.is((await result)!.allocation, 1);
+    assert.equal(seen, []);
+  },
+);
+
+tests("a server that cannot introduce itself, or keep a key, ends the session", async () => {
+  const fault = new Error("the disk is gone");
+  const fails = introducing({ answer: () => Promise.reject(fault), keep: () => Promise.reject(fault) });
+  for (const query of [INTRODUCE, KEY]) {
+    const { peer, outcome } = await begin("00000003", undefined, fails);
+    await peer.say(option(STRUCTURED) + option(LIST_CONTEXT, queries("", query)));
+    assert.is(await failure(outcome), fault);
+  }
+});
 
 for (const [what, data] of [
   ["no data", ""],

@@ -3,7 +3,6 @@ import * as assert from "uvu/assert";
 import { Exclusive } from "../../../src/node/gateway/exclusive.ts";
 import type { Place } from "../../../src/node/session/place.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
-import type { Transport } from "../../../src/streams/duplex.ts";
 import { wordsForOthers } from "../../../src/streams/for-others.ts";
 import { failure, isPending } from "../../bytes.ts";
 import { within } from "../../harness.ts";
@@ -46,60 +45,65 @@ tests("of several that wait for one that leaves one gets the place, and keeps it
 /** A link that the test ends. */
 function linkOf() {
   const gone = deferred();
-  return { link: { closed: gone.promise } as Transport, gone };
+  return { link: { closed: gone.promise }, gone };
 }
 
-tests("a session that takes new links is given one in place of a refusal", async () => {
-  const exclusive = new Exclusive();
-  const { counts, claim } = countedPlace();
-  const taken: Transport[] = [];
-  let takes = true;
-  const handOver = (link: Transport) => {
-    if (takes) taken.push(link);
-    return takes;
-  };
-  const [first, second, third, last] = [linkOf(), linkOf(), linkOf(), linkOf()];
-  assert.not.ok(exclusive.handOver("a", first.link), "nobody has the place");
-  const place = await exclusive.claim("a", first.link, claim, { handOver });
-  assert.not.ok(exclusive.handOver("b", second.link), "that is another place");
-  first.gone.resolve();
-  await first.gone.promise;
-  assert.ok(exclusive.handOver("a", second.link));
-  assert.equal(taken, [second.link]);
-
-  takes = false;
-  assert.not.ok(exclusive.handOver("a", third.link));
-  // The session has a link again: nobody waits for it to leave.
-  const refused = await within(1000, "the refusal", failure(exclusive.claim("a", third.link, claim)));
-  assert.is(refused.message, 'configuration "a" is in use by another session');
-
-  second.gone.reject(new Error("the network is gone"));
-  await failure(second.gone.promise);
-  const waiting = exclusive.claim("a", last.link, claim);
-  assert.ok(await isPending(waiting), "its last link is gone, so it is waited for");
-  await place.release();
-  await (await within(1000, "the place", waiting)).release();
-  assert.is(counts.most, 1);
-});
-
-tests("the end of a link that was replaced is not the end of its session", async () => {
-  const exclusive = new Exclusive();
+tests("a session that takes new links is given those that it knows", async () => {
+  const exclusive = new Exclusive<string>();
   const { claim } = countedPlace();
-  const [first, second, third] = [linkOf(), linkOf(), linkOf()];
-  const place = await exclusive.claim("a", first.link, claim, { handOver: () => true });
-  assert.ok(exclusive.handOver("a", second.link));
-  first.gone.resolve();
-  await first.gone.promise;
-  await within(1000, "the refusal", failure(exclusive.claim("a", third.link, claim)));
+  const taken: string[] = [];
+  const handOver = (link: string) => {
+    const isOwn = link === "its own";
+    if (isOwn) taken.push(link);
+    return isOwn;
+  };
+  const { link, gone } = linkOf();
+  assert.not.ok(exclusive.takesLinks("a"), "nobody has the place");
+  assert.not.ok(exclusive.handOver("a", "its own"));
+  const place = await exclusive.claim("a", link, claim, { handOver });
+  assert.ok(exclusive.takesLinks("a"));
+  assert.not.ok(exclusive.handOver("b", "its own"), "that is another place");
+  assert.ok(exclusive.handOver("a", "its own"));
+  assert.not.ok(exclusive.handOver("a", "another"));
+  assert.equal(taken, ["its own"]);
+
+  gone.resolve();
+  await gone.promise;
+  assert.not.ok(exclusive.takesLinks("a"), "it is about to leave");
+  assert.not.ok(exclusive.handOver("a", "its own"));
   await place.release();
 });
+
+tests(
+  "a session that waits for its link is not waited for: who comes is refused, or takes it over",
+  async () => {
+    const exclusive = new Exclusive<string>();
+    const { claim } = countedPlace();
+    const leaving = deferred();
+    const lost = { closed: Promise.resolve() };
+    const place = await exclusive.claim("a", lost, claim, {
+      leaving: leaving.promise,
+      handOver: () => false,
+      isAlive: async () => false,
+      describe: () => "in use since noon, lost for 3 s",
+      end: () => leaving.resolve(),
+    });
+    const refusal = await failure(exclusive.claim("a", linkOf().link, claim));
+    assert.is(wordsForOthers(refusal), "in use since noon, lost for 3 s");
+    const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 0 };
+    const waiting = exclusive.claim("a", linkOf().link, claim, { takeOver });
+    assert.ok(await isPending(waiting));
+    await place.release();
+    await (await within(1000, "the place", waiting)).release();
+  },
+);
 
 tests("a session that takes no links is left alone: who comes is refused, as ever", async () => {
   const exclusive = new Exclusive();
   const { claim } = countedPlace();
   const [first, second] = [linkOf(), linkOf()];
   const place = await exclusive.claim("a", first.link, claim);
-  assert.not.ok(exclusive.handOver("a", second.link));
+  assert.not.ok(exclusive.takesLinks("a"));
   await failure(exclusive.look("a", async () => {}));
   await failure(exclusive.claim("a", second.link, claim));
   await place.release();

@@ -7,11 +7,20 @@ const tests = suite("who has a configuration, in words");
 
 const since = new Date(2026, 10, 28, 18, 57);
 const now = new Date(2026, 10, 28, 20, 0);
-const occupant = { since, name: "boot.iso", address: "10.9.0.2", silence: 12_345 };
+const occupant = { since, name: "boot.iso", address: "10.9.0.2", silence: 12_345, isLost: false };
 
 tests("since when, by what, from where, silent for how long", () => {
   assert.is(inUse(occupant, now), "in use since 18:57 by boot.iso from 10.9.0.2, silent for 12 s");
   assert.is(inUse({ ...occupant, silence: 999 }, now), "in use since 18:57 by boot.iso from 10.9.0.2");
+});
+
+tests("one whose link is lost is told as such", () => {
+  const lost = { ...occupant, isLost: true };
+  assert.is(inUse(lost, now), "in use since 18:57 by boot.iso from 10.9.0.2, lost for 12 s");
+  assert.is(
+    inUse({ ...lost, silence: 1 }, now),
+    "in use since 18:57 by boot.iso from 10.9.0.2, lost for 0 s",
+  );
 });
 
 tests("what is not known is left out", () => {
@@ -44,7 +53,7 @@ tests("whatever the name, it is one close reason, of printable characters", () =
   fc.assert(
     fc.property(codes, fc.nat(), (codes, silence) => {
       const name = String.fromCodePoint(...codes);
-      const words = inUse({ since, name, address, silence }, new Date(2027, 1, 1));
+      const words = inUse({ since, name, address, silence, isLost: false }, new Date(2027, 1, 1));
       assert.ok(Buffer.byteLength(words) <= 123, words);
       assert.not.match(words, /[\p{C}\n]/u);
       assert.ok(words.includes(` from ${address}`));

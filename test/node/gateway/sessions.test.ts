@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
+import { UnflushedMemory } from "../../../src/export/resume/unflushed-memory.ts";
 import { LimitedLog } from "../../../src/node/gateway/limited-log.ts";
 import { Sessions } from "../../../src/node/gateway/sessions.ts";
 import { join, memoryExport, nbdServer, parseConfig, webSocket } from "../../../src/node/index.ts";
@@ -38,6 +39,7 @@ async function start(context: Context, tellsWho: boolean) {
     config: parseConfig("config.json", text),
     budget: processBudget(),
     memory: new MemoryBudget(0),
+    unflushed: new UnflushedMemory(),
     pingInterval: 10_000,
     tellsWho,
     signal: context.ending.signal,

@@ -55,7 +55,7 @@ function attach(changes: Partial<Export> = {}, attachment: Partial<Attachment> =
   record.onstate = (state) => events.push(state);
   const configuration = { name: "test", stateHook: hook, timeout: 0 };
   const over = whileAttached(
-    { target, name: "disk", ended: source.promise },
+    { target, name: "disk", ended: source.promise, patience: 0 },
     place,
     configuration,
     { budget: new ByteBudget(1 << 20), log: (line) => lines.push(line), signal: ending.signal },

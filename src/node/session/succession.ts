@@ -1,0 +1,274 @@
+import type { Export, Filter } from "../../export/export.ts";
+import type { Sample } from "../../export/filters/cache.ts";
+import { Coverage } from "../../export/filters/coverage.ts";
+import { forward } from "../../export/filters/forward.ts";
+import { lacks, type Opened } from "../../export/resume/opened.ts";
+import { LinkError, RefusedError } from "../../nbd/error.ts";
+import { deadline } from "../../streams/deadline.ts";
+import { deferred } from "../../streams/deferred.ts";
+import { Ended } from "../../streams/ended.ts";
+import { messageOf } from "../../streams/message-of.ts";
+import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
+import { untilAborted } from "../until-aborted.ts";
+import { linkEndOf } from "./link-end.ts";
+import { type LinkedExport, linkedExport } from "./linked-export.ts";
+import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
+import { mediumDifference } from "./medium-difference.ts";
+import type { SessionRecord } from "./session-state.ts";
+
+/** Milliseconds that a new link has to answer the first requests. */
+const FIRST_ANSWER = 15_000;
+
+/** How many ranges of what is kept are compared on a new link. */
+const SAMPLES = 16;
+
+/** The medium of a new link is not the one that is attached. Nobody tries that again. */
+export class AnotherMediumError extends RefusedError {
+  override name = "AnotherMediumError";
+  readonly closeCode = ANOTHER_MEDIUM;
+}
+
+export interface SuccessionOptions {
+  first: LinkedExport;
+  /** Where the next links come from. Each is from a side that may go on. */
+  links: Links;
+  /** With which the other side has made its samples. */
+  nonce: string;
+  /** Seconds for which a new link is waited for. */
+  patience: number;
+  /** Seconds without an answer after which a link is lost; 0: never. */
+  timeout: number;
+  /** Whether the medium is never written to, whatever its server allows. */
+  isReadOnly: boolean;
+  /** Asks for the end of the session: nothing is waited for any more. */
+  signal: AbortSignal;
+  /** Takes a line for people. */
+  log(line: string): void;
+  record: SessionRecord;
+}
+
+/**
+ * The links of a session, one after another. A link that is lost is waited for. A new one is taken when its medium is the same
+ * and it has answered a first request; what was found wrong with it is said to it, and the wait goes on. A link that is offered
+ * while another one is there takes its place.
+ */
+export class Succession {
+  /** What is kept of the medium, which a new link must have too. */
+  kept: { sample(most: number): Sample[] } | undefined;
+  /** Whether something was written that was not flushed. */
+  isUnflushed: () => boolean = () => false;
+  #current: LinkedExport;
+  #next: BegunLink | undefined;
+  #news = deferred();
+  #isDry = false;
+  readonly #options: SuccessionOptions;
+  readonly #changed = new Coverage();
+
+  constructor(options: SuccessionOptions) {
+    this.#options = options;
+    this.#current = options.first;
+    this.#changed.fit(options.first.remote.size);
+    void this.#receive();
+  }
+
+  /** The link that is there, or was there last. */
+  get current(): LinkedExport {
+    return this.#current;
+  }
+
+  /** Takes note of what is changed through an export: a new link may differ there. */
+  readonly noteChanges: Filter = (next) => {
+    const { write, trim, writeZeroes, ...passedOn } = forward(next);
+    const note = (offset: number, length: number) => this.#changed.mark(offset, length);
+    return {
+      ...passedOn,
+      ...(write && {
+        write: (offset, data, options) => {
+          note(offset, data.byteLength);
+          return write(offset, data, options);
+        },
+      }),
+      ...(trim && {
+        trim: (offset, length, options) => {
+          note(offset, length);
+          return trim(offset, length, options);
+        },
+      }),
+      ...(writeZeroes && {
+        writeZeroes: (offset, length, options) => {
+          note(offset, length);
+          return writeZeroes(offset, length, options);
+        },
+      }),
+    };
+  };
+
+  /**
+   * Gives the next link, once it has answered. It is called when a link has ended.
+   * @throws Ended when the other side, or this one, has ended the session in order
+   * @throws LinkError when nobody has come back; or what the link has failed with
+   */
+  async open(end: { error: unknown } | undefined, signal: AbortSignal): Promise<Opened> {
+    const { patience, log, record } = this.#options;
+    if (!this.#next) this.#judge(end);
+    const since = performance.now();
+    const waiting = new AbortController();
+    const give = (reason: unknown) => waiting.abort(reason);
+    const onAbort = () => give(this.#endWhileLost());
+    const late = new LinkError(`nobody came back within ${patience} s: the disk is given up`);
+    const callOff = deadline(patience * 1000, () => give(late));
+    for (const one of [signal, this.#options.signal]) {
+      one.addEventListener("abort", onAbort);
+      if (one.aborted) onAbort();
+    }
+    record.wait(true);
+    if (!this.#next) {
+      const why = end ? `: ${messageOf(end.error)}` : "";
+      log(`the link is lost${why}; the disk waits for it, ${patience} s at most`);
+    }
+    try {
+      for (;;) {
+        const link = await this.#successor(waiting.signal);
+        try {
+          const opened = await this.#take(link, waiting.signal);
+          const seconds = ((performance.now() - since) / 1000).toFixed(1);
+          log(`the link is back after ${seconds} s`);
+          return opened;
+        } catch (error) {
+          waiting.signal.throwIfAborted();
+          link.refuse(error as Error);
+          log(`a new link was refused: ${messageOf(error)}`);
+        }
+      }
+    } finally {
+      callOff();
+      for (const one of [signal, this.#options.signal]) one.removeEventListener("abort", onAbort);
+      record.wait(false);
+    }
+  }
+
+  /** @throws what the session ends with, where the link was not lost */
+  #judge(end: { error: unknown } | undefined): void {
+    const { signal } = this.#options;
+    const how = linkEndOf(end?.error, this.#current.connection?.closeCode);
+    if (how === "lost" && !signal.aborted) return;
+    if (end) throw end.error;
+    if (how === "failed") throw new LinkError("the other side closed the connection as a failure");
+    throw new Ended("the other side has ended the session");
+  }
+
+  #endWhileLost(): Error {
+    if (!this.isUnflushed()) return new Ended("the session was ended while its link was lost");
+    return new LinkError("the session was ended while its link was lost: what was written last may be lost");
+  }
+
+  /** Takes the links that come, as long as the session runs. */
+  async #receive(): Promise<void> {
+    const { links, signal } = this.#options;
+    try {
+      for (;;) {
+        const link = await nextLink(links, signal);
+        if (!link) break;
+        if (!isBegun(link)) throw link.close(new TypeError("a session goes on with a begun link only"));
+        this.#receiveOne(link);
+      }
+    } catch (error) {
+      this.#options.log(`no more links come: ${messageOf(error)}`);
+    }
+    this.#isDry = true;
+    this.#news.resolve();
+    this.#next?.refuse(new Ended("the session has ended"));
+  }
+
+  #receiveOne(link: BegunLink): void {
+    const difference = this.#difference(link);
+    if (difference !== undefined) {
+      const error = new AnotherMediumError(`this is another medium than the one in use: ${difference}`);
+      this.#options.log(`a new link was refused: ${error.message}`);
+      link.refuse(error);
+      return;
+    }
+    this.#next?.refuse(link.succession);
+    this.#next = link;
+    this.#current.close(link.succession);
+    this.#news.resolve();
+  }
+
+  #difference({ handshake }: BegunLink): string | undefined {
+    const { introduction, remote } = this.#options.first;
+    if (!introduction || !handshake.introduction) return undefined;
+    return mediumDifference(
+      {
+        size: remote.size,
+        introduction,
+        nonce: this.#options.nonce,
+        isWritable: this.#isWritable,
+        wasChanged: (offset, length) => this.#changed.has(offset, length),
+      },
+      handshake.introduction,
+    );
+  }
+
+  get #isWritable(): boolean {
+    return !this.#options.isReadOnly && this.#options.first.remote.write !== undefined;
+  }
+
+  /** The next link that is to be tried. */
+  async #successor(signal: AbortSignal): Promise<BegunLink> {
+    for (;;) {
+      signal.throwIfAborted();
+      const link = this.#next;
+      this.#next = undefined;
+      if (link) return link;
+      if (this.#isDry) throw new LinkError("the link is lost, and no other one can come");
+      this.#news = deferred();
+      await untilAborted(this.#news.promise, signal);
+    }
+  }
+
+  /** @throws Error when its export cannot take the place of the one before */
+  async #take(link: BegunLink, signal: AbortSignal): Promise<Opened> {
+    const { timeout } = this.#options;
+    const linked = await linkedExport(link, { timeout, silence: 0, signal });
+    if (!linked) throw signal.reason;
+    const { remote, introduction } = linked;
+    const callOff = deadline(FIRST_ANSWER, () =>
+      linked.close(new LinkError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
+    );
+    const giveUp = () => linked.close(signal.reason);
+    signal.addEventListener("abort", giveUp);
+    try {
+      const fault = lacks(remote, this.#options.first.remote);
+      if (fault) throw another(fault);
+      await remote.read(0, Math.min(512, remote.size));
+      await this.#compareKept(remote);
+      signal.throwIfAborted();
+    } catch (error) {
+      linked.close(error);
+      throw error;
+    } finally {
+      callOff();
+      signal.removeEventListener("abort", giveUp);
+    }
+    this.#current = linked;
+    this.#options.record.connection = linked.connection;
+    return { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
+  }
+
+  /** What is kept must be there on the new link too, except where it was changed and perhaps not flushed. */
+  async #compareKept(next: Export): Promise<void> {
+    const samples = (this.kept?.sample(SAMPLES) ?? []).filter(
+      ({ offset, bytes }) => !this.#changed.has(offset, bytes.byteLength),
+    );
+    await Promise.all(
+      samples.map(async ({ offset, bytes }) => {
+        const now = await next.read(offset, bytes.byteLength);
+        if (now.some((byte, i) => byte !== bytes[i])) throw another("it has other bytes");
+      }),
+    );
+  }
+}
+
+function another(difference: string): AnotherMediumError {
+  return new AnotherMediumError(`this is another medium than the one in use: ${difference}`);
+}

@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+/** A TCP relay on loopback whose connections the test ends, or silences. */
+export class UnreliableRelay {
+  readonly #server: Server;
+  readonly #pairs = new Set<[Socket, Socket]>();
+  /** How many connections went through it. */
+  connections = 0;
+  /** Whether new connections are refused. */
+  isDown = false;
+
+  private constructor(to: number) {
+    this.#server = createServer((near) => {
+      near.on("error", () => {});
+      if (this.isDown) return near.destroy();
+      this.connections++;
+      const far = connect(to, "127.0.0.1");
+      const pair: [Socket, Socket] = [near, far];
+      this.#pairs.add(pair);
+      far.on("error", () => {});
+      const end = () => {
+        this.#pairs.delete(pair);
+        near.destroy();
+        far.destroy();
+      };
+      near.on("close", end);
+      far.on("close", end);
+      near.pipe(far);
+      far.pipe(near);
+    });
+  }
+
+  /** @param to a port of 127.0.0.1 */
+  static async start(to: number): Promise<UnreliableRelay> {
+    const relay = new UnreliableRelay(to);
+    relay.#server.listen(0, "127.0.0.1");
+    await once(relay.#server, "listening");
+    return relay;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Ends every connection without a word. */
+  cut(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+  }
+
+  /** Nothing passes any more over the connections that there are, and neither side is told. */
+  silence(): void {
+    for (const [near, far] of this.#pairs) {
+      near.unpipe(far);
+      far.unpipe(near);
+      near.resume();
+      far.resume();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.isDown = true;
+    for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+}
