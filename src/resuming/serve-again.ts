@@ -8,6 +8,7 @@ import type { ServeOptions } from "../serve.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { unlessAborted } from "../streams/unless-aborted.ts";
+import { SILENT } from "../transport/close-codes.ts";
 import type { WebSocketLike } from "../transport/websocket.ts";
 import { Backoff } from "./backoff.ts";
 import { type Clock, computerClock } from "./clock.ts";
@@ -52,9 +53,6 @@ export interface ServeAgainOptions {
 /** Milliseconds for which a gateway may be silent that has promised to ask, and one that has still to agree on what is served. */
 const SILENCE = 15_000;
 const HANDSHAKE_SILENCE = 30_000;
-
-/** The close code for a link that is given up because nothing comes any more. It tells the other side, if it is there, to wait. */
-const SILENT = 4004;
 
 /**
  * Serves an export over one link after another, until the other side ends in order, or `signal` is aborted. A link that was

@@ -11,3 +11,6 @@ export const IN_USE = 4002;
 
 /** The medium is not the one that a session waits for, or has. Nobody should try again by itself. */
 export const ANOTHER_MEDIUM = 4003;
+
+/** Nothing came over the link any more, so it was given up. The other side may wait for the next one. */
+export const SILENT = 4004;

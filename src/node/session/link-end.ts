@@ -1,4 +1,5 @@
 import { ProtocolError, RefusedError } from "../../nbd/error.ts";
+import { SILENT } from "../../transport/close-codes.ts";
 
 /**
  * How a link has ended:
@@ -12,8 +13,8 @@ export type LinkEnd = "ejected" | "lost" | "failed";
 /** Close codes of a side that wants the end (RFC 6455, section 7.4.1): normal closure, and none. */
 const WANTED = new Set([1000, 1005]);
 
-/** Close codes of a side that is gone, or not able to go on: going away, no close frame, and those of servers and proxies. */
-const GONE = new Set([1001, 1006, 1011, 1012, 1013, 1014]);
+/** Close codes of a side that is gone, or not able to go on: going away, no close frame, those of servers and proxies, silence. */
+const GONE = new Set([1001, 1006, 1011, 1012, 1013, 1014, SILENT]);
 
 /**
  * Judges the end of a link.
