@@ -68,7 +68,7 @@ for (const [what, spoil, least] of [
       const over = new AbortController();
       const spoiling = spoil(relay, over.signal).catch(() => {});
       const output = await sandbox.run("fio", [
-        ...["--name=verify", `--directory=${mountpoint}`, "--size=16m", "--ioengine=libaio", "--direct=1"],
+        ...["--name=verify", `--directory=${mountpoint}`, "--size=5m", "--ioengine=libaio", "--direct=1"],
         ...["--rw=randrw", "--bssplit=4k/80:64k/20", "--iodepth=8", "--rate_iops=40,40", "--fsync=50"],
         ...["--verify=crc32c", "--verify_fatal=1", "--end_fsync=1", "--output-format=json"],
       ]);
