@@ -3,9 +3,9 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import * as assert from "uvu/assert";
 import { needing, program, type Running, Sandbox, suite, within } from "../../harness.ts";
-import { bundle } from "../kernel/bundle.ts";
 import { attached, attachedAt, startGateway } from "../link.ts";
 import { KilledAgain } from "./killed-again.ts";
+import { losingServe } from "./losing-serve.ts";
 
 interface Context {
   sandbox: Sandbox;
@@ -56,11 +56,7 @@ const peers = needing(tests, ["fio", "nbdcopy"]);
 peers("nbd-serve", (context) => survives(context, program("nbd-serve")));
 
 peers("one that loses any part of what was not flushed", async (context) => {
-  const script = await bundle(context.sandbox, "bin/nbd-serve.ts", {
-    name: "losing-serve.mjs",
-    instead: { "src/node/file.ts": "test/system/resume/losing-file.ts" },
-  });
-  await survives(context, script);
+  await survives(context, await losingServe(context.sandbox));
 });
 
 tests.run();
