@@ -1,4 +1,5 @@
 /** Runs in User-Mode Linux with a server beside it that is killed every 3 s: see beside-killed-server.ts. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
@@ -14,7 +15,10 @@ tests.before(joinNetwork);
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
 });
-tests.after.each(({ sandbox }) => sandbox.end());
+tests.after.each(({ sandbox }) => {
+  spawnSync("umount", ["--lazy", sandbox.path("mnt")], { stdio: "ignore" });
+  return sandbox.end();
+});
 
 const outside = (name: string) => join(process.env.OUTSIDE!, name);
 
