@@ -249,6 +249,7 @@ class Serving {
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
         return {
           ...identity,
+          size: this.#options.medium.size,
           samples,
           incarnation: this.#incarnation,
           proof: this.#key === undefined ? undefined : proofOf(this.#key, challenge),
