@@ -86,8 +86,8 @@ class Serving {
   #key: string | undefined;
   /** Whether a request has ever come. */
   #isUsed = false;
-  /** Whether the gateway has promised to ask for something when all is quiet. */
-  #isAsking = false;
+  /** Seconds for which the gateway waits for a lost link. If it does, it has promised to ask for something when all is quiet. */
+  #wait = 0;
 
   constructor(target: Export, options: ServeAgainOptions) {
     this.#target = target;
@@ -197,7 +197,7 @@ class Serving {
   /** Milliseconds for which the other side may be silent now; undefined: for ever. */
   #patience(isFirst: boolean, isChosen: boolean): number | undefined {
     if (!isChosen) return isFirst ? undefined : HANDSHAKE_SILENCE;
-    return this.#isAsking ? SILENCE : undefined;
+    return this.#wait > 0 ? SILENCE : undefined;
   }
 
   async #look(): Promise<Identity> {
@@ -212,7 +212,7 @@ class Serving {
   #introduction() {
     return introducing({
       answer: async ({ challenge, nonce, wait }) => {
-        this.#isAsking = wait > 0;
+        this.#wait = wait;
         const kept = await this.#keys.get();
         this.#key = isWord(kept) ? kept : undefined;
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
@@ -225,7 +225,7 @@ class Serving {
       },
       keep: (key) => {
         this.#key = key;
-        return this.#keys.set(key);
+        return this.#keys.set(key, this.#wait);
       },
     });
   }
