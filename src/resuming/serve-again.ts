@@ -99,8 +99,8 @@ class Serving {
   #key: string | undefined;
   /** Whether a request has ever come. */
   #isUsed = false;
-  /** Whether the gateway has promised to ask for something when all is quiet. */
-  #isAsking = false;
+  /** Seconds for which the gateway waits for a lost link. If it does, it has promised to ask for something when all is quiet. */
+  #wait = 0;
 
   constructor(target: Export, options: ServeAgainOptions) {
     this.#target = target;
@@ -226,7 +226,7 @@ class Serving {
 
   /** Milliseconds for which the other side may be silent now; undefined: for ever. */
   #patience({ isFirst, hasHeard, isChosen }: Stage): number | undefined {
-    if (isChosen) return this.#isAsking ? SILENCE : undefined;
+    if (isChosen) return this.#wait > 0 ? SILENCE : undefined;
     if (isFirst) return undefined;
     return hasHeard ? HANDSHAKE_SILENCE : ATTEMPT_TIME;
   }
@@ -243,7 +243,7 @@ class Serving {
   #introduction() {
     return introducing({
       answer: async ({ challenge, nonce, wait }) => {
-        this.#isAsking = wait > 0;
+        this.#wait = wait;
         const kept = await this.#keys.get();
         this.#key = isWord(kept) ? kept : undefined;
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
@@ -257,7 +257,7 @@ class Serving {
       },
       keep: (key) => {
         this.#key = key;
-        return this.#keys.set(key);
+        return this.#keys.set(key, this.#wait);
       },
     });
   }
