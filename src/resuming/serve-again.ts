@@ -54,6 +54,9 @@ export interface ServeAgainOptions {
 const SILENCE = 15_000;
 const HANDSHAKE_SILENCE = 30_000;
 
+/** Milliseconds that another attempt has until something comes. A network that is back does not tell the attempts made before. */
+const ATTEMPT_TIME = 10_000;
+
 /**
  * Serves an export over one link after another, until the other side ends in order, or `signal` is aborted. A link that was
  * lost is replaced for `retry` seconds, once a first request has come: an address that was wrong from the beginning fails at
@@ -72,6 +75,16 @@ export async function serveAgain(target: Export, options: ServeAgainOptions): Pr
 /** The end of a link that was lost. */
 interface Lost {
   error: unknown;
+}
+
+/** How far a link has come. */
+interface Stage {
+  /** Nothing was asked for on a link before. */
+  isFirst: boolean;
+  /** Something has come. */
+  hasHeard: boolean;
+  /** The handshake is over. */
+  isChosen: boolean;
 }
 
 class Serving {
@@ -145,18 +158,33 @@ class Serving {
     let hasLeft = false;
     let isChosen = false;
     let isSilent = false;
+    let hasHeard = false;
     let unwatch = () => {};
+    const isFirst = !this.#isUsed;
+    const connecting = new AbortController();
+    const giveUp = () => connecting.abort(signal.reason);
+    signal.addEventListener("abort", giveUp);
+    const callOff = isFirst
+      ? () => {}
+      : this.#clock.after(ATTEMPT_TIME, () => {
+          isSilent = true;
+          connecting.abort(new SilentError());
+        });
     try {
-      const { socket, transport } = await connect(signal, this.#isUsed);
+      const { socket, transport } = await connect(connecting.signal, this.#isUsed);
+      callOff();
       const onClose = (event: { code?: number }) => {
         code = event.code;
       };
       socket.addEventListener("close" as never, onClose as never);
-      const isFirst = !this.#isUsed;
+      const onMessage = () => {
+        hasHeard = true;
+      };
+      socket.addEventListener("message" as never, onMessage as never);
       unwatch = watchSilence(socket, {
         clock: this.#clock,
         onWake: this.#onWake,
-        limit: () => this.#patience(isFirst, isChosen),
+        limit: () => this.#patience({ isFirst, hasHeard, isChosen }),
         onSilent() {
           isSilent = true;
           transport.close(new SilentError());
@@ -190,14 +218,17 @@ class Serving {
       if (!isLost || !this.#isUsed || hasLeft) throw error;
       return { error };
     } finally {
+      callOff();
+      signal.removeEventListener("abort", giveUp);
       unwatch();
     }
   }
 
   /** Milliseconds for which the other side may be silent now; undefined: for ever. */
-  #patience(isFirst: boolean, isChosen: boolean): number | undefined {
-    if (!isChosen) return isFirst ? undefined : HANDSHAKE_SILENCE;
-    return this.#wait > 0 ? SILENCE : undefined;
+  #patience({ isFirst, hasHeard, isChosen }: Stage): number | undefined {
+    if (isChosen) return this.#wait > 0 ? SILENCE : undefined;
+    if (isFirst) return undefined;
+    return hasHeard ? HANDSHAKE_SILENCE : ATTEMPT_TIME;
   }
 
   async #look(): Promise<Identity> {
@@ -218,6 +249,7 @@ class Serving {
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
         return {
           ...identity,
+          size: this.#options.medium.size,
           samples,
           incarnation: this.#incarnation,
           proof: this.#key === undefined ? undefined : proofOf(this.#key, challenge),

@@ -249,6 +249,30 @@ tests("a gateway that has promised to ask, and is silent for 15 s, is lost", asy
   await time.run(serving);
 });
 
+tests("an attempt of which nothing comes for 10 s is given up, connected or not", async () => {
+  let attempts = 0;
+  const never = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  const scene: ReturnType<typeof setUp> = setUp({
+    connect: (signal) => (++attempts === 2 ? never(signal) : scene.gateway.connect()),
+  });
+  const { time, gateway, ending, run } = scene;
+  const serving = run();
+  await READ(await gateway.client(0));
+  gateway.links[0]!.end();
+  // The second attempt has no end of its own, the third is connected and has no answer, the fourth goes on.
+  await time.run(gateway.attempted(2));
+  assert.is(attempts, 3);
+  await time.run(gateway.attempted(3));
+  const waited = gateway.times[2]! - gateway.times[1]!;
+  assert.ok(waited >= 10_000 && waited < 21_000, `${waited} ms`);
+  await READ(await time.run(gateway.client(2)));
+  ending.abort();
+  await time.run(serving);
+});
+
 tests(
   "one that has not promised may be silent for ever; so may a peer that does not know introductions",
   async () => {

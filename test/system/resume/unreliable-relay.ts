@@ -9,6 +9,8 @@ export class UnreliableRelay {
   connections = 0;
   /** Whether new connections are refused. */
   isDown = false;
+  /** Whether nothing passes over new connections, as in a network that drops all packets. */
+  isBlackHole = false;
 
   private constructor(to: number) {
     this.#server = createServer((near) => {
@@ -26,6 +28,7 @@ export class UnreliableRelay {
       };
       near.on("close", end);
       far.on("close", end);
+      if (this.isBlackHole) return silence(pair);
       near.pipe(far);
       far.pipe(near);
     });
@@ -50,12 +53,7 @@ export class UnreliableRelay {
 
   /** Nothing passes any more over the connections that there are, and neither side is told. */
   silence(): void {
-    for (const [near, far] of this.#pairs) {
-      near.unpipe(far);
-      far.unpipe(near);
-      near.resume();
-      far.resume();
-    }
+    for (const pair of this.#pairs) silence(pair);
   }
 
   async close(): Promise<void> {
@@ -64,4 +62,9 @@ export class UnreliableRelay {
     this.#server.close();
     await once(this.#server, "close");
   }
+}
+
+/** What comes in is thrown away. */
+function silence(pair: [Socket, Socket]): void {
+  for (const socket of pair) socket.unpipe().resume();
 }
