@@ -116,7 +116,6 @@ class Serving {
     let lostAt: number | undefined;
     for (;;) {
       const fence = fenced(this.#target);
-      const began = this.#clock.now();
       let isUsed = false;
       const lost = await this.#overLink(fence.target, () => {
         isUsed = true;
@@ -125,7 +124,7 @@ class Serving {
 
       const now = this.#clock.now();
       if (isUsed) {
-        this.#backoff.succeeded(now - began);
+        this.#backoff.succeeded();
         lostAt = undefined;
       }
       if (lostAt === undefined)

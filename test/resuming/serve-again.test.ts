@@ -209,6 +209,21 @@ tests("attempts come less and less often, and end when the time is over", async 
   assert.is(lines[1], "trying again in 0.8 s: busy");
 });
 
+tests("links that were used, and are cut at once, are replaced as soon as the first", async () => {
+  const { time, gateway, ending, run } = setUp();
+  const serving = run();
+  const key = newWord();
+  await READ(await gateway.client(0, key));
+  for (let index = 1; index < 8; index++) {
+    gateway.links.at(-1)!.end();
+    const lostAt = gateway.clock.now();
+    await READ(await time.run(gateway.client(index)));
+    assert.ok(gateway.times.at(-1)! - lostAt <= 400, `attempt ${index}: ${gateway.times}`);
+  }
+  ending.abort();
+  await time.run(serving);
+});
+
 tests("whatever wakes the page up ends the wait", async () => {
   const { time, gateway, wake, wakes, ending, run } = setUp();
   const serving = run();

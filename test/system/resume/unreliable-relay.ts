@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class UnreliableRelay {
   readonly #server: Server;
   readonly #pairs = new Set<[Socket, Socket]>();
+  /** Those over which nothing passes any more, not even an end. */
+  readonly #silent = new WeakSet<[Socket, Socket]>();
   /** How many connections went through it. */
   connections = 0;
   /** Whether new connections are refused. */
@@ -22,13 +24,14 @@ export class UnreliableRelay {
       this.#pairs.add(pair);
       far.on("error", () => {});
       const end = () => {
+        if (this.#silent.has(pair)) return;
         this.#pairs.delete(pair);
         near.destroy();
         far.destroy();
       };
       near.on("close", end);
       far.on("close", end);
-      if (this.isBlackHole) return silence(pair);
+      if (this.isBlackHole) return this.#silence(pair);
       near.pipe(far);
       far.pipe(near);
     });
@@ -51,9 +54,9 @@ export class UnreliableRelay {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** Nothing passes any more over the connections that there are, and neither side is told. */
+  /** Nothing passes any more over the connections that there are, and neither side is told, nor of the end of the other one. */
   silence(): void {
-    for (const pair of this.#pairs) silence(pair);
+    for (const pair of this.#pairs) this.#silence(pair);
   }
 
   async close(): Promise<void> {
@@ -62,9 +65,10 @@ export class UnreliableRelay {
     this.#server.close();
     await once(this.#server, "close");
   }
-}
 
-/** What comes in is thrown away. */
-function silence(pair: [Socket, Socket]): void {
-  for (const socket of pair) socket.unpipe().resume();
+  /** What comes in is thrown away. */
+  #silence(pair: [Socket, Socket]): void {
+    this.#silent.add(pair);
+    for (const socket of pair) socket.unpipe().resume();
+  }
 }
