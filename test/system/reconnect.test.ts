@@ -1,4 +1,4 @@
-/** A client that waits for the next session: qemu with `reconnect-delay`, as the README has it. */
+/** A client that waits for the next session, when nobody has come back: qemu with `reconnect-delay`, as the README has it. */
 import { existsSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { needing, program, Sandbox, suite, until, within } from "../harness.ts";
@@ -14,7 +14,7 @@ tests.after.each(({ sandbox }) => sandbox.end());
 needing(tests, ["qemu-io"])("qemu with reconnect-delay reads on when it is there", async ({ sandbox }) => {
   const image = sandbox.path("disk.img");
   writeFileSync(image, pattern(1 << 20).fill(0x61, 1 << 16, 1 << 17));
-  const { gateway, server, socket } = await throughGateway(sandbox, image);
+  const { gateway, server, socket } = await throughGateway(sandbox, image, { keys: { resume: 2 } });
   const disk = `driver=raw,file.driver=nbd,file.server.type=unix,file.server.path=${socket},file.reconnect-delay=60`;
   const qemu = sandbox.start("qemu-io", ["-r", "--image-opts", disk], { wire: true });
   let output = "";
@@ -27,8 +27,11 @@ needing(tests, ["qemu-io"])("qemu with reconnect-delay reads on when it is there
   read("64k");
   await until("a read in the first session", () => answers().length === 1);
   server.kill("SIGKILL");
-  await until("the socket is gone", () => !existsSync(socket));
+  await until("the link is lost", () => gateway.stderr.includes("the link is lost"));
+  // It is asked while the disk waits, and never answered there: an EIO would be an answer.
   read("100k");
+  await until("the disk is given up", () => gateway.stderr.includes("the disk is given up"));
+  await until("the socket is gone", () => !existsSync(socket));
   const url = gateway.stdout.trim().replace(/^http/, "ws");
   sandbox.start(program("nbd-serve"), [image, url]);
   await until("a read in the second session", () => answers().length === 2, 60_000);
