@@ -72,7 +72,7 @@ tests("nbd-serve waits for it before it connects again", async (context) => {
   await disk.flush!();
   await disk.close();
   server.kill();
-  await server.exit;
+  await within(10_000, "its end", server.exit);
   await assertNewer(context);
 });
 
@@ -92,7 +92,7 @@ tests("another nbd-serve is refused while it may still come", async (context) =>
   await disk.flush!();
   await disk.close();
   next.kill();
-  await next.exit;
+  await within(10_000, "its end", next.exit);
   await assertNewer(context);
 });
 
