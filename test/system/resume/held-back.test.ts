@@ -54,8 +54,9 @@ async function holdBack(context: Context) {
   relay.cut();
   await until("the gateway waits", () => /the link is lost/.test(gateway.stderr));
   const newer = disk.write!(4096, new Uint8Array(512).fill(0xbb));
-  newer.catch(() => {});
-  return { server, disk, written: Promise.all([older, newer]) };
+  const written = Promise.all([older, newer]);
+  written.catch(() => {});
+  return { server, disk, written };
 }
 
 async function assertNewer({ image }: Context): Promise<void> {
