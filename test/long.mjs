@@ -1,5 +1,5 @@
 /**
- * What takes long by its nature, some 75 minutes, one thing after the other: npm run test:long
+ * What takes long by its nature, some 85 minutes, one thing after the other: npm run test:long
  *
  * Ends with one line, "N passed, N failed, N skipped". Needs the build and what .ci/run installs.
  */
@@ -29,6 +29,12 @@ const runs = [
     needs: ["nbdcopy", "fio"],
   },
   { what: "10 GiB through the gateway", script: "test/bench/memory.ts", needs: ["nbdcopy"] },
+  {
+    what: "ten minutes of a server that is killed every three seconds",
+    script: "test/system/resume/killed-under-load.slow.test.ts",
+    env: { KILLED_ROUNDS: "72" },
+    needs: ["fio", "nbdcopy"],
+  },
   {
     what: "10 GiB through nbd-proxy",
     script: "test/bench/memory.ts",
