@@ -14,7 +14,7 @@ tests.after.each(({ sandbox }) => sandbox.end());
 needing(tests, ["qemu-io"])("qemu with reconnect-delay reads on when it is there", async ({ sandbox }) => {
   const image = sandbox.path("disk.img");
   writeFileSync(image, pattern(1 << 20).fill(0x61, 1 << 16, 1 << 17));
-  const { gateway, server, socket } = await throughGateway(sandbox, image);
+  const { gateway, server, socket } = await throughGateway(sandbox, image, { keys: { resume: 1 } });
   const disk = `driver=raw,file.driver=nbd,file.server.type=unix,file.server.path=${socket},file.reconnect-delay=60`;
   const qemu = sandbox.start("qemu-io", ["-r", "--image-opts", disk], { wire: true });
   let output = "";
