@@ -15,13 +15,14 @@ import { simulatedClock } from "./clock.ts";
 const tests = suite("the parts of coming back");
 
 tests("close codes", () => {
-  const lost = [undefined, 1001, 1006, 1011, 1012, 1013, 1014];
+  const lost = [undefined, 1001, 1006, 1011, 1012, 1013, 1014, 4004];
   for (const code of lost) assert.ok(isLostWith(code), String(code));
   for (const code of [1000, 1002, 1003, 1005, 1007, 1008, 1009, 1010, 3000, 4000, 4001, 4002, 4003, 4999]) {
     assert.not.ok(isLostWith(code), String(code));
     assert.ok(isFinal(new WebSocketError("closed", { code })), String(code));
   }
-  assert.not.ok(isFinal(new WebSocketError("closed", { code: 1011 })));
+  for (const code of [1011, 4004])
+    assert.not.ok(isFinal(new WebSocketError("closed", { code })), String(code));
 });
 
 tests("statuses and errors", () => {

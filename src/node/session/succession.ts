@@ -3,7 +3,7 @@ import type { Sample } from "../../export/filters/cache.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
 import { forward } from "../../export/filters/forward.ts";
 import { lacks, type Opened } from "../../export/resume/opened.ts";
-import { LinkError, RefusedError } from "../../nbd/error.ts";
+import { LinkError, NoAnswerError, RefusedError } from "../../nbd/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { Ended } from "../../streams/ended.ts";
@@ -234,7 +234,7 @@ export class Succession {
     if (!linked) throw signal.reason;
     const { remote, introduction } = linked;
     const callOff = deadline(FIRST_ANSWER, () =>
-      linked.close(new LinkError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
+      linked.close(new NoAnswerError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
     );
     const giveUp = () => linked.close(signal.reason);
     signal.addEventListener("abort", giveUp);

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Sandbox, until } from "../../harness.ts";
+import { losingServe } from "../resume/altered-serve.ts";
 import { KilledAgain } from "../resume/killed-again.ts";
-import { losingServe } from "../resume/losing-serve.ts";
 import { FILES, SIZE } from "./beside-killed-server.ts";
 
 /** Milliseconds between two kills, and that the machine may take. */

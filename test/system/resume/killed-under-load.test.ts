@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import * as assert from "uvu/assert";
 import { needing, program, type Running, Sandbox, suite, within } from "../../harness.ts";
 import { attached, attachedAt, startGateway } from "../link.ts";
+import { losingServe } from "./altered-serve.ts";
 import { KilledAgain } from "./killed-again.ts";
-import { losingServe } from "./losing-serve.ts";
 
 interface Context {
   sandbox: Sandbox;

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { connectSocket } from "../../../src/node/connect.ts";
+import { connectSocket } from "../../../src/node/connect-socket.ts";
 import { socketTransport } from "../../../src/node/socket.ts";
 import { join } from "../../../src/streams/join.ts";
 
