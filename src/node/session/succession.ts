@@ -59,6 +59,8 @@ export class Succession {
   /** Whether something was written that was not flushed. */
   isUnflushed: () => boolean = () => false;
   #current: LinkedExport;
+  /** The link that is being tried. */
+  #trial: BegunLink | undefined;
   #next: BegunLink | undefined;
   #news = deferred();
   #isDry = false;
@@ -137,7 +139,6 @@ export class Succession {
           return opened;
         } catch (error) {
           waiting.signal.throwIfAborted();
-          link.refuse(error as Error);
           log(`a new link was refused: ${messageOf(error)}`);
         }
       }
@@ -191,6 +192,8 @@ export class Succession {
     }
     this.#next?.refuse(link.succession);
     this.#next = link;
+    // Nobody but the last one that came goes on: the others may be gone without a word.
+    this.#trial?.handshake.transport.close(link.succession);
     this.#current.close(link.succession);
     this.#news.resolve();
   }
@@ -227,8 +230,20 @@ export class Succession {
     }
   }
 
-  /** @throws Error when its export cannot take the place of the one before */
+  /**
+   * Tries a link. It is closed when that fails, and told why.
+   * @throws Error when its export cannot take the place of the one before
+   */
   async #take(link: BegunLink, signal: AbortSignal): Promise<Opened> {
+    this.#trial = link;
+    try {
+      return await this.#tried(link, signal);
+    } finally {
+      this.#trial = undefined;
+    }
+  }
+
+  async #tried(link: BegunLink, signal: AbortSignal): Promise<Opened> {
     const { timeout } = this.#options;
     const linked = await linkedExport(link, { timeout, silence: 0, signal });
     if (!linked) throw signal.reason;
