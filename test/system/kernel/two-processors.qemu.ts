@@ -200,7 +200,7 @@ tests("a link that is killed ends the reads on both processors, and the next att
   const { sandbox, image } = context;
   writeFileSync(image, "");
   truncateSync(image, 64 * 1024 * MiB);
-  const { gateway, server } = await twoSockets(sandbox, image, BY_OURSELVES);
+  const { gateway, server } = await twoSockets(sandbox, image, { ...BY_OURSELVES, resume: 0 });
   const readers = await startReading(sandbox, gateway);
   server.kill("SIGKILL");
   await assertFails(readers);
