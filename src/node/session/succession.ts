@@ -10,6 +10,7 @@ import { Ended } from "../../streams/ended.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { LossError } from "./last-writes.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
@@ -174,7 +175,7 @@ export class Succession {
 
   #endWhileLost(): Error {
     if (!this.isUnflushed()) return new Ended("the session was ended while its link was lost");
-    return new LinkError("the session was ended while its link was lost: what was written last may be lost");
+    return new LossError("the session was ended while its link was lost: what was written last may be lost");
   }
 
   /** Takes the links that come, as long as the session runs. */
