@@ -54,8 +54,9 @@ async function holdBack(context: Context) {
   relay.cut();
   await until("the gateway waits", () => /the link is lost/.test(gateway.stderr));
   const newer = disk.write!(4096, new Uint8Array(512).fill(0xbb));
-  newer.catch(() => {});
-  return { server, disk, written: Promise.all([older, newer]) };
+  const written = Promise.all([older, newer]);
+  written.catch(() => {});
+  return { server, disk, written };
 }
 
 async function assertNewer({ image }: Context): Promise<void> {
@@ -72,7 +73,7 @@ tests("nbd-serve waits for it before it connects again", async (context) => {
   await disk.flush!();
   await disk.close();
   server.kill();
-  await server.exit;
+  await within(10_000, "its end", server.exit);
   await assertNewer(context);
 });
 
@@ -92,7 +93,7 @@ tests("another nbd-serve is refused while it may still come", async (context) =>
   await disk.flush!();
   await disk.close();
   next.kill();
-  await next.exit;
+  await within(10_000, "its end", next.exit);
   await assertNewer(context);
 });
 

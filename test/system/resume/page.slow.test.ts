@@ -89,7 +89,7 @@ chromium("another file is refused in words, and the disk waits on for the right 
   const other = scene.sandbox.path("other.img");
   await randomImage(other, SIZE);
   for (const [wrong, why] of [
-    [shorter, /medium than the one in use: it is "shorter\.img", not "disk\.img"/],
+    [shorter, /medium than the one in use: it has 39999488 bytes, not 40000000/],
     [other, /medium than the one in use: it is "other\.img", not "disk\.img"/],
   ] as const) {
     await page.setInputFiles("#file", wrong);

@@ -9,6 +9,8 @@ export class UnreliableRelay {
   readonly #silent = new WeakSet<[Socket, Socket]>();
   /** How many connections went through it. */
   connections = 0;
+  /** Bytes that came from where it connects to, and from those who connect to it. */
+  bytes = 0;
   /** Whether new connections are refused. */
   isDown = false;
   /** Whether nothing passes over new connections, as in a network that drops all packets. */
@@ -32,6 +34,10 @@ export class UnreliableRelay {
       near.on("close", end);
       far.on("close", end);
       if (this.isBlackHole) return this.#silence(pair);
+      for (const socket of pair)
+        socket.on("data", ({ byteLength }) => {
+          this.bytes += byteLength;
+        });
       near.pipe(far);
       far.pipe(near);
     });
