@@ -15,6 +15,7 @@ import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
 import { mediumDifference } from "./medium-difference.ts";
+import { readSector } from "./read-sector.ts";
 import { SessionOverError } from "./session-over-error.ts";
 import type { SessionRecord } from "./session-state.ts";
 
@@ -275,7 +276,7 @@ export class Succession {
     try {
       const fault = lacks(remote, this.#options.first.remote);
       if (fault) throw another(fault);
-      await remote.read(0, Math.min(512, remote.size));
+      await readSector(remote);
       await this.#compareKept(remote);
       signal.throwIfAborted();
     } catch (error) {
