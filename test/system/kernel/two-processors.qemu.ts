@@ -230,7 +230,7 @@ tests("a link that is cut again and again fails nothing on either processor", as
     ...["--filename=/dev/nbd0", "--ioengine=libaio", "--direct=1", "--size=512k", "--rate_iops=40,40"],
     ...["--numjobs=2", "--offset_increment=8m", "--cpus_allowed=0,1", "--cpus_allowed_policy=split"],
   ];
-  await loadWhile(sandbox, scene, { spoil: cutEvery(3000), least: 2, load });
+  await loadWhile(sandbox, scene, { spoil: cutEvery(1500), least: 2, load });
   const device = sandbox.path("device");
   await sandbox.run("dd", ["if=/dev/nbd0", `of=${device}`, "bs=1M", "iflag=direct"]);
   await endInOrder(scene.gateway, scene.server);
