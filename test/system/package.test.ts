@@ -268,7 +268,7 @@ tests("the classic script is short, and the polyfill is in a file of its own", (
   const mark = /ReadableStreamBYOBRequest/;
   // What the classic script loads only for a page that comes back after a lost link, by a name that stands in it.
   const resuming = gzipSync(script("resuming.js"), { level: 9 }).byteLength;
-  assert.ok(resuming < 16_000, `resuming.js: ${resuming} bytes`);
+  assert.ok(resuming < 8000, `resuming.js: ${resuming} bytes`);
   assert.match(script("nbd.js").toString(), /import\((["'`])\.\/resuming\.js\1\)/);
   assert.match(script("polyfill.js").toString(), mark);
   assert.not.match(script("nbd.js").toString(), mark);

@@ -119,6 +119,29 @@ tests("permissions: of one configuration, or of all", () => {
   }
 });
 
+tests("how long a lost link is waited for: of one configuration, or of all", () => {
+  const configurations = { a: { listen }, b: { listen, resume: 0, "resume-foreign": false } };
+  const found = ["a", "b"].map((name) => {
+    const { resume, resumeForeign } = chooseConfiguration(
+      parse({ resume: 86_400, "resume-foreign": true, configurations }),
+      name,
+    );
+    return [resume, resumeForeign];
+  });
+  assert.equal(found, [
+    [86_400, true],
+    [0, false],
+  ]);
+  for (const [key, value] of [
+    ["resume", -1],
+    ["resume", 86_401],
+    ["resume", "300"],
+    ["resume-foreign", 1],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+  }
+});
+
 tests("the limits of the gateway have defaults, and bounds", () => {
   const configurations = { a: { listen } };
   assert.equal(parse({ configurations }).limits, {
