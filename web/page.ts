@@ -246,6 +246,9 @@ async function lookForInterrupted() {
   select.value = waiting.configuration;
   showPlace();
   show("interrupted", invitation(waiting));
+  // Firefox fills the field in again when a page is reloaded.
+  const [again] = input.files ?? [];
+  if (again && isAwaited(again)) choose(again);
 }
 
 /** Goes on with the file that the browser has kept. */
