@@ -5,6 +5,7 @@ import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { Configuration } from "../config/config.ts";
 import type { LinkedExport } from "./linked-export.ts";
 import type { Links } from "./links.ts";
+import { readSector } from "./read-sector.ts";
 import type { SessionRecord } from "./session-state.ts";
 import { Succession } from "./succession.ts";
 
@@ -42,7 +43,7 @@ export interface LastingExport {
 /** Makes an export that goes on over the next link when one is lost; where that cannot be, it ends with its link. */
 export function lastingExport(
   first: LinkedExport,
-  configuration: Configuration,
+  configuration: Pick<Configuration, "resume" | "resumeForeign" | "readOnly" | "timeout">,
   { resume: options, links, signal, log, record }: LastingExportOptions,
 ): LastingExport {
   const { remote, introduction } = first;
@@ -66,6 +67,8 @@ export function lastingExport(
   });
   const opened = { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
   const lasting = resume(opened, { open: (end, hurry) => succession.open(end, hurry), memory, log });
+  // The other side tries to come back only for a link on which something was asked for.
+  if (remote.size > 0) readSector(remote).catch(() => {});
   succession.isUnflushed = () => lasting.unflushed(0, lasting.size);
   return {
     target: succession.noteChanges(lasting),

@@ -10,12 +10,12 @@ import { Ended } from "../../streams/ended.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import { untilAborted } from "../until-aborted.ts";
-import { firstSector } from "./first-sector.ts";
 import { LossError } from "./last-writes.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
 import { mediumDifference } from "./medium-difference.ts";
+import { readSector } from "./read-sector.ts";
 import { SessionOverError } from "./session-over-error.ts";
 import type { SessionRecord } from "./session-state.ts";
 
@@ -259,7 +259,7 @@ export class Succession {
     try {
       const fault = lacks(remote, this.#options.first.remote);
       if (fault) throw another(fault);
-      await firstSector(remote);
+      await readSector(remote);
       await this.#compareKept(remote);
       signal.throwIfAborted();
     } catch (error) {
