@@ -3,9 +3,9 @@ import type { FastExport } from "../../export/filters/fast.ts";
 import { resume } from "../../export/resume/resume.ts";
 import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { Configuration } from "../config/config.ts";
+import { firstSector } from "./first-sector.ts";
 import type { LinkedExport } from "./linked-export.ts";
 import type { Links } from "./links.ts";
-import { readSector } from "./read-sector.ts";
 import type { SessionRecord } from "./session-state.ts";
 import { Succession } from "./succession.ts";
 
@@ -68,7 +68,7 @@ export function lastingExport(
   const opened = { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
   const lasting = resume(opened, { open: (end, hurry) => succession.open(end, hurry), memory, log });
   // The other side tries to come back only for a link on which something was asked for.
-  if (remote.size > 0) readSector(remote).catch(() => {});
+  if (remote.size > 0) firstSector(remote).catch(() => {});
   succession.isUnflushed = () => lasting.unflushed(0, lasting.size);
   return {
     target: succession.noteChanges(lasting),

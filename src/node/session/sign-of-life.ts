@@ -1,5 +1,5 @@
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
-import { readSector } from "./read-sector.ts";
+import { firstSector } from "./first-sector.ts";
 
 /**
  * Sees to it that something is said on a link at least every so often: reverse proxies and relays cut connections on which
@@ -26,7 +26,7 @@ export function signOfLife(
       const done = () => {
         isDue = false;
       };
-      readSector(remote).then(done, done);
+      firstSector(remote).then(done, done);
       looksSince = -1;
     }
     seen = remote.requests;

@@ -1,7 +1,7 @@
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { nextTask } from "../../streams/next-task.ts";
+import { firstSector } from "./first-sector.ts";
 import type { Connection } from "./links.ts";
-import { readSector } from "./read-sector.ts";
 
 /** How many of these may have no answer yet: who asked for more would not hear sooner of a server that hangs. */
 const MOST = 8;
@@ -49,7 +49,7 @@ export function watchLink(
     const done = () => {
       unanswered--;
     };
-    readSector(remote).then(done, done);
+    firstSector(remote).then(done, done);
   }
 
   // What came while this process was stopped is read first.
