@@ -220,7 +220,7 @@ tests("a gateway that vanishes: nbd-serve ends, where it is not to try again", a
 });
 
 tests("a gateway that vanishes before anything was read: nbd-serve says so", async ({ sandbox, image }) => {
-  const { gateway, server } = await throughGateway(sandbox, image);
+  const { gateway, server } = await throughGateway(sandbox, image, { keys: { resume: 0 } });
   gateway.kill("SIGKILL");
   assert.is(await within(SOON, "nbd-serve", server.exit), 1);
   const [, complaint] = server.stderr.split("\n");
