@@ -22,6 +22,11 @@ export interface FastOptions {
 export interface FastExport extends AsyncDisposable {
   /** Copies of ranges that it keeps, at most so many. */
   sample(most: number): Sample[];
+  /** Reads for which nothing had to be asked of the next export, and the others. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Milliseconds to the other end and back, as measured by reads; undefined before the first one. */
+  readonly roundTrip: number | undefined;
 }
 
 const BUDGET = 24 << 20;
@@ -68,6 +73,8 @@ export function fast(
     /** The reads that have not been answered, and their bytes. */
     let reads = 0;
     let bytes = 0;
+    /** Reads that went past the cache. */
+    let passed = 0;
     /** The most reads in flight recently, at most 2 * DEEP. The number at the moment is often too low. */
     let depth = 0;
 
@@ -78,6 +85,7 @@ export function fast(
       if (!isNear && !isLong) return followed.read(offset, length, options);
       const isThere = kept.has(offset, length);
       const isMiss = !isThere || (!isNear && kept.lacks(offset, length));
+      if (!isThere) passed++;
       const reading = (isThere ? kept : link).read(offset, length, options);
       // Where it reads is noted, for the time when it does not keep the link busy any more.
       if (!isNear) ahead.follow(offset, length, isMiss);
@@ -87,6 +95,15 @@ export function fast(
     return {
       ...followed,
       sample: (most) => kept.sample(most),
+      get hits() {
+        return kept.hits;
+      },
+      get misses() {
+        return kept.misses + passed;
+      },
+      get roundTrip() {
+        return meter.roundTrip;
+      },
       read(offset, length, options) {
         depth = Math.min(Math.max(reads, depth - 1 / PATIENCE), 2 * DEEP);
         const reading = route(offset, length, options);
