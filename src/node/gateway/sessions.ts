@@ -194,7 +194,7 @@ export class Sessions {
       // Who could not begin is refused; that the place is not there is a fault of this machine.
       const isFault = held !== undefined || error instanceof ConfigError;
       note(messageOf(error), isFault ? "error" : "warning");
-      if (held?.exported) note(summaryOf(held, performance.now() - began));
+      if (held?.wasAttached) note(summaryOf(held, performance.now() - began));
       if (isFault) board.end(name, held, error);
       newcomer.transport.close(error);
     } finally {

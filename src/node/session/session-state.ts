@@ -36,6 +36,8 @@ export interface Session {
   readonly exported: ExportSummary | undefined;
   /** Where local clients find it, for people: a device or an address; undefined while it is not there. */
   readonly where: string | undefined;
+  /** Whether local clients could use it once. */
+  readonly wasAttached: boolean;
   /** The connection of the link that it has, or had last, where that is known. */
   readonly connection: Connection | undefined;
   /** What local clients have done so far. */
@@ -61,6 +63,7 @@ export class SessionRecord implements Omit<Session, "ended"> {
   onstate: Session["onstate"];
   exported: ExportSummary | undefined;
   where: string | undefined;
+  wasAttached = false;
   #state: SessionState = "connecting";
   #waitingUntil: Date | undefined;
   readonly #log: Log;
@@ -91,6 +94,7 @@ export class SessionRecord implements Omit<Session, "ended"> {
 
   enter(state: SessionState): void {
     if (state === "ending" || state === "ended") this.#leaving.resolve();
+    if (state === "attached") this.wasAttached = true;
     this.#change(() => {
       this.#state = state;
     });

@@ -4,14 +4,14 @@ import { timeSpan } from "../log/time-span.ts";
 import type { Session } from "./session-state.ts";
 
 /**
- * What a session was, in words for people: `ended after 4 min, 812 MB in 3,120 reads`; one that had no export yet has just ended.
+ * What a session was, in words for people: `ended after 4 min, 812 MB in 3,120 reads`; one whose disk was never there has just ended.
  * @param milliseconds how long it was
  */
 export function summaryOf(
-  { exported, counts, traffic }: Pick<Session, "exported" | "counts" | "traffic">,
+  { wasAttached, counts, traffic }: Pick<Session, "wasAttached" | "counts" | "traffic">,
   milliseconds: number,
 ): string {
-  if (!exported) return "ended";
+  if (!wasAttached) return "ended";
   const { losses } = traffic;
   return [
     `ended after ${timeSpan(milliseconds)}`,
