@@ -67,9 +67,6 @@ export class Cache {
   readonly export: Export & AsyncDisposable;
   /** It is told of the reads and hints of `export`. */
   follower: CacheFollower | undefined;
-  /** Reads for which nothing had to be asked, and the others. */
-  hits = 0;
-  misses = 0;
   readonly #next: Export;
   readonly #budget: number;
   readonly #kept: KeptPieces;
@@ -154,8 +151,6 @@ export class Cache {
       isMiss = pieces.some(({ isOwn }) => isOwn);
       reading = readPieces(pieces, offset, end, this.#askAgain, options.signal);
     }
-    if (isMiss) this.misses++;
-    else this.hits++;
     follower?.read(offset, length, isMiss);
     return reading;
   }
