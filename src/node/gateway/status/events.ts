@@ -9,7 +9,7 @@ const FIGURES_TIME = 1000;
 /** Milliseconds without a line after which a listener is sent an empty one, so that no proxy takes the connection for dead. */
 const QUIET_TIME = 15_000;
 
-/** Milliseconds that a listener may take nothing of what it is sent. */
+/** Milliseconds that a listener may take nothing of what it is sent, if nothing else is said. */
 const STALL_TIME = 30_000;
 
 /** nginx would collect what it passes on. */
@@ -29,6 +29,8 @@ export interface EventsOptions {
   busy(): readonly string[];
   /** The most listeners at the same time. */
   most: number;
+  /** Milliseconds that a listener may take nothing of what it is sent. Default 30,000. */
+  stallTime?: number;
 }
 
 /**
@@ -68,7 +70,8 @@ export class Events {
    */
   add(response: ServerResponse, isWelcome: () => boolean): void {
     beginAnswer(response, 200, HEADERS);
-    const listener = new Listener(response, isWelcome, (name) => this.#textOf(name));
+    const { stallTime = STALL_TIME } = this.#options;
+    const listener = new Listener(response, { isWelcome, stallTime, textOf: (name) => this.#textOf(name) });
     this.#listeners.add(listener);
     response.once("close", () => {
       this.#listeners.delete(listener);
@@ -125,20 +128,27 @@ export class Events {
   }
 }
 
+interface ListenerOptions {
+  /** Asked once a second. What it throws counts as no. */
+  isWelcome(): boolean;
+  /** Milliseconds. */
+  stallTime: number;
+  /** The latest of a configuration. */
+  textOf(name: string): string;
+}
+
 /** One who reads. What it has not been sent is no more than names. */
 class Listener {
   readonly #response: ServerResponse;
-  readonly #isWelcome: () => boolean;
-  readonly #textOf: (name: string) => string;
+  readonly #options: ListenerOptions;
   readonly #unsent = new Set<string>();
   #whole: string | undefined;
   #callOff: (() => void) | undefined;
   #sentAt = performance.now();
 
-  constructor(response: ServerResponse, isWelcome: () => boolean, textOf: (name: string) => string) {
+  constructor(response: ServerResponse, options: ListenerOptions) {
     this.#response = response;
-    this.#isWelcome = isWelcome;
-    this.#textOf = textOf;
+    this.#options = options;
     response.on("drain", () => {
       this.#callOff?.();
       this.#callOff = undefined;
@@ -168,7 +178,15 @@ class Listener {
 
   end(): void {
     this.#response.end();
-    this.#callOff ??= deadline(STALL_TIME, () => this.#response.destroy());
+    this.#stall();
+  }
+
+  #isWelcome(): boolean {
+    try {
+      return this.#options.isWelcome();
+    } catch {
+      return false;
+    }
   }
 
   #flush(): void {
@@ -179,15 +197,19 @@ class Listener {
     for (const name of this.#unsent) {
       if (this.#callOff) return;
       this.#unsent.delete(name);
-      this.#write(this.#textOf(name));
+      this.#write(this.#options.textOf(name));
     }
   }
 
   #write(text: string): void {
     if (text === "" || this.#response.writableEnded || this.#response.destroyed) return;
     this.#sentAt = performance.now();
-    if (this.#response.write(text)) return;
-    this.#callOff = deadline(STALL_TIME, () => this.#response.destroy());
+    if (!this.#response.write(text)) this.#stall();
+  }
+
+  /** Nothing more is sent until what was sent is taken, for which there is some time. */
+  #stall(): void {
+    this.#callOff ??= deadline(this.#options.stallTime, () => this.#response.destroy());
   }
 }
 
