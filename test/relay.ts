@@ -37,6 +37,8 @@ export interface Relay {
   /** Where it listens: the path, or the port. */
   place: Place;
   counts(): Promise<Counts>;
+  /** Breaks off all that goes through it, on both sides at once. Resolves when that is done. */
+  cut(): Promise<void>;
   /** Ends all that goes through it. */
   close(): Promise<void>;
 }
@@ -75,6 +77,9 @@ export async function relay({ listen, to, roundTrip = 0, rate }: RelayOptions): 
   return {
     place: typeof listen === "string" ? listen : (server.address() as AddressInfo).port,
     counts: async () => ({ ...counts }),
+    async cut() {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
     async close() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -197,6 +202,11 @@ export async function forkRelay(options: RelayOptions): Promise<Relay> {
       child.send("counts");
       return counts;
     },
+    async cut() {
+      const done = answer<"cut">();
+      child.send("cut");
+      await done;
+    },
     async close() {
       child.disconnect();
       await gone;
@@ -208,7 +218,11 @@ const FORKED = "--relay";
 
 if (process.argv[2] === FORKED && process.send) {
   const running = await relay(JSON.parse(process.argv[3]!) as RelayOptions);
-  process.on("message", async () => process.send!(await running.counts()));
+  process.on("message", async (asked) => {
+    if (asked !== "cut") return process.send!(await running.counts());
+    await running.cut();
+    process.send!("cut");
+  });
   process.on("disconnect", () => process.exit());
   process.send(running.place);
 }

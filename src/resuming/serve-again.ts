@@ -5,6 +5,7 @@ import { proofOf } from "../nbd/proof.ts";
 import { introducing } from "../nbd/server/introducing.ts";
 import { isWord, newWord } from "../nbd/word.ts";
 import type { ServeOptions } from "../serve.ts";
+import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { unlessAborted } from "../streams/unless-aborted.ts";
@@ -54,6 +55,11 @@ export interface ServeAgainOptions {
 const SILENCE = 15_000;
 const HANDSHAKE_SILENCE = 30_000;
 
+/** Milliseconds in which what had come before a connection was lost is looked at: it may be a goodbye. */
+const GRACE = 1000;
+
+const WITHOUT_A_WORD = "the connection ended without a word";
+
 /** Milliseconds that another attempt has until something comes. A network that is back does not tell the attempts made before. */
 const ATTEMPT_TIME = 10_000;
 
@@ -99,8 +105,8 @@ class Serving {
   #key: string | undefined;
   /** Whether a request has ever come. */
   #isUsed = false;
-  /** Whether the gateway has promised to ask for something when all is quiet. */
-  #isAsking = false;
+  /** Seconds for which the gateway waits for a lost link. If it does, it has promised to ask for something when all is quiet. */
+  #wait = 0;
 
   constructor(target: Export, options: ServeAgainOptions) {
     this.#target = target;
@@ -116,7 +122,6 @@ class Serving {
     let lostAt: number | undefined;
     for (;;) {
       const fence = fenced(this.#target);
-      const began = this.#clock.now();
       let isUsed = false;
       const lost = await this.#overLink(fence.target, () => {
         isUsed = true;
@@ -125,7 +130,7 @@ class Serving {
 
       const now = this.#clock.now();
       if (isUsed) {
-        this.#backoff.succeeded(now - began);
+        this.#backoff.succeeded();
         lostAt = undefined;
       }
       if (lostAt === undefined)
@@ -154,12 +159,14 @@ class Serving {
   async #overLink(target: Export, onUsed: () => void): Promise<Lost | undefined> {
     const { connect, serve, serveOptions, signal } = this.#options;
     if (signal.aborted) return undefined;
+    this.#wait = 0;
     let code: number | undefined;
     let hasLeft = false;
     let isChosen = false;
     let isSilent = false;
     let hasHeard = false;
     let unwatch = () => {};
+    let callOffWait = () => {};
     const isFirst = !this.#isUsed;
     const connecting = new AbortController();
     const giveUp = () => connecting.abort(signal.reason);
@@ -173,8 +180,14 @@ class Serving {
     try {
       const { socket, transport } = await connect(connecting.signal, this.#isUsed);
       callOff();
+      const gone = deferred<never>();
       const onClose = (event: { code?: number }) => {
         code = event.code;
+        if (!isLostWith(code)) return;
+        // What is under way may take for ever, and nobody hears its answer any more.
+        callOffWait = this.#clock.after(GRACE, () => {
+          if (this.#isUsed && !hasLeft) gone.reject(new Error(WITHOUT_A_WORD));
+        });
       };
       socket.addEventListener("close" as never, onClose as never);
       const onMessage = () => {
@@ -190,7 +203,7 @@ class Serving {
           transport.close(new SilentError());
         },
       });
-      await serve(transport, target, {
+      const served = serve(transport, target, {
         ...serveOptions,
         signal,
         introduction: this.#introduction(),
@@ -206,8 +219,9 @@ class Serving {
           hasLeft = true;
         },
       });
+      await Promise.race([served, gone.promise]);
       if (signal.aborted || hasLeft || !isChosen || !isLostWith(code)) return undefined;
-      return { error: new Error("the connection ended without a word") };
+      return { error: new Error(WITHOUT_A_WORD) };
     } catch (error) {
       if (signal.aborted) return undefined;
       const isLost =
@@ -221,12 +235,13 @@ class Serving {
       callOff();
       signal.removeEventListener("abort", giveUp);
       unwatch();
+      callOffWait();
     }
   }
 
   /** Milliseconds for which the other side may be silent now; undefined: for ever. */
   #patience({ isFirst, hasHeard, isChosen }: Stage): number | undefined {
-    if (isChosen) return this.#isAsking ? SILENCE : undefined;
+    if (isChosen) return this.#wait > 0 ? SILENCE : undefined;
     if (isFirst) return undefined;
     return hasHeard ? HANDSHAKE_SILENCE : ATTEMPT_TIME;
   }
@@ -243,12 +258,13 @@ class Serving {
   #introduction() {
     return introducing({
       answer: async ({ challenge, nonce, wait }) => {
-        this.#isAsking = wait > 0;
+        this.#wait = wait;
         const kept = await this.#keys.get();
         this.#key = isWord(kept) ? kept : undefined;
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
         return {
           ...identity,
+          size: this.#options.medium.size,
           samples,
           incarnation: this.#incarnation,
           proof: this.#key === undefined ? undefined : proofOf(this.#key, challenge),
@@ -256,7 +272,7 @@ class Serving {
       },
       keep: (key) => {
         this.#key = key;
-        return this.#keys.set(key);
+        return this.#keys.set(key, this.#wait);
       },
     });
   }

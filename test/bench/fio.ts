@@ -1,18 +1,19 @@
-/** How the benchmarks run fio on an export: random reads of 4 KiB, many at a time. */
+/** How the benchmarks run fio on an export: random reads, or writes, of 4 KiB, many at a time. */
 
 export const DEPTH = 16;
 export const BLOCK = 4096;
 
-/** fio's arguments; for so many seconds, or so many reads. */
+/** fio's arguments; for so many seconds, or so many reads or writes. */
 export function fioArguments(
   uri: string,
   limit: { number_ios: number } | { runtime: number; ramp_time?: number },
+  rw: "randread" | "randwrite" = "randread",
 ): string[] {
   const options = {
     name: "random",
     ioengine: "nbd",
     uri,
-    rw: "randread",
+    rw,
     bs: BLOCK,
     iodepth: DEPTH,
     randrepeat: 0,
@@ -25,6 +26,15 @@ export function fioArguments(
 
 /** The reads a second that fio's output tells. */
 export function readsPerSecond(output: string): number {
-  const { jobs } = JSON.parse(output.slice(output.indexOf("{"))) as { jobs: [{ read: { iops: number } }] };
-  return jobs[0].read.iops;
+  return iops(output, "read");
+}
+
+/** The writes a second that fio's output tells. */
+export function writesPerSecond(output: string): number {
+  return iops(output, "write");
+}
+
+function iops(output: string, what: "read" | "write"): number {
+  type Job = Record<"read" | "write", { iops: number }>;
+  return (JSON.parse(output.slice(output.indexOf("{"))) as { jobs: [Job] }).jobs[0][what].iops;
 }

@@ -209,6 +209,21 @@ tests("attempts come less and less often, and end when the time is over", async 
   assert.is(lines[1], "trying again in 0.8 s: busy");
 });
 
+tests("links that were used, and are cut at once, are replaced as soon as the first", async () => {
+  const { time, gateway, ending, run } = setUp();
+  const serving = run();
+  const key = newWord();
+  await READ(await gateway.client(0, key));
+  for (let index = 1; index < 8; index++) {
+    gateway.links.at(-1)!.end();
+    const lostAt = gateway.clock.now();
+    await READ(await time.run(gateway.client(index)));
+    assert.ok(gateway.times.at(-1)! - lostAt <= 400, `attempt ${index}: ${gateway.times}`);
+  }
+  ending.abort();
+  await time.run(serving);
+});
+
 tests("whatever wakes the page up ends the wait", async () => {
   const { time, gateway, wake, wakes, ending, run } = setUp();
   const serving = run();
@@ -297,6 +312,24 @@ tests(
 );
 
 tests(
+  "what one gateway has promised is not held against the next, which knows of no introductions",
+  async () => {
+    const { time, gateway, ending, run } = setUp();
+    const serving = run();
+    await READ(await gateway.client(0));
+    gateway.links[0]!.end();
+    await time.run(gateway.attempted(2));
+    await Promise.resolve();
+    const begun = await time.run(beginHandshake(gateway.links[1]!.far));
+    await READ(await begun.finish());
+    await time.run(time.sleep(1_000_000));
+    assert.is(gateway.times.length, 2);
+    ending.abort();
+    await time.run(serving);
+  },
+);
+
+tests(
   "an older write never comes after a newer one: the next link waits for what the last one has begun",
   async () => {
     const memory = memoryExport(new Uint8Array(4096));
@@ -369,6 +402,28 @@ tests(
     }
   },
 );
+
+tests("a WebSocket that is gone without an error, while a read hangs, is replaced all the same", async () => {
+  const memory = memoryExport(new Uint8Array(4096));
+  let isHanging = false;
+  const read: Export["read"] = (...all) => (isHanging ? new Promise(() => {}) : memory.read(...all));
+  const { time, gateway, ending, lines, run } = setUp({}, { ...memory, read });
+  const serving = run();
+  const client = await gateway.client(0);
+  await READ(client);
+  isHanging = true;
+  READ(client).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  isHanging = false;
+  // Its streams end in order, once the read is answered.
+  gateway.links[0]!.socket.dispatchEvent(Object.assign(new Event("close"), { code: 1006 }));
+  await time.run(time.sleep(5000));
+  assert.is(gateway.times.length, 2);
+  await READ(await gateway.client(1));
+  assert.is(lines[0], "the link was lost, trying for 300 s: the connection ended without a word");
+  ending.abort();
+  await time.run(serving);
+});
 
 tests("a medium that cannot be read now is tried again, one that was changed is told of", async () => {
   let changed: string | undefined;

@@ -164,7 +164,7 @@ tests("a signal before anybody came", async ({ sandbox }) => {
 });
 
 tests("a WebSocket whose other side was killed while idle", async ({ sandbox, image }) => {
-  const { gateway, server, socket } = await throughGateway(sandbox, image);
+  const { gateway, server, socket } = await throughGateway(sandbox, image, { keys: { resume: 0 } });
   const client = await RawClient.open(socket);
   server.kill("SIGKILL");
   await within(SOON, "the local client", client.end());
@@ -210,8 +210,8 @@ tests("a remote that vanishes under I/O", async (context) => {
   assert.equal(others, []);
 });
 
-tests("a gateway that vanishes: nbd-serve ends", async ({ sandbox, image }) => {
-  const { gateway, server, socket } = await throughGateway(sandbox, image);
+tests("a gateway that vanishes: nbd-serve ends, where it is not to try again", async ({ sandbox, image }) => {
+  const { gateway, server, socket } = await throughGateway(sandbox, image, { retry: 0 });
   const client = await RawClient.open(socket);
   client.read(1, 0, 512);
   await within(SOON, "the reply", client.reply(512));
@@ -240,7 +240,10 @@ for (const [user, url] of [
     `nbd-serve with ${user} in its URL shows none, in a line or as an argument`,
     async ({ sandbox, image }) => {
       const relay = await deafRelay();
-      const server = sandbox.start(program("nbd-serve"), [image, url(Number(new URL(relay.url).port))]);
+      const server = sandbox.start(program("nbd-serve"), [
+        ...["--retry", "0", image],
+        url(Number(new URL(relay.url).port)),
+      ]);
       if (!/none/.test(user)) {
         await until("it serves", () => server.stderr.includes("serving"));
         const shown = readFileSync(`/proc/${server.pid}/cmdline`, "utf8");
@@ -326,7 +329,7 @@ tests("SIGTERM to nbd-serve on a pipe that nobody reads", async ({ sandbox, imag
 
 tests("nbd-serve whose link is cut under I/O says so", async ({ sandbox, image }) => {
   const relay = await deafRelay();
-  const server = sandbox.start(program("nbd-serve"), [image, relay.url]);
+  const server = sandbox.start(program("nbd-serve"), ["--retry", "0", image, relay.url]);
   await stalled(server);
   relay.cut();
   assert.is(await within(SOON, "nbd-serve", server.exit), 1);

@@ -24,7 +24,7 @@ tests.before.each(async () => {
   const hook = sandbox.path("state");
   await writeFile(hook, `#!/bin/sh\necho "$@" >> ${sandbox.path("hook.log")}\n`, { mode: 0o755 });
   const configurations = { local: { listen: `unix:${socket}` } };
-  await writeFile(config, JSON.stringify({ configurations, "state-hook": hook }));
+  await writeFile(config, JSON.stringify({ resume: 0, configurations, "state-hook": hook }));
   browser = await openChromium();
 });
 

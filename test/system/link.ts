@@ -59,13 +59,15 @@ export async function throughGateway(
   file: string,
   {
     writable = false,
+    retry,
     keys = {},
     env = {},
-  }: { writable?: boolean; keys?: Entry; env?: Record<string, string> } = {},
+  }: { writable?: boolean; retry?: number; keys?: Entry; env?: Record<string, string> } = {},
 ): Promise<Attached & { gateway: Running; server: Running; where: string }> {
   const gateway = await startGateway(sandbox, keys, { env });
   const server = sandbox.start(program("nbd-serve"), [
     ...(writable ? ["--writable"] : []),
+    ...(retry === undefined ? [] : ["--retry", `${retry}`]),
     file,
     gateway.url,
   ]);

@@ -3,7 +3,7 @@ import type { Sample } from "../../export/filters/cache.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
 import { forward } from "../../export/filters/forward.ts";
 import { lacks, type Opened } from "../../export/resume/opened.ts";
-import { LinkError, RefusedError } from "../../nbd/error.ts";
+import { LinkError, NoAnswerError, RefusedError } from "../../nbd/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { Ended } from "../../streams/ended.ts";
@@ -11,10 +11,12 @@ import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import type { Log } from "../log/log.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { LossError } from "./last-writes.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
 import { mediumDifference } from "./medium-difference.ts";
+import { SessionOverError } from "./session-over-error.ts";
 import type { SessionRecord } from "./session-state.ts";
 
 /** Milliseconds that a new link has to answer the first requests. */
@@ -59,9 +61,13 @@ export class Succession {
   /** Whether something was written that was not flushed. */
   isUnflushed: () => boolean = () => false;
   #current: LinkedExport;
+  /** The link that is being tried. */
+  #trial: BegunLink | undefined;
   #next: BegunLink | undefined;
   #news = deferred();
   #isDry = false;
+  /** There will be no other link. */
+  #isOver = false;
   readonly #options: SuccessionOptions;
   readonly #changed = new Coverage();
 
@@ -110,6 +116,17 @@ export class Succession {
    * @throws LinkError when nobody has come back; or what the link has failed with
    */
   async open(end: { error: unknown } | undefined, signal: AbortSignal): Promise<Opened> {
+    try {
+      return await this.#opened(end, signal);
+    } catch (error) {
+      this.#isOver = true;
+      this.#next?.refuse(new SessionOverError());
+      this.#next = undefined;
+      throw error;
+    }
+  }
+
+  async #opened(end: { error: unknown } | undefined, signal: AbortSignal): Promise<Opened> {
     const { patience, log, record } = this.#options;
     if (!this.#next) this.#judge(end);
     const since = performance.now();
@@ -138,7 +155,6 @@ export class Succession {
           return opened;
         } catch (error) {
           waiting.signal.throwIfAborted();
-          link.refuse(error as Error);
           log(`a new link was refused: ${messageOf(error)}`, "warning");
         }
       }
@@ -161,7 +177,7 @@ export class Succession {
 
   #endWhileLost(): Error {
     if (!this.isUnflushed()) return new Ended("the session was ended while its link was lost");
-    return new LinkError("the session was ended while its link was lost: what was written last may be lost");
+    return new LossError("the session was ended while its link was lost: what was written last may be lost");
   }
 
   /** Takes the links that come, as long as the session runs. */
@@ -180,9 +196,14 @@ export class Succession {
     this.#isDry = true;
     this.#news.resolve();
     this.#next?.refuse(new Ended("the session has ended"));
+    this.#next = undefined;
   }
 
   #receiveOne(link: BegunLink): void {
+    if (this.#isOver) {
+      link.refuse(new SessionOverError());
+      return;
+    }
     const difference = this.#difference(link);
     if (difference !== undefined) {
       const error = new AnotherMediumError(`this is another medium than the one in use: ${difference}`);
@@ -192,6 +213,8 @@ export class Succession {
     }
     this.#next?.refuse(link.succession);
     this.#next = link;
+    // Nobody but the last one that came goes on: the others may be gone without a word.
+    this.#trial?.handshake.transport.close(link.succession);
     this.#current.close(link.succession);
     this.#news.resolve();
   }
@@ -228,14 +251,26 @@ export class Succession {
     }
   }
 
-  /** @throws Error when its export cannot take the place of the one before */
+  /**
+   * Tries a link. It is closed when that fails, and told why.
+   * @throws Error when its export cannot take the place of the one before
+   */
   async #take(link: BegunLink, signal: AbortSignal): Promise<Opened> {
+    this.#trial = link;
+    try {
+      return await this.#tried(link, signal);
+    } finally {
+      this.#trial = undefined;
+    }
+  }
+
+  async #tried(link: BegunLink, signal: AbortSignal): Promise<Opened> {
     const { timeout } = this.#options;
     const linked = await linkedExport(link, { timeout, silence: 0, signal });
     if (!linked) throw signal.reason;
     const { remote, introduction } = linked;
     const callOff = deadline(FIRST_ANSWER, () =>
-      linked.close(new LinkError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
+      linked.close(new NoAnswerError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
     );
     const giveUp = () => linked.close(signal.reason);
     signal.addEventListener("abort", giveUp);

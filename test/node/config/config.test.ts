@@ -39,6 +39,8 @@ tests("what is right is read, and the top's keys are filled in", () => {
     readOnly: false,
     takeOver: true,
     takeOverInterval: 10,
+    resume: 300,
+    resumeForeign: false,
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {
@@ -114,6 +116,29 @@ tests("permissions: of one configuration, or of all", () => {
     assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
     const one = { a: { listen, [key!]: value } };
     assert.throws(() => parse({ configurations: one }), new RegExp(`"a": "${key}" must be `));
+  }
+});
+
+tests("how long a lost link is waited for: of one configuration, or of all", () => {
+  const configurations = { a: { listen }, b: { listen, resume: 0, "resume-foreign": false } };
+  const found = ["a", "b"].map((name) => {
+    const { resume, resumeForeign } = chooseConfiguration(
+      parse({ resume: 86_400, "resume-foreign": true, configurations }),
+      name,
+    );
+    return [resume, resumeForeign];
+  });
+  assert.equal(found, [
+    [86_400, true],
+    [0, false],
+  ]);
+  for (const [key, value] of [
+    ["resume", -1],
+    ["resume", 86_401],
+    ["resume", "300"],
+    ["resume-foreign", 1],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
   }
 });
 
