@@ -134,7 +134,7 @@ run(program, async () => {
   });
   if (tls?.current.isSelfSigned) log(`SHA-256 of its certificate: ${tls.current.fingerprint}`);
   for (const one of config.configurations.values()) {
-    output.record({ level: "info", configuration: one.name, message: `its disk will be on ${placeOf(one)}` });
+    output.record({ level: "info", configuration: one.name, message: `its disk will be at ${placeOf(one)}` });
   }
   process.stdout.on("error", () => {}); // the reader of the URL may be gone
   if (access) log(`the token is in ${tokenFile}`);

@@ -148,8 +148,8 @@ needing(tests, ["nbdcopy", "promtool"])("promtool finds nothing wrong with /metr
 });
 
 const SESSION = [
-  /^local: its disk will be on unix:\S+nbd\.sock$/,
-  /^cd: its disk will be on \/dev\/nbd99$/,
+  /^local: its disk will be at unix:\S+nbd\.sock$/,
+  /^cd: its disk will be at \/dev\/nbd99$/,
   /^the token is in \S+token$/,
   /^local: 1048576 bytes, read-only, on unix:\S+nbd\.sock$/,
   /^local: ended after \d+ s, 1\.0 MB in \d+ reads?$/,

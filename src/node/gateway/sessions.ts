@@ -187,8 +187,8 @@ export class Sessions {
         if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
       });
       const { reason } = ending.signal;
-      const why = reason instanceof TakenOverError || reason instanceof EjectedError ? [reason.message] : [];
-      note([...why, summaryOf(running, performance.now() - began)].join("; "));
+      if (reason instanceof TakenOverError || reason instanceof EjectedError) note(reason.message);
+      note(summaryOf(running, performance.now() - began));
       if (held) board.end(name, held);
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
