@@ -67,7 +67,9 @@ async function hesitantRemote({ sandbox }: Context, keys = {}, { readOnly = fals
 
 /** What a program has said, without the line that says where the export is. */
 function complaints({ stderr }: Running): string[] {
-  return stderr.split("\n").filter((line) => line !== "" && !/ bytes, .*, on unix:|: --no-auth: /.test(line));
+  return stderr
+    .split("\n")
+    .filter((line) => line !== "" && !/ bytes, .*, on unix:|: its disk will be at |: --no-auth: /.test(line));
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
