@@ -37,7 +37,7 @@ const runs = [
     what: "ten minutes of cuts and black holes below a kernel device",
     script: "test/system/kernel/in-machine.ts",
     args: ["test/system/kernel/resume.uml.ts"],
-    env: { RESUME_SECONDS: "200" },
+    env: { RESUME_SECONDS: "300" },
     needs: ["linux.uml", "fio", "mkfs.ext4"],
   },
   {

@@ -89,7 +89,7 @@ export function introducedContext(introduction: Introduction): string {
     version: VERSION,
     name: cut(name),
     size,
-    modified: modified === undefined ? null : Math.floor(modified),
+    modified: timeOf(modified),
     samples: toBase64url(samples),
     incarnation,
     proof,
@@ -130,6 +130,12 @@ export function readIntroducedContext(context: string): Introduction {
     proof: proof as string | undefined,
     changed,
   };
+}
+
+/** Whole milliseconds. A file can have a time that no number stands for: then it is not known. */
+function timeOf(modified: number | undefined): number | null {
+  const time = Math.floor(modified ?? Number.NaN);
+  return Number.isSafeInteger(time) ? time : null;
 }
 
 /** Words for people, cut between two characters. */

@@ -1,5 +1,6 @@
 import { Errno, ExportError } from "../export/error.ts";
 import type { Export } from "../export/export.ts";
+import { aroundChanges } from "../export/filters/around-changes.ts";
 
 /** An export as one link sees it. */
 export interface Fenced {
@@ -34,15 +35,10 @@ export function fenced(next: Export): Fenced {
     return changing;
   }
 
-  const { write, trim, writeZeroes, flush, cache, extents } = next;
+  const { flush, cache, extents } = next;
   const target: Export = {
-    ...next,
+    ...aroundChanges(change)(next),
     read: (offset, length, options) => call(() => next.read(offset, length, options)),
-    ...(write && { write: (offset, data, options) => change(() => next.write!(offset, data, options)) }),
-    ...(trim && { trim: (offset, length, options) => change(() => next.trim!(offset, length, options)) }),
-    ...(writeZeroes && {
-      writeZeroes: (offset, length, options) => change(() => next.writeZeroes!(offset, length, options)),
-    }),
     ...(flush && { flush: () => call(() => next.flush!()) }),
     ...(cache && { cache: (offset, length, options) => call(() => next.cache!(offset, length, options)) }),
     ...(extents && {

@@ -92,6 +92,8 @@ tests("the longest introduction fits in a name", () => {
 tests("a time with a fraction, as file systems have it, is told in whole milliseconds", () => {
   const told = introducedContext({ ...plain, modified: 1234.9 });
   assert.is(readIntroducedContext(told).modified, 1234);
+  for (const modified of [2 ** 53, -(2 ** 60), Number.NaN, Number.POSITIVE_INFINITY])
+    assert.is(readIntroducedContext(introducedContext({ ...plain, modified })).modified, undefined);
 });
 
 for (const [what, query] of [

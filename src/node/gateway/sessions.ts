@@ -201,7 +201,8 @@ export class Sessions {
       newcomer.transport.close(error);
     } finally {
       signal.removeEventListener("abort", end);
-      supply.end(signal.aborted ? new Ended("the gateway ends") : new SessionOverError());
+      // Who wanted the end does not want another session to begin by itself.
+      supply.end(ending.signal.aborted ? new Ended("the session was ended") : new SessionOverError());
     }
   }
 

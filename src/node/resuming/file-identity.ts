@@ -33,5 +33,8 @@ async function changedByOthers(name: string, writes: OwnWrites): Promise<string 
   if (writes.isAnotherFile) return `${name} is another file than the one that was written to`;
   const at = await writes.othersChangedAt();
   if (at === undefined) return undefined;
-  return `${name} was changed by another program, at ${new Date(at).toISOString()}`;
+  const time = new Date(at);
+  // A file can have a time that is no date.
+  const when = Number.isNaN(time.getTime()) ? "" : `, at ${time.toISOString()}`;
+  return `${name} was changed by another program${when}`;
 }

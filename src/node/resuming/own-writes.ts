@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { Export } from "../../export/export.ts";
+import { aroundChanges } from "../../export/filters/around-changes.ts";
 
 /** What is known of the modification time of a file that this program writes to. */
 export interface WriteRecord {
@@ -73,20 +74,7 @@ export class OwnWrites {
 
   /** The same export, whose changes are known as ours. */
   watch(next: Export): Export {
-    const { write, trim, writeZeroes } = next;
-    return {
-      ...next,
-      ...(write && {
-        write: (offset, data, options) => this.#change(() => next.write!(offset, data, options)),
-      }),
-      ...(trim && {
-        trim: (offset, length, options) => this.#change(() => next.trim!(offset, length, options)),
-      }),
-      ...(writeZeroes && {
-        writeZeroes: (offset, length, options) =>
-          this.#change(() => next.writeZeroes!(offset, length, options)),
-      }),
-    };
+    return aroundChanges((make) => this.#change(make))(next);
   }
 
   /** Whether what was written before went to another file, in whose place this one may be by now. */

@@ -20,7 +20,7 @@ const contents = v.object({
     v.object({
       file: v.pipe(v.string(), v.maxLength(64)),
       modified: v.pipe(v.string(), v.regex(/^-?\d{1,20}$/)),
-      until: v.optional(v.pipe(v.number(), v.finite())),
+      until: v.optional(v.pipe(v.number(), v.safeInteger())),
     }),
   ),
 });

@@ -4,6 +4,7 @@ import { resume } from "../../export/resume/resume.ts";
 import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { Configuration } from "../config/config.ts";
 import type { Log } from "../log/log.ts";
+import { firstSector } from "./first-sector.ts";
 import type { LinkedExport } from "./linked-export.ts";
 import type { Links } from "./links.ts";
 import type { SessionRecord } from "./session-state.ts";
@@ -43,7 +44,7 @@ export interface LastingExport {
 /** Makes an export that goes on over the next link when one is lost; where that cannot be, it ends with its link. */
 export function lastingExport(
   first: LinkedExport,
-  configuration: Configuration,
+  configuration: Pick<Configuration, "resume" | "resumeForeign" | "readOnly" | "timeout">,
   { resume: options, links, signal, log, record }: LastingExportOptions,
 ): LastingExport {
   const { remote, introduction } = first;
@@ -71,6 +72,8 @@ export function lastingExport(
     memory,
     log: (line) => log(line, "error"),
   });
+  // The other side tries to come back only for a link on which something was asked for.
+  if (remote.size > 0) firstSector(remote).catch(() => {});
   succession.isUnflushed = () => lasting.unflushed(0, lasting.size);
   return {
     target: succession.noteChanges(lasting),

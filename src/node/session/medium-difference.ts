@@ -25,9 +25,9 @@ export function mediumDifference(
   { size, introduction: first, nonce, isWritable, wasChanged }: KnownMedium,
   next: Introduction,
 ): string | undefined {
-  if (next.changed !== undefined) return next.changed;
   if (next.size !== first.size) return `it has ${next.size} bytes, not ${first.size}`;
   if (next.name !== first.name) return `it is ${quoted(next.name)}, not ${quoted(first.name)}`;
+  if (next.changed !== undefined) return next.changed;
   // Where we write, the time changes by that: the other side sees to it, and says `changed`.
   if (!isWritable && next.modified !== first.modified) return "it was modified at another time";
   const differs =

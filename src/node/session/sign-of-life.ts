@@ -1,7 +1,5 @@
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
-
-/** Bytes at the beginning of an export that are asked for: a sector, as every server can read one. */
-const LENGTH = 512;
+import { firstSector } from "./first-sector.ts";
 
 /**
  * Sees to it that something is said on a link at least every so often: reverse proxies and relays cut connections on which
@@ -28,7 +26,7 @@ export function signOfLife(
       const done = () => {
         isDue = false;
       };
-      remote.read(0, Math.min(LENGTH, remote.size)).then(done, done);
+      firstSector(remote).then(done, done);
       looksSince = -1;
     }
     seen = remote.requests;

@@ -1,7 +1,7 @@
-import type { Export, Filter } from "../../export/export.ts";
+import type { Export } from "../../export/export.ts";
+import { aroundChanges } from "../../export/filters/around-changes.ts";
 import type { Sample } from "../../export/filters/cache.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
-import { forward } from "../../export/filters/forward.ts";
 import { lacks, type Opened } from "../../export/resume/opened.ts";
 import { LinkError, NoAnswerError, RefusedError } from "../../nbd/error.ts";
 import { deadline } from "../../streams/deadline.ts";
@@ -11,6 +11,7 @@ import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import type { Log } from "../log/log.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { firstSector } from "./first-sector.ts";
 import { LossError } from "./last-writes.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
@@ -84,31 +85,10 @@ export class Succession {
   }
 
   /** Takes note of what is changed through an export: a new link may differ there. */
-  readonly noteChanges: Filter = (next) => {
-    const { write, trim, writeZeroes, ...passedOn } = forward(next);
-    const note = (offset: number, length: number) => this.#changed.mark(offset, length);
-    return {
-      ...passedOn,
-      ...(write && {
-        write: (offset, data, options) => {
-          note(offset, data.byteLength);
-          return write(offset, data, options);
-        },
-      }),
-      ...(trim && {
-        trim: (offset, length, options) => {
-          note(offset, length);
-          return trim(offset, length, options);
-        },
-      }),
-      ...(writeZeroes && {
-        writeZeroes: (offset, length, options) => {
-          note(offset, length);
-          return writeZeroes(offset, length, options);
-        },
-      }),
-    };
-  };
+  readonly noteChanges = aroundChanges((make, offset, length) => {
+    this.#changed.mark(offset, length);
+    return make();
+  });
 
   /**
    * Gives the next link, once it has answered. It is called when a link has ended.
@@ -187,7 +167,11 @@ export class Succession {
       for (;;) {
         const link = await nextLink(links, signal);
         if (!link) break;
-        if (!isBegun(link)) throw link.close(new TypeError("a session goes on with a begun link only"));
+        if (!isBegun(link)) {
+          const error = new TypeError("a session goes on only with a link whose handshake has begun");
+          link.close(error);
+          throw error;
+        }
         this.#receiveOne(link);
       }
     } catch (error) {
@@ -206,7 +190,7 @@ export class Succession {
     }
     const difference = this.#difference(link);
     if (difference !== undefined) {
-      const error = new AnotherMediumError(`this is another medium than the one in use: ${difference}`);
+      const error = another(difference);
       this.#options.log(`a new link was refused: ${error.message}`, "warning");
       link.refuse(error);
       return;
@@ -277,7 +261,7 @@ export class Succession {
     try {
       const fault = lacks(remote, this.#options.first.remote);
       if (fault) throw another(fault);
-      await remote.read(0, Math.min(512, remote.size));
+      await firstSector(remote);
       await this.#compareKept(remote);
       signal.throwIfAborted();
     } catch (error) {

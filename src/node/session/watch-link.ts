@@ -1,9 +1,7 @@
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import { nextTask } from "../../streams/next-task.ts";
+import { firstSector } from "./first-sector.ts";
 import type { Connection } from "./links.ts";
-
-/** Bytes at the beginning of an export that are asked for: a sector, as every server can read one. */
-const LENGTH = 512;
 
 /** How many of these may have no answer yet: who asked for more would not hear sooner of a server that hangs. */
 const MOST = 8;
@@ -51,7 +49,7 @@ export function watchLink(
     const done = () => {
       unanswered--;
     };
-    remote.read(0, Math.min(LENGTH, remote.size)).then(done, done);
+    firstSector(remote).then(done, done);
   }
 
   // What came while this process was stopped is read first.

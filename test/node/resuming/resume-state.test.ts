@@ -71,12 +71,19 @@ tests(
     await state.set(newWord());
     state.close();
     const good = readFileSync(file, "utf8");
-    for (const bad of ["", "rubbish", "[]", good.replace(/"key":"[^"]*"/, '"key":"short"')]) {
+    const written = (until: string) =>
+      good.replace(/}\s*$/, `,"written":{"file":"1:1","modified":"1","until":${until}}}`);
+    const damaged = ["", "rubbish", "[]", good.replace(/"key":"[^"]*"/, '"key":"short"')];
+    for (const bad of [...damaged, written("1.5"), written("1e300")]) {
       writeFileSync(file, bad);
       const next = await ResumeState.open(file, fail);
       assert.is(next.get(), undefined, bad);
       next.close();
     }
+    writeFileSync(file, written("15"));
+    const whole = await ResumeState.open(file, fail);
+    assert.is(whole.written?.until, 15);
+    whole.close();
     writeFileSync(file, good);
     chmodSync(file, 0o644);
     const lines: string[] = [];

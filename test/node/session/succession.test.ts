@@ -2,63 +2,15 @@
 import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
-import { sampled } from "../../../src/export/samples.ts";
-import { type BegunHandshake, beginHandshake } from "../../../src/nbd/client/begun-handshake.ts";
 import { LinkError } from "../../../src/nbd/error.ts";
-import { introducing } from "../../../src/nbd/server/introducing.ts";
-import { serveClient } from "../../../src/nbd/server/nbd-server.ts";
-import { newWord } from "../../../src/nbd/word.ts";
 import { type LinkedExport, linkedExport } from "../../../src/node/session/linked-export.ts";
 import type { BegunLink } from "../../../src/node/session/links.ts";
 import { SessionRecord } from "../../../src/node/session/session-state.ts";
 import { AnotherMediumError, Succession } from "../../../src/node/session/succession.ts";
 import { deferred } from "../../../src/streams/deferred.ts";
-import { transportPair } from "../../../src/streams/pair.ts";
-import { failure, isPending, sequence } from "../../bytes.ts";
+import { failure, isPending } from "../../bytes.ts";
 import { suite, until, within } from "../../harness.ts";
-
-const NONCE = newWord();
-const BYTES = sequence(1 << 16);
-
-/** A link to a server, with what is done to it. */
-interface Offered extends BegunLink {
-  handshake: BegunHandshake;
-  refusals: Error[];
-  /** Settles when its transport is over. */
-  closed: Promise<void>;
-}
-
-async function offered(target: Export = memoryExport(BYTES.slice())): Promise<Offered> {
-  const [near, far] = transportPair();
-  const introduction = introducing({
-    answer: async ({ nonce }) => ({
-      ...{ name: "disk", size: target.size, modified: 1, incarnation: "one" },
-      ...{ samples: await sampled(memoryExport(BYTES), nonce), proof: undefined, changed: undefined },
-    }),
-    keep: () => {},
-  });
-  serveClient(far, target, { introduction }).catch(() => {});
-  const handshake = await beginHandshake(near, { introduce: { nonce: NONCE, wait: 300 } });
-  const refusals: Error[] = [];
-  return {
-    handshake,
-    connection: {
-      address: "",
-      silence: 0,
-      received: 0,
-      sent: 0,
-      closeCode: undefined,
-      isAlive: async () => true,
-    },
-    succession: new Error("another one came"),
-    refusals,
-    closed: near.closed,
-    refuse(reason) {
-      refusals.push(reason);
-      handshake.refuse(reason);
-    },
-  };
-}
+import { BYTES, NONCE, offered } from "./offered-link.ts";
 
 interface Context {
   ending: AbortController;

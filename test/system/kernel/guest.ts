@@ -84,14 +84,17 @@ export function assertQuietKernel(): void {
   assertNoLines(ALARMING);
 }
 
-/** Fails also when a read or a write has failed since the machine was started. */
-export function assertNoErrors(): void {
+/**
+ * Fails also when a read or a write has failed.
+ * @param before the log of a time before that
+ */
+export function assertNoErrors(before = ""): void {
   assertQuietKernel();
-  assertNoLines(ERRORS);
+  assertNoLines(ERRORS, before);
 }
 
-function assertNoLines(pattern: RegExp): void {
-  const log = kernelLog();
+function assertNoLines(pattern: RegExp, before = ""): void {
+  const log = kernelLog().slice(before.length);
   assert.equal(
     log.split("\n").filter((line) => pattern.test(line)),
     [],

@@ -129,10 +129,19 @@ const others: Readonly<Record<string, Other>> = {
     ...changing(change),
     says: /disk\.img was changed by another program, at 20\d\d-/,
   },
-  "another file, writable, of the same name and size": {
+  "another file, writable, of the same name and size, and even with the same bytes": {
     options: ["--writable"],
-    file: (context) => elsewhere(context, pattern(SIZE, 2)),
-    says: /it has other bytes/,
+    file: (context) => elsewhere(context, pattern(SIZE)),
+    says: /disk\.img is another file than the one that was written to/,
+  },
+  "a file of another name, writable": {
+    options: ["--writable"],
+    file(context) {
+      const file = context.sandbox.path("other.img");
+      copyFileSync(context.image, file);
+      return file;
+    },
+    says: /it is \\?"other\.img\\?", not \\?"disk\.img\\?"/,
   },
   "a shorter file, writable": {
     options: ["--writable"],

@@ -1,11 +1,8 @@
 import * as assert from "uvu/assert";
 import type { Sandbox } from "../../harness.ts";
 import { fioVerifies } from "./fio-verifies.ts";
-import { type Spoil, timesBack } from "./spoiled-link.ts";
+import { SECONDS, type Spoil, timesBack } from "./spoiled-link.ts";
 import type { ThroughRelay } from "./through-relay.ts";
-
-/** Seconds for which the load goes on at least; for long runs. */
-const SECONDS = Number(process.env.RESUME_SECONDS || 0);
 
 export interface LoadWhile {
   spoil: Spoil;

@@ -6,6 +6,9 @@ import type { ThroughRelay } from "./through-relay.ts";
 /** Milliseconds after which a link should be there again: who serves may notice a silent one after 15 s, and try again for 10 s. */
 const BACK = 60_000;
 
+/** Seconds for which a test goes on at least; for long runs. */
+export const SECONDS = Number(process.env.RESUME_SECONDS || 0);
+
 /** Spoils the link now and then, until the signal. */
 export type Spoil = (scene: Pick<ThroughRelay, "relay" | "gateway">, signal: AbortSignal) => Promise<void>;
 
@@ -24,13 +27,15 @@ export const cutEvery =
 
 /**
  * The network drops everything for so many milliseconds, and neither side is told; what was connected by then stays silent.
- * Once the disk has gone on, and some time has passed, it does so again; for each of the times that are given, in turn, over
- * and over.
+ * Once the disk has gone on, and some time has passed, it does so again; for each of the times that are given, in turn, and
+ * in a long run over and over.
  */
 export const silentFor =
   (...holes: readonly number[]): Spoil =>
   async ({ relay, gateway }, signal) => {
-    for (let count = 0; await passed(3000, signal); count++) {
+    const end = performance.now() + 1000 * SECONDS;
+    for (let count = 0; count < holes.length || performance.now() < end; count++) {
+      if (!(await passed(3000, signal))) return;
       const hole = holes[count % holes.length]!;
       const before = timesBack(gateway);
       relay.isBlackHole = true;
