@@ -17,6 +17,11 @@ const texts = [
     ...{ name: "é\ud800", size: 1 << 20, modified: -1, samples: new Uint8Array(16), incarnation: WORDS[1] },
     ...{ proof: proofOf(WORDS[0], WORDS[1]), changed: "it grew" },
   }),
+  // Longer than any word, deeper than any introduction, larger than any number.
+  `${introduceQuery({ challenge: WORDS[0], nonce: WORDS[1], wait: 0x7fffffff })}${"9".repeat(1000)}`,
+  keyQuery("A".repeat(4000)),
+  `nbd-proxy:introduced=${"[".repeat(1000)}${"]".repeat(1000)}`,
+  introducedContext(plain).replace('"size":0', '"size":1e400'),
 ];
 
 export const introductionSeeds = texts.map((text) => new TextEncoder().encode(text));

@@ -185,6 +185,14 @@ const contexts: [string, string][] = [
   ["null", "nbd-proxy:introduced=null"],
   ["a number", "nbd-proxy:introduced=1"],
   ["a list", "nbd-proxy:introduced=[1]"],
+  ["JSON within JSON, 2,000 times, and not closed", `nbd-proxy:introduced=${"[".repeat(2000)}`],
+  ["JSON within JSON, 2,000 times", `nbd-proxy:introduced=${"[".repeat(2000)}${"]".repeat(2000)}`],
+  ["a size beyond all numbers", `nbd-proxy:introduced=${JSON.stringify(told).replace("4096", "1e400")}`],
+  [
+    "a size of 1,000 digits",
+    `nbd-proxy:introduced=${JSON.stringify(told).replace("4096", "9".repeat(1000))}`,
+  ],
+  ["its members in a prototype", `nbd-proxy:introduced={"__proto__":${JSON.stringify(told)}}`],
   ["more than a name may have", `nbd-proxy:introduced=${JSON.stringify({ ...told, x: "x".repeat(5000) })}`],
   ...Object.entries(changes).map(([what, change]): [string, string] => [
     what,

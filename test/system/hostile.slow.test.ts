@@ -7,6 +7,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
+import { SILENT } from "../../src/transport/close-codes.ts";
 import { memory } from "../bench/path.ts";
 import { hex } from "../bytes.ts";
 import { needing, type Running, Sandbox, suite, until, within } from "../harness.ts";
@@ -226,7 +227,8 @@ needing(tests, ["nbdcopy"])(
     }
     const most = await peak(gateway, expectCopied(sandbox, uri, image));
     assert.ok(most < BOUND, `it took ${most} MiB`);
-    assert.is(reasons.get("this configuration is in use by another session"), 200);
+    // Each might have been a new link of the session, and had the time to show that.
+    assert.is(reasons.get("the server did not answer for 5 s"), 200);
     // Who has not said what it wants after 10 s is hung up on by the gateway itself.
     await until(
       "the gateway has hung up on them",
@@ -270,7 +272,7 @@ for (const [what, spoken] of [
     if (!timer) socket.send(spoken);
     const [code, reason] = await within(20_000, "the end", closed);
     clearInterval(timer);
-    assert.is(code, 4000);
+    assert.is(code, SILENT);
     assert.is(reason, "the server did not answer for 2 s");
     const next = await remote(gateway.url);
     next.socket.send(Buffer.concat([greeting, offer]));

@@ -182,7 +182,8 @@ tests("under websocketd, the WebSocket is killed while the device is read", asyn
 
 tests("the gateway's WebSocket is killed while the device is read", async ({ sandbox, image }) => {
   setQueue(settings);
-  const { gateway, server } = await throughGateway(sandbox, image, { keys: onDevice() });
+  const keys = onDevice(0, { resume: 0 });
+  const { gateway, server } = await throughGateway(sandbox, image, { keys });
   const dd = await startReading(sandbox);
   assert.not.equal(queueSettings(), settings);
   server.kill("SIGKILL");
