@@ -73,6 +73,7 @@ const timers = [
   "src/node/before.ts",
   "src/node/gateway/heartbeat.ts", // deals with stops itself
   "src/node/gateway/limited-log.ts",
+  "src/node/gateway/status/events.ts",
   "src/node/gateway/tls/certificate-files.ts",
   "src/node/gateway/tls/self-signed.ts",
   "src/node/grouped-process.ts",

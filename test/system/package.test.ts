@@ -35,7 +35,7 @@ tests.after(() => sandbox?.end());
 const node = (...args: string[]) => sandbox.run(process.execPath, args, { cwd: project });
 
 tests("it has what is needed and nothing else", () => {
-  const wanted = ["LICENSE", "README.md", "config.json", "dist", "fixtures", "package.json"];
+  const wanted = ["LICENSE", "README.md", "bin", "config.json", "dist", "fixtures", "package.json"];
   assert.equal(
     readdirSync(packed).sort(),
     wanted.filter((name) => existsSync(join(root, name))),
@@ -48,6 +48,7 @@ tests("it has what is needed and nothing else", () => {
     "types",
     "web",
   ]);
+  assert.equal(readdirSync(join(packed, "bin")).sort(), ["status.schema.json"]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
   assert.equal(readdirSync(join(packed, "fixtures")).sort(), ["README.md", "clients", "servers"]);
   const odd = files.filter((file) => /(^|\/)test(\/|$)|\.test\.|(?<!\.d)\.ts$/.test(file));

@@ -7,6 +7,7 @@ import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import { allowedHost } from "../host-rules.ts";
+import { checkLogTarget, type LogTarget } from "../log/log.ts";
 import type { Access } from "../login/access.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
@@ -19,6 +20,9 @@ import { listenFor } from "./listen-for.ts";
 import { readPageFiles } from "./page-files.ts";
 import { Proxies } from "./proxies.ts";
 import { Sessions } from "./sessions.ts";
+import { Board } from "./status/board.ts";
+import { Events } from "./status/events.ts";
+import { Overview } from "./status/overview.ts";
 import { asksToTakeOver } from "./take-over.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { secureContext } from "./tls/handshakes.ts";
@@ -49,7 +53,7 @@ export interface GatewayOptions {
   staticFolder: string;
   /**
    * The most connections at the same time, sessions and all else; a new one is answered 503. Default: 64 more than the
-   * configuration allows WebSockets, so that these cannot keep out all else.
+   * configuration allows WebSockets and readers of events, so that these cannot keep out all else.
    */
   maxConnections?: number;
   /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
@@ -58,9 +62,9 @@ export interface GatewayOptions {
   idleTime?: number;
   /**
    * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
-   * never so many that somebody else could flood it.
+   * never so many that somebody else could flood it. An object with `record` takes the same as data.
    */
-  log(line: string): void;
+  log: LogTarget;
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -90,7 +94,7 @@ const NEEDS_LOGIN =
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
-/** Connections that there may be beside WebSockets. */
+/** Connections that there may be beside WebSockets and readers of events. */
 const OTHER_CONNECTIONS = 64;
 
 /**
@@ -115,7 +119,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   if (maxConnections !== undefined) checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
-  checkType(options.log, "log", "function");
+  checkLogTarget(options.log);
   const proxies = behindProxy.length > 0 ? new Proxies(behindProxy) : undefined;
   if (!isLoopback(host) && !tls && !proxies) throw new Error(notSafe(host));
   if (!isLoopback(host) && !access) {
@@ -131,6 +135,15 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const log = new LimitedLog(unfailing(options.log));
   const ofStrangers = (line: string) => log.stranger(line);
   const memory = new ProcessMemory(config.memory, budget, idleTime);
+  const board = new Board();
+  const overview = new Overview(config, board);
+  const events = new Events({
+    document: () => overview.document(),
+    configuration: (name) => overview.configuration(name),
+    busy: () => board.held,
+    most: config.limits.eventListeners,
+  });
+  board.listen((name) => events.changed(name));
   const sessions = new Sessions({
     config,
     budget,
@@ -140,6 +153,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     tellsWho: access !== undefined,
     signal: ending.signal,
     log,
+    board,
   });
   const sockets = new WebSockets(ofStrangers, config.limits.frameBytes);
   const server = front({
@@ -148,10 +162,13 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     proxies,
     names: [allowedHost(host)].filter((name) => name !== undefined),
     page,
-    maxConnections: maxConnections ?? config.limits.webSockets + OTHER_CONNECTIONS,
+    maxConnections:
+      maxConnections ?? config.limits.webSockets + config.limits.eventListeners + OTHER_CONNECTIONS,
     access,
     signal: ending.signal,
     eject: (name) => sessions.eject(name),
+    overview,
+    events,
     upgrade: (request, socket, head, address) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
         sessions.start(client, connection, {
@@ -181,8 +198,12 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       ending.abort();
       await where.release();
       // WebSockets are none of the server's connections any more.
-      const callOffRequests = deadline(GOODBYE_TIME, () => server.closeAllConnections());
+      const callOffRequests = deadline(GOODBYE_TIME, () => {
+        events.end();
+        server.closeAllConnections();
+      });
       const failed = await sessions.over();
+      events.end();
       log.end();
       const callOffSockets = deadline(GOODBYE_TIME, () => sockets.terminate());
       await stopped;
