@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { resolve } from "node:path";
+import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 import { ConfigError, readConfig } from "../src/node/config/config.ts";
 import { socketPermissionsOf } from "../src/node/config/gateway-keys.ts";
@@ -8,10 +9,14 @@ import { chooseCertificates, tlsKeys } from "../src/node/gateway/tls/choose-cert
 import { tokenAccess } from "../src/node/login/access.ts";
 import { defaultTokenFile, readToken, renewToken } from "../src/node/login/token-file.ts";
 import { isLoopback } from "../src/node/loopback.ts";
-import { judgeStateHook } from "../src/node/session/state-hook.ts";
+import { handedOver } from "../src/node/systemd/handed-over.ts";
+import { serviceManager } from "../src/node/systemd/service-manager.ts";
+import { quoted } from "../src/streams/quoted.ts";
 import { eject } from "./eject.ts";
+import { gatewayConfig, namesWithout } from "./gateway-config.ts";
 import { gatewayFlags } from "./gateway-flags.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
+import { reloading } from "./reloading.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
@@ -81,23 +86,47 @@ run(program, async () => {
   }
   if (isRenewal && values["token-file"] !== undefined) return renew(values["token-file"]);
 
-  const config = await readConfig(values.config);
-  const tokenFile = resolve(values["token-file"] ?? config.tokenFile ?? defaultTokenFile());
-  if (isRenewal) return renew(tokenFile);
-  if (config.configurations.size === 0) throw new ConfigError(`${config.file}: "configurations" is empty`);
-  for (const configuration of config.configurations.values()) judgeStateHook(configuration);
-  for (const warning of config.warnings) log(warning);
+  const tokenFileOf = (named: string | undefined) =>
+    resolve(values["token-file"] ?? named ?? defaultTokenFile());
+  if (isRenewal) return renew(tokenFileOf((await readConfig(values.config)).tokenFile));
+
+  const manager = await serviceManager(log);
+  const { http, held } = await handedOver();
+  const config = await gatewayConfig(values.config, held, log);
+  const tokenFile = tokenFileOf(config.tokenFile);
+  const [surplusSocket] = namesWithout(config, held);
+  if (surplusSocket !== undefined) {
+    const wanted = `neither "http" nor a configuration of ${config.file}`;
+    throw new ConfigError(
+      `a socket is called ${quoted(surplusSocket)}, ${wanted}; FileDescriptorName= in the .socket unit names it`,
+    );
+  }
   const { host = "127.0.0.1", port = 8000, ...keys } = { ...config.gateway, ...flags };
-  if (isOpen && (!isLoopback(host) || keys["behind-proxy"]?.length)) {
-    const whom = isLoopback(host) ? "the proxy" : host;
+  const hosts =
+    http.length > 0 ? http.flatMap(({ address }) => ("host" in address ? address.host : [])) : [host];
+  const beyond = hosts.find((one) => !isLoopback(one));
+  if (isOpen && (beyond !== undefined || keys["behind-proxy"]?.length)) {
+    const whom = beyond ?? "the proxy";
     throw new Error(`--no-auth is for loopback only: everybody who reaches ${whom} would get in`);
   }
   if (isOpen) log("--no-auth: every user and every program of this machine gets in");
   const access = isOpen ? undefined : tokenAccess({ tokenFile, log });
   keepYoungGenerationSmall();
   const wanted = tlsKeys(flags, config.gateway);
-  const tls = await chooseCertificates(wanted, { host, tokenFile, log });
-  const signal = onSignals(tls && wanted["tls-cert"] !== undefined ? () => void tls.look() : undefined);
+  const tls = await chooseCertificates(wanted, { host: hosts[0] ?? host, tokenFile, log });
+  const readCertificate = tls && wanted["tls-cert"] !== undefined ? () => void tls.look() : undefined;
+  let readConfiguration: (() => void) | undefined;
+  let isReadLater = false;
+  // A terminal that is closed sends SIGHUP too: then nobody is there any more.
+  const signal = onSignals(
+    isatty(0)
+      ? readCertificate
+      : () => {
+          readCertificate?.();
+          isReadLater = readConfiguration === undefined;
+          readConfiguration?.();
+        },
+  );
   const staticFolder = fileURLToPath(new URL("../web", import.meta.url));
   const running = await gateway({
     config,
@@ -106,6 +135,7 @@ run(program, async () => {
     tls,
     behindProxy: keys["behind-proxy"],
     socketPermissions: socketPermissionsOf(keys),
+    sockets: http,
     staticFolder,
     log,
     ...(access && { access }),
@@ -117,10 +147,16 @@ run(program, async () => {
   const hasFragment = access && process.stdout.isTTY && !running.url.startsWith("unix:");
   const fragment = hasFragment ? `#${readToken(tokenFile)}` : "";
   process.stdout.write(`${running.url}${fragment}\n`);
+  readConfiguration = reloading({ file: config.file, held, running, manager, log });
+  if (isReadLater) readConfiguration();
+  else void manager.ready(`at ${running.url}`);
   try {
     if (!signal.aborted) await once(signal, "abort");
+    void manager.stopping("ending the sessions in order");
     await running.close();
   } finally {
+    manager.close();
+    for (const socket of held.values()) socket.close();
     tls?.close();
     access?.close();
   }

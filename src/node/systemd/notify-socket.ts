@@ -44,10 +44,12 @@ export async function notifySocket(name: string, warn: (line: string) => void): 
   return {
     send(...assignments) {
       const message = Buffer.from(`${assignments.join("\n")}\n`);
-      last = last.then(() => deliver(message)).catch((error: unknown) => {
-        if (!hasWarned) warn(`telling the service manager at ${name}: ${messageOf(error)}`);
-        hasWarned = true;
-      });
+      last = last
+        .then(() => deliver(message))
+        .catch((error: unknown) => {
+          if (!hasWarned) warn(`telling the service manager at ${name}: ${messageOf(error)}`);
+          hasWarned = true;
+        });
       return last;
     },
     close() {

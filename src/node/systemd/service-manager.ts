@@ -40,16 +40,24 @@ export async function serviceManager(
   try {
     socket = await notifySocket(name, log);
   } catch (error) {
-    log(`the service manager cannot be told that this runs: NOTIFY_SOCKET is "${name}": ${messageOf(error)}; Type=exec in the unit does without`);
+    log(
+      `the service manager cannot be told that this runs: NOTIFY_SOCKET is "${name}": ${messageOf(error)}; Type=exec in the unit does without`,
+    );
     return NOBODY;
   }
-  const starve =
-    time === undefined ? () => {} : feedWatchdog(time, () => void socket.send("WATCHDOG=1"));
+  const starve = time === undefined ? () => {} : feedWatchdog(time, () => void socket.send("WATCHDOG=1"));
+  let isStopping = false;
+  const unlessStopping = async (...assignments: readonly string[]) => {
+    if (!isStopping) await socket.send(...assignments);
+  };
   return {
-    ready: (status) => socket.send("READY=1", `STATUS=${oneLine(status)}`),
+    ready: (status) => unlessStopping("READY=1", `STATUS=${oneLine(status)}`),
     // Both clocks are CLOCK_MONOTONIC.
-    reloading: () => socket.send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
-    stopping: (status) => socket.send("STOPPING=1", `STATUS=${oneLine(status)}`),
+    reloading: () => unlessStopping("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
+    stopping: (status) => {
+      isStopping = true;
+      return socket.send("STOPPING=1", `STATUS=${oneLine(status)}`);
+    },
     close() {
       starve();
       socket.close();
