@@ -15,6 +15,7 @@ import { quoted } from "../src/streams/quoted.ts";
 import { eject } from "./eject.ts";
 import { gatewayConfig, namesWithout } from "./gateway-config.ts";
 import { gatewayFlags } from "./gateway-flags.ts";
+import { init } from "./init.ts";
 import { logger, onSignals, readArguments, run } from "./program.ts";
 import { reloading } from "./reloading.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
@@ -23,6 +24,7 @@ const program = {
   name: "nbd-gateway",
   help: `Usage: nbd-gateway [--config FILE] [--host 127.0.0.1] [--port 8000] [--token-file FILE | --no-auth]
                    [--tls-cert FILE --tls-key FILE | --tls-self-signed] [--behind-proxy ADDRESS]...
+       nbd-gateway --init [FOLDER]
        nbd-gateway --new-token [--config FILE] [--token-file FILE]
        nbd-gateway --eject CONFIGURATION [--config FILE] [--token-file FILE] [--fingerprint SHA256 | --ca FILE] [URL]
 
@@ -45,6 +47,8 @@ Who wants in needs a token, which is made at the first start. On a terminal the 
   --token-file FILE
                    where the token is, or will be; default: token in $STATE_DIRECTORY, else for root in
                    /var/lib/nbd-proxy, else in $XDG_STATE_HOME/nbd-proxy or ~/.local/state/nbd-proxy
+  --init           writes what to begin with to FOLDER, where it is not yet: config.json, units for systemd, examples for
+                   nginx and Caddy; default: for root /etc/nbd-proxy, else the current folder
   --new-token      makes a new token and prints its file: all logins end
   --eject CONFIGURATION
                    has the gateway at URL end that disk in order, and waits for it; default: the gateway of this
@@ -58,6 +62,7 @@ Who wants in needs a token, which is made at the first start. On a terminal the 
 
 run(program, async () => {
   const log = logger(program);
+  process.stdout.on("error", () => {}); // its reader may be gone
   const { values, positionals } = readArguments(program, {
     config: { type: "string" },
     host: { type: "string" },
@@ -69,14 +74,23 @@ run(program, async () => {
     "socket-mode": { type: "string" },
     "socket-group": { type: "string" },
     "token-file": { type: "string" },
+    init: { type: "boolean", default: false },
     "new-token": { type: "boolean", default: false },
     eject: { type: "string" },
     fingerprint: { type: "string" },
     ca: { type: "string" },
     "no-auth": { type: "boolean", default: false },
   });
-  const surplus = positionals[values.eject === undefined ? 0 : 1];
+  const surplus = positionals[values.eject === undefined && !values.init ? 0 : 1];
   if (surplus !== undefined) throw new Error(`unexpected argument "${surplus}"; see nbd-gateway --help`);
+  if (values.init) {
+    return init(positionals[0], {
+      package: fileURLToPath(new URL("../..", import.meta.url)),
+      command: [process.execPath, resolve(process.argv[1]!)],
+      isRoot: process.geteuid?.() === 0,
+      say: (line) => void process.stdout.write(`${line}\n`),
+    });
+  }
   const flags = gatewayFlags(values);
   if (values.eject !== undefined) return eject(values.eject, positionals[0], { ...values, flags }, log);
 
@@ -141,7 +155,6 @@ run(program, async () => {
     ...(access && { access }),
   });
   if (tls?.current.isSelfSigned) log(`SHA-256 of its certificate: ${tls.current.fingerprint}`);
-  process.stdout.on("error", () => {}); // the reader of the URL may be gone
   if (access) log(`the token is in ${tokenFile}`);
   // What is not a terminal may keep what it reads, as a journal does.
   const hasFragment = access && process.stdout.isTTY && !running.url.startsWith("unix:");
