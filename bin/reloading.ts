@@ -54,13 +54,14 @@ export function reloading({ file, held, running, manager, log }: ReloadingOption
   };
 }
 
-function told({ added, changed, removed, later }: ConfigChange): string {
-  const names = (list: readonly string[]) => list.map(quoted).join(", ");
+function told({ added, changed, removed, now, later }: ConfigChange): string {
+  const names = (list: readonly string[]) => list.map((name) => quoted(name)).join(", ");
   const parts = [
     ...(added.length > 0 ? [`new ${names(added)}`] : []),
     ...(changed.length > 0 ? [`changed ${names(changed)}`] : []),
     ...(removed.length > 0 ? [`removed ${names(removed)}`] : []),
+    ...(now.length > 0 ? [`from now on: ${now.join(", ")}`] : []),
     ...(later.length > 0 ? [`at the next start: ${later.join(", ")}`] : []),
   ];
-  return parts.length > 0 ? parts.join("; ") : "the configurations are as they were";
+  return parts.length > 0 ? parts.join("; ") : "nothing is different";
 }

@@ -6,7 +6,9 @@ export interface ConfigChange {
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
-  /** Keys at the top that have another value now, which has an effect at the next start only. */
+  /** Keys that say something else, which holds from now on. */
+  readonly now: readonly string[];
+  /** Those of which that holds from the next start on only. */
   readonly later: readonly string[];
 }
 
@@ -25,13 +27,19 @@ export class LiveConfig implements Config {
 
   /** Has another configuration hold from now on, and tells what is different. */
   take(config: Config): ConfigChange {
-    const before = this.#now.configurations;
+    const last = this.#now;
+    const before = last.configurations;
     const after = config.configurations;
     this.#now = config;
     return {
       added: [...after.keys()].filter((name) => !before.has(name)),
       changed: [...after].filter(([name, one]) => isOther(before.get(name), one)).map(([name]) => name),
       removed: [...before.keys()].filter((name) => !after.has(name)),
+      now: [
+        ...(last.defaultName === config.defaultName ? [] : ["default"]),
+        ...(isSame(last.allowedHosts, config.allowedHosts) ? [] : ["allowed-hosts"]),
+        ...(isSame(last.allowedOrigins, config.allowedOrigins) ? [] : ["allowed-origins"]),
+      ],
       later: laterKeys(this.#first, config),
     };
   }
