@@ -53,6 +53,7 @@ const short = (format) => terser({ module: format === "es", compress: { passes: 
 const entries = [
   "src/index.ts",
   "src/fixtures.ts",
+  "src/resume.ts",
   "src/nbd/protocol.ts",
   "src/streams/index.ts",
   "src/streams/polyfill.ts",

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { type ConnectOptions, connectSocket, type SocketLink } from "../src/node/connect.ts";
 import { AnswerError } from "../src/node/connect-error.ts";
+import type { ConnectOptions } from "../src/node/connect-options.ts";
+import { connectSocket, type SocketLink } from "../src/node/connect-socket.ts";
 import { gatewayUrl } from "../src/node/login/gateway-url.ts";
 import { type Login, logIn } from "../src/node/login/log-in.ts";
 import { readPrivateFile } from "../src/node/login/private-file.ts";

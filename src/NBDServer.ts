@@ -55,7 +55,7 @@ export interface NBDServer {
 export interface PageServerOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
-  /** The subprotocols that the WebSocket asks for. Default: none. */
+  /** The subprotocols that the WebSocket asks for. Default: none. It is read for each WebSocket, as a login may change. */
   protocols?: string[] | undefined;
   /**
    * Seconds for which a link that was lost is tried to be had again, once the other side has read something; 0: not at all.
@@ -155,9 +155,10 @@ class PageServer implements NBDServer {
       if (signal.aborted) return;
       throw error;
     }
-    const { protocols, retry, resumeKeys: keys, onerror } = this.#options;
+    const { retry, resumeKeys: keys, onerror } = this.#options;
     const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
     const connect = (isAgain = false) => {
+      const { protocols } = this.#options;
       // Who took the place meanwhile keeps it.
       const asked = isAgain ? protocols?.filter((one) => one !== "take-over") : protocols;
       const socket = openWebSocket(this.endpoint, asked);

@@ -1,11 +1,11 @@
 /**
  * The entry "nbd-proxy": what most need, and what runs anywhere. It names no Node module, and hides nothing global.
  *
- * More is in "nbd-proxy/streams", "nbd-proxy/protocol" and "nbd-proxy/fixtures".
+ * More is in "nbd-proxy/streams", "nbd-proxy/protocol", "nbd-proxy/resume" and "nbd-proxy/fixtures".
  */
 export { type ConnectExportOptions, connectExport } from "./connect-export.ts";
 export { blobExport } from "./export/blob.ts";
-export { Errno, ExportError, type ExportErrorOptions, GivenUpError, GoneError } from "./export/error.ts";
+export { Errno, ExportError, type ExportErrorOptions, GoneError } from "./export/error.ts";
 export type {
   BlockSize,
   Export,
@@ -38,9 +38,6 @@ export { type WatchReadsOptions, watchReads } from "./export/filters/watch-reads
 export { type WindowsOptions, windows } from "./export/filters/windows.ts";
 export { memoryExport } from "./export/memory.ts";
 export type { RequestWindow } from "./export/request-window.ts";
-export type { CallLimits } from "./export/resume/call-room.ts";
-export { type Opened, type ResumedExport, type ResumeOptions, resume } from "./export/resume/resume.ts";
-export { UnflushedMemory, type UnflushedShare } from "./export/resume/unflushed-memory.ts";
 export { type WritableExport, writeZeroesPiecewise } from "./export/zeroes.ts";
 export {
   NBDServer,
@@ -58,6 +55,7 @@ export type { ExportName } from "./nbd/option/list.ts";
 export type { OfferedExport } from "./nbd/option/option.ts";
 export { type NbdServerOptions, nbdServer, serveClient } from "./nbd/server/nbd-server.ts";
 export type { Negotiated } from "./nbd/transmission.ts";
+export type { ResumeKeys } from "./resuming/resume-keys.ts";
 export { type ServeOptions, serve } from "./serve.ts";
 export { ByteBudget, type Room, type Share } from "./streams/budget.ts";
 export type { Duplex, Layer, Transport } from "./streams/duplex.ts";

@@ -8,11 +8,12 @@ import * as anywhere from "../src/index.ts";
 import * as protocol from "../src/nbd/protocol.ts";
 import * as fixtures from "../src/node/fixtures.ts";
 import * as main from "../src/node/index.ts";
+import * as resuming from "../src/resume.ts";
 import * as streams from "../src/streams/index.ts";
 import { failure, sequence } from "./bytes.ts";
 import { root, within } from "./harness.ts";
 
-const library = { ...streams, ...protocol, ...fixtures, ...main };
+const library = { ...streams, ...protocol, ...resuming, ...fixtures, ...main };
 const {
   blobExport,
   memoryExport,
@@ -68,6 +69,12 @@ const transports: Wrong[] = [...duplexes, { readable: new ReadableStream(), writ
 const times: Wrong[] = [Number.NaN, -1, 2 ** 31, "30"];
 const names: Wrong[] = [1, null, "x".repeat(4097), "é".repeat(2049)];
 const near = (): Wrong => transportPair()[0];
+const opened = (changes: object = {}): Wrong => ({
+  target: disk(),
+  ended: new Promise(() => {}),
+  incarnation: "a",
+  ...changes,
+});
 const word = "AAECAwQFBgcICQoLDA0ODw";
 const negotiated = { size: 4096, flags: 1 };
 const aheadOf = () => ({
@@ -226,6 +233,24 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...[undefined, null, {}, { size: 4096 }].map((x) => () => call(x, word)),
     ...sizes.map((size) => () => call(disk({ size }), word)),
     () => call(disk(), "AA=="),
+  ],
+  resume: (call) => [
+    ...[undefined, null, {}, opened({ ended: undefined }), opened({ incarnation: 1 })].map(
+      (x) => () => call(x, { open() {}, log() {} }),
+    ),
+    ...exports.map((target) => () => call(opened({ target }), { open() {}, log() {} })),
+    ...[undefined, {}, { open() {} }, { open: 1, log() {} }].map((x) => () => call(opened(), x)),
+    ...[
+      { onstate: 1 },
+      { memory: 1000 },
+      { held: {} },
+      { held: { calls: 0, bytes: 1 } },
+      { held: { calls: 1, bytes: -1 } },
+    ].map((x) => () => call(opened(), { open() {}, log() {}, ...x })),
+  ],
+  UnflushedMemory: (call) => [
+    ...amounts.filter((limit) => limit !== undefined).map((limit) => () => call(limit)),
+    ...[undefined, {}].map((relieve) => () => new library.UnflushedMemory().share(relieve as Wrong)),
   ],
   listExports: (call) => [...transports.map((x) => () => call(x)), () => call(near(), { signal: {} })],
   inquireExport: (call) => [...transports.map((x) => () => call(x)), () => call(near(), "", { signal: {} })],
@@ -508,12 +533,14 @@ function exportedNames(path: string): string[] {
 tests("no entry hides a name that pages and Node have anyway", () => {
   const known = globalsOfPages();
   for (const name of ["Request", "Option", "Response", "ReadableStream"]) assert.ok(known.has(name), name);
-  for (const entry of [main, streams, protocol, fixtures]) {
+  for (const entry of [main, streams, protocol, resuming, fixtures]) {
     for (const name of Object.keys(entry)) {
       assert.not(known.has(name) || name in globalThis, `${name} is a global variable`);
     }
   }
-  const entries = ["index.ts", "streams/index.ts", "nbd/protocol.ts", "fixtures.ts", "node/index.ts"];
+  const entries = [
+    ...["index.ts", "streams/index.ts", "nbd/protocol.ts", "resume.ts", "fixtures.ts", "node/index.ts"],
+  ];
   for (const entry of entries) {
     const names = exportedNames(entry);
     assert.ok(names.length > 3, entry);
@@ -524,7 +551,7 @@ tests("no entry hides a name that pages and Node have anyway", () => {
 tests("the main entry is small, and what is in two entries is one thing", () => {
   assert.ok(Object.keys(anywhere).length <= 38, `${Object.keys(anywhere).length} names`);
   const names = new Map<string, unknown>();
-  for (const entry of [main, streams, protocol, fixtures]) {
+  for (const entry of [main, streams, protocol, resuming, fixtures]) {
     for (const [name, value] of Object.entries(entry)) {
       assert.ok(!names.has(name) || names.get(name) === value, `${name} is two things`);
       names.set(name, value);

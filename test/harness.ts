@@ -34,6 +34,7 @@ const pathToNode = [dirname(process.execPath), process.env.PATH].join(delimiter)
 export class Sandbox {
   readonly folder = mkdtempSync(join(tmpdir(), "nbd-proxy-test-"));
   readonly #running = new Set<Running>();
+  readonly #ends: (() => unknown)[] = [];
 
   path(name: string): string {
     return join(this.folder, name);
@@ -84,6 +85,11 @@ export class Sandbox {
     throw new Error(`${command} ${args.join(" ")}: ${status}\n${running.stdout}${running.stderr}`);
   }
 
+  /** Has something else of the test's ended with it, after its programs. */
+  onEnd(end: () => unknown): void {
+    this.#ends.push(end);
+  }
+
   async end(): Promise<void> {
     for (const running of [...this.#running]) {
       running.kill("SIGKILL");
@@ -92,6 +98,7 @@ export class Sandbox {
       running.process.stderr?.destroy();
       await running.exit.catch(() => {});
     }
+    for (const end of this.#ends.splice(0)) await end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -16,11 +16,13 @@ const packages: Readonly<Record<string, string>> = {
   fio: "fio",
   fusermount3: "fuse3",
   genisoimage: "genisoimage",
+  "grub-mkrescue": "grub-common and grub-pc-bin",
   ip: "iproute2",
   isoinfo: "genisoimage",
   "linux.uml": "user-mode-linux",
   losetup: "mount",
   mdadm: "mdadm",
+  mformat: "mtools",
   "mkfs.ext2": "e2fsprogs",
   "mkfs.ext3": "e2fsprogs",
   "mkfs.ext4": "e2fsprogs",
@@ -49,6 +51,7 @@ const packages: Readonly<Record<string, string>> = {
   taskset: "util-linux",
   unshare: "util-linux",
   websocketd: "websocketd",
+  xorriso: "xorriso",
 };
 
 /** A test that needs these programs: skipped, with the packages' names in its own, where one is missing. */

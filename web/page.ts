@@ -1,15 +1,25 @@
 import { sampleOf } from "../src/export/blob-sample.ts";
-import { NBDServer } from "../src/NBDServer.ts";
+import type { NBDServer } from "../src/NBDServer.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { hasStreams } from "../src/streams/runtime.ts";
-import { closedAs } from "./closed.ts";
+import { type Closed, closedAs } from "./closed.ts";
 import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
+import { droppedHandle, type FileHandle, fileOf, hasPicker, pickFile } from "./file-handle.ts";
 import { formatBytes } from "./format-bytes.ts";
+import {
+  findInterrupted,
+  forgetSession,
+  type Interrupted,
+  interruptedOf,
+  invitation,
+} from "./interrupted.ts";
+import { waitsUntil } from "./kept-session.ts";
 import { createLog } from "./log.ts";
 import { Login, takeToken } from "./login.ts";
 import { LoginForm } from "./login-form.ts";
-import { LOGIN_ENDED, type PageState, READY, words } from "./page-state.ts";
+import { LOGIN_ENDED, type PageState, READY, words, wordsFor } from "./page-state.ts";
 import { whyRefused } from "./refusal.ts";
+import { startServing } from "./serving.ts";
 import { Trial } from "./trial.ts";
 
 function element<E extends HTMLElement>(id: string): E {
@@ -25,8 +35,10 @@ const place = element<HTMLParagraphElement>("place");
 const serveButton = element<HTMLButtonElement>("serve");
 const stopButton = element<HTMLButtonElement>("stop");
 const takeOverButton = element<HTMLButtonElement>("take-over");
+const goOnButton = element<HTMLButtonElement>("go-on");
 const logOutButton = element<HTMLButtonElement>("log-out");
 const stateText = element<HTMLParagraphElement>("state");
+const detail = element<HTMLParagraphElement>("detail");
 const bytes = element<HTMLSpanElement>("bytes");
 const log = createLog(element<HTMLOListElement>("log"));
 
@@ -35,12 +47,19 @@ const loginForm = new LoginForm(element("login"), logIn);
 
 /** The file to be served; undefined while it cannot be read. */
 let file: File | undefined;
+/** By which the browser finds the chosen file again, if it can. */
+let handle: FileHandle | undefined;
+/** What waits on the other machine for its file to be chosen again. */
+let interrupted: Interrupted | undefined;
+let forgetting: ReturnType<typeof setTimeout> | undefined;
 let trial: Trial | undefined;
 let server: NBDServer | undefined;
 /** The configurations that may be chosen; undefined until they are known. */
 let configurations: OfferedConfiguration[] | undefined;
 /** Whether the gateway wants a login before anything else. */
 let isLocked = false;
+/** Whether the gateway is being asked if it wants a login. */
+let isAsking = false;
 /** Goes on with what a login was missing for. */
 let whenUnlocked: (() => void) | undefined;
 let state: PageState = "idle";
@@ -53,7 +72,8 @@ function show(next: PageState, nextText = words[next]) {
 }
 
 function render() {
-  const isReady = configurations && !isLocked;
+  const running = server !== undefined;
+  const isReady = configurations && (!isLocked || running);
   const instead = isLocked ? "locked" : "starting";
   stateText.dataset.state = isReady ? state : instead;
   const shown = isReady ? text : words[instead];
@@ -61,33 +81,53 @@ function render() {
   if (stateText.textContent !== shown) stateText.textContent = shown;
   // A disabled button loses the focus; a keyboard user would have to look for it.
   const focused = document.activeElement;
-  const running = server !== undefined;
   serveButton.disabled = running || !file || !configurations;
   stopButton.disabled = !running;
   select.disabled = running;
   input.disabled = running;
   form.hidden = isLocked && !running;
-  takeOverButton.hidden = state !== "busy";
+  takeOverButton.hidden = state !== "busy" && state !== "other";
+  takeOverButton.textContent = state === "other" ? "Serve this one instead" : "Take over";
+  detail.hidden = detail.textContent === "" || state !== "reconnecting";
+  goOnButton.hidden = running || !interrupted?.handle;
+  goOnButton.textContent = interrupted ? `Go on with ${interrupted.name}` : "";
+  serveButton.classList.toggle("main", goOnButton.hidden);
   logOutButton.hidden = isLocked || !login.isKept;
   logOutButton.disabled = running;
   const isLost = (button: HTMLButtonElement) => focused === button && (button.disabled || button.hidden);
-  if ([serveButton, stopButton, takeOverButton].some(isLost)) {
+  if ([serveButton, stopButton, takeOverButton, goOnButton].some(isLost)) {
     [stopButton, serveButton, input].find(({ disabled }) => !disabled)?.focus();
   }
   drop.classList.toggle("busy", running);
 }
 
-function choose(chosen: File | undefined, isFolder = false) {
+function choose(
+  chosen: File | undefined,
+  { isFolder = false, by }: { isFolder?: boolean; by?: FileHandle | undefined } = {},
+) {
   if (!chosen) return;
   trial?.end();
+  handle = by;
   element("file-label").hidden = true;
   element("file-name").textContent = chosen.name;
   element("file-size").textContent = isFolder
     ? "A folder"
     : `${formatBytes(chosen.size)} (${chosen.size.toLocaleString("en")} bytes)`;
-  if (!isFolder) return tryToRead(chosen);
+  if (!isFolder) {
+    tryToRead(chosen);
+    // That it is another file only the gateway can tell for sure.
+    if (isAwaited(chosen)) serve();
+    return;
+  }
   file = undefined;
   show("unreadable", "Cannot be read: a folder cannot be served, choose a file");
+}
+
+/** Whether a file looks like the one that is waited for in the chosen place. */
+function isAwaited({ name, size }: File): boolean {
+  return (
+    name === interrupted?.name && size === interrupted.size && select.value === interrupted.configuration
+  );
 }
 
 /** Takes a chosen file as the one to serve, and says whether it can be read. */
@@ -105,15 +145,16 @@ function tryToRead(chosen: File, wasLogged = false) {
     },
     onread() {
       file = chosen;
-      show("idle", READY);
+      if (interrupted) show("interrupted", `${READY}. ${invitation(interrupted)}`);
+      else show("idle", READY);
     },
   });
   render();
 }
 
 /** The URL of the gateway or relay that this page came from, below whatever path a proxy has put it. */
-function endpoint(): string {
-  const url = new URL(encodeURIComponent(select.value) || ".", location.href);
+function endpoint(configuration = select.value): string {
+  const url = new URL(encodeURIComponent(configuration) || ".", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
 }
@@ -123,32 +164,113 @@ function serve(...more: string[]) {
   if (!file || server || !configurations || isLocked) return;
   trial?.end();
   const served = file;
-  const running = new NBDServer(endpoint(), served, { protocols: login.protocols(...more) });
-  let lastLine = "";
-  let isOpen = false;
-  running.onlog = (line) => {
-    lastLine = line;
-    log(line);
-  };
-  const meter = setInterval(() => {
-    bytes.textContent = formatBytes(running.counts.bytesRead);
-  }, 250);
-  running.onstate = (next) => {
-    if (next === "waiting") isOpen = true;
-    if (next === "ended" || next === "failed") {
-      clearInterval(meter);
-      bytes.textContent = formatBytes(running.counts.bytesRead);
-      server = undefined;
-    }
-    if (next === "failed" && !isOpen && sampleOf(served)?.isInDoubt) return tryToRead(served, true);
-    const closed = next === "failed" ? closedAs(running.error) : undefined;
-    if (closed) return show(closed.state, closed.text);
-    const isFault = next === "failed" || next === "unreadable";
-    show(next, isFault ? `${words[next]}: ${lastLine}` : words[next]);
-    if (next === "failed" && !isOpen) void explain(running.endpoint, () => serve(...more));
-  };
+  const configuration = select.value;
+  const again = () => serve(...more);
+  const running = startServing(
+    { endpoint: endpoint(), file: served, handle, login, more },
+    {
+      log,
+      onbytes: (read) => {
+        bytes.textContent = formatBytes(read);
+      },
+      onstate(news) {
+        const { state: next, line, wasOpen } = news;
+        if (next === "ended" || next === "failed") server = undefined;
+        if (next === "serving" || next === "ended") forgetInterrupted();
+        if (next === "serving" && isLocked) void enter();
+        if (next === "failed" && !wasOpen && sampleOf(served)?.isInDoubt) return tryToRead(served, true);
+        const closed = next === "failed" ? closedAs(news.error) : undefined;
+        if (closed) {
+          show(closed.state, closed.text);
+          return void afterRefusal(closed, configuration);
+        }
+        detail.textContent = next === "reconnecting" ? line : "";
+        show(next, wordsFor(news));
+        if (next === "reconnecting") void askForLogin(again);
+        if (next === "failed" && !wasOpen) void explain(endpoint(), again);
+      },
+    },
+  );
   server = running;
-  running.start();
+  render();
+}
+
+/** Says what can be done where a place is another's, or waits for another file. */
+async function afterRefusal({ state: refused, text: why }: Closed, configuration: string) {
+  forgetInterrupted();
+  if (refused !== "other") return;
+  const waiting = await interruptedOf(configuration, endpoint(configuration));
+  if (!waiting || server || text !== why) return;
+  remember(waiting);
+  show(refused, `${why}. ${invitation(waiting)}`);
+}
+
+/** While the link is lost: asks for the token if it is that what is missing. */
+async function askForLogin(again: () => void) {
+  const running = server;
+  if (!running || isLocked || isAsking) return;
+  isAsking = true;
+  const why = await whyRefused(running.endpoint, login.headers);
+  isAsking = false;
+  if (!why.wantsLogin || isLocked || server !== running || running.state !== "reconnecting") return;
+  lock(LOGIN_ENDED, () => {
+    // It tries again at once, as when the network is back.
+    if (server) dispatchEvent(new Event("online"));
+    else again();
+  });
+}
+
+/** Takes note of what waits on the other machine, until it waits no more. */
+function remember(waiting: Interrupted) {
+  forgetInterrupted();
+  interrupted = waiting;
+  forgetting = setTimeout(() => {
+    const wasShown = state === "interrupted";
+    forgetInterrupted();
+    log(`the other machine has waited for ${waiting.name} long enough`);
+    if (wasShown) show("idle", file ? READY : words.idle);
+    else render();
+  }, waitsUntil(waiting) - Date.now());
+}
+
+function forgetInterrupted() {
+  clearTimeout(forgetting);
+  interrupted = undefined;
+}
+
+/** After the page was loaded: says what was served before. */
+async function lookForInterrupted() {
+  const waiting = await findInterrupted(configurations ?? [], endpoint);
+  if (!waiting || server || interrupted) return;
+  remember(waiting);
+  select.value = waiting.configuration;
+  showPlace();
+  show("interrupted", invitation(waiting));
+}
+
+/** Goes on with the file that the browser has kept. */
+async function goOn() {
+  const waiting = interrupted;
+  if (!waiting?.handle || server) return;
+  select.value = waiting.configuration;
+  showPlace();
+  try {
+    choose(await fileOf(waiting.handle), { by: waiting.handle });
+  } catch (error) {
+    log(`${waiting.name} cannot be read: ${messageOf(error)}`);
+    show("interrupted", `${waiting.name} cannot be read: choose it again`);
+  }
+}
+
+/** Has the browser choose a file such that it can be found again after a reload. */
+async function pick() {
+  try {
+    const by = await pickFile();
+    if (by && !server) choose(await by.getFile(), { by });
+  } catch (error) {
+    log(`choosing a file: ${messageOf(error)}`);
+    show("unreadable", `${words.unreadable}: ${messageOf(error)}`);
+  }
 }
 
 /** Says more about a server that failed before it was connected. If it needs a login, `again` starts it after that. */
@@ -163,9 +285,9 @@ async function explain(url: string, again: () => void) {
 }
 
 /** Asks for the token, and says why; what is to go on after the login is done then. */
-function lock(why?: string, goOn = whenUnlocked) {
+function lock(why?: string, next = whenUnlocked) {
   isLocked = true;
-  whenUnlocked = goOn;
+  whenUnlocked = next;
   login.forget();
   render();
   loginForm.show(why);
@@ -176,16 +298,17 @@ function unlock() {
   isLocked = false;
   loginForm.hide();
   render();
-  [serveButton, input].find(({ disabled }) => !disabled)?.focus();
-  const goOn = whenUnlocked;
+  [serveButton, stopButton, input].find(({ disabled }) => !disabled)?.focus();
+  const next = whenUnlocked;
   whenUnlocked = undefined;
-  goOn?.();
+  next?.();
 }
 
 /** Finds out what may be chosen. Returns false if the gateway wants a login first. */
 async function enter(): Promise<boolean> {
   const [offered] = await Promise.all([loadConfigurations(login.headers), streams]);
   if (!offered) return false;
+  const isFirst = !configurations;
   const chosen = configurations ? select.value : offered.find(({ isDefault }) => isDefault)?.name;
   configurations = offered;
   select.replaceChildren(
@@ -195,6 +318,7 @@ async function enter(): Promise<boolean> {
   showPlace();
   render();
   unlock();
+  if (isFirst) void lookForInterrupted();
   return true;
 }
 
@@ -217,11 +341,18 @@ async function start() {
 
 async function logOut() {
   const fault = await login.logOut();
-  if (fault !== undefined) show("failed", `You are still logged in: ${fault}`);
-  else if (!(await enter())) lock();
+  if (fault !== undefined) return show("failed", `You are still logged in: ${fault}`);
+  forgetInterrupted();
+  await Promise.all((configurations ?? []).map(({ name }) => forgetSession(endpoint(name))));
+  if (state === "interrupted") show("idle", file ? READY : words.idle);
+  if (!(await enter())) lock();
 }
 
-input.addEventListener("click", () => {
+input.addEventListener("click", (event) => {
+  if (hasPicker) {
+    event.preventDefault();
+    return void pick();
+  }
   // So that a file that has changed can be chosen again: the browser would see no change.
   input.value = "";
 });
@@ -231,6 +362,7 @@ form.addEventListener("submit", (event) => {
   serve();
 });
 stopButton.addEventListener("click", () => server?.stop());
+goOnButton.addEventListener("click", () => void goOn());
 takeOverButton.addEventListener("click", () => serve("take-over"));
 logOutButton.addEventListener("click", () => void logOut());
 
@@ -248,11 +380,16 @@ addEventListener("drop", (event) => {
   const { files, items } = event.dataTransfer ?? {};
   const item = [...(items ?? [])].find(({ kind }) => kind === "file");
   const isFolder = item?.webkitGetAsEntry?.()?.isDirectory;
-  if (!server) choose(files?.[0], isFolder);
+  // It is asked for in the event: later the event has forgotten its files.
+  const handle = droppedHandle(item);
+  const dropped = files?.[0];
+  void handle.then((by) => {
+    if (!server) choose(dropped, { isFolder, by });
+  });
 });
 addEventListener("beforeunload", (event) => {
   // Leaving the page takes the disk away from the other machine.
-  if (server?.state === "serving" || server?.state === "unreadable") event.preventDefault();
+  if (["serving", "unreadable", "reconnecting"].includes(server?.state ?? "")) event.preventDefault();
 });
 
 /** Loads what an old browser lacks of streams: twice as much code as the page itself, so only there. */
@@ -272,7 +409,7 @@ function showPlace() {
 select.addEventListener("change", () => {
   showPlace();
   // Another place may be free.
-  if (state === "busy") show("idle", READY);
+  if (state === "busy" || state === "other") show("idle", READY);
 });
 element("late").remove();
 render();

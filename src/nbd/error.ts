@@ -21,3 +21,8 @@ export class RefusedError extends PeerError {
 export class LinkError extends PeerError {
   override name = "LinkError";
 }
+
+/** The server did not answer in time. The link is given up for that; the server may be there again on the next one. */
+export class NoAnswerError extends LinkError {
+  override name = "NoAnswerError";
+}

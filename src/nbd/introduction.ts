@@ -21,6 +21,8 @@ export interface GatewayIntroduction {
 export interface Introduction {
   /** The medium's name. What is longer than 255 characters is cut. */
   name: string;
+  /** Bytes of the medium. */
+  size: number;
   /** When the medium was last changed, in milliseconds since 1970, if it is known. */
   modified: number | undefined;
   /** See `sampled`. */
@@ -82,10 +84,11 @@ export function readKeyQuery(query: string): string | undefined {
 
 /** The name of the context by which a server introduces itself. */
 export function introducedContext(introduction: Introduction): string {
-  const { name, modified, samples, incarnation, proof, changed } = introduction;
+  const { name, size, modified, samples, incarnation, proof, changed } = introduction;
   const told = {
     version: VERSION,
     name: cut(name),
+    size,
     modified: modified === undefined ? null : Math.floor(modified),
     samples: toBase64url(samples),
     incarnation,
@@ -102,9 +105,10 @@ export function introducedContext(introduction: Introduction): string {
 export function readIntroducedContext(context: string): Introduction {
   if (!context.startsWith(INTRODUCED) || context.length > MAX_STRING) throw malformed("it is none");
   const told = parsed(context.slice(INTRODUCED.length));
-  const { version, name, modified, samples, incarnation, proof, changed } = told;
+  const { version, name, size, modified, samples, incarnation, proof, changed } = told;
   if (version !== VERSION) throw malformed(`its version is not ${VERSION}`);
   if (!isWords(name)) throw malformed("its name is none");
+  if (!Number.isSafeInteger(size) || (size as number) < 0) throw malformed("its size is none");
   if (modified !== null && !Number.isSafeInteger(modified)) throw malformed("its time is none");
   const bytes = typeof samples === "string" ? fromBase64url(samples) : undefined;
   if (!bytes || bytes.byteLength > MAX_SAMPLES || bytes.byteLength % 8 !== 0) {
@@ -119,6 +123,7 @@ export function readIntroducedContext(context: string): Introduction {
   if (changed !== undefined && !isWords(changed)) throw malformed("its words about a change are none");
   return {
     name,
+    size: size as number,
     modified: modified === null ? undefined : (modified as number),
     samples: bytes,
     incarnation,

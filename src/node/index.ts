@@ -28,7 +28,7 @@ export type { QueueSettings } from "./kernel/queue-settings.ts";
 export { type Access, type TokenAccessOptions, tokenAccess } from "./login/access.ts";
 export { type LogInOptions, type Login, logIn } from "./login/log-in.ts";
 export { defaultTokenFile } from "./login/token-file.ts";
-export type { Links } from "./session/links.ts";
+export type { BegunLink, Connection, Links } from "./session/links.ts";
 export { type Listener, type ListenOptions, listen } from "./session/listen.ts";
 export { type SessionOptions, session } from "./session/session.ts";
 export type { ExportSummary, Session, SessionState } from "./session/session-state.ts";

@@ -2,9 +2,6 @@
 const LEAST = 200;
 const MOST = 10_000;
 
-/** Milliseconds that a link has to last if the next attempt after it is to come soon. */
-const LASTING = 1000;
-
 /** How long to wait between attempts: longer each time, and never as long as others do that have lost the same gateway. */
 export class Backoff {
   readonly #random: () => number;
@@ -21,8 +18,8 @@ export class Backoff {
     return LEAST + this.#random() * (this.#most - LEAST);
   }
 
-  /** A link was used, and lasted for so many milliseconds. */
-  succeeded(milliseconds: number): void {
-    if (milliseconds >= LASTING) this.#most = LEAST;
+  /** A link was used, however briefly: one that is cut again and again moves something each time, so the next is tried soon. */
+  succeeded(): void {
+    this.#most = LEAST;
   }
 }

@@ -1,3 +1,5 @@
+import { SILENT } from "../transport/close-codes.ts";
+
 /** What an error may have that tells why a link could not be had, or has ended. The classes differ between scripts. */
 interface Told {
   name?: unknown;
@@ -7,8 +9,11 @@ interface Told {
   status?: unknown;
 }
 
-/** Close codes after which the other side may be had again: it goes away, there was no close frame, it failed, a proxy failed. */
-const LOST = new Set([1001, 1006, 1011, 1012, 1013, 1014]);
+/**
+ * Close codes after which the other side may be had again: it goes away, there was no close frame, it failed, a proxy failed, it
+ * heard nothing of this side.
+ */
+const LOST = new Set([1001, 1006, 1011, 1012, 1013, 1014, SILENT]);
 
 /** Statuses between 400 and 499 that another attempt may mend: no login, too slow, too early, too often. */
 const AGAIN = new Set([401, 408, 425, 429]);

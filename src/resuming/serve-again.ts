@@ -54,6 +54,9 @@ export interface ServeAgainOptions {
 const SILENCE = 15_000;
 const HANDSHAKE_SILENCE = 30_000;
 
+/** Milliseconds that another attempt has until something comes. A network that is back does not tell the attempts made before. */
+const ATTEMPT_TIME = 10_000;
+
 /**
  * Serves an export over one link after another, until the other side ends in order, or `signal` is aborted. A link that was
  * lost is replaced for `retry` seconds, once a first request has come: an address that was wrong from the beginning fails at
@@ -74,6 +77,16 @@ interface Lost {
   error: unknown;
 }
 
+/** How far a link has come. */
+interface Stage {
+  /** Nothing was asked for on a link before. */
+  isFirst: boolean;
+  /** Something has come. */
+  hasHeard: boolean;
+  /** The handshake is over. */
+  isChosen: boolean;
+}
+
 class Serving {
   readonly #target: Export;
   readonly #options: ServeAgainOptions;
@@ -86,8 +99,8 @@ class Serving {
   #key: string | undefined;
   /** Whether a request has ever come. */
   #isUsed = false;
-  /** Whether the gateway has promised to ask for something when all is quiet. */
-  #isAsking = false;
+  /** Seconds for which the gateway waits for a lost link. If it does, it has promised to ask for something when all is quiet. */
+  #wait = 0;
 
   constructor(target: Export, options: ServeAgainOptions) {
     this.#target = target;
@@ -103,7 +116,6 @@ class Serving {
     let lostAt: number | undefined;
     for (;;) {
       const fence = fenced(this.#target);
-      const began = this.#clock.now();
       let isUsed = false;
       const lost = await this.#overLink(fence.target, () => {
         isUsed = true;
@@ -112,7 +124,7 @@ class Serving {
 
       const now = this.#clock.now();
       if (isUsed) {
-        this.#backoff.succeeded(now - began);
+        this.#backoff.succeeded();
         lostAt = undefined;
       }
       if (lostAt === undefined)
@@ -145,18 +157,33 @@ class Serving {
     let hasLeft = false;
     let isChosen = false;
     let isSilent = false;
+    let hasHeard = false;
     let unwatch = () => {};
+    const isFirst = !this.#isUsed;
+    const connecting = new AbortController();
+    const giveUp = () => connecting.abort(signal.reason);
+    signal.addEventListener("abort", giveUp);
+    const callOff = isFirst
+      ? () => {}
+      : this.#clock.after(ATTEMPT_TIME, () => {
+          isSilent = true;
+          connecting.abort(new SilentError());
+        });
     try {
-      const { socket, transport } = await connect(signal, this.#isUsed);
+      const { socket, transport } = await connect(connecting.signal, this.#isUsed);
+      callOff();
       const onClose = (event: { code?: number }) => {
         code = event.code;
       };
       socket.addEventListener("close" as never, onClose as never);
-      const isFirst = !this.#isUsed;
+      const onMessage = () => {
+        hasHeard = true;
+      };
+      socket.addEventListener("message" as never, onMessage as never);
       unwatch = watchSilence(socket, {
         clock: this.#clock,
         onWake: this.#onWake,
-        limit: () => this.#patience(isFirst, isChosen),
+        limit: () => this.#patience({ isFirst, hasHeard, isChosen }),
         onSilent() {
           isSilent = true;
           transport.close(new SilentError());
@@ -190,14 +217,17 @@ class Serving {
       if (!isLost || !this.#isUsed || hasLeft) throw error;
       return { error };
     } finally {
+      callOff();
+      signal.removeEventListener("abort", giveUp);
       unwatch();
     }
   }
 
   /** Milliseconds for which the other side may be silent now; undefined: for ever. */
-  #patience(isFirst: boolean, isChosen: boolean): number | undefined {
-    if (!isChosen) return isFirst ? undefined : HANDSHAKE_SILENCE;
-    return this.#isAsking ? SILENCE : undefined;
+  #patience({ isFirst, hasHeard, isChosen }: Stage): number | undefined {
+    if (isChosen) return this.#wait > 0 ? SILENCE : undefined;
+    if (isFirst) return undefined;
+    return hasHeard ? HANDSHAKE_SILENCE : ATTEMPT_TIME;
   }
 
   async #look(): Promise<Identity> {
@@ -212,12 +242,13 @@ class Serving {
   #introduction() {
     return introducing({
       answer: async ({ challenge, nonce, wait }) => {
-        this.#isAsking = wait > 0;
+        this.#wait = wait;
         const kept = await this.#keys.get();
         this.#key = isWord(kept) ? kept : undefined;
         const [identity, samples] = await Promise.all([this.#look(), sampled(this.#options.medium, nonce)]);
         return {
           ...identity,
+          size: this.#options.medium.size,
           samples,
           incarnation: this.#incarnation,
           proof: this.#key === undefined ? undefined : proofOf(this.#key, challenge),
@@ -225,7 +256,7 @@ class Serving {
       },
       keep: (key) => {
         this.#key = key;
-        return this.#keys.set(key);
+        return this.#keys.set(key, this.#wait);
       },
     });
   }

@@ -11,7 +11,7 @@ import { quoted } from "../streams/quoted.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 import { FAILED } from "./close-codes.ts";
-import { closeReason } from "./close-reason.ts";
+import { closeReason, MAX_REASON } from "./close-reason.ts";
 
 /** What a sender of text messages is told. */
 export const TEXT_REFUSED =
@@ -201,7 +201,12 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     else if (reason === "")
       finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`, { code }));
     else
-      finish(new WebSocketError(`the other side closed the WebSocket: ${quoted(reason)}`, { code, reason }));
+      finish(
+        new WebSocketError(`the other side closed the WebSocket: ${quoted(reason, MAX_REASON)}`, {
+          code,
+          reason,
+        }),
+      );
   });
 
   /** Called by `ws` once the kernel has the chunk. A browser's WebSocket makes a copy, and reports nothing. */

@@ -5,7 +5,7 @@ import { proofOf } from "../../src/nbd/proof.ts";
 const WORDS = ["AAECAwQFBgcICQoLDA0ODw", "EBESExQVFhcYGRobHB0eHw"] as const;
 
 const plain = {
-  ...{ name: "disk.img", modified: undefined, samples: new Uint8Array(0), incarnation: "a" },
+  ...{ name: "disk.img", size: 0, modified: undefined, samples: new Uint8Array(0), incarnation: "a" },
   ...{ proof: undefined, changed: undefined },
 };
 
@@ -14,7 +14,7 @@ const texts = [
   keyQuery(WORDS[0]),
   introducedContext(plain),
   introducedContext({
-    ...{ name: "é\ud800", modified: -1, samples: new Uint8Array(16), incarnation: WORDS[1] },
+    ...{ name: "é\ud800", size: 1 << 20, modified: -1, samples: new Uint8Array(16), incarnation: WORDS[1] },
     ...{ proof: proofOf(WORDS[0], WORDS[1]), changed: "it grew" },
   }),
 ];
@@ -22,7 +22,16 @@ const texts = [
 export const introductionSeeds = texts.map((text) => new TextEncoder().encode(text));
 
 export const introductionWords = [
-  ...['"version":1', '"name":', '"modified":', '"samples":', '"incarnation":', '"proof":', '"changed":'],
+  ...[
+    '"version":1',
+    '"name":',
+    '"size":',
+    '"modified":',
+    '"samples":',
+    '"incarnation":',
+    '"proof":',
+    '"changed":',
+  ],
   ...[
     "nbd-proxy:",
     "introduce=1,",

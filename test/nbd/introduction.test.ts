@@ -33,6 +33,7 @@ const words = fc
   .map((characters) => characters.join(""));
 const introductions: fc.Arbitrary<Introduction> = fc.record({
   name: words,
+  size: fc.maxSafeNat(),
   modified: fc.option(fc.maxSafeInteger(), { nil: undefined }),
   samples: fc
     .integer({ min: 0, max: 32 })
@@ -77,6 +78,7 @@ tests("what a server tells is what a gateway reads, its longest words but the fi
 tests("the longest introduction fits in a name", () => {
   const context = introducedContext({
     name: "\ud800".repeat(1000),
+    size: Number.MAX_SAFE_INTEGER,
     modified: Number.MIN_SAFE_INTEGER,
     samples: new Uint8Array(256),
     incarnation: "x".repeat(64),
@@ -120,6 +122,7 @@ for (const query of ["nbd-proxy:key", "nbd-proxy:key=", "nbd-proxy:key=kept", `n
 
 const plain: Introduction = {
   name: "disk.img",
+  size: 4096,
   modified: 1,
   samples: new Uint8Array(8),
   incarnation: "a",
@@ -129,6 +132,7 @@ const plain: Introduction = {
 const told = {
   version: 1,
   name: "disk.img",
+  size: 4096,
   modified: 1,
   samples: "AAAAAAAAAAA",
   incarnation: "a",
@@ -149,6 +153,11 @@ const changes: Readonly<Record<string, unknown>> = {
   "no name": { name: undefined },
   "a name that is a number": { name: 5 },
   "a name of 256 characters": { name: "x".repeat(256) },
+  "no size": { size: undefined },
+  "a size below 0": { size: -1 },
+  "a size with a fraction": { size: 0.5 },
+  "a size beyond 2^53": { size: 2 ** 53 },
+  "a size in quotes": { size: "1" },
   "no time": { modified: undefined },
   "a time with a fraction": { modified: 0.5 },
   "a time beyond 2^53": { modified: 2 ** 53 },

@@ -5,8 +5,9 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type WebSocket, WebSocketServer } from "ws";
-import { connect, isUnseen } from "../../src/node/connect.ts";
+import { connect } from "../../src/node/connect.ts";
 import { connectError } from "../../src/node/connect-error.ts";
+import { isUnseen } from "../../src/node/connect-socket.ts";
 import { WebSocketError } from "../../src/transport/websocket.ts";
 import { failure, hex, toHex } from "../bytes.ts";
 import { root, within } from "../harness.ts";

@@ -209,6 +209,21 @@ tests("attempts come less and less often, and end when the time is over", async 
   assert.is(lines[1], "trying again in 0.8 s: busy");
 });
 
+tests("links that were used, and are cut at once, are replaced as soon as the first", async () => {
+  const { time, gateway, ending, run } = setUp();
+  const serving = run();
+  const key = newWord();
+  await READ(await gateway.client(0, key));
+  for (let index = 1; index < 8; index++) {
+    gateway.links.at(-1)!.end();
+    const lostAt = gateway.clock.now();
+    await READ(await time.run(gateway.client(index)));
+    assert.ok(gateway.times.at(-1)! - lostAt <= 400, `attempt ${index}: ${gateway.times}`);
+  }
+  ending.abort();
+  await time.run(serving);
+});
+
 tests("whatever wakes the page up ends the wait", async () => {
   const { time, gateway, wake, wakes, ending, run } = setUp();
   const serving = run();
@@ -245,6 +260,30 @@ tests("a gateway that has promised to ask, and is silent for 15 s, is lost", asy
   const lostAfter = gateway.times[1]! - heardAt;
   assert.ok(lostAfter >= 15_000 && lostAfter < 17_000, `${lostAfter} ms`);
   assert.match(lines[0]!, /nothing came any more/);
+  ending.abort();
+  await time.run(serving);
+});
+
+tests("an attempt of which nothing comes for 10 s is given up, connected or not", async () => {
+  let attempts = 0;
+  const never = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  const scene: ReturnType<typeof setUp> = setUp({
+    connect: (signal) => (++attempts === 2 ? never(signal) : scene.gateway.connect()),
+  });
+  const { time, gateway, ending, run } = scene;
+  const serving = run();
+  await READ(await gateway.client(0));
+  gateway.links[0]!.end();
+  // The second attempt has no end of its own, the third is connected and has no answer, the fourth goes on.
+  await time.run(gateway.attempted(2));
+  assert.is(attempts, 3);
+  await time.run(gateway.attempted(3));
+  const waited = gateway.times[2]! - gateway.times[1]!;
+  assert.ok(waited >= 10_000 && waited < 21_000, `${waited} ms`);
+  await READ(await time.run(gateway.client(2)));
   ending.abort();
   await time.run(serving);
 });

@@ -139,7 +139,7 @@ tests("a recording has the introductions and the proof, and not the key", async 
   const kept: string[] = [];
   const introduction = introducing({
     answer: async () => ({
-      ...{ name: "disk.img", modified: 1, samples: new Uint8Array(8), incarnation: "first" },
+      ...{ name: "disk.img", size: 512, modified: 1, samples: new Uint8Array(8), incarnation: "first" },
       ...{ proof: undefined, changed: undefined },
     }),
     keep: (key) => void kept.push(key),

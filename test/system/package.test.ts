@@ -218,12 +218,13 @@ tests("what two entries have is the same thing, and each entry loads in Node and
     import * as entry from "nbd-proxy";
     import * as streams from "nbd-proxy/streams";
     import * as protocol from "nbd-proxy/protocol";
+    import * as resuming from "nbd-proxy/resume";
     import * as fixtures from "nbd-proxy/fixtures";
     import "nbd-proxy/polyfill";
     const same = ["ByteBudget", "Ended", "join"].every((name) => entry[name] === streams[name]);
-    const names = [entry.nbdServer, streams.push, protocol.requestParser, fixtures.replay].map((value) => typeof value);
-    console.log(same, entry.Errno === protocol.Errno, names.join());`;
-  const expected = "true true function,function,function,function\n";
+    const names = [entry.nbdServer, streams.push, protocol.requestParser, resuming.resume, fixtures.replay].map((value) => typeof value);
+    console.log(same, entry.Errno === protocol.Errno, entry.GoneError === resuming.GoneError, names.join());`;
+  const expected = "true true true function,function,function,function,function\n";
   writeFileSync(join(project, "entries.mjs"), source);
   assert.is(await node("entries.mjs"), expected);
   const bundle = ["--bundle", "--platform=browser", "--format=esm", "--outfile=bundled.mjs", "entries.mjs"];
@@ -256,6 +257,8 @@ tests("what is not used costs a bundle nothing", async () => {
   assert.ok(whole > 10 * KIB, "the bundler found the package");
   const without = await bundled('import { Command } from "nbd-proxy/protocol"; console.log(Command.READ);');
   assert.ok(without < KIB, `Command: ${without} bytes`);
+  const resuming = await bundled('import { resume } from "nbd-proxy/resume"; console.log(resume);');
+  assert.ok(resuming > KIB && resuming < 6 * KIB, `resume: ${resuming} bytes`);
 });
 
 tests("the classic script is short, and the polyfill is in a file of its own", () => {
@@ -263,6 +266,10 @@ tests("the classic script is short, and the polyfill is in a file of its own", (
   const size = gzipSync(script("nbd.js"), { level: 9 }).byteLength;
   assert.ok(size < 20_000, `nbd.js: ${size} bytes`);
   const mark = /ReadableStreamBYOBRequest/;
+  // What the classic script loads only for a page that comes back after a lost link, by a name that stands in it.
+  const resuming = gzipSync(script("resuming.js"), { level: 9 }).byteLength;
+  assert.ok(resuming < 16_000, `resuming.js: ${resuming} bytes`);
+  assert.match(script("nbd.js").toString(), /import\((["'`])\.\/resuming\.js\1\)/);
   assert.match(script("polyfill.js").toString(), mark);
   assert.not.match(script("nbd.js").toString(), mark);
   for (const file of ["dist/web/page.js", "dist/browser/nbd-proxy.js"]) {
@@ -286,6 +293,7 @@ import {
 import { Describer, parseConversation, replay, replayLayer } from "nbd-proxy/fixtures";
 import "nbd-proxy/polyfill";
 import { Command, type NbdRequest, requestParser } from "nbd-proxy/protocol";
+import { type Opened, resume, type ResumedExport } from "nbd-proxy/resume";
 import { ByteBudget, type Items, push } from "nbd-proxy/streams";
 
 const target: Export = memoryExport(new Uint8Array(512));
@@ -302,6 +310,9 @@ export async function read(transport: Transport): Promise<number> {
   await replayLayer(layer, parseConversation("C 00"), { as: "client", chunkSize: 1 });
   await replay([], { as: "server" }).done;
   return remote.size + file.size + (requests.locked ? 1 : 0);
+}
+export function lasting(first: Opened): ResumedExport {
+  return resume(first, { open: async () => first, log: console.log });
 }
 // @ts-expect-error: a name is a string
 nbdServer(target, { name: 1 });

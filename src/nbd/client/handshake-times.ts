@@ -1,6 +1,6 @@
 import { deadline } from "../../streams/deadline.ts";
 import type { Dialogue } from "../../streams/negotiate.ts";
-import { LinkError } from "../error.ts";
+import { type LinkError, NoAnswerError } from "../error.ts";
 
 /** Seconds that a server has during the handshake; 0: for ever. */
 export interface HandshakeTimes {
@@ -66,7 +66,7 @@ export class HandshakeClock {
   /** Starts a time, and returns what ends it. */
   #within(seconds: number, fault: string): () => void {
     if (seconds === 0) return () => {};
-    const onLate = () => this.#onLate(new LinkError(`the server ${fault}`));
+    const onLate = () => this.#onLate(new NoAnswerError(`the server ${fault}`));
     return deadline(seconds * 1000, onLate);
   }
 }

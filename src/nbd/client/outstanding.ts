@@ -4,7 +4,7 @@ import { type Deferred, deferred } from "../../streams/deferred.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { Command, nameOf } from "../constants.ts";
-import { LinkError, ProtocolError } from "../error.ts";
+import { type LinkError, NoAnswerError, ProtocolError } from "../error.ts";
 import type { NbdReply, NbdRequest, ReplyContent } from "../transmission.ts";
 
 /** Both are taken away when the request is settled, and with them the data: see `settle`. */
@@ -129,7 +129,7 @@ export class Outstanding {
       if (!oldest) return;
       if (performance.now() - this.#oldestSince < timeout) return this.#watch();
       const what = `${nameOf(Command, oldest.type)} at ${oldest.offset}`;
-      onTimeout(new LinkError(`the server did not answer a ${what} for ${timeout / 1000} s`));
+      onTimeout(new NoAnswerError(`the server did not answer a ${what} for ${timeout / 1000} s`));
     };
     const left = Math.max(0, this.#oldestSince + timeout - performance.now());
     this.#callOff = deadline(left, judge, timeout);

@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import type { BegunHandshake } from "../../nbd/client/begun-handshake.ts";
-import { LinkError } from "../../nbd/error.ts";
+import { NoAnswerError } from "../../nbd/error.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { wordsForOthers } from "../../streams/for-others.ts";
+import { SILENT } from "../../transport/close-codes.ts";
 import { webSocket } from "../../transport/websocket.ts";
 import type { BegunLink, Connection } from "../session/links.ts";
 import { heartbeat } from "./heartbeat.ts";
@@ -32,9 +33,10 @@ export class Newcomer {
       closeCode = code;
     });
     this.visitor = visitor;
-    this.transport = webSocket(client, { wordsFor: wordsForOthers });
+    const transport = webSocket(client, { wordsFor: wordsForOthers });
+    this.transport = { ...transport, close: (reason) => transport.close(withCode(reason)) };
     const beat = heartbeat(client, socket, pingInterval, () => {
-      this.transport.close(new LinkError("the other side does not answer any more"));
+      this.transport.close(new NoAnswerError("the other side does not answer any more"));
       client.terminate();
     });
     this.connection = {
@@ -64,4 +66,9 @@ export class Newcomer {
     };
     return link;
   }
+}
+
+/** Who was given up for its silence, as a page that was frozen, may come back: it is told so by the close code. */
+function withCode(reason: unknown): unknown {
+  return reason instanceof NoAnswerError ? Object.assign(reason, { closeCode: SILENT }) : reason;
 }

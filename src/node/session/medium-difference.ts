@@ -26,6 +26,7 @@ export function mediumDifference(
   next: Introduction,
 ): string | undefined {
   if (next.changed !== undefined) return next.changed;
+  if (next.size !== first.size) return `it has ${next.size} bytes, not ${first.size}`;
   if (next.name !== first.name) return `it is ${quoted(next.name)}, not ${quoted(first.name)}`;
   // Where we write, the time changes by that: the other side sees to it, and says `changed`.
   if (!isWritable && next.modified !== first.modified) return "it was modified at another time";

@@ -3,13 +3,14 @@ import type { Sample } from "../../export/filters/cache.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
 import { forward } from "../../export/filters/forward.ts";
 import { lacks, type Opened } from "../../export/resume/opened.ts";
-import { LinkError, RefusedError } from "../../nbd/error.ts";
+import { LinkError, NoAnswerError, RefusedError } from "../../nbd/error.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { Ended } from "../../streams/ended.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
 import { untilAborted } from "../until-aborted.ts";
+import { LossError } from "./last-writes.ts";
 import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
@@ -58,6 +59,8 @@ export class Succession {
   /** Whether something was written that was not flushed. */
   isUnflushed: () => boolean = () => false;
   #current: LinkedExport;
+  /** The link that is being tried. */
+  #trial: BegunLink | undefined;
   #next: BegunLink | undefined;
   #news = deferred();
   #isDry = false;
@@ -136,7 +139,6 @@ export class Succession {
           return opened;
         } catch (error) {
           waiting.signal.throwIfAborted();
-          link.refuse(error as Error);
           log(`a new link was refused: ${messageOf(error)}`);
         }
       }
@@ -159,7 +161,7 @@ export class Succession {
 
   #endWhileLost(): Error {
     if (!this.isUnflushed()) return new Ended("the session was ended while its link was lost");
-    return new LinkError("the session was ended while its link was lost: what was written last may be lost");
+    return new LossError("the session was ended while its link was lost: what was written last may be lost");
   }
 
   /** Takes the links that come, as long as the session runs. */
@@ -190,6 +192,8 @@ export class Succession {
     }
     this.#next?.refuse(link.succession);
     this.#next = link;
+    // Nobody but the last one that came goes on: the others may be gone without a word.
+    this.#trial?.handshake.transport.close(link.succession);
     this.#current.close(link.succession);
     this.#news.resolve();
   }
@@ -226,14 +230,26 @@ export class Succession {
     }
   }
 
-  /** @throws Error when its export cannot take the place of the one before */
+  /**
+   * Tries a link. It is closed when that fails, and told why.
+   * @throws Error when its export cannot take the place of the one before
+   */
   async #take(link: BegunLink, signal: AbortSignal): Promise<Opened> {
+    this.#trial = link;
+    try {
+      return await this.#tried(link, signal);
+    } finally {
+      this.#trial = undefined;
+    }
+  }
+
+  async #tried(link: BegunLink, signal: AbortSignal): Promise<Opened> {
     const { timeout } = this.#options;
     const linked = await linkedExport(link, { timeout, silence: 0, signal });
     if (!linked) throw signal.reason;
     const { remote, introduction } = linked;
     const callOff = deadline(FIRST_ANSWER, () =>
-      linked.close(new LinkError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
+      linked.close(new NoAnswerError(`the first request was not answered for ${FIRST_ANSWER / 1000} s`)),
     );
     const giveUp = () => linked.close(signal.reason);
     signal.addEventListener("abort", giveUp);

@@ -47,7 +47,7 @@ async function asked(query: Uint8Array): Promise<void> {
     async answer({ nonce }) {
       told.push(nonce);
       const [name, samples, incarnation] = ["disk.img", new Uint8Array(8), nonce];
-      return { name, samples, incarnation, modified: 1, proof: undefined, changed: undefined };
+      return { name, size: 1, samples, incarnation, modified: 1, proof: undefined, changed: undefined };
     },
     keep: (kept) => void told.push(kept),
   });

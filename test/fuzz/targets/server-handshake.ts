@@ -7,7 +7,7 @@ import { readInput } from "../input.ts";
 /** What is said of the disk to whoever asks for it. */
 const introduction = introducing({
   answer: async ({ nonce }) => ({
-    ...{ name: "disk.img", modified: 1, samples: new Uint8Array(8), incarnation: nonce },
+    ...{ name: "disk.img", size: 4096, modified: 1, samples: new Uint8Array(8), incarnation: nonce },
     ...{ proof: undefined, changed: undefined },
   }),
   keep() {},

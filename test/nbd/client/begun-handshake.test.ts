@@ -28,7 +28,7 @@ const [STRUCTURED, EXTENDED] = ["00000008", "0000000b"];
 const ABORT = option("00000002");
 
 const told: Introduction = {
-  ...{ name: "disk.img", modified: 1234, samples: sequence(256) },
+  ...{ name: "disk.img", size: 65536, modified: 1234, samples: sequence(256) },
   ...{ incarnation: "first", proof: undefined, changed: undefined },
 };
 
@@ -93,7 +93,7 @@ const ALLOCATION = option(SET_CONTEXT!, `00000000 00000001 ${text("base:allocati
 const GO_EMPTY = option(GO!, "00000000 0003 0001 0002 0003");
 const context = (name: string) => reply(LIST_CONTEXT!, META_CONTEXT, `00000000 ${ascii(name)}`);
 const introduced = (change: object = {}) =>
-  `nbd-proxy:introduced=${JSON.stringify({ version: 1, name: "", modified: null, samples: "", incarnation: "a", ...change })}`;
+  `nbd-proxy:introduced=${JSON.stringify({ version: 1, name: "", size: 0, modified: null, samples: "", incarnation: "a", ...change })}`;
 
 tests("without an introduction, nothing is said before the handshake is finished", async () => {
   const { peer, handshake } = spoken();
@@ -149,7 +149,7 @@ tests("the key comes before the contexts and the export, and the answer to it ma
     await peer.say(context(introduced()) + reply(LIST_CONTEXT!, ACK));
     const begun = await handshake;
     assert.equal(begun.introduction, {
-      ...{ name: "", modified: undefined, samples: new Uint8Array(0), incarnation: "a" },
+      ...{ name: "", size: 0, modified: undefined, samples: new Uint8Array(0), incarnation: "a" },
       ...{ proof: undefined, changed: undefined },
     });
     await peer.expectSilence();

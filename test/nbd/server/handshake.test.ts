@@ -409,7 +409,7 @@ const NONCE = "EBESExQVFhcYGRobHB0eHw";
 const INTRODUCE = `nbd-proxy:introduce=1,${CHALLENGE},${NONCE},300`;
 const KEY = `nbd-proxy:key=${NONCE}`;
 const INTRODUCED =
-  '{"version":1,"name":"disk","modified":null,"samples":"","incarnation":"1","proof":"","changed":"it grew"}';
+  '{"version":1,"name":"disk","size":0,"modified":null,"samples":"","incarnation":"1","proof":"","changed":"it grew"}';
 
 /** A server that introduces itself, and what it was told. */
 async function introduced() {
@@ -418,7 +418,7 @@ async function introduced() {
     async answer(gateway) {
       seen.push(gateway);
       return {
-        ...{ name: "disk", modified: undefined, samples: new Uint8Array(0) },
+        ...{ name: "disk", size: 0, modified: undefined, samples: new Uint8Array(0) },
         ...{ incarnation: "1", proof: "", changed: "it grew" },
       };
     },

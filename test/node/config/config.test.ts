@@ -39,6 +39,8 @@ tests("what is right is read, and the top's keys are filled in", () => {
     readOnly: false,
     takeOver: true,
     takeOverInterval: 10,
+    resume: 300,
+    resumeForeign: false,
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {

@@ -1,13 +1,21 @@
 /** What a newcomer is told of the session that has a configuration, where it may know. */
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createConnection } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
 import { UnflushedMemory } from "../../../src/export/resume/unflushed-memory.ts";
 import { LimitedLog } from "../../../src/node/gateway/limited-log.ts";
 import { Sessions } from "../../../src/node/gateway/sessions.ts";
-import { join, memoryExport, nbdServer, parseConfig, webSocket } from "../../../src/node/index.ts";
+import {
+  join,
+  memoryExport,
+  nbdClient,
+  nbdServer,
+  parseConfig,
+  socketTransport,
+  webSocket,
+} from "../../../src/node/index.ts";
 import { processBudget } from "../../../src/node/session/listen.ts";
 import { MemoryBudget } from "../../../src/streams/memory-budget.ts";
 import { Sandbox, suite, until, within } from "../../harness.ts";
@@ -32,9 +40,9 @@ tests.after.each(async ({ sandbox, ending, sessions, server }) => {
   await sandbox.end();
 });
 
-async function start(context: Context, tellsWho: boolean) {
+async function start(context: Context, tellsWho: boolean, timeout = 30) {
   const listen = `unix:${context.sandbox.path("nbd.sock")}`;
-  const text = JSON.stringify({ "state-hook": "/nowhere", configurations: { local: { listen } } });
+  const text = JSON.stringify({ "state-hook": "/nowhere", configurations: { local: { listen, timeout } } });
   context.sessions = new Sessions({
     config: parseConfig("config.json", text),
     budget: processBudget(),
@@ -75,6 +83,20 @@ for (const [tellsWho, words] of [
     assert.match(await within(5000, "the refusal", second.told), words);
   });
 }
+
+tests("a side that does not answer is told by the close code that it may come back", async (context) => {
+  await start(context, false, 0.1);
+  const { port } = context.server.address() as AddressInfo;
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`);
+  const silent = { size: 512, read: () => new Promise<never>(() => {}), close: async () => {} };
+  join(webSocket(socket), nbdServer(silent)).catch(() => {});
+  const code = new Promise((resolve) => socket.once("close", resolve));
+  const path = context.sandbox.path("nbd.sock");
+  await until("the disk is there", () => existsSync(path));
+  const remote = await nbdClient(socketTransport(createConnection({ path, allowHalfOpen: true })));
+  remote.read(0, 512).catch(() => {});
+  assert.is(await within(5000, "the end of the link", code), 4004);
+});
 
 tests("sessions leave no listener on the gateway's signal", async (context) => {
   const { signal } = context.ending;

@@ -73,13 +73,27 @@ export function setQueue(settings: Record<string, number>, index = 0): void {
 /** Lines that the kernel logs when a server is wrong, or the kernel itself. */
 const ALARMING = /Wrong magic|Unexpected reply|Double reply|WARNING|BUG|Oops|blocked for more than/;
 
+/** Lines that the kernel logs when a device, or a file system on it, has met an error. */
+const ERRORS =
+  /I\/O error|EXT4-fs (error|warning)|Aborting journal|JBD2: Error|Connection timed out|Other side returned error/;
+
 export const kernelLog = () => execFileSync("dmesg", { encoding: "utf8", maxBuffer: 1 << 26 });
 
 /** Fails when the kernel has met something that it must never meet. */
 export function assertQuietKernel(): void {
+  assertNoLines(ALARMING);
+}
+
+/** Fails also when a read or a write has failed since the machine was started. */
+export function assertNoErrors(): void {
+  assertQuietKernel();
+  assertNoLines(ERRORS);
+}
+
+function assertNoLines(pattern: RegExp): void {
   const log = kernelLog();
   assert.equal(
-    log.split("\n").filter((line) => ALARMING.test(line)),
+    log.split("\n").filter((line) => pattern.test(line)),
     [],
     `the kernel's log\n${log.slice(-4000)}`,
   );

@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import { needing, suite } from "../../harness.ts";
 import { besideChromium } from "./beside-chromium.ts";
+import { besideKilledServer } from "./beside-killed-server.ts";
 import { emulator, isLinuxUnpacked } from "./emulator.ts";
 import { type Machine, runInMachine } from "./machine.ts";
 import { userModeLinux } from "./user-mode-linux.ts";
@@ -21,10 +22,16 @@ const UML_PROGRAMS = [
 const QEMU_PROGRAMS = ["qemu-system-x86_64", "busybox", "taskset"];
 const LINUX = "linux-image-amd64 (unpacked by .ci/unpack-linux)";
 
+/** Suites with something beside the machine. */
+const BESIDE: Readonly<Record<string, Machine>> = {
+  "browser.uml.ts": besideChromium,
+  "killed-server.uml.ts": besideKilledServer,
+};
+
 /** The machine that a file runs in, and what it needs. */
 function machineOf(file: string): [Machine, readonly string[]] {
   if (file.endsWith(".qemu.ts")) return [emulator, [...QEMU_PROGRAMS, ...(isLinuxUnpacked() ? [] : [LINUX])]];
-  return [basename(file) === "browser.uml.ts" ? besideChromium : userModeLinux, UML_PROGRAMS];
+  return [BESIDE[basename(file)] ?? userModeLinux, UML_PROGRAMS];
 }
 
 const [file = ""] = process.argv.slice(2);

@@ -5,10 +5,16 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class UnreliableRelay {
   readonly #server: Server;
   readonly #pairs = new Set<[Socket, Socket]>();
+  /** Those over which nothing passes any more, not even an end. */
+  readonly #silent = new WeakSet<[Socket, Socket]>();
   /** How many connections went through it. */
   connections = 0;
+  /** Bytes that came from where it connects to, and from those who connect to it. */
+  bytes = 0;
   /** Whether new connections are refused. */
   isDown = false;
+  /** Whether nothing passes over new connections, as in a network that drops all packets. */
+  isBlackHole = false;
 
   private constructor(to: number) {
     this.#server = createServer((near) => {
@@ -20,12 +26,18 @@ export class UnreliableRelay {
       this.#pairs.add(pair);
       far.on("error", () => {});
       const end = () => {
+        if (this.#silent.has(pair)) return;
         this.#pairs.delete(pair);
         near.destroy();
         far.destroy();
       };
       near.on("close", end);
       far.on("close", end);
+      if (this.isBlackHole) return this.#silence(pair);
+      for (const socket of pair)
+        socket.on("data", ({ byteLength }) => {
+          this.bytes += byteLength;
+        });
       near.pipe(far);
       far.pipe(near);
     });
@@ -48,14 +60,9 @@ export class UnreliableRelay {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** Nothing passes any more over the connections that there are, and neither side is told. */
+  /** Nothing passes any more over the connections that there are, and neither side is told, nor of the end of the other one. */
   silence(): void {
-    for (const [near, far] of this.#pairs) {
-      near.unpipe(far);
-      far.unpipe(near);
-      near.resume();
-      far.resume();
-    }
+    for (const pair of this.#pairs) this.#silence(pair);
   }
 
   async close(): Promise<void> {
@@ -63,5 +70,11 @@ export class UnreliableRelay {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
     this.#server.close();
     await once(this.#server, "close");
+  }
+
+  /** What comes in is thrown away. */
+  #silence(pair: [Socket, Socket]): void {
+    this.#silent.add(pair);
+    for (const socket of pair) socket.unpipe().resume();
   }
 }
