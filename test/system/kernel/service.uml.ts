@@ -19,7 +19,11 @@ const tests = suite<Context>("a kernel device with the capabilities of the unit"
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
 });
-tests.after.each(({ sandbox }) => sandbox.end());
+tests.after.each(async ({ sandbox }) => {
+  // A test that has failed leaves it, and the folder could not be removed.
+  await sandbox.start("umount", ["-l", mountpointOf(sandbox)]).exit;
+  await sandbox.end();
+});
 
 const SIZE = 4 << 20;
 const NOBODY = 65534;
@@ -46,10 +50,12 @@ function serveHere(url: string, bytes: Uint8Array): Promise<unknown> {
   return serve(webSocket(socket), memoryExport(bytes), {}).catch((error: unknown) => error);
 }
 
+const mountpointOf = (sandbox: Sandbox) => sandbox.path("private/mnt");
+
 /** Mounts the device where only another user may go, and writes to it. */
 async function writeToMounted(sandbox: Sandbox): Promise<string> {
   const folder = sandbox.path("private");
-  const mountpoint = join(folder, "mnt");
+  const mountpoint = mountpointOf(sandbox);
   mkdirSync(mountpoint, { recursive: true });
   await sandbox.run("mount", ["/dev/nbd0", mountpoint]);
   writeFileSync(join(mountpoint, "file"), "written");
@@ -86,7 +92,7 @@ tests("without CAP_SYS_ADMIN it does not attach", async ({ sandbox }) => {
 });
 
 tests(
-  "without CAP_DAC_READ_SEARCH what is mounted where others may not go is not written",
+  "without CAP_DAC_READ_SEARCH it is not known whether all was written that is mounted where others may not go",
   async ({ sandbox }) => {
     const gateway = await startWith(sandbox, ["sys_admin"]);
     const served = serveHere(gateway.url, await image(sandbox));
@@ -94,7 +100,10 @@ tests(
     const mountpoint = await writeToMounted(sandbox);
     gateway.kill();
     assert.is(await within(60_000, "nbd-gateway", gateway.exit), 1);
-    assert.match(gateway.stderr, /not all of it could be written: .*permission denied|EACCES/i);
+    assert.match(
+      gateway.stderr,
+      /not all of it could be written: \/dev\/nbd0: .*private\/mnt: permission denied/i,
+    );
     await served;
     await sandbox.run("umount", [mountpoint]);
     await free();
