@@ -32,6 +32,8 @@ export interface KernelDeviceOptions {
   blockSize?: number;
   /** Seconds after which the kernel itself gives a request up, the device with it; 0: never. */
   timeout: number;
+  /** Seconds for which requests may wait beyond that, for a new link. Default 0. */
+  patience?: number;
   /** How many sockets the kernel uses, one for each of its hardware queues. Default 1. */
   connections?: number;
   queue?: QueueSettings;
@@ -98,7 +100,7 @@ const INTERVAL = 20;
 export async function kernelDevice(target: Export, options: KernelDeviceOptions): Promise<KernelDevice> {
   checkExport(target);
   checkObject(options, "the options");
-  const { index, path, identifier, timeout, connections = 1, room, signal } = options;
+  const { index, path, identifier, timeout, patience = 0, connections = 1, room, signal } = options;
   const blockSize = blockSizeFor(target, options.blockSize);
   const size = target.size - (target.size % blockSize);
   if (size === 0)
@@ -119,7 +121,7 @@ export async function kernelDevice(target: Export, options: KernelDeviceOptions)
       sizeBytes: size,
       blockSizeBytes: blockSize,
       serverFlags: flags,
-      ...(timeout > 0 && { timeout: Math.ceil(timeout) + NET }),
+      ...(timeout > 0 && { timeout: Math.ceil(timeout + patience) + NET }),
       deadConnTimeout: 0,
       backendIdentifier: identifier,
       sockets: sockets.map(({ kernelEnd }) => ({ fd: kernelEnd })),
