@@ -1,5 +1,5 @@
 /**
- * What takes long by its nature, some 75 minutes, one thing after the other: npm run test:long
+ * What takes long by its nature, some 110 minutes, one thing after the other: npm run test:long
  *
  * Ends with one line, "N passed, N failed, N skipped". Needs the build and what .ci/run installs.
  */
@@ -28,7 +28,31 @@ const runs = [
     args: ["15", "--no-auth"],
     needs: ["nbdcopy", "fio"],
   },
+  {
+    what: "10,000 random histories of a disk whose links are cut",
+    script: "test/export/resume/resume.property.test.ts",
+    env: { RESUME_RUNS: "10000" },
+  },
+  {
+    what: "ten minutes of cuts and black holes below a kernel device",
+    script: "test/system/kernel/in-machine.ts",
+    args: ["test/system/kernel/resume.uml.ts"],
+    env: { RESUME_SECONDS: "200" },
+    needs: ["linux.uml", "fio", "mkfs.ext4"],
+  },
+  {
+    what: "ten minutes of cuts and black holes below a socket",
+    script: "test/system/resume/lost-under-load.slow.test.ts",
+    env: { RESUME_SECONDS: "300" },
+    needs: ["fio", "nbdcopy"],
+  },
   { what: "10 GiB through the gateway", script: "test/bench/memory.ts", needs: ["nbdcopy"] },
+  {
+    what: "ten minutes of a server that is killed every three seconds",
+    script: "test/system/resume/killed-under-load.slow.test.ts",
+    env: { KILLED_ROUNDS: "72" },
+    needs: ["fio", "nbdcopy"],
+  },
   {
     what: "10 GiB through nbd-proxy",
     script: "test/bench/memory.ts",

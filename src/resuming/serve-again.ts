@@ -153,6 +153,7 @@ class Serving {
   async #overLink(target: Export, onUsed: () => void): Promise<Lost | undefined> {
     const { connect, serve, serveOptions, signal } = this.#options;
     if (signal.aborted) return undefined;
+    this.#wait = 0;
     let code: number | undefined;
     let hasLeft = false;
     let isChosen = false;

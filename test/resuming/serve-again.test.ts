@@ -312,6 +312,24 @@ tests(
 );
 
 tests(
+  "what one gateway has promised is not held against the next, which knows of no introductions",
+  async () => {
+    const { time, gateway, ending, run } = setUp();
+    const serving = run();
+    await READ(await gateway.client(0));
+    gateway.links[0]!.end();
+    await time.run(gateway.attempted(2));
+    await Promise.resolve();
+    const begun = await time.run(beginHandshake(gateway.links[1]!.far));
+    await READ(await begun.finish());
+    await time.run(time.sleep(1_000_000));
+    assert.is(gateway.times.length, 2);
+    ending.abort();
+    await time.run(serving);
+  },
+);
+
+tests(
   "an older write never comes after a newer one: the next link waits for what the last one has begun",
   async () => {
     const memory = memoryExport(new Uint8Array(4096));

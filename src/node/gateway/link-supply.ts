@@ -17,6 +17,8 @@ export class LinkSupply {
   #first: Transport | undefined;
   #waiting: BegunLink | undefined;
   #news: Deferred<void> = deferred();
+  /** With what links are refused from now on. */
+  #end: Error | undefined;
 
   constructor(first: Transport | BegunLink) {
     if ("handshake" in first) this.#waiting = first;
@@ -37,8 +39,19 @@ export class LinkSupply {
 
   /** Gives a link to the session. One that the session has not asked for yet is refused in its favour. */
   offer(link: BegunLink): void {
+    if (this.#end) {
+      link.refuse(this.#end);
+      return;
+    }
     this.#waiting?.refuse(link.succession);
     this.#waiting = link;
     this.#news.resolve();
+  }
+
+  /** The session has ended: refuses a link that it has not taken, and all that come. */
+  end(reason: Error): void {
+    this.#end = reason;
+    this.#waiting?.refuse(reason);
+    this.#waiting = undefined;
   }
 }

@@ -4,6 +4,7 @@ import type { WebSocket } from "ws";
 import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import type { Transport } from "../../streams/duplex.ts";
+import { Ended } from "../../streams/ended.ts";
 import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { messageOf } from "../../streams/message-of.ts";
@@ -16,6 +17,7 @@ import type { BegunLink } from "../session/links.ts";
 import type { Place } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
 import { session } from "../session/session.ts";
+import { SessionOverError } from "../session/session-over-error.ts";
 import type { Session } from "../session/session-state.ts";
 import { StateHookError } from "../session/state-hook.ts";
 import { AnotherMediumError } from "../session/succession.ts";
@@ -185,6 +187,7 @@ export class Sessions {
       newcomer.transport.close(error);
     } finally {
       signal.removeEventListener("abort", end);
+      supply.end(signal.aborted ? new Ended("the gateway ends") : new SessionOverError());
     }
   }
 

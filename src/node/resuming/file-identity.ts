@@ -25,8 +25,13 @@ export async function fileIdentity(
   const isSized = stats.size === size;
   const resized = isSized ? undefined : `${name} has ${stats.size} bytes now, and had ${size}`;
   if (!writes) return { name, modified: stats.mtimeMs, changed: resized };
+  return { name, modified: undefined, changed: resized ?? (await changedByOthers(name, writes)) };
+}
+
+/** How others have changed a file that is written to, in words; undefined: they have not. */
+async function changedByOthers(name: string, writes: OwnWrites): Promise<string | undefined> {
+  if (writes.isAnotherFile) return `${name} is another file than the one that was written to`;
   const at = await writes.othersChangedAt();
-  const by = `${name} was changed by another program`;
-  const changed = at === undefined ? undefined : `${by}, at ${new Date(at).toISOString()}`;
-  return { name, modified: undefined, changed: resized ?? changed };
+  if (at === undefined) return undefined;
+  return `${name} was changed by another program, at ${new Date(at).toISOString()}`;
 }

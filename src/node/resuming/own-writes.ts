@@ -39,26 +39,33 @@ export class OwnWrites {
   readonly #handle: Pick<FileHandle, "stat">;
   readonly #options: OwnWritesOptions;
   readonly #now: () => number;
+  readonly #file: string;
   #record: WriteRecord;
   #underWay = 0;
   #hasWritten = false;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(handle: Pick<FileHandle, "stat">, record: WriteRecord, options: OwnWritesOptions) {
+  private constructor(
+    handle: Pick<FileHandle, "stat">,
+    file: string,
+    record: WriteRecord,
+    options: OwnWritesOptions,
+  ) {
     this.#handle = handle;
+    this.#file = file;
     this.#record = record;
     this.#options = options;
     this.#now = options.now ?? Date.now;
   }
 
-  /** Begins to watch an open file. What was known of another file is not used. */
+  /** Begins to watch an open file. */
   static async of(handle: Pick<FileHandle, "stat">, options: OwnWritesOptions): Promise<OwnWrites> {
     const stats = await handle.stat({ bigint: true });
     const file = nameOf(stats);
     const { before, modifiedBefore = stats.mtimeNs } = options;
     const now = { file, modified: String(stats.mtimeNs) };
-    const isOthers = before?.file === file && !isOfWriter(modifiedBefore, before);
-    const writes = new OwnWrites(handle, isOthers ? before : now, options);
+    const isOthers = before && (before.file !== file || !isOfWriter(modifiedBefore, before));
+    const writes = new OwnWrites(handle, file, isOthers ? before : now, options);
     // Killed before its first write, the next process has to find what this one has made of it.
     if (!isOthers && before) options.note(now);
     return writes;
@@ -80,6 +87,11 @@ export class OwnWrites {
           this.#change(() => next.writeZeroes!(offset, length, options)),
       }),
     };
+  }
+
+  /** Whether what was written before went to another file, in whose place this one may be by now. */
+  get isAnotherFile(): boolean {
+    return this.#record.file !== this.#file;
   }
 
   /** When somebody else has changed the file, in milliseconds since 1970. Undefined if nobody has. */
@@ -147,7 +159,7 @@ export class OwnWrites {
   async #settle(): Promise<void> {
     const { mtimeNs } = await this.#handle.stat({ bigint: true });
     const isStill = this.#underWay === 0 && !this.#hasWritten;
-    if (isStill) this.#take({ file: this.#record.file, modified: String(mtimeNs) });
+    if (isStill) this.#take({ file: this.#file, modified: String(mtimeNs) });
   }
 
   #take(record: WriteRecord): void {

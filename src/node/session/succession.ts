@@ -15,6 +15,7 @@ import { linkEndOf } from "./link-end.ts";
 import { type LinkedExport, linkedExport } from "./linked-export.ts";
 import { type BegunLink, isBegun, type Links, nextLink } from "./links.ts";
 import { mediumDifference } from "./medium-difference.ts";
+import { SessionOverError } from "./session-over-error.ts";
 import type { SessionRecord } from "./session-state.ts";
 
 /** Milliseconds that a new link has to answer the first requests. */
@@ -64,6 +65,8 @@ export class Succession {
   #next: BegunLink | undefined;
   #news = deferred();
   #isDry = false;
+  /** There will be no other link. */
+  #isOver = false;
   readonly #options: SuccessionOptions;
   readonly #changed = new Coverage();
 
@@ -112,6 +115,17 @@ export class Succession {
    * @throws LinkError when nobody has come back; or what the link has failed with
    */
   async open(end: { error: unknown } | undefined, signal: AbortSignal): Promise<Opened> {
+    try {
+      return await this.#opened(end, signal);
+    } catch (error) {
+      this.#isOver = true;
+      this.#next?.refuse(new SessionOverError());
+      this.#next = undefined;
+      throw error;
+    }
+  }
+
+  async #opened(end: { error: unknown } | undefined, signal: AbortSignal): Promise<Opened> {
     const { patience, log, record } = this.#options;
     if (!this.#next) this.#judge(end);
     const since = performance.now();
@@ -180,9 +194,14 @@ export class Succession {
     this.#isDry = true;
     this.#news.resolve();
     this.#next?.refuse(new Ended("the session has ended"));
+    this.#next = undefined;
   }
 
   #receiveOne(link: BegunLink): void {
+    if (this.#isOver) {
+      link.refuse(new SessionOverError());
+      return;
+    }
     const difference = this.#difference(link);
     if (difference !== undefined) {
       const error = new AnotherMediumError(`this is another medium than the one in use: ${difference}`);

@@ -1,6 +1,6 @@
 /** Our writes to a file, told from those of others; and that there is one writer. */
-import { utimesSync } from "node:fs";
-import { open, truncate, utimes, writeFile } from "node:fs/promises";
+import { statSync, utimesSync } from "node:fs";
+import { open, rename, truncate, utimes, writeFile } from "node:fs/promises";
 import * as assert from "uvu/assert";
 import type { Export } from "../../../src/export/export.ts";
 import { type OpenedFile, openFile } from "../../../src/node/file.ts";
@@ -123,10 +123,37 @@ tests("killed while it wrote: what is not later than announced is ours", async (
   await writes.end();
 });
 
-tests("what was known of another file is not used", async (context) => {
-  const record = { file: "1:1", modified: "1" };
-  assert.is(await (await watch(context, record)).othersChangedAt(), undefined);
-});
+tests(
+  "a file that is in the place of the one that was written to is another one, until a new session",
+  async (context) => {
+    const { path, opened, records } = context;
+    const first = await watch(context);
+    await first.watch(opened.target).write!(0, SECTOR);
+    await first.end();
+    const before = records.at(-1)!;
+    // As a backup is put back: by the same name, with the same size and time.
+    const { atime, mtime } = statSync(path);
+    await writeFile(`${path}.new`, new Uint8Array(8192));
+    await rename(`${path}.new`, path);
+    await utimes(path, atime, mtime);
+    const replaced = await openFile(path, { writable: true });
+    try {
+      records.length = 0;
+      const note = (record: WriteRecord) => records.push(record);
+      const writes = await OwnWrites.of(replaced.handle, { before, note });
+      const changed = async () =>
+        (await fileIdentity(replaced.handle, { name: "disk.img", size: 8192, writes })).changed;
+      assert.is(await changed(), "disk.img is another file than the one that was written to");
+      assert.equal(records, [], "the next process finds the same");
+      await writes.begin();
+      assert.is(await changed(), undefined);
+      assert.is.not(records.at(-1)!.file, before.file);
+      await writes.end();
+    } finally {
+      await replaced.target.close();
+    }
+  },
+);
 
 tests(
   "a file that is only read has its time, and words when its size is another",

@@ -138,4 +138,18 @@ tests(
   },
 );
 
+tests("what comes when the wait is over is not kept waiting", async ({ succession, offer }) => {
+  const closing = new AbortController();
+  const opening = succession.open(LOST, closing.signal);
+  const target = hanging();
+  const second = await offered(target);
+  offer(second);
+  await until("the second is tried", () => target.hangs);
+  closing.abort();
+  await within(5000, "the end", failure(opening));
+  const third = await offered();
+  offer(third);
+  assert.match((await within(5000, "the end of the third", failure(third.closed))).message, /has just ended/);
+});
+
 tests.run();

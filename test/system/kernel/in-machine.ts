@@ -34,13 +34,16 @@ function machineOf(file: string): [Machine, readonly string[]] {
   return [BESIDE[basename(file)] ?? userModeLinux, UML_PROGRAMS];
 }
 
+/** Words of the environment that suites look at. */
+const passedOn = () => ({ RESUME_SECONDS: process.env.RESUME_SECONDS ?? "" });
+
 const [file = ""] = process.argv.slice(2);
 if (!/\.(uml|qemu)\.ts$/.test(file)) throw new Error(`${file} is not a suite that runs in a machine`);
 const [machine, programs] = machineOf(file);
 const tests = suite(file);
 const test = needing(tests, [...EVERYWHERE, ...programs]);
 if (test === tests) {
-  const { status, output } = await runInMachine(machine, file);
+  const { status, output } = await runInMachine(machine, file, { env: passedOn() });
   process.stdout.write(output);
   process.exitCode = status;
 } else {

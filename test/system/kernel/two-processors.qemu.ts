@@ -5,7 +5,10 @@ import { pathToFileURL } from "node:url";
 import * as assert from "uvu/assert";
 import { type Running, root, Sandbox, suite, until, within } from "../../harness.ts";
 import { type Entry, pattern, sha256, throughGateway } from "../link.ts";
-import { assertQuietKernel, free, hookCalls, onDevice, writeHook } from "./guest.ts";
+import { loadWhile } from "../resume/load-while.ts";
+import { cutEvery } from "../resume/spoiled-link.ts";
+import { throughRelay } from "../resume/through-relay.ts";
+import { assertNoErrors, assertQuietKernel, free, hookCalls, onDevice, writeHook } from "./guest.ts";
 
 const PROCESSORS = [0, 1] as const;
 const MiB = 2 ** 20;
@@ -197,7 +200,7 @@ tests("a link that is killed ends the reads on both processors, and the next att
   const { sandbox, image } = context;
   writeFileSync(image, "");
   truncateSync(image, 64 * 1024 * MiB);
-  const { gateway, server } = await twoSockets(sandbox, image, BY_OURSELVES);
+  const { gateway, server } = await twoSockets(sandbox, image, { ...BY_OURSELVES, resume: 0 });
   const readers = await startReading(sandbox, gateway);
   server.kill("SIGKILL");
   await assertFails(readers);
@@ -207,6 +210,24 @@ tests("a link that is killed ends the reads on both processors, and the next att
   gateway.kill();
   assert.is(await within(PATIENCE, "the gateway's end", gateway.exit), 0, gateway.stderr);
   assertQuietKernel();
+});
+
+tests("a link that is cut again and again fails nothing on either processor", async ({ sandbox, image }) => {
+  writeFileSync(image, "");
+  truncateSync(image, 16 * MiB);
+  const keys = onDevice(0, { connections: PROCESSORS.length, resume: 300 });
+  const scene = await throughRelay(sandbox, image, { writable: true, keys });
+  const load = [
+    ...["--filename=/dev/nbd0", "--ioengine=libaio", "--direct=1", "--size=2m", "--rate_iops=40,40"],
+    ...["--numjobs=2", "--offset_increment=8m", "--cpus_allowed=0,1", "--cpus_allowed_policy=split"],
+  ];
+  await loadWhile(sandbox, scene, { spoil: cutEvery(4000), least: 3, load });
+  const device = sandbox.path("device");
+  await sandbox.run("dd", ["if=/dev/nbd0", `of=${device}`, "bs=1M", "iflag=direct"]);
+  await endInOrder(scene.gateway, scene.server);
+  assert.is(await sha256(image), await sha256(device));
+  assert.equal(hookCalls(sandbox), ["start local", "stop local"]);
+  assertNoErrors();
 });
 
 tests("SIGTERM ends the reads on both processors", async ({ sandbox, image }) => {

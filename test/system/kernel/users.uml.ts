@@ -72,9 +72,9 @@ async function assertFree(sandbox: Sandbox, image: string) {
   assertQuietKernel();
 }
 
-/** nbd-serve ▸ nbd-gateway ▸ /dev/nbd0, that can be written. */
+/** nbd-serve ▸ nbd-gateway ▸ /dev/nbd0, that can be written and waits for nobody. */
 const served = (sandbox: Sandbox, image: string) =>
-  throughGateway(sandbox, image, { writable: true, keys: onDevice() });
+  throughGateway(sandbox, image, { writable: true, keys: onDevice(0, { resume: 0 }) });
 
 async function lose({ gateway, server }: { gateway: Running; server: Running }) {
   server.kill("SIGKILL");

@@ -24,13 +24,14 @@ export const cutEvery =
 
 /**
  * The network drops everything for so many milliseconds, and neither side is told; what was connected by then stays silent.
- * Once the disk has gone on, and some time has passed, it does so again; for each of the times that are given, in turn.
+ * Once the disk has gone on, and some time has passed, it does so again; for each of the times that are given, in turn, over
+ * and over.
  */
 export const silentFor =
   (...holes: readonly number[]): Spoil =>
   async ({ relay, gateway }, signal) => {
-    for (const hole of holes) {
-      if (!(await passed(3000, signal))) return;
+    for (let count = 0; await passed(3000, signal); count++) {
+      const hole = holes[count % holes.length]!;
       const before = timesBack(gateway);
       relay.isBlackHole = true;
       relay.silence();

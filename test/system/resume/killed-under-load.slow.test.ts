@@ -26,9 +26,15 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
-/** What is written, three times over and at a rate that makes it last; each time all of it is read back and verified. */
+/** How often all is written; KILLED_ROUNDS says so for long runs. */
+const ROUNDS = Number(process.env.KILLED_ROUNDS ?? 3);
+
+/** Milliseconds that fio may take for each round. */
+const ROUND = 40_000;
+
+/** What is written, again and again and at a rate that makes it last; each time all of it is read back and verified. */
 const load = (uri: string) => [
-  ...["--name=verify", "--ioengine=nbd", `--uri=${uri}`, "--size=4m", "--loops=3", "--randseed=1"],
+  ...["--name=verify", "--ioengine=nbd", `--uri=${uri}`, "--size=4m", `--loops=${ROUNDS}`, "--randseed=1"],
   ...["--rw=randwrite", "--bs=4k", "--iodepth=16", "--rate_iops=2000,250", "--fsync=300"],
   ...["--verify=crc32c", "--verify_fatal=1", "--end_fsync=1"],
 ];
@@ -39,7 +45,7 @@ async function survives({ sandbox, gateway, image }: Context, script: string): P
   const served = KilledAgain.serving(sandbox, script, ["--writable", image, gateway.url], 3000);
   await attached(gateway);
   const fio = sandbox.start("fio", load(uri));
-  assert.is(await within(120_000, "fio", fio.exit), 0, `${fio.stdout}${fio.stderr}`);
+  assert.is(await within(ROUNDS * ROUND, "fio", fio.exit), 0, `${fio.stdout}${fio.stderr}`);
   assert.ok(served.kills >= 3, `${served.kills} kills`);
   const last = await served.stay();
   const copy = sandbox.path("copy.img");
