@@ -5,6 +5,7 @@ import { proofOf } from "../nbd/proof.ts";
 import { introducing } from "../nbd/server/introducing.ts";
 import { isWord, newWord } from "../nbd/word.ts";
 import type { ServeOptions } from "../serve.ts";
+import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { unlessAborted } from "../streams/unless-aborted.ts";
@@ -53,6 +54,11 @@ export interface ServeAgainOptions {
 /** Milliseconds for which a gateway may be silent that has promised to ask, and one that has still to agree on what is served. */
 const SILENCE = 15_000;
 const HANDSHAKE_SILENCE = 30_000;
+
+/** Milliseconds in which what had come before a connection was lost is looked at: it may be a goodbye. */
+const GRACE = 1000;
+
+const WITHOUT_A_WORD = "the connection ended without a word";
 
 /** Milliseconds that another attempt has until something comes. A network that is back does not tell the attempts made before. */
 const ATTEMPT_TIME = 10_000;
@@ -160,6 +166,7 @@ class Serving {
     let isSilent = false;
     let hasHeard = false;
     let unwatch = () => {};
+    let callOffWait = () => {};
     const isFirst = !this.#isUsed;
     const connecting = new AbortController();
     const giveUp = () => connecting.abort(signal.reason);
@@ -173,8 +180,14 @@ class Serving {
     try {
       const { socket, transport } = await connect(connecting.signal, this.#isUsed);
       callOff();
+      const gone = deferred<never>();
       const onClose = (event: { code?: number }) => {
         code = event.code;
+        if (!isLostWith(code)) return;
+        // What is under way may take for ever, and nobody hears its answer any more.
+        callOffWait = this.#clock.after(GRACE, () => {
+          if (this.#isUsed && !hasLeft) gone.reject(new Error(WITHOUT_A_WORD));
+        });
       };
       socket.addEventListener("close" as never, onClose as never);
       const onMessage = () => {
@@ -190,7 +203,7 @@ class Serving {
           transport.close(new SilentError());
         },
       });
-      await serve(transport, target, {
+      const served = serve(transport, target, {
         ...serveOptions,
         signal,
         introduction: this.#introduction(),
@@ -206,8 +219,9 @@ class Serving {
           hasLeft = true;
         },
       });
+      await Promise.race([served, gone.promise]);
       if (signal.aborted || hasLeft || !isChosen || !isLostWith(code)) return undefined;
-      return { error: new Error("the connection ended without a word") };
+      return { error: new Error(WITHOUT_A_WORD) };
     } catch (error) {
       if (signal.aborted) return undefined;
       const isLost =
@@ -221,6 +235,7 @@ class Serving {
       callOff();
       signal.removeEventListener("abort", giveUp);
       unwatch();
+      callOffWait();
     }
   }
 

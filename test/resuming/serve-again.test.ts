@@ -403,6 +403,28 @@ tests(
   },
 );
 
+tests("a WebSocket that is gone without an error, while a read hangs, is replaced all the same", async () => {
+  const memory = memoryExport(new Uint8Array(4096));
+  let isHanging = false;
+  const read: Export["read"] = (...all) => (isHanging ? new Promise(() => {}) : memory.read(...all));
+  const { time, gateway, ending, lines, run } = setUp({}, { ...memory, read });
+  const serving = run();
+  const client = await gateway.client(0);
+  await READ(client);
+  isHanging = true;
+  READ(client).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  isHanging = false;
+  // Its streams end in order, once the read is answered.
+  gateway.links[0]!.socket.dispatchEvent(Object.assign(new Event("close"), { code: 1006 }));
+  await time.run(time.sleep(5000));
+  assert.is(gateway.times.length, 2);
+  await READ(await gateway.client(1));
+  assert.is(lines[0], "the link was lost, trying for 300 s: the connection ended without a word");
+  ending.abort();
+  await time.run(serving);
+});
+
 tests("a medium that cannot be read now is tried again, one that was changed is told of", async () => {
   let changed: string | undefined;
   let fault: Error | undefined;
