@@ -11,6 +11,8 @@ export interface Program {
   help: string;
   /** Takes the line that it fails with. Default: as `logger` writes it. */
   log?: Log;
+  /** The exit status with which it fails. Default 1. */
+  failure?: number;
 }
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
@@ -58,8 +60,8 @@ export function onSignals(onHangUp?: () => void): AbortSignal {
 }
 
 /**
- * Runs a program: exit status 0 when `main` resolves, or the number that it resolves with; 1 with one line on standard error when
- * it fails.
+ * Runs a program: exit status 0 when `main` resolves, or the number that it resolves with; when it fails that of the program,
+ * with one line on standard error.
  */
 export async function run(program: Program, main: () => Promise<unknown>): Promise<never> {
   // The work goes on even if nobody reads the log.
@@ -69,6 +71,6 @@ export async function run(program: Program, main: () => Promise<unknown>): Promi
     process.exit(typeof status === "number" ? status : 0);
   } catch (error) {
     (program.log ?? logger(program))(messageOf(error), "error");
-    process.exit(1);
+    process.exit(program.failure ?? 1);
   }
 }

@@ -1,7 +1,7 @@
 import { connectError, refusal } from "../src/node/connect-error.ts";
 import { STATUS_VERSION, type StatusDocument } from "../src/node/gateway/status/document.ts";
+import type { Log } from "../src/node/log/log.ts";
 import { send } from "../src/node/login/send.ts";
-import { messageOf } from "../src/streams/message-of.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { type AskOptions, askGateway, type OpenGateway } from "./ask-gateway.ts";
 import { statusWords } from "./status-words.ts";
@@ -15,28 +15,25 @@ const LONGEST = 1 << 24;
 /** Exit statuses of `--status`. */
 const WELL = 0;
 const TROUBLE = 1;
-const UNKNOWN = 2;
+/** With it fails who cannot tell. */
+export const UNKNOWN = 2;
 
 /**
  * Prints what the disks of a gateway are at: in words, or as the gateway tells it.
  * @param url of the gateway; default: that of the configuration file, on this machine
- * @param log takes a line for people; it gets the reason where nothing can be printed
- * @returns the exit status: 0 when all is well, 1 when a disk is lost or has failed, 2 when the gateway cannot be reached or refuses
+ * @param log takes lines for people
+ * @returns the exit status: 0 when all is well, 1 when a disk is lost or has failed
+ * @throws Error when the gateway cannot be reached or refuses
  */
 export async function printStatus(
   url: string | undefined,
   { json, ...options }: AskOptions & { json: boolean },
-  log: (line: string) => void,
+  log: Log,
 ): Promise<number> {
-  try {
-    const document = await askGateway(url, options, STATUS_TIME, log, statusOf);
-    process.stdout.write(json ? `${JSON.stringify(document)}\n` : statusWords(document));
-    const isWell = document.configurations.every(({ state, lastError }) => state !== "waiting" && !lastError);
-    return isWell ? WELL : TROUBLE;
-  } catch (error) {
-    log(messageOf(error));
-    return UNKNOWN;
-  }
+  const document = await askGateway(url, options, STATUS_TIME, log, statusOf);
+  process.stdout.write(json ? `${JSON.stringify(document)}\n` : statusWords(document));
+  const isWell = document.configurations.every(({ state, lastError }) => state !== "waiting" && !lastError);
+  return isWell ? WELL : TROUBLE;
 }
 
 async function statusOf({ url, trust, signal, session }: OpenGateway): Promise<StatusDocument> {

@@ -48,6 +48,8 @@ const packages: Readonly<Record<string, string>> = {
   setsid: "util-linux",
   sfdisk: "fdisk",
   socat: "socat",
+  "systemd-analyze": "systemd",
+  "systemd-socket-activate": "systemd",
   taskset: "util-linux",
   unshare: "util-linux",
   websocketd: "websocketd",

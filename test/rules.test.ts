@@ -87,6 +87,8 @@ const timers = [
   "src/node/resuming/own-writes.ts",
   "src/node/session/sign-of-life.ts",
   "src/node/session/watch-link.ts",
+  "src/node/systemd/notify-socket.ts",
+  "src/node/systemd/watchdog.ts",
   "src/resuming/clock.ts",
   "src/streams/deadline.ts",
   "src/transport/websocket.ts",

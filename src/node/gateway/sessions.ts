@@ -62,6 +62,10 @@ const NONCE = 16;
 
 /** A session that has its place, and what asks for its orderly end. */
 interface Attached {
+  /** What it began with, whatever the file says by now. */
+  readonly configuration: Configuration;
+  /** The path that its first link came to. */
+  readonly path: string;
   readonly running: Session;
   readonly ending: AbortController;
 }
@@ -111,14 +115,15 @@ export class Sessions {
   }
 
   async #receive(client: WebSocket, socket: Socket, visitor: Visitor): Promise<void> {
-    const { config, pingInterval, signal, log } = this.#options;
+    const { pingInterval, signal, log } = this.#options;
     const newcomer = new Newcomer(client, socket, visitor, pingInterval);
     const { transport } = newcomer;
     let name: string | undefined;
     try {
-      const configuration = configurationAt(config, visitor.path);
+      const configuration =
+        this.#goingOn(visitor.path) ?? configurationAt(this.#options.config, visitor.path);
       name = configuration.name;
-      if (configuration.resume === 0) return await this.#attach(newcomer, transport, configuration);
+      if (configuration.resume === 0) return await this.#attach(newcomer, transport);
       if (!this.#exclusive.takesLinks(name)) await this.#look(configuration, visitor);
       const { timeout } = configuration;
       const introduce = { nonce: this.#nonce, wait: Math.ceil(configuration.resume) };
@@ -127,10 +132,10 @@ export class Sessions {
       const link = newcomer.link(handshake, (link, reason) => {
         // What is refused by the session that it could go on with may still end that session.
         if (!visitor.takesOver || !(reason instanceof AnotherMediumError)) return false;
-        this.#follow(this.#attach(newcomer, link, configuration), () => client.terminate());
+        this.#follow(this.#attach(newcomer, link), () => client.terminate());
         return true;
       });
-      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link, configuration);
+      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link);
     } catch (error) {
       log.stranger(messageOf(error), name === undefined ? {} : { configuration: name });
       if (name !== undefined && error instanceof ConfigError) this.#options.board.end(name, undefined, error);
@@ -138,13 +143,20 @@ export class Sessions {
     }
   }
 
-  /** Runs a session from its first link to its end. */
-  async #attach(
-    newcomer: Newcomer,
-    first: Transport | BegunLink,
-    configuration: Configuration,
-  ): Promise<void> {
-    const { budget, memory, unflushed, signal, log, board } = this.#options;
+  /** What a session began with that takes new links, and that a path names: by its name, or as the default one at its beginning. */
+  #goingOn(path: string): Configuration | undefined {
+    const name = nameIn(path);
+    const isNamed = (one: Attached) =>
+      name === undefined ? nameIn(one.path) === undefined : one.configuration.name === name;
+    return [...this.#attached.values()].find(
+      (one) => isNamed(one) && this.#exclusive.takesLinks(one.configuration.name),
+    )?.configuration;
+  }
+
+  /** Runs a session from its first link to its end, for what the path of that link names now. */
+  async #attach(newcomer: Newcomer, first: Transport | BegunLink): Promise<void> {
+    const { config, budget, memory, unflushed, signal, log, board } = this.#options;
+    const configuration = configurationAt(config, newcomer.visitor.path);
     const { name } = configuration;
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
@@ -167,7 +179,7 @@ export class Sessions {
         places: {
           look: () => this.#look(configuration, newcomer.visitor),
           claim: async () => {
-            const attached = { running, ending };
+            const attached = { configuration, path: newcomer.visitor.path, running, ending };
             const place = await this.#claim(configuration, newcomer, first, supply, attached);
             note = (line, level = "info") => log.session(name, line, { level, session: id });
             this.#attached.set(name, attached);

@@ -81,9 +81,13 @@ export class Events {
     listener.begin(eventOf("status", this.#options.document()));
   }
 
-  /** Tells that the state of a configuration is another one. */
+  /** Tells that the state of a configuration is another one, or that its last session is over after it has left the file. */
   changed(name: string): void {
     if (this.#listeners.size === 0) return;
+    if (!this.#options.configuration(name)) {
+      this.renewed();
+      return;
+    }
     this.#note(name);
     for (const listener of this.#listeners) listener.send([name]);
   }
@@ -91,6 +95,9 @@ export class Events {
   /** Tells all of it anew, as where there are other configurations. */
   renewed(): void {
     if (this.#listeners.size === 0) return;
+    for (const name of this.#marks.keys()) {
+      if (!this.#options.configuration(name)) this.#forget(name);
+    }
     const whole = eventOf("status", this.#options.document());
     for (const listener of this.#listeners) listener.begin(whole);
   }
@@ -118,6 +125,11 @@ export class Events {
 
   #textOf(name: string): string {
     return this.#texts.get(name) ?? "";
+  }
+
+  #forget(name: string): void {
+    this.#texts.delete(name);
+    this.#marks.delete(name);
   }
 
   #rest(): void {
