@@ -108,6 +108,20 @@ tests(
   },
 );
 
+for (const [what, args] of [
+  ["is not known", ["--status", "--nothing"]],
+  ["is one too many", ["--status", "http://127.0.0.1:1/", "surplus"]],
+  ["names no format", ["--log-format", "words", "--status"]],
+  ["names no file", ["--status", "--config", "/nowhere/config.json"]],
+] as const) {
+  tests(`--status with an argument that ${what} fails as where there is no answer`, async ({ sandbox }) => {
+    const running = sandbox.start(program("nbd-gateway"), args);
+    assert.is(await within(30_000, "the status", running.exit), 2);
+    assert.is(running.stdout, "");
+    assert.match(running.stderr, /^nbd-gateway: [^\n]+\n$/);
+  });
+}
+
 tests("--status tells a disk that could not be there", async (context) => {
   await start(context);
   const { sandbox, url } = context;

@@ -3,7 +3,14 @@ import { existsSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import type { ConfigurationStatus, StatusDocument } from "../../../src/node/gateway/status/document.ts";
-import { connectExport, join, memoryExport, nbdServer, webSocket } from "../../../src/node/index.ts";
+import {
+  connectExport,
+  join,
+  memoryExport,
+  nbdServer,
+  parseConfig,
+  webSocket,
+} from "../../../src/node/index.ts";
 import { Sandbox, suite, until, within } from "../../harness.ts";
 import { type GatewayHere, type GatewayHereOptions, gatewayHere } from "../../security/gateway-here.ts";
 import { EventReader } from "./event-reader.ts";
@@ -314,5 +321,46 @@ tests("figures are told while they change, without a change of state", async (co
   );
   assert.ok(existsSync(socketOf(context)));
 });
+
+tests(
+  "a configuration that was read again is told at once; of what has left it a session stays until its end",
+  async (context) => {
+    await start(context);
+    const { events, here, sandbox } = context;
+    const socket = serve(context);
+    await inState(context, "attached");
+    const file = { new: { "nbd-device": "/dev/nbd8" }, other: { "nbd-device": "/dev/nbd9", default: true } };
+    here.running.reload(
+      parseConfig(
+        sandbox.path("config.json"),
+        JSON.stringify({ "state-hook": "/nowhere", configurations: file }),
+      ),
+    );
+    const renewed = [
+      ["new", "free", "/dev/nbd8", false],
+      ["other", "free", "/dev/nbd9", true],
+    ];
+    const told = ({ configurations }: StatusDocument) =>
+      configurations.map(({ name, state, where, isDefault }) => [name, state, where, isDefault]);
+    const withSession = [...renewed, ["disk", "attached", "unix socket", false]];
+    assert.equal(told(await status(context)), withSession);
+    /** What a reader of events knows by now: the last whole document, with what has followed it. */
+    const known = () => {
+      const configurations = new Map<string, ConfigurationStatus>();
+      for (const event of events.events) {
+        if (event.name === "status") configurations.clear();
+        const { data } = event;
+        for (const one of "configurations" in data ? data.configurations : [data])
+          configurations.set(one.name, one);
+      }
+      return told({ configurations: [...configurations.values()] } as unknown as StatusDocument);
+    };
+    await until("it is told", () => JSON.stringify(known()) === JSON.stringify(withSession));
+
+    socket.close();
+    await until("it is gone", () => JSON.stringify(known()) === JSON.stringify(renewed));
+    assert.equal(told(await status(context)), renewed);
+  },
+);
 
 tests.run();

@@ -1,6 +1,7 @@
 /** SIGHUP: config.json is read again, under load. */
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
+import type { StatusDocument } from "../../../src/node/gateway/status/document.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../../harness.ts";
 import { pattern, sha256 } from "../link.ts";
 
@@ -34,7 +35,7 @@ const uriOf = (sandbox: Sandbox, name: string) => `nbd+unix:///?socket=${sandbox
 async function start(sandbox: Sandbox): Promise<{ gateway: Running; url: string }> {
   const words = ["--config", sandbox.path("config.json"), "--port", "0", "--no-auth"];
   const gateway = sandbox.start(program("nbd-gateway"), words);
-  await until("it listens", () => gateway.stdout.includes("\n"));
+  await until("it listens", () => gateway.stdout.includes("\n") && gateway.stderr.includes("will be at"));
   return { gateway, url: gateway.stdout.trim() };
 }
 
@@ -96,7 +97,24 @@ needing(tests, ["nbdcopy"])(
     write(sandbox, { changed: at(sandbox, "new"), same: at(sandbox, "c"), added: at(sandbox, "d") });
     const line = await reload(gateway);
     assert.match(line, /config\.json again: new "added"; changed "changed"; removed "removed"$/);
+    await until("the places are told", () => gateway.stderr.includes("changed: its disk will be at unix:"));
+    assert.match(gateway.stderr, /again: .*\n[^\n]*added: its disk will be at unix:.*d\.sock\n/);
+    assert.is(
+      gateway.stderr.match(/same: its disk will be at /g)?.length,
+      1,
+      "what is the same is not told again",
+    );
     assert.equal(await offered(url), ["changed", "same", "added"]);
+    const known = (await (await fetch(`${url}status`)).json()) as StatusDocument;
+    assert.equal(
+      known.configurations.map(({ name, state }) => [name, state]),
+      [
+        ["changed", "attached"],
+        ["same", "attached"],
+        ["added", "free"],
+        ["removed", "attached"],
+      ],
+    );
     const added = await serve(context, wsOf(url, "added"), "d");
 
     // A link that is lost is taken up again, though the configuration is gone.
