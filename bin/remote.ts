@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { AnswerError } from "../src/node/connect-error.ts";
 import type { ConnectOptions } from "../src/node/connect-options.ts";
-import { connectSocket, type SocketLink } from "../src/node/connect-socket.ts";
+import { connectSocket, type SocketLink, webSocketUrl } from "../src/node/connect-socket.ts";
 import { gatewayUrl } from "../src/node/login/gateway-url.ts";
 import { type Login, logIn } from "../src/node/login/log-in.ts";
 import { readPrivateFile } from "../src/node/login/private-file.ts";
@@ -170,6 +170,7 @@ async function relayAt(
   options: ConnectOptions,
   log: (line: string) => void,
 ): Promise<Remote> {
+  webSocketUrl(url);
   const file = values["token-file"];
   if (options.insecure) {
     if (file !== undefined)

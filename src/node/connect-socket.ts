@@ -92,7 +92,11 @@ function opener(url: URL, trust: Trust, signal: AbortSignal): typeof createConne
   }) as unknown as typeof createConnection;
 }
 
-function webSocketUrl(endpoint: string): URL {
+/**
+ * The URL of a WebSocket.
+ * @throws TypeError, RangeError in words, when it is none
+ */
+export function webSocketUrl(endpoint: string): URL {
   const port = /^wss?:\/\/[^/?#]*:(\d+)(?:[/?#]|$)/i.exec(endpoint)?.[1];
   if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65535)) {
     throw new RangeError(`${shownUrl(endpoint)}: ${port} is not a valid port`);

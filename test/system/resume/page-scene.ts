@@ -84,6 +84,7 @@ export class PageScene {
   /** Starts to copy, and stops the copying program once data has come: it has to go on later. */
   async startCopy(): Promise<Copy> {
     const target = this.sandbox.path("copy");
+    await until("the socket is there", () => existsSync(this.socket));
     const running = this.sandbox.start("nbdcopy", [`nbd+unix:///?socket=${this.socket}`, target]);
     await until("data comes", () => existsSync(target) && statSync(target).blocks > 0);
     running.kill("SIGSTOP");
