@@ -5,6 +5,9 @@ import { quoted } from "../../streams/quoted.ts";
 /** Bytes of the sample of one place. */
 const SAMPLE = 8;
 
+/** Characters of what a server says of a change, as long as it can be. */
+const LONGEST_WORDS = 255;
+
 /** What is known of the medium that is attached. */
 export interface KnownMedium {
   /** In bytes. */
@@ -27,7 +30,7 @@ export function mediumDifference(
 ): string | undefined {
   if (next.size !== first.size) return `it has ${next.size} bytes, not ${first.size}`;
   if (next.name !== first.name) return `it is ${quoted(next.name)}, not ${quoted(first.name)}`;
-  if (next.changed !== undefined) return next.changed;
+  if (next.changed !== undefined) return quoted(next.changed, LONGEST_WORDS);
   // Where we write, the time changes by that: the other side sees to it, and says `changed`.
   if (!isWritable && next.modified !== first.modified) return "it was modified at another time";
   const differs =

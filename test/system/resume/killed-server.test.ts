@@ -76,7 +76,7 @@ tests(
     await handle.close();
     const second = sandbox.start(program("nbd-serve"), ["--writable", image, url]);
     assert.is(await within(10_000, "the refusal", second.exit), 1);
-    assert.match(second.stderr, /this is another medium than the one in use: disk\.img was changed/);
+    assert.match(second.stderr, /this is another medium than the one in use: \\*"disk\.img was changed/);
     await until("the gateway says so", () => /changed by another program/.test(gateway.stderr));
 
     // As it was, it is taken.
