@@ -1,4 +1,4 @@
-import { SILENT } from "../transport/close-codes.ts";
+import { LOST } from "../transport/close-codes.ts";
 
 /** What an error may have that tells why a link could not be had, or has ended. The classes differ between scripts. */
 interface Told {
@@ -8,12 +8,6 @@ interface Told {
   /** The status of an answer of HTTP. */
   status?: unknown;
 }
-
-/**
- * Close codes after which the other side may be had again: it goes away, there was no close frame, it failed, a proxy failed, it
- * heard nothing of this side.
- */
-const LOST = new Set([1001, 1006, 1011, 1012, 1013, 1014, SILENT]);
 
 /** Statuses between 400 and 499 that another attempt may mend: no login, too slow, too early, too often. */
 const AGAIN = new Set([401, 408, 425, 429]);

@@ -14,3 +14,9 @@ export const ANOTHER_MEDIUM = 4003;
 
 /** Nothing came over the link any more, so it was given up. The other side may wait for the next one. */
 export const SILENT = 4004;
+
+/**
+ * Close codes after which the other side may be had again: it goes away, there was no close frame, it or a proxy failed
+ * (RFC 6455, section 7.4.1, and IANA's registry), it heard nothing of this side.
+ */
+export const LOST: ReadonlySet<number> = new Set([1001, 1006, 1011, 1012, 1013, 1014, SILENT]);

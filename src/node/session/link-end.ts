@@ -1,5 +1,5 @@
 import { ProtocolError, RefusedError } from "../../nbd/error.ts";
-import { SILENT } from "../../transport/close-codes.ts";
+import { LOST } from "../../transport/close-codes.ts";
 
 /**
  * How a link has ended:
@@ -13,9 +13,6 @@ export type LinkEnd = "ejected" | "lost" | "failed";
 /** Close codes of a side that wants the end (RFC 6455, section 7.4.1): normal closure, and none. */
 const WANTED = new Set([1000, 1005]);
 
-/** Close codes of a side that is gone, or not able to go on: going away, no close frame, those of servers and proxies, silence. */
-const GONE = new Set([1001, 1006, 1011, 1012, 1013, 1014, SILENT]);
-
 /**
  * Judges the end of a link.
  * @param error what the link has ended with; undefined: it ended in order
@@ -25,5 +22,5 @@ export function linkEndOf(error: unknown, closeCode: number | undefined): LinkEn
   if (error instanceof ProtocolError || error instanceof RefusedError) return "failed";
   if (closeCode === undefined) return error === undefined ? "ejected" : "lost";
   if (WANTED.has(closeCode)) return "ejected";
-  return GONE.has(closeCode) ? "lost" : "failed";
+  return LOST.has(closeCode) ? "lost" : "failed";
 }
