@@ -28,7 +28,7 @@ function declareTypes(...entries) {
 }
 
 /** What Node loads from node_modules stays there. */
-const installed = /^(node:|ws$|mrmime$|valibot$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
+const installed = /^(node:|ws$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
 /**
  * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as

@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { version as packageVersion } from "../package.json";
 import { oneLine } from "../src/nbd/one-line.ts";
+import type { Log } from "../src/node/log/log.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { withShownUrls } from "../src/transport/shown-url.ts";
 
@@ -8,6 +9,10 @@ import { withShownUrls } from "../src/transport/shown-url.ts";
 export interface Program {
   name: string;
   help: string;
+  /** Takes the line that it fails with. Default: as `logger` writes it. */
+  log?: Log;
+  /** The exit status with which it fails. Default 1. */
+  failure?: number;
 }
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
@@ -54,15 +59,18 @@ export function onSignals(onHangUp?: () => void): AbortSignal {
   return controller.signal;
 }
 
-/** Runs a program: exit status 0 when `main` resolves, 1 with one line on standard error when it fails. */
-export async function run(program: Program, main: () => Promise<void>): Promise<never> {
+/**
+ * Runs a program: exit status 0 when `main` resolves, or the number that it resolves with; when it fails that of the program,
+ * with one line on standard error.
+ */
+export async function run(program: Program, main: () => Promise<unknown>): Promise<never> {
   // The work goes on even if nobody reads the log.
   process.stderr.on("error", () => {});
   try {
-    await main();
-    process.exit(0);
+    const status = await main();
+    process.exit(typeof status === "number" ? status : 0);
   } catch (error) {
-    logger(program)(messageOf(error));
-    process.exit(1);
+    (program.log ?? logger(program))(messageOf(error), "error");
+    process.exit(program.failure ?? 1);
   }
 }

@@ -7,7 +7,7 @@ import { freePort } from "./websocketd.ts";
 
 /**
  * Starts Debian's Caddy, and returns where the gateway's page is.
- * @param site as the manual has it, of console.example, which becomes localhost here
+ * @param site as the example has it, of console.example, which becomes localhost here
  */
 export async function startCaddy(
   sandbox: Sandbox,

@@ -20,10 +20,37 @@ export const locationOf = (gateway: string, lines = [HOST, UPGRADE]) =>
 /**
  * Starts Debian's nginx, and returns where the gateway's page is.
  * @param location of the path /vm/
- * @param tls speaks TLS with this certificate
  */
-export async function startNginx(sandbox: Sandbox, location: string, tls?: Pair): Promise<string> {
+export async function startNginx(sandbox: Sandbox, location: string): Promise<string> {
   const port = await freePort();
+  await runNginx(sandbox, port, `server { listen 127.0.0.1:${port}; ${location} }`);
+  return `http://127.0.0.1:${port}/vm/`;
+}
+
+/** Starts it with the servers of an example, which are told other ports and this certificate. */
+export async function startNginxExample(
+  sandbox: Sandbox,
+  example: string,
+  { certFile, keyFile }: Pair,
+): Promise<{ url: string; plainUrl: string }> {
+  const port = await freePort();
+  const plainPort = await freePort();
+  const replaced: readonly (readonly [string, string])[] = [
+    ["listen 443 ssl;", `listen 127.0.0.1:${port} ssl;`],
+    ["listen 80;", `listen 127.0.0.1:${plainPort};`],
+    ["/etc/ssl/console.example.pem", certFile],
+    ["/etc/ssl/private/console.example.key", keyFile],
+  ];
+  let servers = example;
+  for (const [from, to] of replaced) {
+    if (!servers.includes(from)) throw new Error(`the example has no ${from}`);
+    servers = servers.replace(from, () => to);
+  }
+  await runNginx(sandbox, port, servers);
+  return { url: `https://localhost:${port}/vm/`, plainUrl: `http://127.0.0.1:${plainPort}/vm/` };
+}
+
+async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<void> {
   const config = sandbox.path(`nginx-${port}.conf`);
   await writeFile(
     config,
@@ -39,16 +66,14 @@ http {
   fastcgi_temp_path ${sandbox.path("fastcgi")};
   uwsgi_temp_path ${sandbox.path("uwsgi")};
   scgi_temp_path ${sandbox.path("scgi")};
-  server {
-    listen 127.0.0.1:${port}${tls ? " ssl" : ""};
-    ${tls ? `ssl_certificate ${tls.certFile}; ssl_certificate_key ${tls.keyFile};` : ""}
-    ${location}
-  }
+  ${servers}
 }
 `,
   );
   const running = sandbox.start("/usr/sbin/nginx", ["-e", "stderr", "-c", config]);
   running.exit.catch(() => {});
-  await until("nginx listens", () => existsSync(sandbox.path(`nginx-${port}.pid`)));
-  return tls ? `https://localhost:${port}/vm/` : `http://127.0.0.1:${port}/vm/`;
+  await until("nginx listens", () => {
+    if (running.process.exitCode !== null) throw new Error(running.stderr);
+    return existsSync(sandbox.path(`nginx-${port}.pid`));
+  });
 }

@@ -73,6 +73,7 @@ const timers = [
   "src/node/before.ts",
   "src/node/gateway/heartbeat.ts", // deals with stops itself
   "src/node/gateway/limited-log.ts",
+  "src/node/gateway/status/events.ts",
   "src/node/gateway/tls/certificate-files.ts",
   "src/node/gateway/tls/self-signed.ts",
   "src/node/grouped-process.ts",
@@ -86,6 +87,8 @@ const timers = [
   "src/node/resuming/own-writes.ts",
   "src/node/session/sign-of-life.ts",
   "src/node/session/watch-link.ts",
+  "src/node/systemd/notify-socket.ts",
+  "src/node/systemd/watchdog.ts",
   "src/resuming/clock.ts",
   "src/streams/deadline.ts",
   "src/transport/websocket.ts",

@@ -18,3 +18,27 @@ export function activatedSockets(env: NodeJS.ProcessEnv = process.env): number[]
   }
   return Array.from({ length: count }, (_, i) => FIRST + i);
 }
+
+/** A descriptor that was handed over, and what it is called. */
+export interface NamedSocket {
+  fd: number;
+  name: string;
+}
+
+/**
+ * As `activatedSockets`, with the names that LISTEN_FDNAMES gives them (`FileDescriptorName=`, systemd.socket(5)). What tells
+ * of them is taken out of the environment: it is for nobody else.
+ *
+ * @throws Error when the variables contradict each other
+ */
+export function takeNamedSockets(env: NodeJS.ProcessEnv = process.env): NamedSocket[] {
+  const descriptors = activatedSockets(env);
+  const names = env.LISTEN_FDNAMES?.split(":") ?? [];
+  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete env[name];
+  if (descriptors.length > 0 && names.length !== descriptors.length) {
+    throw new Error(
+      `LISTEN_FDNAMES has ${names.length} names for ${descriptors.length} sockets; FileDescriptorName= in the .socket unit gives one`,
+    );
+  }
+  return descriptors.map((fd, i) => ({ fd, name: names[i]! }));
+}

@@ -280,7 +280,7 @@ tests("runs sessions for two configurations at the same time", async () => {
   assert.equal(await read(socketOf("two")), image.slice(5));
   second.stop();
   await second.ended;
-  await until("both are logged", () => log.filter((line) => line.endsWith(": ended")).length === 2);
+  await until("both are logged", () => log.filter((line) => line.includes(": ended after")).length === 2);
 });
 
 tests("refuses a second session for a configuration in use, and the first is unharmed", async () => {
@@ -489,7 +489,12 @@ for (const host of ["::1", "localhost", "127.0.0.2"]) {
     gateway.kill("SIGINT");
     assert.is(await within(3000, "its end", gateway.exit), 0, gateway.stderr);
     const words = "--no-auth: every user and every program of this machine gets in";
-    assert.is(gateway.stderr, `nbd-gateway: ${words}\n`);
+    const places = [
+      `one: its disk will be at unix:${socketOf("one")}`,
+      `two ü: its disk will be at unix:${socketOf("two")}`,
+    ];
+    const lines = [words, ...places, "device: its disk will be at /dev/null"];
+    assert.is(gateway.stderr, lines.map((line) => `nbd-gateway: ${line}\n`).join(""));
   });
 }
 

@@ -2,15 +2,15 @@
 import { createConnection } from "node:net";
 import { within } from "../harness.ts";
 
-/** Sends a request's lines, and returns all that is answered until the connection ends or becomes a WebSocket. */
+/** Sends a request's lines, and returns all that is answered until the connection ends, or stays open. */
 export function exchange(port: number, head: readonly string[], body = ""): Promise<string> {
   const answer = new Promise<string>((resolve, reject) => {
     let text = "";
     const socket = createConnection(port, "127.0.0.1");
     socket.on("data", (chunk) => {
       text += chunk;
-      // A WebSocket stays open; its answer has no body.
-      if (/HTTP\/1\.1 101 .*\r\n\r\n/s.test(text)) socket.destroy();
+      // A WebSocket stays open, and has no body; so do events, whose body has no end.
+      if (/HTTP\/1\.1 101 .*\r\n\r\n|: text\/event-stream.*\n\n/s.test(text)) socket.destroy();
     });
     socket.on("close", () => resolve(text));
     socket.on("error", (error) => {

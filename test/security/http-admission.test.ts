@@ -66,6 +66,9 @@ const knocks: Record<
     headers: ["Content-Length: 0", "Connection: close"],
     behind: 404,
   },
+  status: { path: "/status", behind: 200 },
+  events: { path: "/events", behind: 200 },
+  metrics: { path: "/metrics", behind: 200 },
   notUpgraded: { path: "/one", behind: 426 },
   nothing: { path: "/nothing", behind: 404 },
   session: { path: "/one", headers: upgrade, behind: 101 },
@@ -310,7 +313,7 @@ tests("HTTP/1.0 gets the page and no WebSocket", async () => {
 });
 
 tests("HEAD is answered as GET is, without the body", async () => {
-  for (const door of ["page", "metadata"] as const) {
+  for (const door of ["page", "metadata", "status", "metrics"] as const) {
     const answer = await ask(door, { method: "HEAD" });
     assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
   }

@@ -200,23 +200,23 @@ tests.once("keep-alive ends after 100 requests, and 6 s after the last one", asy
 });
 
 tests.once(
-  "there are 320 connections at most, sessions included; the next one is told, and those are let go that are idle",
+  "there are 384 connections at most, sessions included; the next one is told, and those are let go that are idle",
   async () => {
     await start();
     const session = await new Session().start();
     const before = descriptors();
     const idle = `GET / HTTP/1.1\r\n${own()}\r\n\r\n`;
-    for (let i = 0; i < 314; i++) await connect();
+    for (let i = 0; i < 378; i++) await connect();
     for (let i = 0; i < 5; i++) (await connect(idle)).resume();
-    await until("all are there", () => descriptors() === before + 319);
+    await until("all are there", () => descriptors() === before + 383);
     await until("5 have been answered", () => connections.slice(-5).every((one) => one.bytesRead > 0));
     assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", own(), "Connection: close"])), 200);
-    await until("the idle ones are gone", () => descriptors() === before + 314);
+    await until("the idle ones are gone", () => descriptors() === before + 378);
     for (let i = 0; i < 5; i++) await connect();
-    await until("all are there", () => descriptors() === before + 319);
+    await until("all are there", () => descriptors() === before + 383);
     for (let i = 0; i < 10; i++) assert.is(statusOf(await exchange(port, ["GET / HTTP/1.1", own()])), 503);
-    assert.ok(descriptors() <= before + 320);
-    assert.match(gateway.stderr, /refused a connection: 320 are open, which is the limit\n/);
+    assert.ok(descriptors() <= before + 384);
+    assert.match(gateway.stderr, /refused a connection: 384 are open, which is the limit\n/);
     await session.check();
     for (const one of connections) one.destroy();
     await until("there is room", () => descriptors() <= before);
@@ -231,7 +231,7 @@ tests("1,000 connections that say nothing, or very little, leave a session unhar
   await session.check();
   const [memory, before] = [peak(), descriptors()];
   // Of those who have not logged in there are 32; a few more may be on their way out.
-  const most = asksForLogin ? 40 : 320;
+  const most = asksForLogin ? 40 : 384;
   const dripping: Socket[] = [];
   let refused = 0;
   for (let i = 0; i < 1000; i++) {

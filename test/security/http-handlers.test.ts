@@ -10,6 +10,7 @@ import { front } from "../../src/node/gateway/front.ts";
 import { LimitedLog } from "../../src/node/gateway/limited-log.ts";
 import { PageFiles } from "../../src/node/gateway/page-files.ts";
 import { Sessions } from "../../src/node/gateway/sessions.ts";
+import { Board } from "../../src/node/gateway/status/board.ts";
 import { WebSockets } from "../../src/node/gateway/web-sockets.ts";
 import {
   type Config,
@@ -26,6 +27,7 @@ import {
 } from "../../src/node/index.ts";
 import { processBudget } from "../../src/node/session/listen.ts";
 import { Sandbox, until } from "../harness.ts";
+import { onLookers } from "../node/gateway/on-lookers.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 import { eachWay } from "./each-way.ts";
 import { type LoginHere, linesOf, loginHere } from "./login-here.ts";
@@ -200,6 +202,7 @@ tests.once("a session that cannot begin", async () => {
     tellsWho: false,
     signal: new AbortController().signal,
     log: new LimitedLog((line) => log.push(line)),
+    board: new Board(),
   });
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
@@ -218,12 +221,14 @@ tests.once("a session that cannot begin", async () => {
 /** A server whose WebSockets are echoed, and have listeners that throw. */
 async function echoing(listen: (client: WebSocket, socket: Socket, path: string) => void): Promise<Server> {
   const sockets = new WebSockets((line) => log.push(line));
+  const config = failing(() => FINE);
   const server = front({
-    config: failing(() => FINE),
+    config,
     page: new PageFiles(new Map()),
     maxConnections: 10,
     signal: new AbortController().signal,
     eject: async () => false,
+    ...onLookers(config),
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) => {
         client.on("message", (data) => client.send(data));

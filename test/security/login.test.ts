@@ -27,6 +27,7 @@ import {
 import { clientProof, gatewayProof, newNonce } from "../../src/node/login/proof.ts";
 import { readToken } from "../../src/node/login/token-file.ts";
 import { root, suite, until, within } from "../harness.ts";
+import { onLookers } from "../node/gateway/on-lookers.ts";
 import { exchange, statusOf, upgrade } from "../node/raw-http.ts";
 
 const HOUR = 3600_000;
@@ -67,14 +68,16 @@ tests.before.each((context) => {
   const servers: Server[] = [];
   let opened = 0;
   const start: Context["start"] = async ({ isSecure = false, ...options } = {}) => {
+    const config = parseConfig("config.json", configText);
     const server = front({
       ...options,
       access,
-      config: parseConfig("config.json", configText),
+      config,
       page,
       maxConnections: 64,
       signal: new AbortController().signal,
       eject: async () => true,
+      ...onLookers(config),
       upgrade(_request, socket) {
         opened++;
         refuse(socket, { status: 418, words: "it would be open" });
@@ -114,6 +117,9 @@ const closed: Record<string, { line: string; headers?: string[]; body?: string; 
     behind: 204,
   },
   logout: { line: "POST /logout", headers: post, body: "{}", behind: 204 },
+  status: { line: "GET /status", behind: 200 },
+  events: { line: "GET /events", behind: 200 },
+  metrics: { line: "GET /metrics", behind: 200 },
   notUpgraded: { line: "GET /one", behind: 426 },
   nothing: { line: "GET /nothing", behind: 404 },
   session: { line: "GET /one", headers: upgrade, behind: 418 },

@@ -9,8 +9,8 @@ import { startCaddy } from "../caddy.ts";
 import { type Pair, writePair } from "../certificates.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
-import { exampleOfGateway } from "../manual.ts";
-import { startNginx } from "../nginx.ts";
+import { startNginxExample } from "../nginx.ts";
+import { proxyExample } from "../proxy-examples.ts";
 import { asRoot } from "../security/others.ts";
 
 const tests = suite("beyond loopback");
@@ -138,17 +138,15 @@ function exported({ cert }: Pair): string {
 for (const [name, start] of [
   [
     "nginx",
-    (path: string, pair: Pair) => startNginx(sandbox, exampleOfGateway("location /vm/ {", path), pair),
+    async (path: string, pair: Pair) =>
+      (await startNginxExample(sandbox, proxyExample("nginx.conf", path), pair)).url,
   ],
-  [
-    "caddy",
-    (path: string, pair: Pair) => startCaddy(sandbox, exampleOfGateway("console.example {", path), pair),
-  ],
+  ["caddy", (path: string, pair: Pair) => startCaddy(sandbox, proxyExample("Caddyfile", path), pair)],
 ] as const) {
   const front = needing(tests, ["chromium", "nbdcopy", name]);
 
   front(
-    `behind ${name} with TLS, under a path, as the manual has it: login and page, byte for byte`,
+    `behind ${name} with TLS, under a path, as the example has it: login and page, byte for byte`,
     async () => {
       mkdirSync(sandbox.path("run"), { mode: 0o755 });
       const path = sandbox.path("run/gateway.sock");

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createConnection, createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { nbdClient, socketTransport } from "../../src/node/index.ts";
 import { root, Sandbox, suite, until, within } from "../harness.ts";
+import { installPacked } from "../packed-package.ts";
 
 const tests = suite("the packed package");
 
@@ -18,15 +19,7 @@ let packed: string;
 
 tests.before(async () => {
   sandbox = new Sandbox();
-  project = sandbox.path("project");
-  mkdirSync(project);
-  // What is packed is the build that the other tests run; a second one would get in their way.
-  const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", sandbox.folder];
-  const [{ filename }] = JSON.parse(await sandbox.run("npm", pack, { cwd: root })) as [{ filename: string }];
-  writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }\n');
-  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", sandbox.path(filename)];
-  await sandbox.run("npm", install, { cwd: project });
-  packed = join(project, "node_modules/nbd-proxy");
+  ({ project, packed } = await installPacked(sandbox));
   cpSync(join(root, "test/examples"), join(project, "test/examples"), { recursive: true });
   cpSync(join(root, "fixtures"), join(project, "fixtures"), { recursive: true });
 });
@@ -35,7 +28,7 @@ tests.after(() => sandbox?.end());
 const node = (...args: string[]) => sandbox.run(process.execPath, args, { cwd: project });
 
 tests("it has what is needed and nothing else", () => {
-  const wanted = ["LICENSE", "README.md", "config.json", "dist", "fixtures", "package.json"];
+  const wanted = ["LICENSE", "README.md", "bin", "config.json", "dist", "fixtures", "package.json"];
   assert.equal(
     readdirSync(packed).sort(),
     wanted.filter((name) => existsSync(join(root, name))),
@@ -47,6 +40,14 @@ tests("it has what is needed and nothing else", () => {
     "programs",
     "types",
     "web",
+  ]);
+  assert.equal(readdirSync(join(packed, "bin")).sort(), [
+    "Caddyfile.example",
+    "nbd-gateway-device.conf",
+    "nbd-gateway.service",
+    "nbd-gateway.socket",
+    "nginx.conf.example",
+    "status.schema.json",
   ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
   assert.equal(readdirSync(join(packed, "fixtures")).sort(), ["README.md", "clients", "servers"]);

@@ -45,6 +45,7 @@ tests("a gateway goes on when nobody reads what it says", async ({ sandbox }) =>
   }
   assert.is(gateway.process.exitCode, null);
   gateway.kill("SIGHUP");
+  gateway.kill();
   assert.equal(await within(2000, "nbd-gateway", once(gateway.process, "exit")), [0, null]);
 });
 

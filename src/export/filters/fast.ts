@@ -3,7 +3,7 @@ import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
-import { Cache, type Sample } from "./cache.ts";
+import { Cache, type CacheFollower, type Sample } from "./cache.ts";
 import { LinkMeter, metered } from "./link-meter.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -22,6 +22,11 @@ export interface FastOptions {
 export interface FastExport extends AsyncDisposable {
   /** Copies of ranges that it keeps, at most so many. */
   sample(most: number): Sample[];
+  /** Reads for which nothing had to be asked of the next export, and the others. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Milliseconds to the other end and back, as measured by reads; undefined before the first one. */
+  readonly roundTrip: number | undefined;
 }
 
 const BUDGET = 24 << 20;
@@ -68,6 +73,22 @@ export function fast(
     /** The reads that have not been answered, and their bytes. */
     let reads = 0;
     let bytes = 0;
+    /** Reads for which nothing had to be asked, and the others. */
+    let hits = 0;
+    let misses = 0;
+    const count = (isMiss: boolean) => {
+      if (isMiss) misses++;
+      else hits++;
+    };
+    const follower = kept.follower;
+    kept.follower = {
+      expect: (offset, length) => follower?.expect(offset, length),
+      read(offset, length, isMiss) {
+        count(isMiss);
+        follower?.read(offset, length, isMiss);
+      },
+    };
+    const counting: CacheFollower = { expect() {}, read: (_offset, _length, isMiss) => count(isMiss) };
     /** The most reads in flight recently, at most 2 * DEEP. The number at the moment is often too low. */
     let depth = 0;
 
@@ -78,7 +99,10 @@ export function fast(
       if (!isNear && !isLong) return followed.read(offset, length, options);
       const isThere = kept.has(offset, length);
       const isMiss = !isThere || (!isNear && kept.lacks(offset, length));
-      const reading = (isThere ? kept : link).read(offset, length, options);
+      if (!isThere) misses++;
+      const reading = isThere
+        ? kept.read(offset, length, options, counting)
+        : link.read(offset, length, options);
       // Where it reads is noted, for the time when it does not keep the link busy any more.
       if (!isNear) ahead.follow(offset, length, isMiss);
       return reading;
@@ -87,6 +111,15 @@ export function fast(
     return {
       ...followed,
       sample: (most) => kept.sample(most),
+      get hits() {
+        return hits;
+      },
+      get misses() {
+        return misses;
+      },
+      get roundTrip() {
+        return meter.roundTrip;
+      },
       read(offset, length, options) {
         depth = Math.min(Math.max(reads, depth - 1 / PATIENCE), 2 * DEEP);
         const reading = route(offset, length, options);

@@ -98,6 +98,11 @@ export class LinkMeter {
     return this.#outstanding;
   }
 
+  /** Milliseconds to the other end and back, as measured last; undefined before the first read. */
+  get roundTrip(): number | undefined {
+    return Number.isFinite(this.#roundTrip) ? this.#roundTrip : undefined;
+  }
+
   /** Whether the other end is so near that a reader with several reads in flight waits only for the programs. */
   get isNear(): boolean {
     return this.#roundTrip < NEAR;

@@ -97,8 +97,8 @@ export class Statistics {
     this.#now = now;
   }
 
-  /** The numbers of an operation; they change in place. */
-  of(operation: Operation): OperationCounts {
+  /** The numbers of an operation; they change in place, unlike those of its `snapshot`. */
+  of(operation: Operation): OperationCounts & { snapshot(): OperationSnapshot } {
     return this.#operations[operation];
   }
 

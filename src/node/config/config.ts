@@ -4,9 +4,11 @@ import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { isLoopback } from "../loopback.ts";
+import type { HeldSocket } from "../session/held-socket.ts";
 import type { SocketPermissions } from "../session/socket-permissions.ts";
 import { reasonOf } from "../system-error.ts";
-import { type Address, parseAddress, tooLongPath } from "./address.ts";
+import { judgeSocketFile } from "../systemd/inherited-socket.ts";
+import { type Address, formatAddress, parseAddress, tooLongPath } from "./address.ts";
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
 import { type GatewayKeys, gatewayKeysOf, socketPermissionsOf } from "./gateway-keys.ts";
 import { type GatewayLimits, limitsOf } from "./limits.ts";
@@ -48,7 +50,12 @@ export interface ListenTarget {
   maxClients: number;
   /** Of a unix socket. */
   socketPermissions?: SocketPermissions;
+  /** The socket, where the program was started with it. */
+  held?: HeldSocket;
 }
+
+/** Sockets that listen already, by the names of their configurations. */
+export type HeldSockets = ReadonlyMap<string, HeldSocket>;
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
 export interface Configuration extends ConfigurationPermissions, ResumeSettings {
@@ -89,19 +96,21 @@ export interface Config {
 
 /**
  * Reads a configuration file: the named one, else the first of `candidates` that is there.
+ * @param held sockets that listen already, in place of those that their configurations would make
  * @throws ConfigError when it cannot be read, is wrong, or somebody else could change it (see `trustedPath`)
  */
 export async function readConfig(
   file?: string,
   candidates: readonly string[] = CONFIG_FILES,
+  held?: HeldSockets,
 ): Promise<Config> {
   if (file !== undefined) {
     checkType(file, "the path of the configuration file", "string");
-    return parseConfig(file, await readText(file, true));
+    return parseConfig(file, await readText(file, true), held);
   }
   for (const candidate of candidates) {
     const text = await readText(candidate, false);
-    if (text !== undefined) return parseConfig(candidate, text);
+    if (text !== undefined) return parseConfig(candidate, text, held);
   }
   const also = IS_ROOT && candidates === CONFIG_FILES ? ", and as root ./config.json is not read" : "";
   throw new ConfigError(
@@ -125,9 +134,10 @@ async function readText(file: string, required: boolean): Promise<string | undef
 /**
  * Reads the text of a configuration file.
  * @param file its name, for the messages
+ * @param held as for `readConfig`
  * @throws ConfigError
  */
-export function parseConfig(file: string, text: string): Config {
+export function parseConfig(file: string, text: string, held: HeldSockets = new Map()): Config {
   checkType(text, "the text of a configuration file", "string");
   let json: unknown;
   try {
@@ -140,7 +150,10 @@ export function parseConfig(file: string, text: string): Config {
   const { configurations: entries } = json as { configurations: object };
   const source: ConfigFile = { ...top, configurations: readEntries(file, entries) };
   const configurations = new Map(
-    Object.keys(source.configurations).map((name) => [name, configurationOf(file, source, name)]),
+    Object.keys(source.configurations).map((name) => [
+      name,
+      configurationOf(file, source, name, held.get(name)),
+    ]),
   );
   return {
     file,
@@ -200,7 +213,12 @@ function place(file: string, keys: readonly string[]): string {
   return `${file}: configuration "${keys[1]}": "${keys[2]}"`;
 }
 
-function configurationOf(file: string, source: ConfigFile, name: string): Configuration {
+function configurationOf(
+  file: string,
+  source: ConfigFile,
+  name: string,
+  held: HeldSocket | undefined,
+): Configuration {
   const entry = source.configurations[name]!;
   const device = entry["nbd-device"];
   const here = place(file, ["configurations", name]);
@@ -211,28 +229,36 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     );
   }
   let target: Configuration["target"];
+  if (device !== undefined && held)
+    throw new ConfigError(`${here} has "nbd-device", and the socket that is called so could serve nobody`);
   if (device !== undefined)
     target = { nbdDevice: device, settings: v.parse(deviceSettings, { ...source, ...entry }) };
   else {
-    const address = parseAddress(entry.listen!);
+    const address = held?.address ?? parseAddress(entry.listen!);
     if (!address) {
       throw new ConfigError(
         `${here}: "listen" must be "unix:PATH" or "tcp:HOST:PORT", not ${JSON.stringify(entry.listen)}`,
       );
     }
-    if ("path" in address) {
+    if (held && "path" in address && !(entry.insecure ?? source.insecure)) judgeHeld(address.path, here);
+    if (!held && "path" in address) {
       if (!address.path.includes("/")) address.path = join(runtimeFolder(), address.path);
       const fault = tooLongPath(address.path);
       if (fault) throw new ConfigError(`${here}: "listen": ${fault}`);
     }
     if ("host" in address && !isLoopback(address.host) && !(entry.insecure ?? source.insecure)) {
       throw new ConfigError(
-        `${here}: "listen": other machines can reach ${entry.listen}, and NBD has no login: anybody who reaches the port can use the disk; "insecure": true allows that`,
+        `${here}: "listen": other machines can reach ${formatAddress(address)}, and NBD has no login: anybody who reaches the port can use the disk; "insecure": true allows that`,
       );
     }
     const maxClients = entry["max-clients"] ?? source["max-clients"] ?? DEFAULT_MAX_CLIENTS;
     const socketPermissions = socketPermissionsOf(entry);
-    target = { listen: address, maxClients, ...(socketPermissions && { socketPermissions }) };
+    target = {
+      listen: address,
+      maxClients,
+      ...(socketPermissions && { socketPermissions }),
+      ...(held && { held }),
+    };
   }
   return {
     name,
@@ -244,6 +270,15 @@ function configurationOf(file: string, source: ConfigFile, name: string): Config
     ...resumeSettingsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
+}
+
+/** @throws ConfigError when everybody may connect to a socket that was there before this process */
+function judgeHeld(path: string, here: string): void {
+  try {
+    judgeSocketFile(path);
+  } catch (error) {
+    throw new ConfigError(`${here}: ${messageOf(error)}; "insecure": true allows it`);
+  }
 }
 
 function defaultOf(file: string, { configurations }: ConfigFile): string | undefined {

@@ -8,6 +8,8 @@ export interface GatewayLimits {
   readonly webSockets: number;
   /** WebSockets at the same time from one address that is not this machine's; with IPv6 from one /64. */
   readonly webSocketsPerAddress: number;
+  /** Readers of events at the same time. */
+  readonly eventListeners: number;
   /** Milliseconds for a request, from the beginning of the connection to the end of the headers. */
   readonly handshakeTime: number;
   /** Milliseconds that a connection is kept between two requests. */
@@ -30,6 +32,7 @@ const FRAME_EXTRA = LONGEST_MESSAGE - LONGEST_FRAME_MIB * MIB;
 export const limitKeys = {
   "max-websockets": v.optional(whole(1, 4096, "WebSockets")),
   "max-websockets-per-address": v.optional(whole(1, 4096, "WebSockets")),
+  "max-event-listeners": v.optional(whole(1, 1024, "readers of events")),
   "handshake-timeout": v.optional(time(1, 60)),
   "idle-timeout": v.optional(time(1, 600)),
   "max-header-kb": v.optional(whole(1, 64, "KiB")),
@@ -44,6 +47,7 @@ export function limitsOf(keys: LimitKeys): GatewayLimits {
   return {
     webSockets: keys["max-websockets"] ?? 256,
     webSocketsPerAddress: keys["max-websockets-per-address"] ?? 64,
+    eventListeners: keys["max-event-listeners"] ?? 64,
     handshakeTime: (keys["handshake-timeout"] ?? 10) * 1000,
     idleTime: (keys["idle-timeout"] ?? 5) * 1000,
     headerBytes: (keys["max-header-kb"] ?? 16) * KIB,

@@ -60,6 +60,12 @@ export const doors = {
   logout: { methods: ["POST"], hasBody: true },
   /** Ends the session of a configuration, which its path names. */
   eject: { methods: ["POST"] },
+  /** What each disk is at. */
+  status: { methods: ["GET", "HEAD"] },
+  /** The same as events, for as long as the reader stays. */
+  events: { methods: ["GET"] },
+  /** The same in numbers, for Prometheus. */
+  metrics: { methods: ["GET", "HEAD"] },
   /** A plain request for the path of a WebSocket. */
   notUpgraded: { methods: ["GET", "HEAD"] },
   /** A path where there is nothing. Without a login nobody finds out which there are. */

@@ -14,6 +14,11 @@ const SECURITY_HEADERS = {
   "Referrer-Policy": "no-referrer",
 };
 
+/** Begins an answer whose body comes bit by bit. */
+export function beginAnswer(response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void {
+  response.writeHead(status, { ...SECURITY_HEADERS, ...headers });
+}
+
 /** Answers a request with bytes, which a HEAD, a 204 and a 304 leave out. */
 export function sendBytes(
   response: ServerResponse,

@@ -39,6 +39,8 @@ export class Connections {
   /** All connections, those of WebSockets and those whose handshake of TLS is not over too. */
   readonly #open = new Set<Duplex>();
   readonly #answering = new WeakSet<Duplex>();
+  /** What gives each answer that is not over more than its time. */
+  readonly #inTime = new WeakMap<ServerResponse, () => void>();
   /** Those that have not shown a login yet, the oldest first, with what calls their end off. */
   readonly #strangers = new Map<Duplex, () => void>();
 
@@ -69,12 +71,18 @@ export class Connections {
     const connection = connectionOf(socket);
     this.#answering.add(connection);
     const callOff = deadline(ANSWER_TIME, () => socket.destroy());
+    this.#inTime.set(response, callOff);
     response.once("close", () => {
       callOff();
       this.#answering.delete(connection);
       if (this.#overdue.has(connection)) socket.destroy();
     });
     return true;
+  }
+
+  /** Takes note that an answer may last: whoever writes it sees to its end. */
+  lasts(response: ServerResponse): void {
+    this.#inTime.get(response)?.();
   }
 
   /**

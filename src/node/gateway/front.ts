@@ -21,6 +21,8 @@ import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
 import type { Proxies } from "./proxies.ts";
 import { refusalLine } from "./refusal-line.ts";
+import type { Events } from "./status/events.ts";
+import type { Overview } from "./status/overview.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { below, limitHandshakes, secureContext } from "./tls/handshakes.ts";
 import { visitOf } from "./visit.ts";
@@ -55,6 +57,9 @@ export interface FrontOptions {
   signal: AbortSignal;
   /** Ends the session of a configuration in order; false if there is none. */
   eject(name: string): Promise<boolean>;
+  /** What each configuration is at, for those who look, and for those who go on looking. */
+  overview: Overview;
+  events: Events;
   /** Takes over the connection of a request for a WebSocket that was let in. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   /** Takes a line for people; must not throw. */
@@ -67,7 +72,7 @@ export interface FrontOptions {
  */
 export function front(options: FrontOptions): Server | SecureServer {
   const { config, page, maxConnections, access, checks = allChecks, signal, eject, upgrade, log } = options;
-  const { tls, proxies, names = [] } = options;
+  const { tls, proxies, names = [], overview, events } = options;
   const { limits } = config;
   const rules = {
     config,
@@ -97,7 +102,8 @@ export function front(options: FrontOptions): Server | SecureServer {
   });
   const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
   const webSockets = new WebSocketLimit(limits);
-  const { doorOf, answers } = plainDoors({ config, page, access, eject, log });
+  const lasts = (response: ServerResponse) => connections.lasts(response);
+  const { doorOf, answers } = plainDoors({ config, page, access, eject, overview, events, lasts, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;

@@ -5,13 +5,17 @@ import { checkAmount, checkObject, checkType, checkWhole, LONGEST_TIMER } from "
 import { deadline } from "../../streams/deadline.ts";
 import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
+import { messageOf } from "../../streams/message-of.ts";
 import type { Config } from "../config/config.ts";
+import { type ConfigChange, LiveConfig } from "../config/live-config.ts";
 import { allowedHost } from "../host-rules.ts";
+import { checkLogTarget, type LogTarget } from "../log/log.ts";
 import type { Access } from "../login/access.ts";
 import { isLoopback } from "../loopback.ts";
 import { ProcessMemory } from "../process-memory.ts";
 import { processBudget } from "../session/listen.ts";
 import type { SocketPermissions } from "../session/socket-permissions.ts";
+import { type InheritedSocket, judgeSocketFile } from "../systemd/inherited-socket.ts";
 import { front } from "./front.ts";
 import { unfailing } from "./guard.ts";
 import { LimitedLog } from "./limited-log.ts";
@@ -19,6 +23,9 @@ import { listenFor } from "./listen-for.ts";
 import { readPageFiles } from "./page-files.ts";
 import { Proxies } from "./proxies.ts";
 import { Sessions } from "./sessions.ts";
+import { Board } from "./status/board.ts";
+import { Events } from "./status/events.ts";
+import { Overview } from "./status/overview.ts";
 import { asksToTakeOver } from "./take-over.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { secureContext } from "./tls/handshakes.ts";
@@ -40,6 +47,11 @@ export interface GatewayOptions {
   /** Mode and group of that socket. Default: 0600, and the group of this process. */
   socketPermissions?: SocketPermissions | undefined;
   /**
+   * Sockets that listen already, as `inheritedSockets()` finds them, in place of host and port. Each is judged by its address as a
+   * host is; on a unix socket proxies connect, so `behindProxy` has to name one.
+   */
+  sockets?: readonly InheritedSocket[] | undefined;
+  /**
    * Decides who gets in: `tokenAccess()` asks for a token. It stays the caller's, who closes it after the gateway. Default: there
    * is no login, and every user and program of this machine gets in. Behind a proxy, where all who reach the proxy would
    * get in, that has to be asked for: "everybody", as where the proxy has a login of its own.
@@ -49,7 +61,7 @@ export interface GatewayOptions {
   staticFolder: string;
   /**
    * The most connections at the same time, sessions and all else; a new one is answered 503. Default: 64 more than the
-   * configuration allows WebSockets, so that these cannot keep out all else.
+   * configuration allows WebSockets and readers of events, so that these cannot keep out all else.
    */
   maxConnections?: number;
   /** Milliseconds between pings of a silent WebSocket, which is given up after three to four of them. Default 10,000. */
@@ -58,14 +70,20 @@ export interface GatewayOptions {
   idleTime?: number;
   /**
    * Takes a line for people when something happens: one that has no line breaks or other control characters in it, and
-   * never so many that somebody else could flood it.
+   * never so many that somebody else could flood it. An object with `record` takes the same as data.
    */
-  log(line: string): void;
+  log: LogTarget;
 }
 
 export interface Gateway extends AsyncDisposable {
   /** Where the page is. */
   readonly url: string;
+  /**
+   * Has another configuration hold from now on. A session goes on with the one that it began with, a configuration that is gone
+   * included; what follows it has the new one.
+   * @returns what is different
+   */
+  reload(config: Config): ConfigChange;
   /** What the caches of all sessions, and spare memory, hold. */
   readonly kept: MemoryBudget;
   /**
@@ -83,6 +101,28 @@ function notSafe(host: string): string {
   );
 }
 
+/** @throws Error when the gateway must not listen there */
+function judgeHost(host: string, { isSafe, hasLogin }: { isSafe: boolean; hasLogin: boolean }): void {
+  if (isLoopback(host)) return;
+  if (!isSafe) throw new Error(notSafe(host));
+  if (!hasLogin) {
+    throw new Error(
+      `listening on ${host} is refused: beyond loopback it needs a login (the option "access")`,
+    );
+  }
+}
+
+/** @throws Error when others than proxies could connect to a unix socket that somebody else has made */
+function judgeProxySocket(path: string, proxies: Proxies | undefined): void {
+  try {
+    if (proxies?.path === undefined)
+      throw new Error("on a unix socket proxies connect; use --behind-proxy unix:PATH if they do");
+    judgeSocketFile(path);
+  } catch (error) {
+    throw new Error(`listening on unix:${path} is refused: ${messageOf(error)}`);
+  }
+}
+
 const NEEDS_LOGIN =
   'a gateway behind a proxy needs a login (the option "access"): everybody who reaches the proxy would get in; ' +
   'if that is meant, say access: "everybody"';
@@ -90,7 +130,7 @@ const NEEDS_LOGIN =
 /** Milliseconds that connections are given to end by themselves, those of sessions after the session. */
 const GOODBYE_TIME = 250;
 
-/** Connections that there may be beside WebSockets. */
+/** Connections that there may be beside WebSockets and readers of events. */
 const OTHER_CONNECTIONS = 64;
 
 /**
@@ -102,10 +142,11 @@ const OTHER_CONNECTIONS = 64;
  */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
   checkObject(options, "the options");
-  const { config, host = "127.0.0.1", port = 8000, staticFolder } = options;
+  const { host = "127.0.0.1", port = 8000, staticFolder, sockets: inherited = [] } = options;
   const { maxConnections, pingInterval = 10_000, idleTime } = options;
   const { tls, behindProxy = [], socketPermissions } = options;
-  checkObject(config, "config");
+  checkObject(options.config, "config");
+  const config = new LiveConfig(options.config);
   checkType(host, "host", "string");
   checkWhole(port, "port", 0, 65535);
   checkType(staticFolder, "staticFolder", "string");
@@ -115,13 +156,11 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   if (maxConnections !== undefined) checkWhole(maxConnections, "maxConnections", 1);
   checkAmount(pingInterval, "pingInterval, in milliseconds,", 1, LONGEST_TIMER);
   if (idleTime !== undefined) checkAmount(idleTime, "idleTime, in milliseconds,", 1, LONGEST_TIMER);
-  checkType(options.log, "log", "function");
+  checkLogTarget(options.log);
   const proxies = behindProxy.length > 0 ? new Proxies(behindProxy) : undefined;
-  if (!isLoopback(host) && !tls && !proxies) throw new Error(notSafe(host));
-  if (!isLoopback(host) && !access) {
-    throw new Error(
-      `listening on ${host} is refused: beyond loopback it needs a login (the option "access")`,
-    );
+  for (const one of inherited.length > 0 ? inherited.map(({ address }) => address) : [{ host }]) {
+    if ("path" in one) judgeProxySocket(one.path, proxies);
+    else judgeHost(one.host, { isSafe: Boolean(tls || proxies), hasLogin: access !== undefined });
   }
   if (proxies && who === undefined) throw new Error(NEEDS_LOGIN);
   const page = await readPageFiles(staticFolder);
@@ -131,6 +170,15 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   const log = new LimitedLog(unfailing(options.log));
   const ofStrangers = (line: string) => log.stranger(line);
   const memory = new ProcessMemory(config.memory, budget, idleTime);
+  const board = new Board();
+  const overview = new Overview(config, board);
+  const events = new Events({
+    document: () => overview.document(),
+    configuration: (name) => overview.configuration(name),
+    busy: () => board.held,
+    most: config.limits.eventListeners,
+  });
+  board.listen((name) => events.changed(name));
   const sessions = new Sessions({
     config,
     budget,
@@ -140,18 +188,22 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     tellsWho: access !== undefined,
     signal: ending.signal,
     log,
+    board,
   });
   const sockets = new WebSockets(ofStrangers, config.limits.frameBytes);
   const server = front({
     config,
     tls,
     proxies,
-    names: [allowedHost(host)].filter((name) => name !== undefined),
+    names: inherited.length > 0 ? [] : [allowedHost(host)].filter((name) => name !== undefined),
     page,
-    maxConnections: maxConnections ?? config.limits.webSockets + OTHER_CONNECTIONS,
+    maxConnections:
+      maxConnections ?? config.limits.webSockets + config.limits.eventListeners + OTHER_CONNECTIONS,
     access,
     signal: ending.signal,
     eject: (name) => sessions.eject(name),
+    overview,
+    events,
     upgrade: (request, socket, head, address) =>
       sockets.upgrade(request, socket, head, (client, connection) =>
         sessions.start(client, connection, {
@@ -163,29 +215,36 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     log: ofStrangers,
   });
 
-  const where = await listenFor(server, { host, port, tls, path: proxies?.path, socketPermissions }).catch(
-    (error) => {
-      memory.end();
-      throw error;
-    },
-  );
+  const place = { host, port, tls, path: proxies?.path, socketPermissions, inherited };
+  const where = await listenFor(server, place).catch((error) => {
+    memory.end();
+    throw error;
+  });
   // Such as EMFILE: the connection is lost, and no other.
   server.on("error", ({ message }) => ofStrangers(`taking a connection failed: ${message}`));
   if (tls) tls.onrenewed = (renewed) => (server as SecureServer).setSecureContext(secureContext(renewed));
 
   return disposable({
     url: where.url,
+    reload(renewed: Config) {
+      const change = config.take(renewed);
+      events.renewed();
+      return change;
+    },
     kept: memory.kept,
     async close() {
-      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
       ending.abort();
       await where.release();
       // WebSockets are none of the server's connections any more.
-      const callOffRequests = deadline(GOODBYE_TIME, () => server.closeAllConnections());
+      const callOffRequests = deadline(GOODBYE_TIME, () => {
+        events.end();
+        server.closeAllConnections();
+      });
       const failed = await sessions.over();
+      events.end();
       log.end();
       const callOffSockets = deadline(GOODBYE_TIME, () => sockets.terminate());
-      await stopped;
+      await where.emptied;
       callOffRequests();
       callOffSockets();
       memory.end();

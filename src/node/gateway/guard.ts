@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events";
+import { type LogRecord, type LogTarget, recorder } from "../log/log.ts";
 
 /**
  * Gives what a listener throws to `onFault`, and an "error" event that nobody listens to: either would end the process
@@ -22,12 +23,14 @@ export function guard(
 }
 
 /** A log whose own failure is no reason to fail. */
-export function unfailing(log: (line: string) => void): (line: string) => void {
-  return (line) => {
+export function unfailing(target: LogTarget): LogTarget {
+  const write = recorder(target);
+  const record = (one: LogRecord) => {
     try {
-      log(line);
+      write(one);
     } catch {
       // There is nobody to tell.
     }
   };
+  return { record };
 }

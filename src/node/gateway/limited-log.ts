@@ -1,4 +1,5 @@
 import { oneLine } from "../../nbd/one-line.ts";
+import { type LogRecord, type LogTarget, lineOf, recorder } from "../log/log.ts";
 
 /** Lines that are written at once, before the limit begins to count; and milliseconds for each that may follow. */
 const BURST = 20;
@@ -36,31 +37,38 @@ const systemClock: LogClock = {
  * nothing that a session says.
  */
 export class LimitedLog {
-  readonly #write: (line: string) => void;
+  readonly #write: (record: LogRecord) => void;
   readonly #clock: LogClock;
   readonly #strangers: Allowance;
   readonly #sessions = new Map<string, Allowance>();
 
-  constructor(write: (line: string) => void, clock: LogClock = systemClock) {
-    this.#write = (line) => write(fitting(oneLine(line)));
+  constructor(target: LogTarget, clock: LogClock = systemClock) {
+    const write = recorder(target);
+    this.#write = (record) => write(fitting(record));
     this.#clock = clock;
-    this.#strangers = this.#allowance("");
+    this.#strangers = this.#allowance({});
   }
 
-  /** Writes a line about somebody of whom nothing is known. What they say of themselves must be quoted in it. */
-  stranger(line: string): void {
-    this.#strangers.write(line);
+  /**
+   * Writes a line about somebody of whom nothing is known. What they say of themselves must be quoted in it.
+   * @param about default: a warning about no configuration
+   */
+  stranger(message: string, about: Omit<Partial<LogRecord>, "message"> = {}): void {
+    this.#strangers.write({ level: "warning", ...about, message });
   }
 
-  /** Writes a line about the session that has a configuration, with the configuration's name in front of it. */
-  session(configuration: string, words: string): void {
-    const label = `${configuration}: `;
+  /** Writes a line about the session that has a configuration, with the configuration's name in front of it. Default: "info". */
+  session(
+    configuration: string,
+    message: string,
+    about: Pick<Partial<LogRecord>, "level" | "session"> = {},
+  ): void {
     let allowance = this.#sessions.get(configuration);
     if (!allowance) {
-      allowance = this.#allowance(label);
+      allowance = this.#allowance({ configuration });
       this.#sessions.set(configuration, allowance);
     }
-    allowance.write(label + words);
+    allowance.write({ level: "info", ...about, configuration, message });
   }
 
   /** Says what was left out and has not been said yet. */
@@ -68,35 +76,35 @@ export class LimitedLog {
     for (const allowance of [this.#strangers, ...this.#sessions.values()]) allowance.summarise();
   }
 
-  #allowance(label: string): Allowance {
-    return new Allowance(label, this.#write, this.#clock);
+  #allowance(about: Pick<LogRecord, "configuration">): Allowance {
+    return new Allowance(about, this.#write, this.#clock);
   }
 }
 
 /** As many lines as one source may write. */
 class Allowance {
-  readonly #label: string;
-  readonly #write: (line: string) => void;
+  readonly #about: Pick<LogRecord, "configuration">;
+  readonly #write: (record: LogRecord) => void;
   readonly #clock: LogClock;
   #lines = BURST;
   #since: number;
   #leftOut = 0;
   #summary: { cancel(): void } | undefined;
 
-  constructor(label: string, write: (line: string) => void, clock: LogClock) {
-    this.#label = label;
+  constructor(about: Pick<LogRecord, "configuration">, write: (record: LogRecord) => void, clock: LogClock) {
+    this.#about = about;
     this.#write = write;
     this.#clock = clock;
     this.#since = clock.now();
   }
 
-  write(line: string): void {
+  write(record: LogRecord): void {
     const earned = Math.floor((this.#clock.now() - this.#since) / INTERVAL);
     this.#since += earned * INTERVAL;
     this.#lines = Math.min(BURST, this.#lines + earned);
     if (this.#lines > 0) {
       this.#lines--;
-      this.#write(line);
+      this.#write(record);
     } else {
       this.#leftOut++;
       this.#summary ??= this.#clock.after(SUMMARY_TIME, () => this.summarise());
@@ -110,10 +118,14 @@ class Allowance {
     if (this.#leftOut === 0) return;
     const lines = this.#leftOut === 1 ? "1 more line was" : `${this.#leftOut} more lines were`;
     this.#leftOut = 0;
-    this.#write(`${this.#label}${lines} left out`);
+    this.#write({ ...this.#about, level: "warning", message: `${lines} left out` });
   }
 }
 
-function fitting(line: string): string {
-  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line;
+/** A record whose line is one line, and not too long. */
+function fitting({ configuration, message, ...record }: LogRecord): LogRecord {
+  const about = configuration === undefined ? {} : { configuration: oneLine(configuration) };
+  const words = oneLine(message);
+  const room = LONGEST - lineOf({ ...record, ...about, message: "" }).length;
+  return { ...record, ...about, message: words.length > room ? `${words.slice(0, room)}…` : words };
 }

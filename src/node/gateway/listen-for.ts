@@ -1,10 +1,12 @@
-import { type AddressInfo, isIP, type Server } from "node:net";
+import { type AddressInfo, createServer, isIP, type Server } from "node:net";
 import { hostname } from "node:os";
 import { messageOf } from "../../streams/message-of.ts";
 import { AddressError } from "../address-error.ts";
 import { claimSocketFolder } from "../session/socket-folder.ts";
 import { claimSocketPath } from "../session/socket-path.ts";
 import type { SocketPermissions } from "../session/socket-permissions.ts";
+import { startListening } from "../session/start-listening.ts";
+import type { InheritedSocket } from "../systemd/inherited-socket.ts";
 import type { Certificates } from "./tls/certificates.ts";
 
 /** Where a gateway is to listen. */
@@ -15,14 +17,18 @@ export interface ListenPlace {
   /** A unix socket, in place of host and port. */
   path: string | undefined;
   socketPermissions: SocketPermissions | undefined;
+  /** Sockets that listen already, in place of all of that. */
+  inherited: readonly InheritedSocket[];
 }
 
 /** Where a gateway listens. */
 export interface Listening {
   /** Where the page is; "unix:PATH" for a unix socket. */
   url: string;
-  /** Removes the unix socket. */
+  /** Lets nobody in any more, and removes the unix socket. */
   release(): Promise<void>;
+  /** Resolves when all connections have ended, once nobody is let in any more. */
+  emptied: Promise<void>;
 }
 
 /**
@@ -30,7 +36,8 @@ export interface Listening {
  * @throws AddressError when that is not possible
  */
 export async function listenFor(server: Server, place: ListenPlace): Promise<Listening> {
-  const { host, port, tls, path, socketPermissions = {} } = place;
+  const { host, port, tls, path, socketPermissions = {}, inherited } = place;
+  if (inherited.length > 0) return listenOnInherited(server, inherited, tls);
   if (path !== undefined) return listenAtPath(server, path, socketPermissions);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
@@ -39,13 +46,42 @@ export async function listenFor(server: Server, place: ListenPlace): Promise<Lis
     });
     server.listen(port, host, resolve);
   });
-  const name = shownHost(host, tls);
   const { port: bound } = server.address() as AddressInfo;
-  const scheme = tls ? "https" : "http";
+  return { url: urlOf(host, bound, tls), ...releasing(server) };
+}
+
+function urlOf(host: string, port: number, tls: Certificates | undefined): string {
+  const name = shownHost(host, tls);
+  return `${tls ? "https" : "http"}://${isIP(name) === 6 ? `[${name}]` : name}:${port}/`;
+}
+
+/** How servers let nobody in any more. */
+function releasing(...servers: readonly Server[]): Pick<Listening, "release" | "emptied"> {
+  const closed = servers.map(
+    (server) => new Promise<void>((resolve) => server.once("close", () => resolve())),
+  );
   return {
-    url: `${scheme}://${isIP(name) === 6 ? `[${name}]` : name}:${bound}/`,
-    release: async () => {},
+    async release() {
+      for (const server of servers) server.close();
+    },
+    emptied: Promise.all(closed).then(() => {}),
   };
+}
+
+/** A server listens on one socket only; what comes to the others is handed to it. */
+async function listenOnInherited(
+  server: Server,
+  inherited: readonly InheritedSocket[],
+  tls: Certificates | undefined,
+): Promise<Listening> {
+  const [first, ...others] = inherited;
+  await startListening(server, { fd: first!.fd });
+  const doors = others.map(() => createServer((socket) => void server.emit("connection", socket)));
+  await Promise.all(doors.map((door, i) => startListening(door, { fd: others[i]!.fd })));
+  for (const door of doors) door.on("error", (error) => void server.emit("error", error));
+  const { address } = first!;
+  const url = "path" in address ? `unix:${address.path}` : urlOf(address.host, address.port, tls);
+  return { url, ...releasing(server, ...doors) };
 }
 
 async function listenAtPath(
@@ -60,7 +96,15 @@ async function listenAtPath(
       await claimed.release();
       throw error;
     });
-    return { url: `unix:${path}`, release: () => claimed.release() };
+    const { release, emptied } = releasing(server);
+    return {
+      url: `unix:${path}`,
+      emptied,
+      async release() {
+        await release();
+        await claimed.release();
+      },
+    };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new AddressError(`listening on unix:${path}: ${messageOf(error)}`, code, { cause: error });

@@ -44,6 +44,12 @@ export class Newcomer {
       get silence() {
         return beat.silence;
       },
+      get received() {
+        return socket.bytesRead;
+      },
+      get sent() {
+        return socket.bytesWritten;
+      },
       get closeCode() {
         return closeCode;
       },

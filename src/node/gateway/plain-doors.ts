@@ -9,6 +9,9 @@ import { answerLogin, answerLogout } from "./login-doors.ts";
 import type { PageFiles } from "./page-files.ts";
 import { refusalLine } from "./refusal-line.ts";
 import { nameIn } from "./sessions.ts";
+import type { Events } from "./status/events.ts";
+import type { Overview } from "./status/overview.ts";
+import { credentialIn } from "./who.ts";
 
 const NOT_UPGRADED: Refusal = {
   status: 426,
@@ -18,6 +21,17 @@ const NOT_UPGRADED: Refusal = {
     "a reverse proxy must pass the headers Upgrade and Connection on",
   headers: { Upgrade: "websocket", Connection: "Upgrade, close" },
 };
+
+const NO_ROOM: Refusal = {
+  status: 503,
+  words: "as many read the events as may (max-event-listeners)",
+  headers: { "Retry-After": "10" },
+};
+
+const JSON_TYPE = { "Content-Type": "application/json; charset=utf-8" };
+
+/** Milliseconds of silence after which the system asks whether a reader of events is still there. */
+const KEEP_ALIVE_TIME = 30_000;
 
 /** The doors for requests without a WebSocket. */
 export type PlainDoor = Exclude<Door, "session" | "tunnel">;
@@ -30,6 +44,10 @@ export interface PlainDoorsOptions {
   access: Access | undefined;
   /** Ends the session of a configuration in order; false if there is none. */
   eject(name: string): Promise<boolean>;
+  overview: Overview;
+  events: Events;
+  /** Has an answer last. */
+  lasts(response: ServerResponse): void;
   log(line: string): void;
 }
 
@@ -41,7 +59,8 @@ export interface PlainDoors {
 }
 
 /** Makes the doors for requests without a WebSocket. */
-export function plainDoors({ config, page, access, eject, log }: PlainDoorsOptions): PlainDoors {
+export function plainDoors(options: PlainDoorsOptions): PlainDoors {
+  const { config, page, access, eject, overview, events, lasts, log } = options;
   return {
     doorOf({ method, url = "", headers }) {
       const path = url.replace(/\?.*/s, "");
@@ -72,8 +91,30 @@ export function plainDoors({ config, page, access, eject, log }: PlainDoorsOptio
         send(response, 404, "there is no such configuration, or nothing is attached there\n");
       },
       metadata(_request, response) {
-        const type = { "Content-Type": "application/json; charset=utf-8" };
-        send(response, 200, JSON.stringify(metadataOf(config)), { ...type, ...aboutConfigurations(config) });
+        const about = aboutConfigurations(config);
+        send(response, 200, JSON.stringify(metadataOf(config)), { ...JSON_TYPE, ...about });
+      },
+      status(_request, response) {
+        send(response, 200, JSON.stringify(overview.document()), JSON_TYPE);
+      },
+      events(request, response, visit) {
+        if (!events.hasRoom) {
+          log(refusalLine(request, NO_ROOM));
+          return send(response, NO_ROOM.status, `${NO_ROOM.words}\n`, NO_ROOM.headers);
+        }
+        const credential = access && credentialIn(visit, false, access);
+        const isWelcome = () =>
+          !access || (credential !== undefined && access.judge(credential.secret, visit.address) === "right");
+        lasts(response);
+        request.socket.setKeepAlive(true, KEEP_ALIVE_TIME);
+        events.add(response, isWelcome);
+      },
+      async metrics(_request, response) {
+        // Most gateways are never asked.
+        const { EXPOSITION_TYPE, metricsText } = await import("./status/metrics.ts");
+        const { version, startedAt, entries } = overview;
+        const text = metricsText({ version, startedAt, entries, listeners: events.size });
+        send(response, 200, text, { "Content-Type": EXPOSITION_TYPE });
       },
       notUpgraded(request, response) {
         log(refusalLine(request, NOT_UPGRADED));
@@ -88,6 +129,9 @@ const EJECT = "/eject/";
 
 const FIXED: ReadonlyMap<string, PlainDoor> = new Map([
   ["/metadata", "metadata"],
+  ["/status", "status"],
+  ["/events", "events"],
+  ["/metrics", "metrics"],
   ["/login", "login"],
   ["/logout", "logout"],
 ]);

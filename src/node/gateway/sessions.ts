@@ -9,7 +9,8 @@ import { withWordsForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
-import type { Config, Configuration } from "../config/config.ts";
+import { type Config, ConfigError, type Configuration } from "../config/config.ts";
+import type { LogLevel } from "../log/log.ts";
 import { withoutCredentials } from "../login/credentials.ts";
 import { LossError } from "../session/last-writes.ts";
 import { beginLink } from "../session/linked-export.ts";
@@ -21,12 +22,14 @@ import { SessionOverError } from "../session/session-over-error.ts";
 import type { Session } from "../session/session-state.ts";
 import { StateHookError } from "../session/state-hook.ts";
 import { AnotherMediumError } from "../session/succession.ts";
+import { summaryOf } from "../session/summary.ts";
 import { EjectedError } from "./ejected-error.ts";
 import { Exclusive } from "./exclusive.ts";
 import type { LimitedLog } from "./limited-log.ts";
 import { LinkSupply } from "./link-supply.ts";
 import { Newcomer, type Visitor } from "./newcomer.ts";
 import { inUse } from "./occupant.ts";
+import type { Board } from "./status/board.ts";
 import { TakenOverError, type TakeOver } from "./take-over.ts";
 
 export interface SessionsOptions {
@@ -44,16 +47,25 @@ export interface SessionsOptions {
   /** Asks for an orderly end of all sessions. */
   signal: AbortSignal;
   log: LimitedLog;
+  /** Where it is told what each configuration is at. */
+  board: Board;
 }
 
 /** Milliseconds that the other side of a session has to answer when a newcomer wants its place. */
 const ANSWER_TIME = 5000;
+
+/** Bytes of the id of a session. */
+const ID = 4;
 
 /** Bytes of the nonce with which servers make their samples. */
 const NONCE = 16;
 
 /** A session that has its place, and what asks for its orderly end. */
 interface Attached {
+  /** What it began with, whatever the file says by now. */
+  readonly configuration: Configuration;
+  /** The path that its first link came to. */
+  readonly path: string;
   readonly running: Session;
   readonly ending: AbortController;
 }
@@ -95,7 +107,7 @@ export class Sessions {
   #follow(work: Promise<void>, giveUp: () => void): void {
     const pending = work
       .catch((error: unknown) => {
-        this.#options.log.stranger(`a session could not begin: ${messageOf(error)}`);
+        this.#options.log.stranger(`a session could not begin: ${messageOf(error)}`, { level: "error" });
         giveUp();
       })
       .finally(() => this.#pending.delete(pending));
@@ -103,14 +115,15 @@ export class Sessions {
   }
 
   async #receive(client: WebSocket, socket: Socket, visitor: Visitor): Promise<void> {
-    const { config, pingInterval, signal, log } = this.#options;
+    const { pingInterval, signal, log } = this.#options;
     const newcomer = new Newcomer(client, socket, visitor, pingInterval);
     const { transport } = newcomer;
     let name: string | undefined;
     try {
-      const configuration = configurationAt(config, visitor.path);
+      const configuration =
+        this.#goingOn(visitor.path) ?? configurationAt(this.#options.config, visitor.path);
       name = configuration.name;
-      if (configuration.resume === 0) return await this.#attach(newcomer, transport, configuration);
+      if (configuration.resume === 0) return await this.#attach(newcomer, transport);
       if (!this.#exclusive.takesLinks(name)) await this.#look(configuration, visitor);
       const { timeout } = configuration;
       const introduce = { nonce: this.#nonce, wait: Math.ceil(configuration.resume) };
@@ -119,46 +132,65 @@ export class Sessions {
       const link = newcomer.link(handshake, (link, reason) => {
         // What is refused by the session that it could go on with may still end that session.
         if (!visitor.takesOver || !(reason instanceof AnotherMediumError)) return false;
-        this.#follow(this.#attach(newcomer, link, configuration), () => client.terminate());
+        this.#follow(this.#attach(newcomer, link), () => client.terminate());
         return true;
       });
-      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link, configuration);
+      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link);
     } catch (error) {
-      const of = name === undefined ? "" : `${name}: `;
-      log.stranger(`${of}${messageOf(error)}`);
+      log.stranger(messageOf(error), name === undefined ? {} : { configuration: name });
+      if (name !== undefined && error instanceof ConfigError) this.#options.board.end(name, undefined, error);
       transport.close(error);
     }
   }
 
-  /** Runs a session from its first link to its end. */
-  async #attach(
-    newcomer: Newcomer,
-    first: Transport | BegunLink,
-    configuration: Configuration,
-  ): Promise<void> {
-    const { budget, memory, unflushed, signal, log } = this.#options;
+  /** What a session began with that takes new links, and that a path names: by its name, or as the default one at its beginning. */
+  #goingOn(path: string): Configuration | undefined {
+    const name = nameIn(path);
+    const isNamed = (one: Attached) =>
+      name === undefined ? nameIn(one.path) === undefined : one.configuration.name === name;
+    return [...this.#attached.values()].find(
+      (one) => isNamed(one) && this.#exclusive.takesLinks(one.configuration.name),
+    )?.configuration;
+  }
+
+  /** Runs a session from its first link to its end, for what the path of that link names now. */
+  async #attach(newcomer: Newcomer, first: Transport | BegunLink): Promise<void> {
+    const { config, budget, memory, unflushed, signal, log, board } = this.#options;
+    const configuration = configurationAt(config, newcomer.visitor.path);
     const { name } = configuration;
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
     /** Anybody can connect, so before a session has its place its lines count as those of strangers. */
-    let note = (line: string) => log.stranger(`${name}: ${line}`);
+    let note = (line: string, level: LogLevel = "info") =>
+      log.stranger(line, { level, configuration: name, session: id });
+    const id = randomBytes(ID).toString("hex");
+    const began = performance.now();
+    let held: Session | undefined;
     const supply = new LinkSupply(first);
     try {
       const running = session(supply.links, configuration, {
         budget,
         memory,
-        log: (line) => note(line),
+        log: (line, level) => note(line, level),
         signal: ending.signal,
         resume: { key: supply.key, nonce: this.#nonce, unflushed },
         places: {
           look: () => this.#look(configuration, newcomer.visitor),
           claim: async () => {
-            const attached = { running, ending };
+            const attached = { configuration, path: newcomer.visitor.path, running, ending };
             const place = await this.#claim(configuration, newcomer, first, supply, attached);
-            note = (line) => log.session(name, line);
+            note = (line, level = "info") => log.session(name, line, { level, session: id });
             this.#attached.set(name, attached);
+            board.begin({
+              id,
+              configuration,
+              since: newcomer.since,
+              address: newcomer.visitor.address,
+              running,
+            });
+            held = running;
             return place;
           },
         },
@@ -167,11 +199,17 @@ export class Sessions {
         if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
       });
       const { reason } = ending.signal;
-      note(reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : "ended");
+      if (reason instanceof TakenOverError || reason instanceof EjectedError) note(reason.message);
+      note(summaryOf(running, performance.now() - began));
+      if (held) board.end(name, held);
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
       if (signal.aborted && !isInOrder) this.#failedAtEnd++;
-      note(messageOf(error));
+      // Who could not begin is refused; that the place is not there is a fault of this machine.
+      const isFault = held !== undefined || error instanceof ConfigError;
+      note(messageOf(error), isFault ? "error" : "warning");
+      if (held?.wasAttached) note(summaryOf(held, performance.now() - began));
+      if (isFault) board.end(name, held, error);
       newcomer.transport.close(error);
     } finally {
       signal.removeEventListener("abort", end);

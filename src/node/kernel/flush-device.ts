@@ -1,5 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { hasErrno } from "../system-call-error.ts";
+import { reasonOf } from "../system-error.ts";
 import { isThere } from "./block-device.ts";
 import { type BlockLayer, blockStack } from "./block-stack.ts";
 import { type SystemCalls, systemCalls } from "./system-calls.ts";
@@ -35,12 +37,11 @@ async function flushLayer(
 ): Promise<void> {
   if (isSuspended) throw new Error("it is suspended");
   if (mountpoint !== undefined) {
-    // One that was unmounted meanwhile has been written.
-    await withOpen(
-      mountpoint,
-      async () => undefined,
-      ({ fd }) => syncFileSystem(fd),
-    );
+    // One that was unmounted meanwhile has been written. Of one that cannot be opened nobody would tell what is lost.
+    const unmounted = async (error: Error) => {
+      if (!hasErrno(error, "ENOENT")) throw new Error(`${mountpoint}: ${reasonOf(error)}`);
+    };
+    await withOpen(mountpoint, unmounted, ({ fd }) => syncFileSystem(fd));
   }
   const missing = async (error: Error) => {
     // A device that was taken away meanwhile holds nothing.

@@ -5,14 +5,22 @@ import { SystemCallError } from "../system-call-error.ts";
 /** The numbers of Linux that are needed here (socket(2), netlink(7), unix(7), socket(7), recv(2)). */
 export const AF_UNIX = 1;
 export const AF_NETLINK = 16;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
 export const NETLINK_GENERIC = 16;
 export const SOL_SOCKET = 1;
+export const SO_TYPE = 3;
 export const SO_SNDBUF = 7;
+export const SO_ACCEPTCONN = 30;
 export const SO_SNDBUFFORCE = 32;
 const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+/** Bytes of the longest address of a socket (struct sockaddr_storage). */
+const LONGEST_ADDRESS = 128;
 const F_DUPFD_CLOEXEC = 1030;
 /** linux/fs.h, linux/loop.h */
 const BLKFLSBUF = 0x1261;
@@ -27,6 +35,12 @@ export interface SystemCalls {
   socketpair(domain: number, type: number, protocol: number): [number, number];
   /** Sets an option that is an int. */
   setsockopt(fd: number, level: number, name: number, value: number): void;
+  /** The value of an option that is an int. */
+  getsockopt(fd: number, level: number, name: number): number;
+  /** The address that a socket is bound to, as the kernel writes it (struct sockaddr). */
+  getsockname(fd: number): Uint8Array;
+  /** Sends a message to an address, or fails with EAGAIN where it would have to wait. */
+  sendTo(fd: number, message: Uint8Array, address: Uint8Array): void;
   /** Sends a message, in a thread of its own: the kernel may work on it for a while, or for ever. */
   send(fd: number, message: Uint8Array): Promise<void>;
   /** Sends a message, and returns when the kernel has worked on it. */
@@ -67,6 +81,13 @@ async function load(): Promise<SystemCalls> {
   const setsockopt = library.func(
     "int setsockopt(int fd, int level, int name, const int *value, uint32_t size)",
   );
+  const getsockopt = library.func(
+    "int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ uint32_t *size)",
+  );
+  const getsockname = library.func("int getsockname(int fd, void *address, _Inout_ uint32_t *size)");
+  const sendto = library.func(
+    "intptr_t sendto(int fd, const void *data, size_t size, int flags, const void *address, uint32_t length)",
+  );
   const send = library.func("intptr_t send(int fd, const void *data, size_t size, int flags)");
   const recv = library.func("intptr_t recv(int fd, void *data, size_t size, int flags)");
   const fcntl = library.func("int fcntl(int fd, int command, ...)");
@@ -104,6 +125,21 @@ async function load(): Promise<SystemCalls> {
     },
     setsockopt: (fd, level, name, value) => {
       checked("setsockopt", setsockopt(fd, level, name, [value], 4));
+    },
+    getsockopt(fd, level, name) {
+      const value = [0];
+      checked("getsockopt", getsockopt(fd, level, name, value, [4]));
+      return value[0]!;
+    },
+    getsockname(fd) {
+      const address = new Uint8Array(LONGEST_ADDRESS);
+      const size = [LONGEST_ADDRESS];
+      checked("getsockname", getsockname(fd, address, size));
+      return address.subarray(0, size[0]);
+    },
+    sendTo: (fd, message, address) => {
+      const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+      checked("sendto", sendto(fd, message, message.byteLength, flags, address, address.byteLength));
     },
     send: (fd, message) => inThread("send", send, [fd, message, message.byteLength, 0]),
     sendNow: (fd, message) => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
+import type { Log } from "../log/log.ts";
 import { Attempts, neighbourhood } from "./attempts.ts";
 import { LoginSessions } from "./login-sessions.ts";
 import { stateOf } from "./private-file.ts";
@@ -48,7 +49,7 @@ export interface TokenAccessOptions {
   /** The file with the token, which is made where it is missing; `defaultTokenFile()` is the one of the programs. */
   tokenFile: string;
   /** Takes a line for people; must not throw. */
-  log(line: string): void;
+  log: Log;
   /** Milliseconds of a clock that never goes back, and milliseconds since 1970. */
   now?: () => number;
   wallClock?: () => number;
@@ -171,7 +172,7 @@ class TokenAccess implements Access {
       this.#token = readToken(tokenFile);
     } catch (error) {
       this.#token = undefined;
-      log(`nobody is let in any more: ${messageOf(error)}`);
+      log(`nobody is let in any more: ${messageOf(error)}`, "error");
       return undefined;
     }
     if (this.#token !== before) log(`the token in ${tokenFile} counts from now on`);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { messageOf } from "../../streams/message-of.ts";
+import type { Log } from "../log/log.ts";
 import { whileLocked } from "./file-lock.ts";
 import { readPrivateFile, replacePrivateFile, stateOf } from "./private-file.ts";
 import { newNonce } from "./proof.ts";
@@ -43,7 +44,7 @@ export interface LoginSessionsOptions {
   /** Where they are kept, as hashes: nobody who reads that can log in. */
   file: string;
   token: string;
-  log(line: string): void;
+  log: Log;
   /** Whether another token counts by now. Then nothing is written any more. */
   isReplaced?: () => boolean;
   /** Milliseconds since 1970. */
@@ -84,7 +85,10 @@ export class LoginSessions {
     this.#tokenHash = hashOf(`nbd-proxy logins\n${options.token}`);
     this.#state = stateOf(this.#options.file);
     const written = this.#read((fault) =>
-      options.log(`logins before this start have ended, as ${options.file} cannot be read: ${fault}`),
+      options.log(
+        `logins before this start have ended, as ${options.file} cannot be read: ${fault}`,
+        "warning",
+      ),
     );
     if (written) this.#merge(written);
   }
@@ -244,6 +248,7 @@ export class LoginSessions {
       if (!this.#hasFailed) {
         this.#options.log(
           `writing ${this.#options.file} failed, so logins will end with this process: ${messageOf(error)}`,
+          "error",
         );
       }
       this.#hasFailed = true;

@@ -5,6 +5,7 @@ import { withWordsForOthers } from "../../streams/for-others.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import type { Configuration } from "../config/config.ts";
 import { type FailureLog, failureLog } from "../failure-log.ts";
+import type { Log } from "../log/log.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { saveAndDetach } from "./last-writes.ts";
 import type { Attachment, Place } from "./place.ts";
@@ -27,7 +28,7 @@ export interface AttachedOptions {
   /** Bytes in flight for the local clients of all sessions of this process. */
   budget: ByteBudget;
   /** Takes a line for people. */
-  log(line: string): void;
+  log: Log;
   /** Asks for an orderly end. */
   signal: AbortSignal;
 }
@@ -54,8 +55,9 @@ export async function whileAttached(
   if (target.size === 0) throw withWordsForOthers(new Error("the export is empty, 0 bytes"));
   record.enter("attaching");
   const sourceEnd = watch(source.ended);
-  const failures = failureLog(log);
+  const failures = failureLog((line) => log(line, "error"));
   const note: FailureLog["add"] = (error, request) => {
+    record.failures.add(request.command, error);
     // The end of the export tells of itself.
     if (!sourceEnd.isGone) failures.add(error, request);
   };
@@ -99,7 +101,7 @@ export async function whileAttached(
         .then(() => hook.stop())
         .catch((error: Error) => {
           // The first fault is the session's.
-          if (hasFailed) log(error.message);
+          if (hasFailed) log(error.message, "error");
           else stopFault = error;
         });
       await Promise.race([stopped, sourceEnd.gone]);
@@ -117,17 +119,13 @@ export async function whileAttached(
 }
 
 /** Ends an attachment whose export is gone: requests that are outstanding have failed. */
-async function detachAtOnce(
-  attachment: Attachment,
-  hook: StateHook,
-  log: (line: string) => void,
-): Promise<void> {
+async function detachAtOnce(attachment: Attachment, hook: StateHook, log: Log): Promise<void> {
   // First, as there is little time, and starting a process takes some of it.
   const detached = attachment.detach();
   try {
     hook.stopDetached();
   } catch (error) {
-    log(messageOf(error));
+    log(messageOf(error), "error");
   }
   await detached;
 }

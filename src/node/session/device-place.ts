@@ -36,7 +36,7 @@ export async function devicePlace(
           connections: settings.connections,
         });
         const rest = target.size - device.size;
-        if (rest > 0) log(`the last ${rest} bytes do not fill a block, and are not on ${path}`);
+        if (rest > 0) log(`the last ${rest} bytes do not fill a block, and are not on ${path}`, "warning");
         return {
           where: path,
           ended: device.ended,

@@ -3,6 +3,7 @@ import type { FastExport } from "../../export/filters/fast.ts";
 import { resume } from "../../export/resume/resume.ts";
 import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import type { Configuration } from "../config/config.ts";
+import type { Log } from "../log/log.ts";
 import { firstSector } from "./first-sector.ts";
 import type { LinkedExport } from "./linked-export.ts";
 import type { Links } from "./links.ts";
@@ -23,7 +24,7 @@ export interface LastingExportOptions {
   resume?: ResumeOptions | undefined;
   links: Links;
   signal: AbortSignal;
-  log(line: string): void;
+  log: Log;
   record: SessionRecord;
 }
 
@@ -66,7 +67,11 @@ export function lastingExport(
     record,
   });
   const opened = { target: remote, ended: remote.closed, incarnation: introduction?.incarnation };
-  const lasting = resume(opened, { open: (end, hurry) => succession.open(end, hurry), memory, log });
+  const lasting = resume(opened, {
+    open: (end, hurry) => succession.open(end, hurry),
+    memory,
+    log: (line) => log(line, "error"),
+  });
   // The other side tries to come back only for a link on which something was asked for.
   if (remote.size > 0) firstSector(remote).catch(() => {});
   succession.isUnflushed = () => lasting.unflushed(0, lasting.size);

@@ -9,6 +9,9 @@ export interface Connection {
   readonly address: string;
   /** Milliseconds since anything came from the other side. */
   readonly silence: number;
+  /** Bytes that came from the other side, and that went to it. */
+  readonly received: number;
+  readonly sent: number;
   /** The code of the other side's close frame, 1006 if there was none; undefined while the connection is there. */
   readonly closeCode: number | undefined;
   /** Finds out whether something comes within so many milliseconds. If nothing does, the connection is ended. */

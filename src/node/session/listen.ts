@@ -12,6 +12,7 @@ import { type AsyncDisposable, disposable } from "../../streams/disposable.ts";
 import { Ended } from "../../streams/ended.ts";
 import { AddressError } from "../address-error.ts";
 import { type Address, formatAddress } from "../config/address.ts";
+import type { Log } from "../log/log.ts";
 import { seldom } from "../seldom.ts";
 import { socketTransport } from "../socket.ts";
 import { addressOf } from "./address-argument.ts";
@@ -52,7 +53,7 @@ export interface ListenOptions {
   /** Clients that may be connected. One more is hung up on before anything is allocated for it. Default 64. */
   maxClients?: number;
   /** Takes a line for people when that happens; one every 10 s at most, as anybody who may connect can have it happen. */
-  log?(line: string): void;
+  log?: Log;
   /** Milliseconds after which a client that has not chosen the export is hung up on. Default 30,000. */
   handshakeTime?: number;
   /** The export's name. Clients may ask for it, or for "". */
@@ -146,7 +147,7 @@ function serveClients(server: Server, target: Export, options: ListenOptions): P
   const clients = new Set<Socket>();
   const full = `hung up on a further client: ${maxClients} are connected, which is the limit (max-clients)`;
   const dropped = seldom(
-    (line) => log?.(line),
+    (line) => log?.(line, "warning"),
     (count) => `hung up on ${count} more`,
   );
 

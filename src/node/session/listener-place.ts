@@ -10,8 +10,8 @@ import type { Place } from "./place.ts";
  * @throws Error when the address is in use, or cannot be had
  */
 export async function listenerPlace(name: string, target: ListenTarget): Promise<Place> {
-  const { listen: address, maxClients, socketPermissions } = target;
-  const claimed = await claimAddress(address, socketPermissions);
+  const { listen: address, maxClients, socketPermissions, held } = target;
+  const claimed = held ? held.claim() : await claimAddress(address, socketPermissions);
   return {
     release: () => claimed.close(),
     async attach(exported, { budget, exportName, log }) {

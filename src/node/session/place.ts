@@ -1,6 +1,7 @@
 import type { Export } from "../../export/export.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import type { Configuration } from "../config/config.ts";
+import type { Log } from "../log/log.ts";
 
 /** An export in use on this machine: what its users see, whatever link it comes over. */
 export interface Attachment {
@@ -25,7 +26,7 @@ export interface AttachOptions {
   /** Seconds for which requests may wait for a new link, beyond their own time. Default 0. */
   patience?: number;
   /** Takes a line for people. */
-  log(line: string): void;
+  log: Log;
   /** Asks to be done with it soon. */
   signal: AbortSignal;
 }

@@ -20,7 +20,7 @@ async function claim(configuration: Configuration): Promise<Place> {
     "listen" in target ? ["listen", `${formatAddress(target.listen)}: `] : ["nbd-device", ""];
   try {
     if ("listen" in target) {
-      if ("path" in target.listen) claimSocketFolder(target.listen.path);
+      if ("path" in target.listen && !target.held) claimSocketFolder(target.listen.path);
       return await listenerPlace(name, target);
     }
     // Loaded only when it is used: what needs no kernel device needs nothing of what this needs.

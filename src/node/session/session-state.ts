@@ -1,7 +1,10 @@
 import { Statistics } from "../../export/filters/statistics.ts";
 import { deferred } from "../../streams/deferred.ts";
 import { messageOf } from "../../streams/message-of.ts";
+import type { Log } from "../log/log.ts";
+import { FailureCounts } from "./failure-counts.ts";
 import type { Connection } from "./links.ts";
+import { type Traffic, TrafficRecord } from "./traffic.ts";
 
 /**
  * Where a session is in its life. States come in this order, and some may be left out:
@@ -33,10 +36,18 @@ export interface Session {
   readonly exported: ExportSummary | undefined;
   /** Where local clients find it, for people: a device or an address; undefined while it is not there. */
   readonly where: string | undefined;
+  /** Whether local clients could use it once. */
+  readonly wasAttached: boolean;
   /** The connection of the link that it has, or had last, where that is known. */
   readonly connection: Connection | undefined;
   /** What local clients have done so far. */
   readonly counts: Pick<Statistics, "of" | "changes" | "snapshot">;
+  /** How many requests of theirs have failed, and with what; those that bring in or describe ranges are not among them. */
+  readonly failures: Pick<FailureCounts, typeof Symbol.iterator>;
+  /** What went over its links so far. */
+  readonly traffic: Traffic;
+  /** Until when a new link is waited for; undefined while none is. */
+  readonly waitingUntil: Date | undefined;
   /** Resolves when it has begun to end: no new link can keep it. */
   readonly leaving: Promise<void>;
   /** Settles when the session has ended and nothing is left of it; see `session`. It is safe to ignore. */
@@ -46,38 +57,53 @@ export interface Session {
 /** What a session tells of itself while it runs. */
 export class SessionRecord implements Omit<Session, "ended"> {
   readonly counts = new Statistics();
+  readonly failures = new FailureCounts();
+  readonly traffic = new TrafficRecord();
   readonly leaving: Promise<void>;
   onstate: Session["onstate"];
   exported: ExportSummary | undefined;
   where: string | undefined;
-  connection: Connection | undefined;
+  wasAttached = false;
   #state: SessionState = "connecting";
-  #isWaiting = false;
-  readonly #log: (line: string) => void;
+  #waitingUntil: Date | undefined;
+  readonly #log: Log;
   readonly #leaving = deferred();
 
   /** @param log takes a line for people */
-  constructor(log: (line: string) => void) {
+  constructor(log: Log) {
     this.#log = log;
     this.leaving = this.#leaving.promise;
   }
 
   get state(): SessionState {
     const isEnding = this.#state === "ending" || this.#state === "ended";
-    return this.#isWaiting && !isEnding ? "waiting" : this.#state;
+    return this.#waitingUntil && !isEnding ? "waiting" : this.#state;
+  }
+
+  get waitingUntil(): Date | undefined {
+    return this.state === "waiting" ? this.#waitingUntil : undefined;
+  }
+
+  get connection(): Connection | undefined {
+    return this.traffic.connection;
+  }
+
+  set connection(connection: Connection | undefined) {
+    this.traffic.connection = connection;
   }
 
   enter(state: SessionState): void {
     if (state === "ending" || state === "ended") this.#leaving.resolve();
+    if (state === "attached") this.wasAttached = true;
     this.#change(() => {
       this.#state = state;
     });
   }
 
-  /** Takes note of whether a link is waited for. */
-  wait(isWaiting: boolean): void {
+  /** Takes note of until when a link is waited for; undefined: none is. */
+  wait(until: Date | undefined): void {
     this.#change(() => {
-      this.#isWaiting = isWaiting;
+      this.#waitingUntil = until;
     });
   }
 
@@ -89,7 +115,7 @@ export class SessionRecord implements Omit<Session, "ended"> {
     try {
       this.onstate?.(state);
     } catch (error) {
-      this.#log(`a listener to the session's state failed: ${messageOf(error)}`);
+      this.#log(`a listener to the session's state failed: ${messageOf(error)}`, "error");
     }
   }
 }

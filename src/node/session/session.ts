@@ -6,6 +6,7 @@ import type { Transport } from "../../streams/duplex.ts";
 import type { ForOthers } from "../../streams/for-others.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
+import type { Log } from "../log/log.ts";
 import { whileAttached } from "./attached.ts";
 import { lastingExport, type ResumeOptions } from "./lasting-export.ts";
 import { linkedExport } from "./linked-export.ts";
@@ -22,8 +23,8 @@ export interface SessionOptions {
   budget: ByteBudget;
   /** Where the caches of all sessions of this process count. Default: 16 MiB of this session's own, which stay. */
   memory?: MemoryBudget;
-  /** Takes a line for people when the state changes. */
-  log(line: string): void;
+  /** Takes a line for people when the state changes, and how much it matters. */
+  log: Log;
   /** Asks for an orderly end. If its reason has words for others (`ForOthers`), the other end is told them. */
   signal: AbortSignal;
   /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
@@ -97,6 +98,7 @@ async function run(
     const allowed = configuration.readOnly ? readOnly(lasting.target) : lasting.target;
     const target = fast({ window: remote.window, budget: CACHE, memory })(allowed);
     lasting.keeps(target);
+    record.traffic.kept = target;
     const source = { target, name: remote.name ?? "", ended, patience };
     let stopFault: Error | undefined;
     try {

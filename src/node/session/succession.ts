@@ -9,6 +9,7 @@ import { deferred } from "../../streams/deferred.ts";
 import { Ended } from "../../streams/ended.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { ANOTHER_MEDIUM } from "../../transport/close-codes.ts";
+import type { Log } from "../log/log.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { firstSector } from "./first-sector.ts";
 import { LossError } from "./last-writes.ts";
@@ -46,7 +47,7 @@ export interface SuccessionOptions {
   /** Asks for the end of the session: nothing is waited for any more. */
   signal: AbortSignal;
   /** Takes a line for people. */
-  log(line: string): void;
+  log: Log;
   record: SessionRecord;
 }
 
@@ -118,10 +119,11 @@ export class Succession {
       one.addEventListener("abort", onAbort);
       if (one.aborted) onAbort();
     }
-    record.wait(true);
+    record.wait(new Date(Date.now() + patience * 1000));
     if (!this.#next) {
+      record.traffic.losses++;
       const why = end ? `: ${messageOf(end.error)}` : "";
-      log(`the link is lost${why}; the disk waits for it, ${patience} s at most`);
+      log(`the link is lost${why}; the disk waits for it, ${patience} s at most`, "warning");
     }
     try {
       for (;;) {
@@ -133,13 +135,13 @@ export class Succession {
           return opened;
         } catch (error) {
           waiting.signal.throwIfAborted();
-          log(`a new link was refused: ${messageOf(error)}`);
+          log(`a new link was refused: ${messageOf(error)}`, "warning");
         }
       }
     } finally {
       callOff();
       for (const one of [signal, this.#options.signal]) one.removeEventListener("abort", onAbort);
-      record.wait(false);
+      record.wait(undefined);
     }
   }
 
@@ -173,7 +175,7 @@ export class Succession {
         this.#receiveOne(link);
       }
     } catch (error) {
-      this.#options.log(`no more links come: ${messageOf(error)}`);
+      this.#options.log(`no more links come: ${messageOf(error)}`, "warning");
     }
     this.#isDry = true;
     this.#news.resolve();
@@ -189,7 +191,7 @@ export class Succession {
     const difference = this.#difference(link);
     if (difference !== undefined) {
       const error = another(difference);
-      this.#options.log(`a new link was refused: ${error.message}`);
+      this.#options.log(`a new link was refused: ${error.message}`, "warning");
       link.refuse(error);
       return;
     }

@@ -7,6 +7,7 @@ import { PageFiles } from "../../../src/node/gateway/page-files.ts";
 import { WebSockets } from "../../../src/node/gateway/web-sockets.ts";
 import type { Access } from "../../../src/node/login/access.ts";
 import { ending } from "../../nbd/hostile.ts";
+import { onLookers } from "../../node/gateway/on-lookers.ts";
 import { upgrade } from "../../node/raw-http.ts";
 import { readInput, type Variant } from "../input.ts";
 
@@ -89,6 +90,7 @@ const frontOf = (access?: Access) =>
     maxConnections: 4,
     signal: new AbortController().signal,
     eject: async () => false,
+    ...onLookers(config),
     upgrade(request, socket, head) {
       judge(request, true);
       if (access) faults.push("let in without a login");

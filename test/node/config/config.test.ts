@@ -152,6 +152,7 @@ tests("the limits of the gateway have defaults, and bounds", () => {
     headerBytes: 16_384,
     headers: 100,
     frameBytes: 2 ** 25 + 64,
+    eventListeners: 64,
   });
   const keys = {
     "max-websockets": [1, 4096],
@@ -161,6 +162,7 @@ tests("the limits of the gateway have defaults, and bounds", () => {
     "max-header-kb": [1, 64],
     "max-headers": [16, 1000],
     "max-frame-mb": [2, 32],
+    "max-event-listeners": [1, 1024],
   };
   for (const [key, [least, most]] of Object.entries(keys)) {
     for (const value of [least!, most!]) parse({ [key]: value, configurations });

@@ -9,7 +9,14 @@ const tests = suite("the supply of links of a session");
 function link(refusals: unknown[]): BegunLink {
   return {
     handshake: {} as BegunHandshake,
-    connection: { address: "", silence: 0, closeCode: undefined, isAlive: async () => true },
+    connection: {
+      address: "",
+      silence: 0,
+      received: 0,
+      sent: 0,
+      closeCode: undefined,
+      isAlive: async () => true,
+    },
     succession: new Error("another one came"),
     refuse: (reason) => refusals.push(reason),
   };

@@ -7,6 +7,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { UnflushedMemory } from "../../../src/export/resume/unflushed-memory.ts";
 import { LimitedLog } from "../../../src/node/gateway/limited-log.ts";
 import { Sessions } from "../../../src/node/gateway/sessions.ts";
+import { Board } from "../../../src/node/gateway/status/board.ts";
 import {
   join,
   memoryExport,
@@ -52,6 +53,7 @@ async function start(context: Context, tellsWho: boolean, timeout = 30) {
     tellsWho,
     signal: context.ending.signal,
     log: new LimitedLog(() => {}),
+    board: new Board(),
   });
   context.server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(context.server, "listening");

@@ -35,7 +35,14 @@ export async function offered(target: Export = memoryExport(BYTES.slice())): Pro
   const refusals: Error[] = [];
   return {
     handshake,
-    connection: { address: "", silence: 0, closeCode: undefined, isAlive: async () => true },
+    connection: {
+      address: "",
+      silence: 0,
+      received: 0,
+      sent: 0,
+      closeCode: undefined,
+      isAlive: async () => true,
+    },
     succession: new Error("another one came"),
     refusals,
     closed: near.closed,

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { checkAmount, checkObject, checkType, LONGEST_TIMER } from "../../../streams/check.ts";
 import { messageOf } from "../../../streams/message-of.ts";
 import { readTrustedText } from "../../config/trusted-text.ts";
+import type { Log } from "../../log/log.ts";
 import { reasonOf } from "../../system-error.ts";
 import { type Certificate, checkedCertificate, day, warningOf } from "./certificate.ts";
 import { type Certificates, WARNING_INTERVAL } from "./certificates.ts";
@@ -17,7 +18,7 @@ export interface CertificateFilesOptions {
   certFile: string;
   keyFile: string;
   /** Takes a line for people. */
-  log(line: string): void;
+  log: Log;
   /** Milliseconds between two looks. Default 5,000. */
   lookInterval?: number;
   /** Milliseconds since 1970. */
@@ -50,7 +51,7 @@ export async function certificateFiles(options: CertificateFilesOptions): Promis
     const warning = warningOf(current, now());
     if (!warning || now() - warned < WARNING_INTERVAL) return;
     warned = now();
-    log(`the certificate in ${certFile} ${warning}`);
+    log(`the certificate in ${certFile} ${warning}`, "warning");
   }
 
   async function renew() {
@@ -63,7 +64,7 @@ export async function certificateFiles(options: CertificateFilesOptions): Promis
       certificates.onrenewed?.(renewed);
       log(`took the new certificate in ${certFile}, which ends on ${day(renewed.end)}`);
     } catch (error) {
-      if (!isClosed) log(`keeps the old certificate: ${messageOf(error)}`);
+      if (!isClosed) log(`keeps the old certificate: ${messageOf(error)}`, "error");
     }
   }
 

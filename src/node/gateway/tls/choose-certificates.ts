@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { GatewayKeys } from "../../config/gateway-keys.ts";
+import type { Log } from "../../log/log.ts";
 import { certificateFiles } from "./certificate-files.ts";
 import type { Certificates } from "./certificates.ts";
 import { selfSigned } from "./self-signed.ts";
@@ -20,7 +21,7 @@ export function tlsKeys(flags: TlsKeys, file: TlsKeys): TlsKeys {
  */
 export async function chooseCertificates(
   { "tls-cert": certFile, "tls-key": keyFile, "tls-self-signed": isSelfSigned }: TlsKeys,
-  { host, tokenFile, log }: { host: string; tokenFile: string; log(line: string): void },
+  { host, tokenFile, log }: { host: string; tokenFile: string; log: Log },
 ): Promise<Certificates | undefined> {
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [there, missing] = certFile ? ["tls-cert", "tls-key"] : ["tls-key", "tls-cert"];

@@ -4,6 +4,7 @@ import { checkAmount, checkObject, checkType, LONGEST_TIMER } from "../../../str
 import { messageOf } from "../../../streams/message-of.ts";
 import { allowedHost } from "../../host-rules.ts";
 import { ipAddress } from "../../ip-address.ts";
+import type { Log } from "../../log/log.ts";
 import { makePrivateFolder, readPrivateFile, replacePrivateFile } from "../../login/private-file.ts";
 import { reasonOf } from "../../system-error.ts";
 import { type Certificate, checkedCertificate, day } from "./certificate.ts";
@@ -36,7 +37,7 @@ export interface SelfSignedOptions {
   /** The address or name that the gateway listens on. */
   host: string;
   /** Takes a line for people. */
-  log(line: string): void;
+  log: Log;
   /** Milliseconds between two looks at when it ends. Default one hour. */
   lookInterval?: number;
   /** Milliseconds since 1970. */
@@ -74,7 +75,7 @@ export async function selfSigned(options: SelfSignedOptions): Promise<Certificat
     try {
       found = checkedCertificate(text, text, now());
     } catch (error) {
-      log(`makes a new certificate, as the one in ${file} cannot be used: ${messageOf(error)}`);
+      log(`makes a new certificate, as the one in ${file} cannot be used: ${messageOf(error)}`, "warning");
       return undefined;
     }
     const missing = names.filter((name) => ![...found.names, ...found.addresses].includes(name));
@@ -119,7 +120,7 @@ export async function selfSigned(options: SelfSignedOptions): Promise<Certificat
       certificates.onrenewed?.(current);
       log(`shows a new certificate from now on: SHA-256 ${current.fingerprint}`);
     } catch (error) {
-      log(`keeps the old certificate, which ends on ${day(current.end)}: ${messageOf(error)}`);
+      log(`keeps the old certificate, which ends on ${day(current.end)}: ${messageOf(error)}`, "error");
     }
   }
 

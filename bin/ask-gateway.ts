@@ -1,0 +1,81 @@
+import { resolve } from "node:path";
+import { readConfig } from "../src/node/config/config.ts";
+import type { GatewayKeys } from "../src/node/config/gateway-keys.ts";
+import { chooseCertificates, tlsKeys } from "../src/node/gateway/tls/choose-certificates.ts";
+import type { Log } from "../src/node/log/log.ts";
+import { logIn } from "../src/node/login/log-in.ts";
+import { defaultTokenFile } from "../src/node/login/token-file.ts";
+import type { Trust } from "../src/node/tls-connection.ts";
+import { gatewayCredentials, readTrust } from "./remote.ts";
+
+/** What the command line says of a gateway that is asked for something. */
+export interface AskOptions {
+  config?: string | undefined;
+  "token-file"?: string | undefined;
+  fingerprint?: string | undefined;
+  ca?: string | undefined;
+  "no-auth": boolean;
+  /** The flags that are keys of the configuration file too. */
+  flags: GatewayKeys;
+}
+
+/** A gateway that lets this program in. */
+export interface OpenGateway {
+  readonly url: URL;
+  readonly trust: Omit<Trust, "insecure">;
+  /** Ends what takes too long. */
+  readonly signal: AbortSignal;
+  /** What shows who asks; undefined where nobody has to. */
+  readonly session: string | undefined;
+}
+
+/**
+ * Logs in at a gateway, asks it for something, and logs out.
+ * @param url of the gateway; default: that of the configuration file, on this machine
+ * @param milliseconds that all of it may take
+ * @throws Error in words, when the gateway cannot be reached or does not let this program in; and what `ask` throws
+ */
+export async function askGateway<T>(
+  url: string | undefined,
+  options: AskOptions,
+  milliseconds: number,
+  log: Log,
+  ask: (gateway: OpenGateway) => Promise<T>,
+): Promise<T> {
+  const found = url === undefined ? await gatewayHere(options, log) : { url, options };
+  const signal = AbortSignal.timeout(milliseconds);
+  if (options["no-auth"]) return ask({ url: new URL(found.url), trust: {}, signal, session: undefined });
+  const known = await readTrust({ "take-over": false, insecure: false, ...found.options });
+  const { url: at, token, trust } = await gatewayCredentials(found.url, found.options, known);
+  const login = await logIn(at.href, { token, ...trust, signal });
+  try {
+    return await ask({ url: at, trust, signal, session: login.session });
+  } finally {
+    await login.logOut();
+  }
+}
+
+/** The gateway that the configuration file and the flags describe. */
+async function gatewayHere(options: AskOptions, log: Log) {
+  const config = await readConfig(options.config);
+  const { host = "127.0.0.1", port = 8000, ...keys } = { ...config.gateway, ...options.flags };
+  if (keys["behind-proxy"]?.some((proxy) => proxy.startsWith("unix:"))) {
+    throw new Error("the gateway listens on a unix socket: name the URL of the proxy before it");
+  }
+  const tokenFile = resolve(options["token-file"] ?? config.tokenFile ?? defaultTokenFile());
+  const tls = await chooseCertificates(tlsKeys(options.flags, config.gateway), { host, tokenFile, log });
+  try {
+    // An address that stands for all of this machine's is none that can be connected to.
+    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+    return {
+      url: `${tls ? "https" : "http"}://${reached.includes(":") ? `[${reached}]` : reached}:${port}/`,
+      options: {
+        "token-file": tokenFile,
+        ca: options.ca,
+        fingerprint: options.fingerprint ?? (options.ca === undefined ? tls?.current.fingerprint : undefined),
+      },
+    };
+  } finally {
+    tls?.close();
+  }
+}
