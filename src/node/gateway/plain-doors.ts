@@ -112,8 +112,8 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
       async metrics(_request, response) {
         // Most gateways are never asked.
         const { EXPOSITION_TYPE, metricsText } = await import("./status/metrics.ts");
-        const { version, startedAt, entries } = overview;
-        const text = metricsText({ version, startedAt, entries, listeners: events.size });
+        const { version, entries } = overview;
+        const text = metricsText({ version, entries, listeners: events.size });
         send(response, 200, text, { "Content-Type": EXPOSITION_TYPE });
       },
       notUpgraded(request, response) {

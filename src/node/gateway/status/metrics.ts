@@ -12,7 +12,6 @@ export { EXPOSITION_TYPE } from "./exposition.ts";
 export interface MetricsSource {
   /** Of the program. */
   readonly version: string;
-  readonly startedAt: Date;
   /** By the names of the configurations: those of the file, which no peer can choose. */
   readonly entries: ReadonlyMap<string, BoardEntry>;
   readonly listeners: number;
@@ -35,7 +34,7 @@ const COMMANDS: Readonly<Record<Operation, string>> = {
 const ERRNOS = Object.keys(Errno);
 
 /** The metrics of a gateway, in the text format of Prometheus. The manual of nbd-gateway lists them. */
-export function metricsText({ version, startedAt, entries, listeners }: MetricsSource): string {
+export function metricsText({ version, entries, listeners }: MetricsSource): string {
   const text = new Exposition();
   const each = [...entries].map(([configuration, entry]) => {
     return { labels: { configuration }, entry, figures: entry.figures() };
@@ -54,10 +53,14 @@ export function metricsText({ version, startedAt, entries, listeners }: MetricsS
     );
 
   text.add("nbd_gateway_info", "gauge", "The version of the gateway.", [{ labels: { version }, value: 1 }]);
-  text.add("nbd_gateway_start_time_seconds", "gauge", "When the gateway started, since 1970.", [
-    { value: startedAt.getTime() / 1000 },
+  text.add("process_start_time_seconds", "gauge", "When the process started, in seconds since 1970.", [
+    { value: performance.timeOrigin / 1000 },
   ]);
-  text.add("nbd_gateway_memory_bytes", "gauge", "Resident memory of the gateway's process.", [
+  const { user, system } = process.cpuUsage();
+  text.add("process_cpu_seconds_total", "counter", "Processor time of the process, in seconds.", [
+    { value: (user + system) / 1e6 },
+  ]);
+  text.add("process_resident_memory_bytes", "gauge", "Resident memory of the process.", [
     { value: process.memoryUsage.rss() },
   ]);
   text.add("nbd_gateway_event_listeners", "gauge", "Who reads /events now.", [{ value: listeners }]);

@@ -12,7 +12,7 @@ import {
 export class Overview {
   readonly #config: Pick<Config, "configurations" | "defaultName">;
   readonly #board: Board;
-  readonly startedAt = new Date();
+  readonly #startedAt = new Date();
   readonly #began = performance.now();
   readonly version = version;
 
@@ -27,7 +27,7 @@ export class Overview {
     const uptime = Math.floor((performance.now() - this.#began) / 1000);
     return {
       version: STATUS_VERSION,
-      gateway: { version, startedAt: this.startedAt.toISOString(), uptime },
+      gateway: { version, startedAt: this.#startedAt.toISOString(), uptime },
       configurations: this.#all().map((one) => this.#statusOf(one)),
     };
   }
