@@ -277,7 +277,7 @@ tests("two at the real gateway: what each is told, and the second takes over", a
   const remote = await connectExport(`nbd+unix:///?socket=${sandbox.path("nbd.sock")}`);
   assert.equal(Buffer.from(await remote.read(0, 8192)), readFileSync(other));
   await remote.close();
-  assert.match(gateway.stderr, /^nbd-gateway: local: taken over by 127\.0\.0\.1$/m);
+  assert.match(gateway.stderr, /^nbd-gateway: local: taken over by 127\.0\.0\.1 after /m);
   second.kill();
   assert.is(await within(20_000, "nbd-serve", second.exit), 0, second.stderr);
 });

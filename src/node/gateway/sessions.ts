@@ -199,8 +199,9 @@ export class Sessions {
         if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
       });
       const { reason } = ending.signal;
-      if (reason instanceof TakenOverError || reason instanceof EjectedError) note(reason.message);
-      note(summaryOf(running, performance.now() - began));
+      const how =
+        reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : undefined;
+      note(summaryOf(running, performance.now() - began, how));
       if (held) board.end(name, held);
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);

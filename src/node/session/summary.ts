@@ -6,15 +6,17 @@ import type { Session } from "./session-state.ts";
 /**
  * What a session was, in words for people: `ended after 4 min, 812 MB in 3,120 reads`; one whose disk was never there has just ended.
  * @param milliseconds how long it was
+ * @param how it has ended
  */
 export function summaryOf(
   { wasAttached, counts, traffic }: Pick<Session, "wasAttached" | "counts" | "traffic">,
   milliseconds: number,
+  how = "ended",
 ): string {
-  if (!wasAttached) return "ended";
+  if (!wasAttached) return how;
   const { losses } = traffic;
   return [
-    `ended after ${timeSpan(milliseconds)}`,
+    `${how} after ${timeSpan(milliseconds)}`,
     transferred(counts.of("read"), "read") ?? "nothing read",
     transferred(counts.of("write"), "write"),
     losses > 0 ? `link lost ${times(losses)}` : undefined,

@@ -164,7 +164,7 @@ for (const [how, eject] of Object.entries(EJECTS)) {
     await eject(sandbox, url);
     await within(1000, "the end", endsWithoutAnswer(client));
     await stopped(sandbox);
-    await until("it says so", () => /: ejected\n/.test(scene.gateway.stderr));
+    await until("it says so", () => /: ejected after \d+ s, /.test(scene.gateway.stderr));
 
     await nextIsServed(context, scene);
     await eject(sandbox, url);
