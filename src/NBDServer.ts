@@ -1,6 +1,7 @@
 import type { Export } from "./export/export.ts";
 import { windows } from "./export/filters/windows.ts";
 import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
+import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { messageOf } from "./streams/message-of.ts";
 
@@ -132,19 +133,8 @@ class PageServer implements NBDServer {
 
   #become(state: NBDServerState, line: string) {
     this.#state = state;
-    report(() => this.onlog?.(line));
-    report(() => this.onstate?.(state));
-  }
-}
-
-/** Calls back; what that throws is reported as what an event listener throws is, and disturbs nothing here. */
-function report(callback: () => void) {
-  try {
-    callback();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    callBack(() => this.onlog?.(line));
+    callBack(() => this.onstate?.(state));
   }
 }
 

@@ -36,7 +36,10 @@ const SHORTEST_OF_ALL = 1 << 19;
 const LONGEST = 1 << 22;
 
 /** How many of the longest windows there is room for, at least: a cache takes no longer pieces. */
-export const MOST = 4;
+const MOST = 4;
+
+/** The least budget, in bytes, with which there are windows at all. */
+export const LEAST_BUDGET = MOST;
 
 /** A part smaller than this one of a long window is copied: a read holds the window that its bytes lie in until they are sent. */
 const PART = 16;
@@ -51,10 +54,10 @@ const PART = 16;
  */
 export function windows({ budget } = {} as WindowsOptions): Filter<AsyncDisposable> {
   checkAmount(budget, "the budget of windows, in bytes,");
-  return (next) => (budget < MOST ? forward(next) : windowsIn(new Cache(next, { budget }), budget));
+  return (next) => (budget < LEAST_BUDGET ? forward(next) : windowsIn(new Cache(next, { budget }), budget));
 }
 
-/** `windows` in a cache that was made for this, so that who made it can look into it. The budget is at least 4 bytes. */
+/** `windows` in a cache that was made for this, so that who made it can look into it. The budget is at least `LEAST_BUDGET`. */
 export function windowsIn({ export: kept }: Cache, budget: number): Export & AsyncDisposable {
   const wanted = new Windows(kept, budget);
   // The export has no `cache`: the other side must not decide what this memory is used for.
