@@ -17,10 +17,10 @@ import { createLog } from "./log.ts";
 import { Login, takeToken } from "./login/login.ts";
 import { LoginForm } from "./login/login-form.ts";
 import { whyRefused } from "./login/refusal.ts";
+import { Trial } from "./media/trial.ts";
 import { LOGIN_ENDED, type PageState, READY, words, wordsFor } from "./page-state.ts";
 import { startServing } from "./serving.ts";
 import { loadConfigurations, type OfferedConfiguration } from "./slots/configurations.ts";
-import { Trial } from "./media/trial.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;
