@@ -1,5 +1,5 @@
 import type { NBDServerState } from "../src/NBDServer.ts";
-import { timeOf } from "./interrupted.ts";
+import { timeOf } from "./keeping/interrupted.ts";
 import type { ServingNews } from "./serving.ts";
 
 export type PageState =

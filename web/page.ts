@@ -3,24 +3,24 @@ import type { NBDServer } from "../src/NBDServer.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { hasStreams } from "../src/streams/runtime.ts";
 import { type Closed, closedAs } from "./closed.ts";
-import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
-import { droppedHandle, type FileHandle, fileOf, hasPicker, pickFile } from "./file-handle.ts";
 import { formatBytes } from "./format-bytes.ts";
+import { droppedHandle, type FileHandle, fileOf, hasPicker, pickFile } from "./keeping/file-handle.ts";
 import {
   findInterrupted,
   forgetSession,
   type Interrupted,
   interruptedOf,
   invitation,
-} from "./interrupted.ts";
-import { waitsUntil } from "./kept-session.ts";
+} from "./keeping/interrupted.ts";
+import { waitsUntil } from "./keeping/kept-session.ts";
 import { createLog } from "./log.ts";
-import { Login, takeToken } from "./login.ts";
-import { LoginForm } from "./login-form.ts";
+import { Login, takeToken } from "./login/login.ts";
+import { LoginForm } from "./login/login-form.ts";
+import { whyRefused } from "./login/refusal.ts";
+import { Trial } from "./media/trial.ts";
 import { LOGIN_ENDED, type PageState, READY, words, wordsFor } from "./page-state.ts";
-import { whyRefused } from "./refusal.ts";
 import { startServing } from "./serving.ts";
-import { Trial } from "./trial.ts";
+import { loadConfigurations, type OfferedConfiguration } from "./slots/configurations.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;

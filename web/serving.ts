@@ -1,10 +1,10 @@
 import { NBDServer, type NBDServerState } from "../src/NBDServer.ts";
 import { TAKEN_OVER } from "../src/transport/close-codes.ts";
 import { WebSocketError } from "../src/transport/websocket.ts";
-import type { FileHandle } from "./file-handle.ts";
-import { nameOfSession } from "./kept-session.ts";
-import type { Login } from "./login.ts";
-import { TabSession } from "./tab-session.ts";
+import type { FileHandle } from "./keeping/file-handle.ts";
+import { nameOfSession } from "./keeping/kept-session.ts";
+import { TabSession } from "./keeping/tab-session.ts";
+import type { Login } from "./login/login.ts";
 
 /** Seconds for which a link that was lost is tried to be had again. */
 const RETRY = 300;

@@ -1,4 +1,4 @@
-import { isWord } from "../src/nbd/word.ts";
+import { isWord } from "../../src/nbd/word.ts";
 
 /** What this browser keeps of a session, for a page that is loaded again. */
 export interface KeptSession {

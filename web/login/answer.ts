@@ -1,4 +1,4 @@
-import { oneLine } from "../src/nbd/one-line.ts";
+import { oneLine } from "../../src/nbd/one-line.ts";
 
 /** Milliseconds that an answer may take. */
 export const PATIENCE = 5000;

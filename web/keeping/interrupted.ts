@@ -1,4 +1,4 @@
-import type { OfferedConfiguration } from "./configurations.ts";
+import type { OfferedConfiguration } from "../slots/configurations.ts";
 import type { FileHandle } from "./file-handle.ts";
 import { isHeld } from "./hold.ts";
 import { readHandle, writeHandle } from "./kept-handle.ts";

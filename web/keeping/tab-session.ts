@@ -1,4 +1,4 @@
-import type { ResumeKeys } from "../src/resuming/resume-keys.ts";
+import type { ResumeKeys } from "../../src/resuming/resume-keys.ts";
 import type { FileHandle } from "./file-handle.ts";
 import { type Hold, hold, holdWhenFree } from "./hold.ts";
 import { writeHandle } from "./kept-handle.ts";

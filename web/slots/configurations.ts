@@ -1,4 +1,4 @@
-import { PATIENCE, wantsLogin } from "./answer.ts";
+import { PATIENCE, wantsLogin } from "../login/answer.ts";
 
 /** A configuration that the other machine offers. */
 export interface OfferedConfiguration {
