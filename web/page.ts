@@ -20,7 +20,7 @@ import { whyRefused } from "./login/refusal.ts";
 import { LOGIN_ENDED, type PageState, READY, words, wordsFor } from "./page-state.ts";
 import { startServing } from "./serving.ts";
 import { loadConfigurations, type OfferedConfiguration } from "./slots/configurations.ts";
-import { Trial } from "./trial.ts";
+import { Trial } from "./media/trial.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;

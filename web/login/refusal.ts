@@ -9,6 +9,8 @@ export interface Refusal {
   words: string;
   /** Whether the gateway wants a login first. */
   wantsLogin: boolean;
+  /** Whether anything answers there. */
+  isAnswered: boolean;
 }
 
 /**
@@ -26,8 +28,8 @@ export async function whyRefused(endpoint: string, headers: Record<string, strin
     const words = isPath
       ? `a plain request is answered (${statusOf(response)}), a WebSocket is not: ${HINT}`
       : await answerOf(response);
-    return { words, wantsLogin: wantsLogin(response) };
+    return { words, wantsLogin: wantsLogin(response), isAnswered: true };
   } catch {
-    return { words: noAnswer(url), wantsLogin: false };
+    return { words: noAnswer(url), wantsLogin: false, isAnswered: false };
   }
 }

@@ -1,5 +1,5 @@
-import { sampleOf } from "../src/export/blob-sample.ts";
-import { messageOf } from "../src/streams/message-of.ts";
+import { sampleOf } from "../../src/export/blob-sample.ts";
+import { messageOf } from "../../src/streams/message-of.ts";
 
 /** Milliseconds between two attempts. */
 const INTERVAL = 1000;
