@@ -67,7 +67,9 @@ export class EventLog {
   }
 
   #saveAll(): void {
-    const lines = this.#lines.map(({ at, level, text }) => `${new Date(at).toISOString()} ${level} ${text}\n`);
+    const lines = this.#lines.map(
+      ({ at, level, text }) => `${new Date(at).toISOString()} ${level} ${text}\n`,
+    );
     const url = URL.createObjectURL(new Blob(lines, { type: "text/plain" }));
     const name = `nbd-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.log`;
     make("a", { href: url, download: name }).click();

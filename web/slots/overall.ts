@@ -1,5 +1,4 @@
-/** How much what a card is at matters to those who only look at the tab; see `toneOf`. */
-export type Tone = "quiet" | "busy" | "good" | "warning" | "bad";
+import type { Tone } from "../media/situation.ts";
 
 /** The worst first. */
 const ORDER: readonly Tone[] = ["bad", "warning", "busy", "good", "quiet"];

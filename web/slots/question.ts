@@ -3,13 +3,20 @@ export class Question {
   readonly #dialog: HTMLDialogElement;
   readonly #text: HTMLElement;
 
-  /** @param dialog with an element whose `data-part` is "question", and a form whose buttons have the values "yes" and "" */
-  constructor(dialog: HTMLDialogElement) {
+  /**
+   * @param dialog with buttons whose values are "yes" and ""
+   * @param text an element in it
+   */
+  constructor(dialog: HTMLDialogElement, text: HTMLElement) {
     this.#dialog = dialog;
-    this.#text = dialog.querySelector("[data-part=question]")!;
+    this.#text = text;
+    // Not by a form: the content security policy allows none.
+    for (const button of dialog.querySelectorAll("button")) {
+      button.addEventListener("click", () => dialog.close(button.value));
+    }
   }
 
-  /** Asks. Another question that is open gets no for an answer. */
+  /** Asks. Another question that is open gets no for an answer, as Escape does. */
   async ask(text: string): Promise<boolean> {
     const dialog = this.#dialog;
     if (dialog.open) dialog.close("");

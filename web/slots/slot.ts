@@ -28,14 +28,20 @@ export function slotsOf(
   });
 }
 
-/** Whether the gateway tells of other configurations than it has offered, so that it should be asked anew what they are. */
-export function isOutdated(
+/** What the gateway tells of other configurations than it has offered, as a word; undefined if they are the same. */
+export function newsIn(
   offered: readonly OfferedConfiguration[],
   { configurations }: StatusDocument,
-): boolean {
-  const known = new Map(offered.map(({ name, isDefault }) => [name, isDefault]));
-  return (
-    offered.length > configurations.length ||
-    configurations.some(({ name, isDefault, session }) => !session && known.get(name) !== isDefault)
+): string | undefined {
+  const known = new Set(offered.map(wordFor));
+  // What has left the file is there for as long as its session is.
+  const told = configurations.filter(
+    ({ session, name }) => !session || offered.some((one) => one.name === name),
   );
+  const isSame = told.length === offered.length && told.every((one) => known.has(wordFor(one)));
+  return isSame ? undefined : JSON.stringify(configurations.map(wordFor));
+}
+
+function wordFor({ name, isDefault }: Pick<OfferedConfiguration, "name" | "isDefault">): string {
+  return JSON.stringify([name, isDefault]);
 }

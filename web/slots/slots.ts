@@ -1,7 +1,7 @@
 import type { StatusDocument } from "../../src/node/gateway/status/document.ts";
 import type { OfferedConfiguration } from "./configurations.ts";
 import type { MediaCard } from "./media-card.ts";
-import { isOutdated, type Slot, slotsOf } from "./slot.ts";
+import { newsIn, type Slot, slotsOf } from "./slot.ts";
 
 export interface SlotsOptions {
   /** The URL of the WebSocket of a configuration. */
@@ -40,9 +40,9 @@ export class Slots {
     return this.cards.some(({ isRunning }) => isRunning);
   }
 
-  /** Whether the gateway tells of other configurations than were offered. */
-  get isOutdated(): boolean {
-    return this.#document !== undefined && isOutdated(this.#offered, this.#document);
+  /** What the gateway tells of other configurations than were offered, as a word; undefined if they are the same. */
+  get news(): string | undefined {
+    return this.#document && newsIn(this.#offered, this.#document);
   }
 
   card(name: string): MediaCard | undefined {

@@ -1,4 +1,5 @@
-import { type CardState, overall, type Tone } from "./overall.ts";
+import type { Tone } from "../media/situation.ts";
+import { type CardState, overall } from "./overall.ts";
 
 /** Files of icons: the browser draws no other ones of a page that allows no `data:` URLs. */
 const ICONS: Readonly<Record<Tone, string>> = {

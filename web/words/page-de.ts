@@ -47,9 +47,9 @@ export const page: PageWords = {
     cannot: (name, why) => `${name} ist nicht lesbar: ${why}`,
   },
   before: {
-    serve: (file, drive) => `${file} erneut als ${drive} anbieten`,
+    serve: (file, drive) => `Erneut anbieten: ${file}, als ${drive}`,
     serveShort: "Erneut anbieten",
-    forget: (file) => `${file} vergessen`,
+    forget: (file) => `Vergessen: ${file}`,
     forgetShort: "Vergessen",
     about: (size, drive, when) => `${size}, als ${drive}, ${when}`,
     gone: "Dieses Laufwerk gibt es nicht mehr",

@@ -46,7 +46,7 @@ export const page: PageWords = {
     cannot: (name, why) => `${name} cannot be read: ${why}`,
   },
   before: {
-    serve: (file, drive) => `Serve ${file} again as ${drive}`,
+    serve: (file, drive) => `Serve again: ${file}, as ${drive}`,
     serveShort: "Serve again",
     forget: (file) => `Forget ${file}`,
     forgetShort: "Forget",
