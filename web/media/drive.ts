@@ -2,7 +2,7 @@ import { messageOf } from "../../src/streams/message-of.ts";
 import { TAKEN_OVER } from "../../src/transport/close-codes.ts";
 import { type FileHandle, fileOf } from "../keeping/file-handle.ts";
 import type { Refusal } from "../login/refusal.ts";
-import type { ServingReport } from "../serving/report.ts";
+import type { BlockMap, ServingReport } from "../serving/report.ts";
 import type { Serving, ServingOptions, StartServing } from "../serving/serving.ts";
 import type { Awaited } from "./situation.ts";
 import { Trial } from "./trial.ts";
@@ -62,6 +62,7 @@ export interface Run {
   readonly file: File;
   readonly kept: KeptPlace;
   report: ServingReport | undefined;
+  map: BlockMap | undefined;
   /** Whether this page has asked for the end, and whether the link was lost then. */
   stop: "none" | "asked" | "asked-while-lost";
   /** What a plain request was answered since the link was lost, or could not be had. */
@@ -71,6 +72,8 @@ export interface Run {
   /** How long the last link was away, once it is back, in milliseconds. */
   gap: number | undefined;
   hasRead: boolean;
+  /** Since when the other machine has the disk, in milliseconds since 1970. */
+  servedSince: number | undefined;
   /** Why the file cannot be read, since it cannot. */
   fault: string;
 }
@@ -80,6 +83,7 @@ export class Drive {
   readonly #at: DriveSurroundings;
   #chosen: Chosen | undefined;
   #run: Run | undefined;
+  #fault: string | undefined;
   #awaited: (Awaited & { readonly handle: FileHandle | undefined }) | undefined;
   #trial: Trial | undefined;
   #forgetting: ReturnType<typeof setTimeout> | undefined;
@@ -97,6 +101,11 @@ export class Drive {
 
   get run(): Run | undefined {
     return this.#run;
+  }
+
+  /** Why nothing could even begin to serve; undefined: it could. */
+  get fault(): string | undefined {
+    return this.#fault;
   }
 
   get isRunning(): boolean {
@@ -133,6 +142,7 @@ export class Drive {
     this.#trial?.end();
     this.#trial = undefined;
     this.#run = undefined;
+    this.#fault = undefined;
     this.#chosen = { file, handle, isFolder, look: "none" };
     this.#at.onnote({ kind: "chosen", file });
     if (!isFolder) this.#tryToRead();
@@ -146,24 +156,34 @@ export class Drive {
     if (this.isRunning || !this.#chosen || !this.isServable) return;
     this.#trial?.end();
     this.#again = undefined;
-    const { file, handle } = this.#chosen;
+    this.#run = undefined;
+    this.#fault = undefined;
+    try {
+      this.#begin(this.#chosen, takeOver);
+    } catch (error) {
+      // A setting makes no sense.
+      this.#fault = messageOf(error);
+      this.#at.onchange();
+    }
+  }
+
+  #begin({ file, handle }: Chosen, takeOver: boolean): void {
     const { endpoint, cache, retry, startServing } = this.#at;
+    const protocols = this.#protocols(takeOver);
     const kept = this.#at.keep(file, handle);
     let run: Run | undefined;
     let early: ServingReport | undefined;
+    const options = { endpoint, file, protocols, cache, retry, resumeKeys: kept, cells: CELLS };
     const onReport = (report: ServingReport) => {
       if (run) this.#take(run, report, takeOver);
       else early = report;
     };
-    const protocols = this.#protocols(takeOver);
-    const serving = startServing(
-      { endpoint, file, protocols, cache, retry, resumeKeys: kept, cells: CELLS },
-      onReport,
-    );
-    run = {
-      ...{ serving, file, kept, report: undefined, stop: "none", refusal: undefined },
-      ...{ isAsking: false, gap: undefined, hasRead: false, fault: "" },
-    };
+    try {
+      run = newRun(startServing(options, onReport), file, kept);
+    } catch (error) {
+      kept.end();
+      throw error;
+    }
     this.#run = run;
     if (early) this.#take(run, early, takeOver);
     else this.#at.onchange();
@@ -224,6 +244,7 @@ export class Drive {
   #take(run: Run, report: ServingReport, takeOver: boolean): void {
     const before = run.report;
     run.report = report;
+    run.map = report.map ?? run.map;
     const { state } = report;
     if (run === this.#run) {
       // The line that came with it, and with nothing later.
@@ -240,6 +261,7 @@ export class Drive {
 
   #served(run: Run, report: ServingReport, before: ServingReport | undefined): void {
     run.kept.note();
+    run.servedSince ??= report.since;
     if (before?.state !== "serving") {
       run.refusal = undefined;
       this.#awaited = undefined;
@@ -319,4 +341,12 @@ export class Drive {
       onread: () => become("read"),
     });
   }
+}
+
+function newRun(serving: Serving, file: File, kept: KeptPlace): Run {
+  return {
+    ...{ serving, file, kept, report: undefined, map: undefined },
+    ...{ stop: "none", refusal: undefined, isAsking: false },
+    ...{ gap: undefined, hasRead: false, servedSince: undefined, fault: "" },
+  };
 }

@@ -12,6 +12,8 @@ export interface Known {
   readonly host: string;
   readonly chosen: Chosen | undefined;
   readonly run: Run | undefined;
+  /** Why nothing could even begin to serve. */
+  readonly fault: string | undefined;
   readonly awaited: (Awaited & { readonly handle: unknown }) | undefined;
   /** What the gateway tells of the place. */
   readonly remote: ConfigurationStatus | undefined;
@@ -27,6 +29,7 @@ export function situationOf(known: Known): Situation {
   if (run && report?.state !== "ended" && report?.state !== "failed") return running(run, report, known.host);
   if (chosen?.isFolder) return { kind: "folder" };
   if (chosen && typeof chosen.look === "object") return { kind: "bad-file", why: chosen.look.fault };
+  if (known.fault !== undefined) return { kind: "failed", why: sentence(known.fault) };
   const holder = holderOf(known);
   if (run && report) {
     const end = endOf(run, report, known, holder);

@@ -149,7 +149,7 @@ export const media: MediaWords = {
     outstanding: "In Arbeit",
     hits: "Aus dem Cache",
     coveredOf: (covered, size) => `${covered} von ${size}`,
-    since: (span, time) => `${span}, seit ${time}`,
+    since: (time, span) => (span ? `${span}, seit ${time}` : `seit ${time}`),
   },
   charts: {
     title: "Die letzten Minuten",

@@ -141,7 +141,7 @@ export const media: MediaWords = {
     outstanding: "In flight",
     hits: "Out of the cache",
     coveredOf: (covered, size) => `${covered} of ${size}`,
-    since: (span, time) => `${span}, since ${time}`,
+    since: (time, span) => (span ? `${span}, since ${time}` : `since ${time}`),
   },
   charts: {
     title: "The last minutes",

@@ -54,7 +54,7 @@ export interface MediaWords {
     readonly outstanding: string;
     readonly hits: string;
     readonly coveredOf: (covered: string, size: string) => string;
-    readonly since: (span: string, time: string) => string;
+    readonly since: (time: string, span: string | undefined) => string;
   };
   readonly charts: {
     readonly title: string;
