@@ -4,6 +4,8 @@ import { KeptField } from "./keeping/kept-field.ts";
 import { forgetServed, noteServed } from "./keeping/served-before.ts";
 import { Gate } from "./login/gate.ts";
 import { Login, takeToken } from "./login/login.ts";
+import { whyRefused } from "./login/refusal.ts";
+import type { NbdMediaElement } from "./media/nbd-media.ts";
 import { shownNameText } from "./media/shown-name.ts";
 import { CardsTold } from "./slots/card-events.ts";
 import { loadConfigurations } from "./slots/configurations.ts";
@@ -14,7 +16,6 @@ import type { News } from "./slots/feed/news.ts";
 import { SharedFeed } from "./slots/feed/shared-feed.ts";
 import { goOn } from "./slots/going-on.ts";
 import { lacks } from "./slots/lacks.ts";
-import type { MediaCard } from "./slots/media-card.ts";
 import { Question } from "./slots/question.ts";
 import { ServedList } from "./slots/served-list.ts";
 import { Slots } from "./slots/slots.ts";
@@ -88,6 +89,7 @@ const told = new CardsTold({
 const slots = new Slots(element("cards"), {
   endpointOf,
   protocols: () => login.protocols(),
+  explain: (endpoint) => whyRefused(endpoint, login.headers),
   onadd(card, name) {
     told.listen(card);
     void goOn([name], endpointOf, () => card, field);
@@ -208,7 +210,7 @@ async function logOut(): Promise<void> {
 }
 
 /** Ends what somebody else serves, after a question. */
-async function ejectOthers(card: MediaCard): Promise<void> {
+async function ejectOthers(card: NbdMediaElement): Promise<void> {
   const slot = slots.slotOf(card);
   if (!slot) return;
   const { medium, peer } = slot.status?.session ?? {};
@@ -224,11 +226,12 @@ async function ejectOthers(card: MediaCard): Promise<void> {
 /** Takes a file that was dropped beside the cards, if it is clear which one it is for. */
 function takeDropped({ file, handle, isFolder }: Dropped, count: number): void {
   if (gate.isLocked) return;
-  const free = slots.cards.filter((card) => !card.isRunning && !card.remote?.session);
+  const free = slots.cards.filter((card) => !card.state.isRunning && !card.remote?.session);
   const [card] = free;
   if (count > 1) say(words.drop.oneByOne);
   else if (!card || free.length > 1) say(words.drop.onACard);
-  else card.choose(file, { handle, isFolder });
+  else if (isFolder) say(words.drop.folder);
+  else card.choose(file, handle);
 }
 
 function render(): void {
@@ -240,7 +243,6 @@ function render(): void {
     cards.flatMap((card) => told.stateOf(card) ?? []),
     { title: words.texts.title, ...words.tab },
   );
-  watchLeaving(cards.some((card) => told.isAttached(card)));
   showConsent();
   void before.show();
 }
@@ -290,20 +292,6 @@ function translate(): void {
   showMachine();
   showLacks();
   render();
-}
-
-function asksBeforeLeaving(event: Event): void {
-  event.preventDefault();
-}
-
-let isWatching = false;
-
-/** Leaving the page takes the disk away from the other machine. A page that never asks can be kept by the browser for going back. */
-function watchLeaving(isAttached: boolean): void {
-  if (isAttached === isWatching) return;
-  isWatching = isAttached;
-  if (isAttached) addEventListener("beforeunload", asksBeforeLeaving);
-  else removeEventListener("beforeunload", asksBeforeLeaving);
 }
 
 // What <nbd-media> is told before it is defined would be lost.

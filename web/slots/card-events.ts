@@ -1,15 +1,8 @@
 import type { FileHandle } from "../keeping/file-handle.ts";
+import type { MediaState, NbdMediaElement } from "../media/nbd-media.ts";
 import { shownNameText } from "../media/shown-name.ts";
-import type { Kind, Tone } from "../media/situation.ts";
-import type { MediaCard } from "./media-card.ts";
+import type { Kind } from "../media/situation.ts";
 import type { CardState } from "./overall.ts";
-
-/** The detail of the event `nbd-state`. */
-export interface CardNews {
-  readonly kind: Kind;
-  readonly tone: Tone;
-  readonly headline: string;
-}
 
 /** The other machine has the disk of this page, or will have it again when the link is back. */
 const ATTACHED: readonly Kind[] = ["attached", "serving", "unreadable", "lost", "gateway-gone"];
@@ -33,13 +26,13 @@ export interface CardEvents {
   /** Something is different on a card. */
   onstate(): void;
   /** A card has begun to serve. */
-  onattached(card: MediaCard, file: File, handle: FileHandle | undefined): void;
+  onattached(card: NbdMediaElement, file: File, handle: FileHandle | undefined): void;
   /** Serving has stopped without being asked to. */
-  ontrouble(card: MediaCard, headline: string): void;
+  ontrouble(card: NbdMediaElement, headline: string): void;
   /** Another file is on a card. */
   onchosen(): void;
   /** A person wants to eject what somebody else serves. */
-  oneject(card: MediaCard): void;
+  oneject(card: NbdMediaElement): void;
   /** A WebSocket is refused for want of a login. */
   onlogin(): void;
 }
@@ -47,15 +40,15 @@ export interface CardEvents {
 /** What the cards have told, by card. */
 export class CardsTold {
   readonly #events: CardEvents;
-  readonly #news = new WeakMap<MediaCard, CardNews>();
-  readonly #handles = new WeakMap<MediaCard, FileHandle | undefined>();
+  readonly #news = new WeakMap<NbdMediaElement, MediaState>();
+  readonly #handles = new WeakMap<NbdMediaElement, FileHandle | undefined>();
 
   constructor(events: CardEvents) {
     this.#events = events;
   }
 
   /** Listens to a card, for as long as there is one. */
-  listen(card: MediaCard): void {
+  listen(card: NbdMediaElement): void {
     card.addEventListener("nbd-state", ({ detail }) => this.#take(card, detail));
     card.addEventListener("nbd-chosen", ({ detail }) => {
       this.#handles.set(card, detail.handle);
@@ -66,7 +59,7 @@ export class CardsTold {
   }
 
   /** What a card is at, for the tab's title. */
-  stateOf(card: MediaCard): CardState | undefined {
+  stateOf(card: NbdMediaElement): CardState | undefined {
     const news = this.#news.get(card);
     if (!news) return undefined;
     const { kind, tone, headline } = news;
@@ -74,12 +67,7 @@ export class CardsTold {
     return { tone, headline, file, isOurs: !NOT_OURS.includes(kind) };
   }
 
-  /** Whether leaving the page would take a disk away from the other machine. */
-  isAttached(card: MediaCard): boolean {
-    return card.isRunning && ATTACHED.includes(this.#news.get(card)?.kind ?? "free");
-  }
-
-  #take(card: MediaCard, news: CardNews): void {
+  #take(card: NbdMediaElement, news: MediaState): void {
     const before = this.#news.get(card)?.kind ?? "free";
     this.#news.set(card, news);
     const { kind, headline } = news;
@@ -89,14 +77,5 @@ export class CardsTold {
     }
     if (wasAttached && kind !== before && TROUBLE.includes(kind)) this.#events.ontrouble(card, headline);
     this.#events.onstate();
-  }
-}
-
-declare global {
-  interface HTMLElementEventMap {
-    "nbd-state": CustomEvent<CardNews>;
-    "nbd-chosen": CustomEvent<{ readonly file: File; readonly handle: FileHandle | undefined }>;
-    "nbd-eject": CustomEvent;
-    "nbd-login": CustomEvent;
   }
 }

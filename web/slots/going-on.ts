@@ -2,7 +2,7 @@ import { fileUnasked } from "../keeping/file-handle.ts";
 import { findInterrupted, type Interrupted } from "../keeping/interrupted.ts";
 import type { KeptField } from "../keeping/kept-field.ts";
 import { waitsUntil } from "../keeping/kept-session.ts";
-import type { MediaCard } from "./media-card.ts";
+import type { NbdMediaElement } from "../media/nbd-media.ts";
 
 /**
  * Offers to go on with what was served from this browser before the page was left, each on its card; where the file can be had
@@ -11,7 +11,7 @@ import type { MediaCard } from "./media-card.ts";
 export async function goOn(
   names: readonly string[],
   endpointOf: (name: string) => string,
-  cardOf: (name: string) => MediaCard | undefined,
+  cardOf: (name: string) => NbdMediaElement | undefined,
   field: KeptField,
 ): Promise<void> {
   const found = await findInterrupted(names, endpointOf);
@@ -20,14 +20,14 @@ export async function goOn(
 
 async function goOnWith(
   interrupted: Interrupted,
-  card: MediaCard | undefined,
+  card: NbdMediaElement | undefined,
   field: KeptField,
 ): Promise<void> {
-  if (!card || card.isRunning) return;
+  if (!card || card.state.isRunning) return;
   const { name, size, handle } = interrupted;
   card.interrupted = { name, size, handle, until: waitsUntil(interrupted) };
   const unasked = handle && (await fileUnasked(handle));
   const again = unasked ?? field.find({ name, size });
   // Another file of this name is for a person to choose. What is awaited is served as soon as it is chosen.
-  if (again?.name === name && again.size === size && !card.isRunning) card.choose(again, { handle });
+  if (again?.name === name && again.size === size && !card.state.isRunning) card.choose(again, handle);
 }

@@ -1,17 +1,17 @@
 import { messageOf } from "../../src/streams/message-of.ts";
 import { fileOf } from "../keeping/file-handle.ts";
 import { forget, type KeptServed, listServed } from "../keeping/served-before.ts";
+import type { NbdMediaElement } from "../media/nbd-media.ts";
 import { shownNameText } from "../media/shown-name.ts";
 import { Units } from "../media/units.ts";
 import type { PageWords } from "../words/page-words.ts";
-import type { MediaCard } from "./media-card.ts";
 
 export interface ServedListOptions {
   /** The gateway; see `ServedBefore`. */
   gateway(): { readonly path: string; readonly host: string };
   words(): PageWords;
   /** The card of a configuration, and what it is called; undefined if there is none. */
-  cardOf(configuration: string): { readonly card: MediaCard; readonly label: string } | undefined;
+  cardOf(configuration: string): { readonly card: NbdMediaElement; readonly label: string } | undefined;
   /** Something is to be said. */
   say(text: string): void;
 }
@@ -37,7 +37,7 @@ export class ServedList {
     const kept = await listServed(gateway());
     const state = kept.map((one) => {
       const { card, label } = cardOf(one.configuration) ?? {};
-      return { one, label, isEnabled: card !== undefined && !card.isRunning };
+      return { one, label, isEnabled: card !== undefined && !card.state.isRunning };
     });
     // What is made anew loses the focus.
     const shown = JSON.stringify([
@@ -87,8 +87,8 @@ export class ServedList {
     try {
       const file = await fileOf(handle);
       const { card } = cardOf(configuration) ?? {};
-      if (!card || card.isRunning) return;
-      card.choose(file, { handle });
+      if (!card || card.state.isRunning) return;
+      card.choose(file, handle);
       card.serve();
       card.scrollIntoView({ block: "nearest" });
     } catch (error) {

@@ -21,10 +21,11 @@ export function slotsOf(
   document: StatusDocument | undefined,
 ): Slot[] {
   if (!document) return offered.map(({ name, label, place }) => ({ name, label, place, status: undefined }));
-  const labels = new Map(offered.map(({ name, label }) => [name, label]));
+  const known = new Map(offered.map((one) => [one.name, one]));
   return document.configurations.map((status) => {
     const { name, where } = status;
-    return { name, label: labels.get(name) ?? name, place: where, status };
+    const { label = name, place = where } = known.get(name) ?? {};
+    return { name, label, place, status };
   });
 }
 

@@ -44,7 +44,7 @@ export const page: PageWords = {
   drop: {
     onACard: "Die Datei auf das Laufwerk ziehen, für das sie bestimmt ist",
     oneByOne: "Bitte eine Datei nach der anderen",
-    cannot: (name, why) => `${name} ist nicht lesbar: ${why}`,
+    folder: "Ein Ordner kann nicht angeboten werden: bitte eine Datei",
   },
   before: {
     serve: (file, drive) => `Erneut anbieten: ${file}, als ${drive}`,
@@ -62,7 +62,6 @@ export const page: PageWords = {
     done: (drive) => `${drive} wurde ausgeworfen`,
   },
   notice: {
-    title: (headline) => headline,
     body: (file, drive) => `${file}, als ${drive}`,
     granted: "Es wird gemeldet, wenn das Anbieten endet.",
     denied:
@@ -80,5 +79,4 @@ export const page: PageWords = {
   },
   insecure:
     "Die Seite kam unverschlüsselt von einem anderen Rechner. Über https oder durch einen Tunnel zu localhost kann der Browser mehr.",
-  wentOn: (file) => `Mit ${file} fortgesetzt`,
 };

@@ -43,7 +43,7 @@ export const page: PageWords = {
   drop: {
     onACard: "Drop the file on the drive that it is for",
     oneByOne: "Drop one file at a time",
-    cannot: (name, why) => `${name} cannot be read: ${why}`,
+    folder: "A folder cannot be served: drop a file",
   },
   before: {
     serve: (file, drive) => `Serve again: ${file}, as ${drive}`,
@@ -61,7 +61,6 @@ export const page: PageWords = {
     done: (drive) => `${drive} was ejected`,
   },
   notice: {
-    title: (headline) => headline,
     body: (file, drive) => `${file}, as ${drive}`,
     granted: "You are notified when serving stops.",
     denied:
@@ -79,5 +78,4 @@ export const page: PageWords = {
   },
   insecure:
     "The page came over plain HTTP from another machine. Over https, or through a tunnel to localhost, the browser can do more.",
-  wentOn: (file) => `Went on with ${file}`,
 };

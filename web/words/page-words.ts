@@ -47,7 +47,7 @@ export interface PageWords {
   readonly drop: {
     readonly onACard: string;
     readonly oneByOne: string;
-    readonly cannot: (name: string, why: string) => string;
+    readonly folder: string;
   };
   readonly before: {
     /** The name of a button, for those who do not see where it stands. */
@@ -65,7 +65,6 @@ export interface PageWords {
     readonly done: (drive: string) => string;
   };
   readonly notice: {
-    readonly title: (headline: string) => string;
     readonly body: (file: string, drive: string) => string;
     readonly granted: string;
     readonly denied: string;
@@ -73,5 +72,4 @@ export interface PageWords {
   readonly lacks: Readonly<Record<Lack, string>>;
   /** Why a browser lacks so much: the page came over plain HTTP. */
   readonly insecure: string;
-  readonly wentOn: (file: string) => string;
 }
