@@ -49,7 +49,7 @@ function tailsOf(course: Course, pace: Pace): string[][] {
   const { coverage } = course.counts.snapshot();
   const part = (bytes: number) => formatBytes(bytes).padStart(10);
   const read = `${part(coverage.read.bytesCovered)} of ${formatBytes(course.size)} read`;
-  const percent = `${Math.floor(100 * coverage.read.fraction)} % read`.padStart(10);
+  const percent = `${Math.floor(100 * coverage.read.fraction)} %`.padStart(5);
   if (course.state === "lost") return [[read], [percent], []];
   if (course.state !== "serving") return [[]];
   const rate = `${formatBytes(Math.round(pace.bytesPerSecond))}/s`.padStart(12);

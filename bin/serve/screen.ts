@@ -1,6 +1,10 @@
 import { clearScreenDown, cursorTo } from "node:readline";
+import type { Writable } from "node:stream";
 import type { WriteStream } from "node:tty";
 import { BACKLOG, taken, unblock } from "./unblocked.ts";
+
+/** What is needed of a stream to a terminal. It emits "resize". */
+export type TerminalStream = Writable & Pick<WriteStream, "columns" | "hasColors">;
 
 /**
  * One line at the bottom of a terminal that changes in place; what is printed stands above it, and stays.
@@ -9,11 +13,11 @@ import { BACKLOG, taken, unblock } from "./unblocked.ts";
  * window has become narrower, whether this terminal then wraps a line once more or cuts it off.
  */
 export class Screen {
-  readonly #stream: WriteStream;
+  readonly #stream: TerminalStream;
   /** What is shown; "" if nothing. */
   #line = "";
 
-  constructor(stream: WriteStream) {
+  constructor(stream: TerminalStream) {
     this.#stream = stream;
     unblock(stream);
   }
@@ -31,20 +35,18 @@ export class Screen {
     this.#together(() => this.#put());
   }
 
-  /** Shows the same line again, as after something else has written to the terminal. */
-  redraw(): void {
-    const line = this.#line;
+  /** Forgets what is shown: the next line is drawn whatever it is, as after something else has written to the terminal. */
+  forget(): void {
     this.#line = "";
-    this.draw(line);
   }
 
   /** Puts a line above, which may be longer than the width. It is left out where a terminal has not taken many others. */
   print(line: string): void {
     if (this.#stream.writableLength > BACKLOG) return;
     this.#together(() => {
-      this.#clear();
+      if (this.#line !== "") this.#clear();
       this.#stream.write(`${line}\n`);
-      this.#put();
+      if (this.#line !== "") this.#put();
     });
   }
 

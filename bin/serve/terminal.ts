@@ -1,9 +1,9 @@
-import type { WriteStream } from "node:tty";
 import type { LogLevel } from "../../src/node/log/log.ts";
 import type { Course, Ending } from "./course.ts";
+import { isInForeground } from "./foreground.ts";
 import { type LiveLine, liveLine } from "./live-line.ts";
 import { type Pace, PaceMeter } from "./pace.ts";
-import { Screen } from "./screen.ts";
+import { Screen, type TerminalStream } from "./screen.ts";
 import type { Witness } from "./witness.ts";
 
 /** Milliseconds between two looks at the figures. */
@@ -16,13 +16,13 @@ export class Terminal implements Witness {
   readonly #course: Course;
   readonly #asLine: (words: string) => string;
   readonly #screen: Screen;
-  readonly #stream: WriteStream;
+  readonly #stream: TerminalStream;
   readonly #meter: PaceMeter;
   readonly #timer: NodeJS.Timeout;
   #pace: Pace;
 
   /** @param asLine makes a line that stands above of words */
-  constructor(stream: WriteStream, course: Course, asLine: (words: string) => string) {
+  constructor(stream: TerminalStream, course: Course, asLine: (words: string) => string) {
     this.#course = course;
     this.#asLine = asLine;
     this.#stream = stream;
@@ -64,10 +64,15 @@ export class Terminal implements Witness {
   };
 
   readonly #draw = () => {
-    this.#screen.draw(this.#painted(liveLine(this.#course, this.#pace, this.#screen.columns)));
+    // A shell that has its prompt there would have the line in the middle of it.
+    if (isInForeground())
+      this.#screen.draw(this.#painted(liveLine(this.#course, this.#pace, this.#screen.columns)));
   };
 
-  readonly #again = () => this.#screen.redraw();
+  readonly #again = () => {
+    this.#screen.forget();
+    this.#draw();
+  };
 
   #painted({ head, tone, tail }: LiveLine): string {
     const colour = this.#stream.hasColors() ? COLOURS[tone] : undefined;
