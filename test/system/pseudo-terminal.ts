@@ -21,11 +21,14 @@ export class PseudoTerminal {
     { columns = 80, env = {} }: PseudoTerminalOptions = {},
   ) {
     const script = fileURLToPath(new URL("pseudo-terminal.py", import.meta.url));
-    const forTerminal = { TERM: "xterm-256color", NO_COLOR: "", FORCE_COLOR: "", ...env };
-    this.#running = sandbox.start("python3", [script, String(columns), ...command], {
-      env: forTerminal,
-      wire: true,
-    });
+    // What the terminal of whoever runs the tests is like is no matter.
+    const without = ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS"].flatMap((name) => ["-u", name]);
+    const variables = Object.entries({ TERM: "xterm-256color", ...env }).map((pair) => pair.join("="));
+    this.#running = sandbox.start(
+      "python3",
+      [script, String(columns), "env", ...without, ...variables, ...command],
+      { wire: true },
+    );
     this.#screen = new ShownScreen(columns);
     sandbox.onEnd(() => this.#screen.end());
     this.#running.process.stdout!.on("data", (bytes: Buffer) => {
