@@ -1,0 +1,110 @@
+/** A card of the page, for one configuration, and what a person does there. */
+import { until } from "../harness.ts";
+import { isSeen, type Part, partOf } from "./controls.ts";
+import { inPage, type Tab } from "./tab.ts";
+
+export class Card<T extends Tab = Tab> {
+  readonly tab: T;
+  /** The name of its configuration; null: that of the only card, or of the first one. */
+  readonly name: string | null;
+
+  constructor(tab: T, name: string | null) {
+    this.tab = tab;
+    this.name = name;
+  }
+
+  /** An expression of a part, for the tab. */
+  part(part: Part): string {
+    return inPage(partOf, this.name, part);
+  }
+
+  /** What stands in a part; "" where it is not there. */
+  textOf(part: Part): Promise<string> {
+    return this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+  }
+
+  isVisible(part: Part): Promise<boolean> {
+    return this.tab.evaluate(`(${isSeen})(${this.part(part)})`);
+  }
+
+  /** Whether it is there to be used. */
+  isEnabled(part: Part): Promise<boolean> {
+    return this.tab.evaluate(`((part) => (${isSeen})(part) && !part.disabled)(${this.part(part)})`);
+  }
+
+  async focus(part: Part): Promise<void> {
+    await this.tab.evaluate(`${this.part(part)}.focus()`);
+  }
+
+  click(part: Part): Promise<void> {
+    return this.tab.click(this.part(part));
+  }
+
+  /** Chooses a file. A person's click empties the field before, so that a file that has changed can be chosen again. */
+  async choose(file: string): Promise<void> {
+    await until("there is a card", () => this.tab.evaluate<boolean>(`${this.part("file")} !== null`));
+    await this.tab.evaluate(`void (${this.part("file")}.value = "")`);
+    await this.tab.upload(this.part("file"), [file]);
+  }
+
+  /** Drops a file. It is one of the browser's own, though it came by a field and not by the mouse. */
+  async drop(file: string): Promise<void> {
+    await this.tab.evaluate(inPage(addField));
+    await this.tab.upload(inPage(field), [file]);
+    await this.tab.evaluate(`(${dropFrom})((${field})(), ${this.part("drop")})`);
+  }
+
+  /** Has it serve, and waits until the other machine has the disk. */
+  async serve(milliseconds?: number): Promise<void> {
+    await this.click("serve");
+    await this.says(/^Serving/, milliseconds);
+  }
+
+  /** Stops it, and waits until that is done. */
+  async stop(): Promise<void> {
+    await this.click("stop");
+    await this.says(/^Ended/);
+  }
+
+  state(): Promise<string> {
+    return this.textOf("state");
+  }
+
+  /** Waits until its state is this. */
+  async says(words: string | RegExp, milliseconds?: number): Promise<void> {
+    await this.shows("state", words, milliseconds);
+  }
+
+  /** Waits until a part shows this. */
+  async shows(part: Part, words: string | RegExp, milliseconds?: number): Promise<void> {
+    let shown = "";
+    const isShown = async () => {
+      shown = await this.textOf(part);
+      return typeof words === "string" ? shown === words : words.test(shown);
+    };
+    await until(`${part} shows ${words}`, isShown, milliseconds).catch((error: Error) => {
+      throw new Error(`${error.message}, but: ${shown}`);
+    });
+  }
+}
+
+/** The field through which a file comes to be dropped. */
+function field(): HTMLElement | null {
+  return document.querySelector("input.dropped");
+}
+
+function addField(): void {
+  document.querySelector("input.dropped")?.remove();
+  document.body.append(
+    Object.assign(document.createElement("input"), { type: "file", className: "dropped" }),
+  );
+}
+
+/** Drops what is in a field on an element, as if it was moved there. */
+function dropFrom(from: HTMLInputElement, target: HTMLElement): void {
+  const dataTransfer = new DataTransfer();
+  for (const file of from.files ?? []) dataTransfer.items.add(file);
+  from.remove();
+  const carried = { dataTransfer, bubbles: true, cancelable: true, composed: true };
+  for (const type of ["dragenter", "dragover", "drop"]) target.dispatchEvent(new DragEvent(type, carried));
+}
