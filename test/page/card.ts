@@ -3,6 +3,8 @@ import { until } from "../harness.ts";
 import { isSeen, type Part, partOf } from "./controls.ts";
 import { inPage, type Tab } from "./tab.ts";
 
+type DropAt = (x: number, y: number, files: readonly string[]) => Promise<void>;
+
 export class Card<T extends Tab = Tab> {
   readonly tab: T;
   /** The name of its configuration; null: that of the only card, or of the first one. */
@@ -45,6 +47,12 @@ export class Card<T extends Tab = Tab> {
     await until("there is a card", () => this.tab.evaluate<boolean>(`${this.part("file")} !== null`));
     await this.tab.evaluate(`void (${this.part("file")}.value = "")`);
     await this.tab.upload(this.part("file"), [file]);
+  }
+
+  /** Drops a file with the mouse, which has the browser know where it is. */
+  async dropByMouse(this: Card<Tab & { dropAt: DropAt }>, file: string): Promise<void> {
+    const place = await this.tab.evaluate<{ x: number; y: number }>(`(${middleOf})(${this.part("drop")})`);
+    await this.tab.dropAt(place.x, place.y, [file]);
   }
 
   /** Drops a file. It is one of the browser's own, though it came by a field and not by the mouse. */
@@ -98,6 +106,13 @@ function addField(): void {
   document.body.append(
     Object.assign(document.createElement("input"), { type: "file", className: "dropped" }),
   );
+}
+
+/** The middle of an element, once it is seen. */
+function middleOf(element: HTMLElement): { x: number; y: number } {
+  element.scrollIntoView({ block: "center", behavior: "instant" });
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return { x: left + width / 2, y: top + height / 2 };
 }
 
 /** Drops what is in a field on an element, as if it was moved there. */

@@ -27,7 +27,8 @@ export function cardNames(): string[] {
 /** A part of the card of a configuration; null: of the only card, or of that which comes first. */
 export function partOf(card: string | null, part: Part): HTMLElement | null {
   const select = document.querySelector<HTMLSelectElement>("#configuration");
-  if (select && card !== null && !select.disabled && select.value !== card) {
+  const offered = [...(select?.options ?? [])].some(({ value }) => value === card);
+  if (select && card !== null && offered && !select.disabled && select.value !== card) {
     select.value = card;
     select.dispatchEvent(new Event("change", { bubbles: true }));
   }

@@ -38,6 +38,11 @@ export class MediaPage<T extends Tab = Tab> {
     return this.tab.evaluate(`(${isSeen})(${this.outside(id)})`);
   }
 
+  /** Whether it is there to be used. */
+  isEnabled(id: Outside): Promise<boolean> {
+    return this.tab.evaluate(`((part) => (${isSeen})(part) && !part.disabled)(${this.outside(id)})`);
+  }
+
   textOf(id: Outside): Promise<string> {
     return this.tab.evaluate(`${this.outside(id)}?.textContent.trim() ?? ""`);
   }
@@ -76,6 +81,14 @@ export class MediaPage<T extends Tab = Tab> {
   /** The part, or the id, of what has the focus. */
   focused(): Promise<string> {
     return this.tab.evaluate(inPage(focused));
+  }
+
+  reload(): Promise<void> {
+    return this.tab.reload();
+  }
+
+  close(): Promise<void> {
+    return this.tab.close();
   }
 
   /** Has the page believe that it is hidden, or seen again. */

@@ -1,11 +1,11 @@
 /** A gateway with a page in Chromium, a cable between them that can be cut, and somebody who reads the disk. */
 import { existsSync, statSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import * as assert from "uvu/assert";
-import { stateOf } from "../../browser.ts";
 import { program, type Running, Sandbox, until } from "../../harness.ts";
 import { randomImage, sha256 } from "../../image.ts";
+import { type ChromiumPage, openPage } from "../../page/open.ts";
 import { UnreliableRelay } from "./unreliable-relay.ts";
 
 /** More than the caches on the way hold: who reads all of it has to wait for the page. */
@@ -64,19 +64,15 @@ export class PageScene {
   }
 
   /** Opens the page in a tab. Whoever leaves it while it serves says that they mean it. */
-  async open(context: BrowserContext): Promise<Page> {
-    const page = await context.newPage();
-    page.on("dialog", (dialog) => void dialog.accept());
-    await page.goto(this.token === undefined ? this.url : `${this.url}#${this.token}`);
-    return page;
+  open(context: BrowserContext): Promise<ChromiumPage> {
+    return openPage(context, this.token === undefined ? this.url : `${this.url}#${this.token}`);
   }
 
   /** Opens the page in a tab, and serves the image. */
-  async serve(context: BrowserContext): Promise<Page> {
+  async serve(context: BrowserContext): Promise<ChromiumPage> {
     const page = await this.open(context);
-    await page.setInputFiles("#file", this.image);
-    await page.click("#serve");
-    await says(page, /^Serving/);
+    await page.card().choose(this.image);
+    await page.card().serve();
     await until("the socket is there", () => existsSync(this.socket));
     return page;
   }
@@ -111,19 +107,7 @@ export interface Copy {
   isWhole(): Promise<void>;
 }
 
-/** Waits until the page says this of its state. */
-export async function says(page: Page, words: RegExp, milliseconds?: number): Promise<void> {
-  let said = "";
-  const isSaid = async () => {
-    said = await stateOf(page);
-    return words.test(said);
-  };
-  await until(`the page says ${words}`, isSaid, milliseconds).catch((error: Error) => {
-    throw new Error(`${error.message}, but: ${said}`);
-  });
-}
-
 /** What this browser keeps for the page. */
-export function keptBy(page: Page): Promise<string> {
-  return page.evaluate(() => localStorage.getItem("nbd-proxy session /local") ?? "");
+export function keptBy({ tab }: ChromiumPage): Promise<string> {
+  return tab.evaluate(`localStorage.getItem("nbd-proxy session /local") ?? ""`);
 }
