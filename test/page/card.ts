@@ -1,6 +1,6 @@
 /** A card of the page, for one configuration, and what a person does there. */
 import { until } from "../harness.ts";
-import { isSeen, type Part, partOf } from "./controls.ts";
+import { isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
 import { inPage, type Tab } from "./tab.ts";
 
 type DropAt = (x: number, y: number, files: readonly string[]) => Promise<void>;
@@ -65,13 +65,38 @@ export class Card<T extends Tab = Tab> {
   /** Has it serve, and waits until the other machine has the disk. */
   async serve(milliseconds?: number): Promise<void> {
     await this.click("serve");
-    await this.says(/^Serving/, milliseconds);
+    await this.isServing(milliseconds);
   }
 
   /** Stops it, and waits until that is done. */
   async stop(): Promise<void> {
     await this.click("stop");
-    await this.says(/^Ended/);
+    await this.is("stopped");
+  }
+
+  kind(): Promise<string> {
+    return this.tab.evaluate(`(${kindOf})(${this.part("state")})`);
+  }
+
+  /** Waits until it is at one of these. */
+  async is(...kinds: readonly Kind[]): Promise<void> {
+    await this.#isAt(kinds);
+  }
+
+  /** Waits until the other machine has the disk. */
+  async isServing(milliseconds?: number): Promise<void> {
+    await this.#isAt(["attached", "serving"], milliseconds);
+  }
+
+  async #isAt(kinds: readonly string[], milliseconds?: number): Promise<void> {
+    let kind = "";
+    const isAt = async () => {
+      kind = await this.kind();
+      return kinds.includes(kind);
+    };
+    await until(`the card is at ${kinds.join(" or ")}`, isAt, milliseconds).catch(async (error: Error) => {
+      throw new Error(`${error.message}, but at ${kind}: ${await this.state()}`);
+    });
   }
 
   state(): Promise<string> {

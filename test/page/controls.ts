@@ -18,6 +18,49 @@ export type Part =
 /** What the page has beside its cards. */
 export type Outside = "token" | "show-token" | "login-words" | "log-out";
 
+/** What a card is at; as the element itself calls it. */
+export type Kind =
+  | "starting"
+  | "free"
+  | "looking"
+  | "bad-file"
+  | "folder"
+  | "ready"
+  | "interrupted"
+  | "held"
+  | "connecting"
+  | "waiting"
+  | "attached"
+  | "serving"
+  | "unreadable"
+  | "lost"
+  | "gateway-gone"
+  | "stopping"
+  | "stopped"
+  | "ejected"
+  | "given-up"
+  | "in-use"
+  | "taken-over"
+  | "another-medium"
+  | "refused"
+  | "failed";
+
+/** What a card is at; "" where there is none yet. */
+export function kindOf(state: HTMLElement | null): string {
+  const kinds: Record<string, string> = {
+    idle: state?.textContent === "No file chosen" ? "free" : "ready",
+    busy: "in-use",
+    taken: "taken-over",
+    other: "another-medium",
+    reconnecting: "lost",
+    ended: "stopped",
+  };
+  const kind = state?.dataset.state ?? "";
+  if (kind === "unreadable" && !document.querySelector("#stop:not(:disabled)")) return "bad-file";
+  if (state?.textContent?.startsWith("Ready to serve")) return "ready";
+  return kinds[kind] ?? kind;
+}
+
 /** The names of the configurations that have a card. */
 export function cardNames(): string[] {
   const select = document.querySelector<HTMLSelectElement>("#configuration");

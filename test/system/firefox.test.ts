@@ -48,10 +48,10 @@ for (const [what, size, options] of [
     browser ??= await startFirefox();
     const page = await MediaPage.open(await browser.newTab(), token === undefined ? url : `${url}#${token}`);
     const card = page.card();
-    await card.says("No file chosen");
+    await card.is("free");
     assert.is(await page.tab.evaluate("location.href"), url, "the token is not in the address bar");
     await card.choose(image);
-    await card.says("Ready to serve");
+    await card.is("ready");
     await card.serve();
     await until("the socket is there", () => existsSync(socket));
 
@@ -66,7 +66,7 @@ for (const [what, size, options] of [
       const said = gateway.stdout + gateway.stderr;
       assert.not.ok(said.includes(token), "the gateway has not said the token");
       await page.reload();
-      await card.says("No file chosen");
+      await card.is("free");
       await page.logOut();
       await page.isAsked("");
     }

@@ -75,9 +75,9 @@ chromium(
   "a login outlives a reload and a restart of the gateway; neither token nor login is in its log",
   async () => {
     const page = await open(`${url}#${token}`);
-    await page.card().says(/^No file chosen$/);
+    await page.card().is("free");
     await page.reload();
-    await page.card().says(/^No file chosen$/);
+    await page.card().is("free");
     await end();
     await start(new URL(url).port);
     await page.card().choose(file);
@@ -98,7 +98,7 @@ chromium(
 
 chromium("a new token ends the login: Serve asks for it, and goes on", async () => {
   const page = await open(`${url}#${token}`);
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await page.card().choose(file);
   await sandbox.run(program("nbd-gateway"), ["--new-token", "--token-file", tokenFile]);
   await page.card().click("serve");
@@ -107,7 +107,7 @@ chromium("a new token ends the login: Serve asks for it, and goes on", async () 
   await page.isAsked(/^This is not the token/);
   token = (await readFile(tokenFile, "utf8")).trim();
   await page.logIn(token);
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await page.card().stop();
 });
 
@@ -122,7 +122,7 @@ chromium(
     await second.card().says(/^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
     await second.card().click("take-over");
     await first.card().says(/^Taken over by 127\.0\.0\.1$/);
-    await second.card().says(/^Serving/);
+    await second.card().isServing();
 
     // From the terminal, and back from there.
     const image = sandbox.path("terminal.img");
@@ -136,14 +136,14 @@ chromium(
     await second.card().click("take-over");
     assert.is(await terminal.exit, 1);
     assert.match(terminal.stderr, /: taken over by 127\.0\.0\.1\n$/);
-    await second.card().says(/^Serving/);
+    await second.card().isServing();
     await second.card().stop();
   },
 );
 
 needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async () => {
   const page = await open(`${await startNginx(sandbox, locationOf(url))}#${token}`);
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await page.card().choose(file);
   await page.card().serve();
   await page.card().stop();
@@ -155,7 +155,7 @@ chromium("over TLS the login is a cookie, which outlives a restart of the gatewa
   await end();
   await start("0", "--tls-self-signed");
   const page = await open(`${url}#${token}`);
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   assert.is(await kept(page), "");
   const [cookie] = await page.tab.page.context().cookies();
   assert.match(cookie!.name, /^__Host-nbd-proxy-[\da-f]{8}$/);
@@ -185,7 +185,7 @@ chromium("too many wrong tokens: when to try again; the right one passes at any 
   }
   await page.isAsked(/^There were too many attempts with a wrong token: try again in \d+ s$/);
   await page.logIn(`${url}#${token}`);
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await end();
   assert.not.match(said, token);
 });

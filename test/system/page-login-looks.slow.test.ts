@@ -31,15 +31,15 @@ for (const colorScheme of ["light", "dark"] as const) {
       await look("a wrong token");
       await page.logIn(gateway.token);
       await page.card("b").choose(file);
-      await page.card("b").says("Ready to serve");
+      await page.card("b").is("ready");
       await look("logged in");
       gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
       await page.card("b").click("serve");
-      await page.card("b").says(/^In use/);
+      await page.card("b").is("in-use");
       await look("in use");
       gateway.onWebSocket = (socket) => socket.close(4001, "taken over by 10.9.0.3");
       await page.card("b").click("take-over");
-      await page.card("b").says(/^Taken over/);
+      await page.card("b").is("taken-over");
       await look("taken over");
     });
   });

@@ -23,7 +23,7 @@ const ENDED = "Your login has ended: log in again";
 chromium("takes the token out of the URL, over plain HTTP, and a reload keeps the login", async () => {
   await withGateway({}, async ({ gateway, file, context, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     assert.is(page.tab.page.url(), gateway.url);
     assert.not.match(await inSight(page), gateway.token);
     assert.equal(
@@ -45,7 +45,7 @@ chromium("takes the token out of the URL, over plain HTTP, and a reload keeps th
     assert.not.match(await inSight(page), session!);
 
     await page.reload();
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     assert.is(gateway.askedFor("login").length, 1);
     // The token has reached the server in the body of one request, and the session id in no URL.
     for (const { url, headers } of gateway.asked) {
@@ -63,7 +63,7 @@ chromium("over TLS there is a cookie, which no script sees, and which all tabs h
   const tls = pairOf(["localhost", "127.0.0.1"]);
   await withGateway({ tls }, async ({ gateway, file, context, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     const [cookie] = await context.cookies();
     assert.ok(cookie?.httpOnly && cookie.secure);
     assert.is(await page.tab.page.evaluate(() => document.cookie), "");
@@ -79,7 +79,7 @@ chromium("over TLS there is a cookie, which no script sees, and which all tabs h
     await page.card("b").stop();
 
     const other = await open();
-    await other.card("b").says("No file chosen");
+    await other.card("b").is("free");
     await other.logOut();
     await other.isAsked("");
     assert.equal(await context.cookies(), []);
@@ -95,7 +95,7 @@ chromium("a page that is open already takes the token of the URL that is pasted 
     const page = await open();
     await page.isAsked("");
     await page.tab.page.evaluate((token) => location.assign(`#${token}`), gateway.token);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     assert.not(await page.isVisible("token"));
     assert.not.match(await inSight(page), gateway.token);
   });
@@ -104,7 +104,7 @@ chromium("a page that is open already takes the token of the URL that is pasted 
 chromium("below a path it asks only there, and keeps the login of each path by itself", async () => {
   await withGateway({ prefix: "/vm/" }, async ({ gateway, file, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     await page.card("b").choose(file);
     await page.card("b").serve();
     await page.card("b").stop();
@@ -157,7 +157,7 @@ chromium("a token that is wrong, too many of them, and no gateway: words for eac
 
     // What is pasted may be the whole URL.
     await page.logIn(` ${gateway.url}#${gateway.token}\n`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     assert.not(await page.isVisible("token"));
     assert.is(await page.tab.page.inputValue("#token"), "");
     assert.is(await page.focused(), "file");
@@ -168,7 +168,7 @@ chromium("a token that is wrong, too many of them, and no gateway: words for eac
 chromium("a login that ends while the page is open: Serve asks for the token, and then goes on", async () => {
   await withGateway({}, async ({ gateway, file, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     await page.card("b").choose(file);
     gateway.sessions!.clear();
     await page.card("b").click("serve");
@@ -177,7 +177,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
     await page.logIn("wrong");
     await page.isAsked(WRONG);
     await page.logIn(gateway.token);
-    await page.card("b").says(/^Serving/);
+    await page.card("b").isServing();
     assert.is(await page.card("b").textOf("name"), "boot.iso");
     assert.is(gateway.askedFor("b").length, 2);
     assert.is(await page.focused(), "stop");
@@ -192,7 +192,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
 chromium("logs out: not while it serves, and not where the gateway does not hear it", async () => {
   await withGateway({}, async ({ gateway, file, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     await page.card("b").choose(file);
     await page.card("b").serve();
     assert.not(await page.isEnabled("log-out"));
@@ -220,7 +220,7 @@ chromium("a server without a login is used as before, even with a token in the U
     await withGateway({}, async ({ gateway, file, open }) => {
       gateway.sessions = undefined;
       const page = await open(fragment);
-      await page.card("b").says("No file chosen");
+      await page.card("b").is("free");
       assert.not(await page.isVisible("log-out"));
       assert.not(await page.isVisible("token"));
       await page.card("b").choose(file);
@@ -235,14 +235,14 @@ chromium("a server without a login is used as before, even with a token in the U
 chromium("forgets a login at what has become a server without one", async () => {
   await withGateway({}, async ({ gateway, open }) => {
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     gateway.sessions = undefined;
     await page.reload();
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     await page.logOut();
     await until("it has forgotten", async () => !(await page.isVisible("log-out")));
     assert.equal(await page.tab.page.evaluate(() => ({ ...sessionStorage })), {});
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
   });
 });
 
@@ -253,7 +253,7 @@ chromium("logs in where the browser keeps nothing, until the page is left", asyn
       await context.addInitScript(`Object.defineProperty(window, "${name}", ${throws})`);
     }
     const page = await open(`#${gateway.token}`);
-    await page.card("b").says("No file chosen");
+    await page.card("b").is("free");
     await page.card("b").choose(file);
     await page.card("b").serve();
   });
@@ -264,7 +264,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
     const page = await open(`#${gateway.token}`);
     await page.card("b").choose(file);
     gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
-    await page.card("b").says("Ready to serve");
+    await page.card("b").is("ready");
     assert.not(await page.card("b").isVisible("take-over"));
     await page.card("b").click("serve");
     await page.card("b").says(`I${BUSY.slice(1)}`);
@@ -274,16 +274,16 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
     // Words alone mean nothing.
     gateway.onWebSocket = (socket) => socket.close(4000, BUSY);
     await page.card("b").click("serve");
-    await page.card("b").says(/^Failed: /);
+    await page.card("b").is("failed");
     assert.not(await page.card("b").isVisible("take-over"));
     gateway.onWebSocket = (socket) => socket.close(4002, BUSY);
     await page.card("b").click("serve");
-    await page.card("b").says(/^In use/);
+    await page.card("b").is("in-use");
 
     // Another configuration may be free.
     assert.not(await page.card("a").isVisible("take-over"));
     await page.card("b").click("serve");
-    await page.card("b").says(/^In use/);
+    await page.card("b").is("in-use");
 
     gateway.onWebSocket = (socket) => socket.close(4002, "this configuration was taken over 3 s ago; wait");
     await page.card("b").click("take-over");
@@ -295,7 +295,7 @@ chromium("a place that is in use: who has it, and a button to take it over", asy
     };
     await page.card("b").focus("take-over");
     await page.tab.page.keyboard.press("Enter");
-    await page.card("b").says(/^Serving/);
+    await page.card("b").isServing();
     const asked = gateway.askedFor("b").at(-1)!.headers["sec-websocket-protocol"];
     assert.is(asked, `nbd, token.${session}, take-over`);
     assert.is(await page.focused(), "stop");
@@ -323,7 +323,7 @@ chromium("without a login, the takeover asks for the subprotocol nbd too", async
     await page.card("b").says("This configuration is in use by another session");
     gateway.onWebSocket = readByte;
     await page.card("b").click("take-over");
-    await page.card("b").says(/^Serving/);
+    await page.card("b").isServing();
     assert.is(gateway.askedFor("b").at(-1)!.headers["sec-websocket-protocol"], "nbd, take-over");
   });
 });

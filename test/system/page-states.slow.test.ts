@@ -54,13 +54,13 @@ async function open(
   const context = await newContext(options);
   await context.addInitScript(before);
   const page = await openPage(context, url);
-  await page.card().says("No file chosen");
+  await page.card().is("free");
   return page;
 }
 
 async function chooseImage(page: ChromiumPage) {
   await page.card().choose(image);
-  await page.card().says("Ready to serve");
+  await page.card().is("ready");
 }
 
 const chromium = needing(tests, ["chromium"]);
@@ -118,10 +118,10 @@ chromium("works by keyboard alone", async () => {
   await page.tab.press("Tab");
   assert.is(await page.focused(), "serve");
   await page.tab.press("Enter");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   assert.is(await page.focused(), "stop");
   await page.tab.press("Space");
-  await page.card().says(/^Ended/);
+  await page.card().is("stopped");
   assert.is(await page.focused(), "serve");
   await page.close();
 });
@@ -135,7 +135,7 @@ chromium("takes a file that is dropped anywhere", async () => {
     document.querySelector("h1")!.dispatchEvent(new DragEvent("dragover", carried));
     document.querySelector("h1")!.dispatchEvent(new DragEvent("drop", carried));
   });
-  await page.card().says("Ready to serve");
+  await page.card().is("ready");
   assert.is(await page.card().textOf("name"), "dropped.img");
   await page.close();
 });
@@ -172,15 +172,15 @@ for (const colorScheme of ["light", "dark"] as const) {
     const device = page.card("0");
     await device.choose(image);
     await device.click("serve");
-    await device.says(/^Failed/);
+    await device.is("failed");
     await look("Failed");
     const gone = sandbox.path("gone.img");
     await writeFile(gone, "x");
     await page.card().choose(gone);
-    await page.card().says(/^Ready/);
+    await page.card().is("ready");
     await rm(gone);
     await page.card().click("serve");
-    await page.card().says(/^Cannot be read/);
+    await page.card().is("bad-file");
     await look("Cannot be read");
     await page.close();
   });
@@ -228,7 +228,7 @@ chromium("is starting until it knows what may be chosen", async () => {
   assert.not(await page.card().isEnabled("serve"));
   assert.not(await page.tab.page.isVisible("#late"));
   answer.resolve();
-  await page.card().says("Ready to serve");
+  await page.card().is("ready");
   assert.ok(await page.card().isEnabled("serve"));
 
   assert.is(await page.tab.page.innerText("#place"), "Its place on the other machine: /dev/nbd0");
@@ -245,7 +245,7 @@ chromium("says nothing of where the disk is when it is not told", async () => {
       route.fulfill({ json: { local: null, other: null }, headers: { Places } }),
     );
     const page = await openPage(context, url);
-    await page.card().says("No file chosen");
+    await page.card().is("free");
     assert.is((await page.cards()).length, 2);
     assert.not(await page.tab.page.isVisible("#place"), Places);
     await page.close();

@@ -45,7 +45,7 @@ async function openPage(name: string): Promise<MediaPage> {
 
 async function choose(page: MediaPage, path: string) {
   await page.card().choose(path);
-  await page.card().says("Ready to serve");
+  await page.card().is("ready");
 }
 
 async function serve(page: MediaPage) {
@@ -120,7 +120,7 @@ for (const [name, packageName] of [
 
       await rename(aside, path);
       // Nobody reads: the page finds out by itself.
-      await page.card().says(/^Serving/);
+      await page.card().isServing();
       assert.is(await read(60 * MIB), await bytesAt(path, 60 * MIB));
       await stop(page);
     });
@@ -137,7 +137,7 @@ for (const [name, packageName] of [
     assert.not(await page.card().isEnabled("serve"));
     assert.not(existsSync(socket), "the other machine has been offered nothing");
     await rename(sandbox.path("aside.img"), path);
-    await page.card().says(/^Ready to serve$/);
+    await page.card().is("ready");
     await serve(page);
     await stop(page);
   });

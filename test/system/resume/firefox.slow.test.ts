@@ -4,12 +4,12 @@ import { open } from "node:fs/promises";
 import * as assert from "uvu/assert";
 import { needing, suite, until } from "../../harness.ts";
 import { startFirefox } from "../../page/firefox.ts";
+import { GatewayScene } from "../../page/gateway-scene.ts";
 import { MediaPage } from "../../page/media-page.ts";
 import type { Browser } from "../../page/tab.ts";
-import { PageScene } from "./page-scene.ts";
 
 let browser: Browser;
-const tests = suite<{ scene: PageScene }>("the page in Firefox goes on");
+const tests = suite<{ scene: GatewayScene }>("the page in Firefox goes on");
 const firefox = needing(tests, ["firefox-esr", "nbdcopy"]);
 
 tests.before(async () => {
@@ -17,19 +17,19 @@ tests.before(async () => {
 });
 tests.after(() => browser?.close());
 tests.before.each(async (context) => {
-  context.scene = await new PageScene().start();
+  context.scene = await new GatewayScene().start();
 });
 tests.after.each(({ scene }) => scene.end());
 
-async function newPage(scene: PageScene): Promise<MediaPage> {
-  return MediaPage.open(await browser.newTab(), `${scene.url}#${scene.token}`);
+async function newPage(scene: GatewayScene): Promise<MediaPage> {
+  return MediaPage.open(await browser.newTab(), scene.address);
 }
 
-async function serve(scene: PageScene): Promise<MediaPage> {
+async function serve(scene: GatewayScene): Promise<MediaPage> {
   const page = await newPage(scene);
-  await page.card().says("No file chosen");
+  await page.card().is("free");
   await page.card().choose(scene.image);
-  await page.card().says("Ready to serve");
+  await page.card().is("ready");
   await page.card().serve();
   await until("the socket is there", () => existsSync(scene.socket));
   return page;
@@ -40,7 +40,7 @@ firefox("reloaded, it goes on by itself, as Firefox keeps the file in its field"
   const copy = await scene.startCopy();
   await page.reload();
   copy.goOn();
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await copy.isWhole();
   await page.card().stop();
   await page.close();
@@ -54,7 +54,7 @@ firefox("in a new tab, and the file chosen again: the reader notices a pause onl
   await page.card().says(/^Choose disk\.img again to go on: the disk waits until \d\d:\d\d$/);
   copy.goOn();
   await page.card().choose(scene.image);
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await copy.isWhole();
   await page.close();
 });
@@ -67,7 +67,7 @@ firefox(
     const copy = await scene.startCopy();
     scene.relay.isDown = true;
     scene.relay.cut();
-    await page.card().says(/^Connection lost/);
+    await page.card().is("lost");
     const file = await open(scene.image, "r+");
     const { mtimeMs } = await file.stat();
     const before = Buffer.alloc(4096);
@@ -84,7 +84,7 @@ firefox(
     await file.close();
     copy.goOn();
     await page.card().choose(scene.image);
-    await page.card().says(/^Serving/);
+    await page.card().isServing();
     await copy.isWhole();
     await page.close();
   },

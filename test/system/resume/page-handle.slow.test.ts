@@ -21,33 +21,33 @@ tests.after.each(({ scene }) => scene.end());
 
 chromium("a file that was dropped: reloaded, one click goes on with it", async ({ scene }) => {
   const page = await scene.open(await scene.context(browser));
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await page.card().dropByMouse(scene.image);
-  await page.card().says(/^Ready to serve$/);
+  await page.card().is("ready");
   await page.card().click("serve");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   const copy = await scene.startCopy();
   await page.reload();
   await page.card().says(/^The disk waits for disk\.img until \d\d:\d\d: go on, or choose it again$/);
   copy.goOn();
   assert.is(await page.card().textOf("go-on"), "Go on with disk.img");
   await page.card().click("go-on");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await copy.isWhole();
   await page.card().stop();
   assert.is(await keptBy(page), "");
   await page.reload();
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   assert.not(await page.card().isVisible("go-on"), "stopped, it forgets the file");
 });
 
 chromium("its file is gone: said, and another way is left", async ({ scene }) => {
   const page = await scene.open(await scene.context(browser));
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await page.card().dropByMouse(scene.image);
-  await page.card().says(/^Ready to serve$/);
+  await page.card().is("ready");
   await page.card().click("serve");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await page.reload();
   await page.card().says(/^The disk waits for disk\.img/);
   await rm(scene.image);

@@ -52,7 +52,7 @@ chromium(
     await first.isWhole();
     scene.gateway.kill("SIGKILL");
     await scene.gateway.exit;
-    await page.card().says(/^Connection lost/);
+    await page.card().is("lost");
     await scene.startGateway(port);
     await page.card().says(/^Serving again/, 20_000);
     await until("the socket is there", () => existsSync(scene.socket));

@@ -5,7 +5,8 @@ import * as assert from "uvu/assert";
 import { openChromium } from "../../browser.ts";
 import { needing, suite, until } from "../../harness.ts";
 import { randomImage } from "../../image.ts";
-import { keptBy, PageScene, SIZE } from "./page-scene.ts";
+import { SIZE } from "../../page/gateway-scene.ts";
+import { keptBy, PageScene } from "./page-scene.ts";
 
 let browser: Browser;
 const tests = suite<{ scene: PageScene }>("the page goes on");
@@ -20,24 +21,22 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ scene }) => scene.end());
 
-const WAITING = /^Choose disk\.img again to go on: the disk waits until \d\d:\d\d$/;
-
 chromium("reloaded, and the file chosen again: the reader notices a pause only", async ({ scene }) => {
   const page = await scene.serve(await scene.context(browser));
   const copy = await scene.startCopy();
   await page.reload();
-  await page.card().says(WAITING);
+  await page.card().is("interrupted");
   copy.goOn();
   await until("the gateway waits", () => scene.gateway.stderr.includes("the disk waits for it, 60 s"));
   await page.card().choose(scene.image);
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await copy.isWhole();
   const key = JSON.parse(await keptBy(page)).key;
   assert.not.match(scene.gateway.stderr + (await page.text()), key);
   await page.card().stop();
   assert.is(await keptBy(page), "", "stopped, it forgets the key");
   await page.reload();
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
 });
 
 for (const how of ["its renderer has crashed", "it was closed"] as const) {
@@ -53,9 +52,9 @@ for (const how of ["its renderer has crashed", "it was closed"] as const) {
     }
     copy.goOn();
     const next = await scene.open(context);
-    await next.card().says(WAITING);
+    await next.card().is("interrupted");
     await next.card().choose(scene.image);
-    await next.card().says(/^Serving/);
+    await next.card().isServing();
     await copy.isWhole();
     await next.card().stop();
   });
@@ -82,7 +81,7 @@ chromium("another file is refused in words, and the disk waits on for the right 
   const page = await scene.serve(await scene.context(browser));
   const copy = await scene.startCopy();
   await page.reload();
-  await page.card().says(WAITING);
+  await page.card().is("interrupted");
   copy.goOn();
   const shorter = scene.sandbox.path("shorter.img");
   await randomImage(shorter, SIZE - 512);
@@ -114,7 +113,7 @@ chromium("another file is refused in words, and the disk waits on for the right 
   await changed.utimes(time, time);
   await changed.close();
   await page.card().choose(scene.image);
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await copy.isWhole();
   await page.card().stop();
 });
@@ -122,7 +121,7 @@ chromium("another file is refused in words, and the disk waits on for the right 
 chromium("another file takes the place, if that is what is wanted", async ({ scene }) => {
   const page = await scene.serve(await scene.context(browser));
   await page.reload();
-  await page.card().says(WAITING);
+  await page.card().is("interrupted");
   const other = scene.sandbox.path("other.img");
   await writeFile(other, Buffer.alloc(4096, 7));
   await page.card().choose(other);
@@ -130,7 +129,7 @@ chromium("another file takes the place, if that is what is wanted", async ({ sce
   await page.card().click("serve");
   await page.card().says(/medium than the one in use/);
   await page.card().click("take-over");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   assert.is(JSON.parse(await keptBy(page)).name, "other.img");
   await page.card().stop();
 });
@@ -142,7 +141,7 @@ chromium(
     const first = await scene.serve(context);
     const kept = await keptBy(first);
     const second = await scene.open(context);
-    await second.card().says(/^No file chosen$/);
+    await second.card().is("free");
     await second.card().choose(scene.image);
     await second.card().click("serve");
     await second.card().says(/^In use since \d\d:\d\d by disk\.img/);
@@ -150,17 +149,17 @@ chromium(
     assert.is(JSON.parse(await keptBy(first)).key, JSON.parse(kept).key);
 
     await second.card().click("take-over");
-    await first.card().says(/^Taken over/);
-    await second.card().says(/^Serving/);
+    await first.card().is("taken-over");
+    await second.card().isServing();
     await until("the key is the second one's", async () => {
       const now = await keptBy(second);
       return now !== "" && JSON.parse(now).key !== JSON.parse(kept).key;
     });
     // What is kept is the second one's now: it is that which goes on after a reload.
     await second.reload();
-    await second.card().says(WAITING);
+    await second.card().is("interrupted");
     await second.card().choose(scene.image);
-    await second.card().says(/^Serving/);
+    await second.card().isServing();
     assert.match(await first.card().state(), /^Taken over/);
     await second.card().stop();
   },
@@ -172,12 +171,12 @@ chromium("reloaded with nothing kept, it is a stranger, who may take over", asyn
   await page.reload();
   await page.tab.page.evaluate(() => localStorage.clear());
   await page.reload();
-  await page.card().says(/^No file chosen$/);
+  await page.card().is("free");
   await page.card().choose(scene.image);
   await page.card().click("serve");
   await page.card().says(/^In use since \d\d:\d\d by disk\.img from 127\.0\.0\.1, lost for \d+ s$/);
   await page.card().click("take-over");
-  await page.card().says(/^Serving/);
+  await page.card().isServing();
   await until("the first session is over", () =>
     scene.gateway.stderr.includes("local: taken over by 127.0.0.1"),
   );
@@ -217,9 +216,9 @@ chromium("without locks, as over plain HTTP, the tabs ask each other", async ({ 
   await second.card().says(/^In use since/);
   await first.close();
   await second.reload();
-  await second.card().says(WAITING);
+  await second.card().is("interrupted");
   await second.card().choose(scene.image);
-  await second.card().says(/^Serving/);
+  await second.card().isServing();
   await second.card().stop();
 });
 
@@ -231,7 +230,7 @@ chromium(
     await appendFile(scene.image, "more");
     scene.relay.cut();
     // The browser refuses to read it, so nothing can be said of what it is: that is tried again.
-    await page.card().says(/^Connection lost/);
+    await page.card().is("lost");
     await until("it says what is wrong", async () =>
       /cannot be read/.test(await page.card().textOf("detail")),
     );
