@@ -84,6 +84,8 @@ chromium("in each main state", async ({ scene }) => {
 
   const aside = scene.sandbox.path("aside.img");
   await rename(scene.image, aside);
+  const reader = scene.sandbox.start("nbdcopy", [`nbd+unix:///?socket=${scene.socket}`, "null:"]);
+  assert.is.not(await reader.exit, 0);
   await card.is("unreadable");
   await look(page, "unreadable");
   await rename(aside, scene.image);
