@@ -99,24 +99,38 @@ export class Card<T extends Tab = Tab> {
     });
   }
 
-  state(): Promise<string> {
-    return this.textOf("state");
+  /** What it says of its state: headline, cause and remedy, as far as they are shown. */
+  async state(): Promise<string> {
+    const said: string[] = [];
+    for (const part of ["state", "detail", "remedy"] as const) {
+      if (await this.isVisible(part)) said.push(await this.textOf(part));
+    }
+    return said.join(". ");
   }
 
   /** Waits until its state is this. */
   async says(words: string | RegExp, milliseconds?: number): Promise<void> {
-    await this.shows("state", words, milliseconds);
+    await this.#tells("it says", () => this.state(), words, milliseconds);
   }
 
   /** Waits until a part shows this. */
   async shows(part: Part, words: string | RegExp, milliseconds?: number): Promise<void> {
-    let shown = "";
-    const isShown = async () => {
-      shown = await this.textOf(part);
-      return typeof words === "string" ? shown === words : words.test(shown);
+    await this.#tells(`${part} shows`, () => this.textOf(part), words, milliseconds);
+  }
+
+  async #tells(
+    what: string,
+    look: () => Promise<string>,
+    words: string | RegExp,
+    milliseconds?: number,
+  ): Promise<void> {
+    let told = "";
+    const isTold = async () => {
+      told = await look();
+      return typeof words === "string" ? told === words : words.test(told);
     };
-    await until(`${part} shows ${words}`, isShown, milliseconds).catch((error: Error) => {
-      throw new Error(`${error.message}, but: ${shown}`);
+    await until(`${what} ${words}`, isTold, milliseconds).catch((error: Error) => {
+      throw new Error(`${error.message}, but: ${told}`);
     });
   }
 }

@@ -1,19 +1,24 @@
 /** Where the page has what a person sees and touches. The functions run in the page: each stands for itself. */
 
-/** What a card has; so its parts are called. */
+/** What a card has, by the names of the parts of <nbd-media>. */
 export type Part =
+  | "label"
+  | "place"
   | "file"
+  | "file-name"
+  | "file-size"
+  | "drop"
   | "serve"
   | "stop"
   | "take-over"
   | "go-on"
+  | "eject"
   | "state"
   | "detail"
-  | "log"
-  | "name"
-  | "size"
+  | "remedy"
+  | "last-read"
   | "bytes"
-  | "drop";
+  | "log";
 
 /** What the page has beside its cards. */
 export type Outside = "token" | "show-token" | "login-words" | "log-out";
@@ -47,6 +52,8 @@ export type Kind =
 
 /** What a card is at; "" where there is none yet. */
 export function kindOf(state: HTMLElement | null): string {
+  const kind = state?.dataset.state ?? "";
+  if (document.querySelector("nbd-media")) return kind;
   const kinds: Record<string, string> = {
     idle: state?.textContent === "No file chosen" ? "free" : "ready",
     busy: "in-use",
@@ -55,7 +62,6 @@ export function kindOf(state: HTMLElement | null): string {
     reconnecting: "lost",
     ended: "stopped",
   };
-  const kind = state?.dataset.state ?? "";
   if (kind === "unreadable" && !document.querySelector("#stop:not(:disabled)")) return "bad-file";
   if (state?.textContent?.startsWith("Ready to serve")) return "ready";
   return kinds[kind] ?? kind;
@@ -64,19 +70,25 @@ export function kindOf(state: HTMLElement | null): string {
 /** The names of the configurations that have a card. */
 export function cardNames(): string[] {
   const select = document.querySelector<HTMLSelectElement>("#configuration");
-  return select ? [...select.options].map(({ value }) => value) : [];
+  if (select) return [...select.options].map(({ value }) => value);
+  const endpoints = [...document.querySelectorAll("nbd-media")].map((card) => card.getAttribute("endpoint")!);
+  return endpoints.map((url) => decodeURIComponent(url.slice(url.lastIndexOf("/") + 1)));
 }
 
 /** A part of the card of a configuration; null: of the only card, or of that which comes first. */
 export function partOf(card: string | null, part: Part): HTMLElement | null {
+  const cards = [...document.querySelectorAll("nbd-media")];
+  const nameOf = (element: Element) =>
+    decodeURIComponent(element.getAttribute("endpoint")!.replace(/^.*\//, ""));
+  const found = card === null ? cards[0] : cards.find((element) => nameOf(element) === card);
+  if (cards.length > 0) return found?.shadowRoot?.querySelector<HTMLElement>(`[part~="${part}"]`) ?? null;
   const select = document.querySelector<HTMLSelectElement>("#configuration");
   const offered = [...(select?.options ?? [])].some(({ value }) => value === card);
   if (select && card !== null && offered && !select.disabled && select.value !== card) {
     select.value = card;
     select.dispatchEvent(new Event("change", { bubbles: true }));
   }
-  const ids: Record<string, string> = { name: "file-name", size: "file-size" };
-  return document.getElementById(ids[part] ?? part);
+  return document.getElementById(part);
 }
 
 /** Whether a person can see something. */

@@ -64,7 +64,7 @@ export function flows(
     await look(page);
     await card.choose(scene.image);
     await card.is("ready");
-    assert.match(await card.textOf("name"), /disk\.img/);
+    assert.match(await card.textOf("file-name"), /disk\.img/);
     await look(page);
     await card.serve();
     const copy = await scene.startCopy();

@@ -178,7 +178,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
     await page.isAsked(WRONG);
     await page.logIn(gateway.token);
     await page.card("b").isServing();
-    assert.is(await page.card("b").textOf("name"), "boot.iso");
+    assert.is(await page.card("b").textOf("file-name"), "boot.iso");
     assert.is(gateway.askedFor("b").length, 2);
     assert.is(await page.focused(), "stop");
     await page.card("b").stop();
@@ -210,7 +210,7 @@ chromium("logs out: not while it serves, and not where the gateway does not hear
     // The file is still there, and nothing is served by itself.
     await page.logIn(gateway.token);
     await page.card("b").says(/^You are still|^Ended|^Ready/);
-    assert.is(await page.card("b").textOf("name"), "boot.iso");
+    assert.is(await page.card("b").textOf("file-name"), "boot.iso");
     assert.ok(await page.card("b").isEnabled("serve"));
   });
 });

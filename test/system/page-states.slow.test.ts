@@ -77,7 +77,7 @@ chromium("offers the configurations and marks the default one", async () => {
   assert.not(await page.card().isEnabled("serve"));
 
   await chooseImage(page);
-  assert.is(await page.card().textOf("size"), "1.2 MiB (1,234,567 bytes)");
+  assert.is(await page.card().textOf("file-size"), "1.2 MiB (1,234,567 bytes)");
   const other = page.card("ü &=+,");
   await other.choose(image);
   await other.serve();
@@ -136,7 +136,7 @@ chromium("takes a file that is dropped anywhere", async () => {
     document.querySelector("h1")!.dispatchEvent(new DragEvent("drop", carried));
   });
   await page.card().is("ready");
-  assert.is(await page.card().textOf("name"), "dropped.img");
+  assert.is(await page.card().textOf("file-name"), "dropped.img");
   await page.close();
 });
 
@@ -223,7 +223,7 @@ chromium("is starting until it knows what may be chosen", async () => {
     });
   });
   const page = await openPage(context, url, image);
-  await until("the file is known", async () => (await page.card().textOf("name")) !== "");
+  await until("the file is known", async () => (await page.card().textOf("file-name")) !== "");
   assert.is(await page.card().state(), "Starting…");
   assert.not(await page.card().isEnabled("serve"));
   assert.not(await page.tab.page.isVisible("#late"));
