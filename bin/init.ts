@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig } from "../src/node/config/config.ts";
+import { makeFolders } from "../src/node/make-folders.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { quoteWord } from "../src/node/systemd/quote-word.ts";
 
@@ -42,7 +43,11 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
   const target = resolve(folder ?? (isRoot ? "/etc/nbd-proxy" : "."));
   const config = join(target, "config.json");
   const words = [...command, "--config", config].map(quoteWord).join(" ");
-  if (mkdirSync(target, { recursive: true }) !== undefined) chmodSync(target, 0o755);
+  try {
+    if (makeFolders(target, 0o755)) chmodSync(target, 0o755); // whatever the umask is
+  } catch (error) {
+    throw new Error(`making the folder ${target}: ${reasonOf(error)}`);
+  }
   for (const [from, name] of FILES) {
     const text = readFileSync(join(options.package, from), "utf8").replace(COMMAND, () => words);
     write(join(target, name), text, say);

@@ -207,6 +207,6 @@ run(program, async () => {
 
 /** Makes a new token: a gateway that runs takes it at once, and its logins end. */
 function renew(tokenFile: string): void {
-  renewToken(tokenFile);
+  renewToken(tokenFile, { asRoot: true });
   process.stdout.write(`${tokenFile}\n`);
 }

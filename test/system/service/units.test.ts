@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { needing, program, root, Sandbox, suite, until } from "../../harness.ts";
+import { needing, program, root, Sandbox, suite, until, within } from "../../harness.ts";
 import { asRoot } from "../../security/others.ts";
 import { attached, pattern, startGateway } from "../link.ts";
 
@@ -68,6 +68,22 @@ tests("--init where others could change the configuration: one line, and exit st
     running.stderr,
     /^nbd-gateway: reading the configuration file .* not safe, as .* can be written by everybody.*\n$/,
   );
+});
+
+for (const folder of ["/proc/nowhere", "/proc/nowhere/deep"]) {
+  tests(`--init ${folder}, where no folder can be made: one line, and exit status 1`, async ({ sandbox }) => {
+    const running = sandbox.start(program("nbd-gateway"), ["--init", folder]);
+    assert.is(await within(30_000, "the end", running.exit), 1);
+    assert.is(running.stderr, `nbd-gateway: making the folder ${folder}: no folder can be made in /proc\n`);
+  });
+}
+
+tests("--init where a file is: one line, and exit status 1", async ({ sandbox }) => {
+  const file = sandbox.path("file");
+  writeFileSync(file, "");
+  const running = sandbox.start(program("nbd-gateway"), ["--init", file]);
+  assert.is(await running.exit, 1);
+  assert.is(running.stderr, `nbd-gateway: making the folder ${file}: ${file} is not a folder\n`);
 });
 
 /** The figure of systemd-analyze security; less is better. */
