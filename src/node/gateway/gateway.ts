@@ -228,6 +228,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     url: where.url,
     reload(renewed: Config) {
       const change = config.take(renewed);
+      board.forgetErrors([...change.changed, ...change.removed]);
       events.renewed();
       return change;
     },
