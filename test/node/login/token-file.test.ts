@@ -268,30 +268,27 @@ if (process.geteuid?.() === 0) {
     },
   );
 
-  tests(
-    "root is led to nobody else by a link of another user",
-    ({ folder, file }) => {
-      ofService(file);
-      const roots = join(folder, "roots");
-      mkdirSync(roots, { mode: 0o700 });
-      const lead = (owner: number) => {
-        chownSync(roots, owner, owner);
-        const link = join(folder, `link-to-${owner}`);
-        symlinkSync(roots, link);
-        lchownSync(link, OWNER, OWNER);
-        return join(link, "token");
-      };
-      for (const owner of [0, 12345]) {
-        const path = lead(owner);
-        for (const work of [() => readToken(path, asRoot), () => renewToken(path, asRoot)])
-          assert.match(messageOf(work), /belongs to user \d+/);
-        assert.equal(readdirSync(roots), []);
-      }
-      // Where a user leads to a folder of the same user, only that user has the outcome.
-      renewToken(lead(OWNER), asRoot);
-      assert.equal(ownerOf(lstatSync(join(roots, "token"))), [OWNER, OWNER, 0o600]);
-    },
-  );
+  tests("root is led to nobody else by a link of another user", ({ folder, file }) => {
+    ofService(file);
+    const roots = join(folder, "roots");
+    mkdirSync(roots, { mode: 0o700 });
+    const lead = (owner: number) => {
+      chownSync(roots, owner, owner);
+      const link = join(folder, `link-to-${owner}`);
+      symlinkSync(roots, link);
+      lchownSync(link, OWNER, OWNER);
+      return join(link, "token");
+    };
+    for (const owner of [0, 12345]) {
+      const path = lead(owner);
+      for (const work of [() => readToken(path, asRoot), () => renewToken(path, asRoot)])
+        assert.match(messageOf(work), /belongs to user \d+/);
+      assert.equal(readdirSync(roots), []);
+    }
+    // Where a user leads to a folder of the same user, only that user has the outcome.
+    renewToken(lead(OWNER), asRoot);
+    assert.equal(ownerOf(lstatSync(join(roots, "token"))), [OWNER, OWNER, 0o600]);
+  });
 
   tests("root makes no folder in one of another user", ({ folder, file }) => {
     ofService(file);
