@@ -94,6 +94,9 @@ run(program, async () => {
     ca: { type: "string" },
     "no-auth": { type: "boolean", default: false },
   });
+  const tasks = [values.init, values.eject !== undefined, values.status, values["new-token"]];
+  if (tasks.filter((isAsked) => isAsked).length > 1)
+    throw new Error("--init, --eject, --status and --new-token exclude each other");
   const takesOne = values.eject !== undefined || values.status || values.init;
   const surplus = positionals[takesOne ? 1 : 0];
   if (surplus !== undefined) throw new Error(`unexpected argument "${surplus}"; see nbd-gateway --help`);
