@@ -1,4 +1,5 @@
 import * as assert from "uvu/assert";
+import type { ConfigurationStatus } from "../../../src/node/gateway/status/document.ts";
 import type { Refusal } from "../../../web/login/refusal.ts";
 import { offersIn } from "../../../web/media/actions.ts";
 import { Drive, type Note } from "../../../web/media/drive.ts";
@@ -59,7 +60,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   };
 }
 
-const remote = {
+const remote: ConfigurationStatus = {
   ...{
     name: "0",
     isDefault: true,
@@ -77,7 +78,7 @@ const remote = {
     requests: {},
     cache: { hits: 0, misses: 0 },
   },
-} as const;
+};
 
 tests("from a file to green, which is said only after a read has succeeded", () => {
   const { drive, standIns, now, offers, kept } = scene();
@@ -235,14 +236,16 @@ tests("a file that cannot be read is not served, and is the cause where it was",
 });
 
 tests("a server that failed before it connected, as the file was gone, is no refusal", async () => {
-  const { drive, begin, now, offers } = scene();
+  const { drive, standIns, now, offers } = scene();
+  drive.choose(file, {});
+  await until("it was read", () => drive.chosen?.look === "read");
   const { arrayBuffer } = Blob.prototype;
-  const serving = begin();
+  drive.serve();
   try {
     Blob.prototype.arrayBuffer = async () => {
       throw new Error("it is gone");
     };
-    serving.say({ state: "failed", failure: { words: "it is gone" } });
+    standIns.last.say({ state: "failed", failure: { words: "it is gone" } });
     await until("it is looked at", () => now().kind === "bad-file");
     assert.equal(offers(), []);
   } finally {
@@ -296,7 +299,7 @@ tests("somebody else has the place: who, since when, which image", () => {
   const { holder } = held as Extract<Situation, { kind: "held" }>;
   assert.equal(
     [holder.address, holder.since, holder.size],
-    ["10.9.0.3", Date.parse(remote.session.since), 1000],
+    ["10.9.0.3", Date.parse(remote.session!.since), 1000],
   );
   assert.equal(offers({ remote }), ["eject"]);
   drive.choose(file, {});
