@@ -4,6 +4,9 @@ export interface FileHandle {
   getFile(): Promise<File>;
   /** Asks the person, if that has to be, which takes a click. */
   requestPermission?(options: { mode: "read" }): Promise<PermissionState>;
+  /** Whether the file may be read without asking the person. */
+  queryPermission?(options: { mode: "read" }): Promise<PermissionState>;
+  isSameEntry?(other: FileHandle): Promise<boolean>;
 }
 
 type Picker = () => Promise<FileHandle[]>;
@@ -40,4 +43,14 @@ export async function fileOf(handle: FileHandle): Promise<File> {
   if (permission === "denied" || permission === "prompt")
     throw new Error("the browser was not allowed to read it");
   return handle.getFile();
+}
+
+/** The file as it is now, if that takes no question. */
+export async function fileUnasked(handle: FileHandle): Promise<File | undefined> {
+  try {
+    const permission = await handle.queryPermission?.({ mode: "read" });
+    return permission === "granted" ? await handle.getFile() : undefined;
+  } catch {
+    return undefined; // it is not there any more
+  }
 }

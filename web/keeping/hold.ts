@@ -34,8 +34,11 @@ export async function holdWhenFree(name: string, signal: AbortSignal): Promise<H
   return undefined;
 }
 
-/** Whether another tab holds a name. */
+/** Whether a tab holds a name. */
 export async function isHeld(name: string): Promise<boolean> {
+  // To look takes nothing from a tab that is about to hold it.
+  const { held } = (await navigator.locks?.query().catch(() => undefined)) ?? {};
+  if (held) return held.some((one) => one.name === name);
   const got = await hold(name);
   got?.release();
   return !got;

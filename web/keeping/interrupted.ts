@@ -1,4 +1,3 @@
-import type { OfferedConfiguration } from "../slots/configurations.ts";
 import type { FileHandle } from "./file-handle.ts";
 import { isHeld } from "./hold.ts";
 import { readHandle, writeHandle } from "./kept-handle.ts";
@@ -12,19 +11,19 @@ export interface Interrupted extends KeptSession {
   handle: FileHandle | undefined;
 }
 
-/** Finds the disk that was served last from this browser, and waits still. Those that another tab serves are its own. */
+/** Finds the disks that were served from this browser, and wait still. Those that another tab serves are its own. */
 export async function findInterrupted(
-  configurations: readonly OfferedConfiguration[],
+  configurations: readonly string[],
   endpointOf: (configuration: string) => string,
-): Promise<Interrupted | undefined> {
+): Promise<Interrupted[]> {
   const found = await Promise.all(
-    configurations.map(async ({ name }) => {
-      const endpoint = endpointOf(name);
-      if (!readSession(nameOfSession(endpoint)) || (await isHeld(nameOfSession(endpoint)))) return undefined;
-      return interruptedOf(name, endpoint);
+    configurations.map(async (name) => {
+      const session = nameOfSession(endpointOf(name));
+      if (!readSession(session) || (await isHeld(session))) return undefined;
+      return interruptedOf(name, endpointOf(name));
     }),
   );
-  return found.reduce((last, one) => (one && !(last && last.seenAt > one.seenAt) ? one : last), undefined);
+  return found.filter((one) => one !== undefined);
 }
 
 /** The disk that waits for this tab in a configuration, if any does. */

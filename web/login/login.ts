@@ -1,4 +1,5 @@
-import { answerOf, noAnswer, PATIENCE } from "./answer.ts";
+import type { PageWords } from "../words/page-words.ts";
+import { answerOf, PATIENCE } from "./answer.ts";
 
 /** Stands for a cookie, which a page cannot see. */
 const COOKIE = "cookie";
@@ -30,8 +31,14 @@ export function tokenIn(text: string): string {
  * session id, kept for this tab, as a cookie would be sent to every port of the host.
  */
 export class Login {
+  readonly #words: () => PageWords["login"];
   /** A session id or `COOKIE`; undefined if there is no login, or the server needs none. */
   #kept: string | undefined = read("sessionStorage") ?? read("localStorage");
+
+  /** @param words in which refusals are told */
+  constructor(words: () => PageWords["login"]) {
+    this.#words = words;
+  }
 
   get isKept(): boolean {
     return this.#kept !== undefined;
@@ -56,10 +63,11 @@ export class Login {
   /** @returns why there is no login now, in words; undefined if there is, or if this server has none */
   async logIn(token: string): Promise<string | undefined> {
     const response = await post("login", { "Content-Type": "application/json" }, JSON.stringify({ token }));
-    if (!response) return noAnswer(location.href);
+    const words = this.#words();
+    if (!response) return words.noAnswer(location.host);
     const { status } = response;
-    if (status === 401) return "This is not the token of this gateway";
-    if (status === 429) return tooMany(response.headers.get("Retry-After"));
+    if (status === 401) return words.wrong;
+    if (status === 429) return words.tooMany(secondsIn(response.headers.get("Retry-After")));
     if (status === 204) return this.#keep(COOKIE);
     if (response.ok) return this.#keep(sessionIn(await response.json().catch(() => undefined)));
     // If it wants a token all the same, its next answer says so.
@@ -69,7 +77,7 @@ export class Login {
   /** @returns why the login has not ended, in words; undefined if it has */
   async logOut(): Promise<string | undefined> {
     const response = await post("logout", this.headers);
-    if (!response) return noAnswer(location.href);
+    if (!response) return this.#words().noAnswer(location.host);
     // 401: it had ended before.
     if (!response.ok && response.status !== 401 && !hasNoLogin(response)) return answerOf(response);
     this.forget();
@@ -116,9 +124,8 @@ function sessionIn(answer: unknown): string | undefined {
   return typeof session === "string" && /^[\w.-]+$/.test(session) ? session : undefined;
 }
 
-function tooMany(seconds: string | null): string {
-  const wait = /^\d+$/.test(seconds ?? "") ? `in ${seconds} s` : "later";
-  return `There were too many attempts with a wrong token: try again ${wait}`;
+function secondsIn(header: string | null): string | undefined {
+  return /^\d+$/.test(header ?? "") ? header! : undefined;
 }
 
 /** Where a browser keeps something for one tab, or for all. */
