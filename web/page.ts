@@ -110,6 +110,7 @@ let feed: Feed | undefined;
 const shared = new SharedFeed({
   name: `nbd-proxy events ${base.pathname}`,
   onnews: take,
+  locks: navigator.locks,
   run(onnews, signal) {
     feed = new Feed({ base: base.href, headers: () => login.headers, onnews });
     return feed.run(signal);
