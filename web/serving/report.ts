@@ -83,6 +83,6 @@ export interface ServingReport {
   readonly samples: readonly RateSample[];
   /** Lines since the last report, the oldest first; bounded. */
   readonly lines: readonly LogLine[];
-  /** Only if it has changed, and not more than once a second. */
+  /** Only if it has changed, and not more than once a second; the last report may have it sooner. */
   readonly map: BlockMap | undefined;
 }
