@@ -1,4 +1,4 @@
-import { formatBytes } from "../../web/format-bytes.ts";
+import { formatBytes } from "./format-bytes.ts";
 import type { Course } from "./course.ts";
 import type { Pace } from "./pace.ts";
 
