@@ -76,7 +76,7 @@ const told = new CardsTold({
       at: Date.now(),
       handle,
     };
-    void noteServed(served).then(() => before.show());
+    void noteServed(served).then(() => before.look());
   },
   ontrouble(card, headline) {
     const file = shownNameText(card.file?.name ?? "");
@@ -88,6 +88,7 @@ const told = new CardsTold({
 });
 const slots = new Slots(element("cards"), {
   endpointOf,
+  labelOf: ({ name, description, isDefault }) => words.drive(name, description, isDefault),
   protocols: () => login.protocols(),
   explain: (endpoint) => whyRefused(endpoint, login.headers),
   onadd(card, name) {
@@ -148,7 +149,7 @@ function takeStatus(document: StatusDocument): void {
     host = gateway.host ?? "";
     version = gateway.version;
     showMachine();
-    void before.show();
+    void before.look();
   }
   slots.tell(document);
   void offerAnew();
@@ -178,7 +179,7 @@ async function enter(): Promise<boolean> {
   say("");
   follow();
   render();
-  void before.show();
+  void before.look();
   return true;
 }
 
@@ -216,11 +217,11 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
   if (!slot) return;
   const { medium, peer } = slot.status?.session ?? {};
   const file = medium ? shownNameText(medium.name) : undefined;
-  const isSure = await question.ask(words.eject.question(slot.label, file, peer?.address ?? undefined));
+  const isSure = await question.ask(words.eject.question(card.label, file, peer?.address ?? undefined));
   if (!isSure) return;
   const ejected = await eject(base.href, slot.name, login.headers);
-  if (ejected.isDone) return say(words.eject.done(slot.label));
-  say(words.eject.failed(slot.label, ejected.why));
+  if (ejected.isDone) return say(words.eject.done(card.label));
+  say(words.eject.failed(card.label, ejected.why));
   if (ejected.wantsLogin) gate.lock(words.login.ended);
 }
 
@@ -245,7 +246,7 @@ function render(): void {
     { title: words.texts.title, ...words.tab },
   );
   showConsent();
-  void before.show();
+  before.show();
 }
 
 function showMachine(): void {
@@ -257,7 +258,8 @@ function showMachine(): void {
 function showConsent(): void {
   const given = consent();
   tellMeButton.hidden = given !== "not asked";
-  const text = given === "granted" ? words.notice.granted : given === "denied" ? words.notice.denied : "";
+  const { granted, denied, notAsked } = words.notice;
+  const text = { granted, denied, "not asked": notAsked, impossible: "" }[given];
   const line = element("told");
   if (line.textContent !== text) line.textContent = text;
 }
@@ -289,7 +291,7 @@ function translate(): void {
   languageButton.textContent = other.languageName;
   languageButton.lang = other.language;
   languageButton.hidden = false;
-  for (const card of slots.cards) card.lang = words.language;
+  slots.speak(words.language);
   showMachine();
   showLacks();
   render();

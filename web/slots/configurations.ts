@@ -4,14 +4,15 @@ import { PATIENCE, wantsLogin } from "../login/answer.ts";
 export interface OfferedConfiguration {
   /** The name, as it stands in the URL; "" is the default one. */
   name: string;
-  label: string;
+  /** What the configuration file says of it; "" if that is nothing. */
+  description: string;
   isDefault: boolean;
   /** Where its disk is on the other machine, such as `/dev/nbd0`; undefined if that is not known. */
   place?: string | undefined;
 }
 
 /** What a relay offers, which runs nbd-proxy with one configuration. */
-const ONLY: OfferedConfiguration = { name: "", label: "Default", isDefault: true };
+const ONLY: OfferedConfiguration = { name: "", description: "", isDefault: true };
 
 /**
  * Asks the gateway that this page came from for its configurations.
@@ -34,10 +35,8 @@ export async function loadConfigurations(
     const defaultName = decodeURIComponent(response.headers.get("Default-Configuration") ?? "");
     const places = placesIn(response.headers.get("Places") ?? "");
     return Object.entries(metadata).map(([name, about]) => {
-      const isDefault = name === defaultName;
-      const description = about?.description ? `${name}: ${about.description}` : name;
-      const label = isDefault ? `${description} (default)` : description;
-      return { name, label, isDefault, place: places.get(name) };
+      const description = String(about?.description ?? "");
+      return { name, description, isDefault: name === defaultName, place: places.get(name) };
     });
   } catch {
     return [ONLY];

@@ -7,13 +7,13 @@ import { configuration, session, statusOf } from "./feed/stand-in-status.ts";
 const tests = suite("the cards of a page");
 
 const offered = [
-  { name: "cd", label: "cd: A drive (default)", isDefault: true, place: "/run/cd.sock" },
-  { name: "usb", label: "usb", isDefault: false },
+  { name: "cd", description: "A drive", isDefault: true, place: "/run/cd.sock" },
+  { name: "usb", description: "", isDefault: false },
 ];
 
 tests("behind a relay there is one for each that is offered, of which nothing is known", () => {
-  assert.equal(slotsOf([{ name: "", label: "Default", isDefault: true }], undefined), [
-    { name: "", label: "Default", place: undefined, status: undefined },
+  assert.equal(slotsOf([{ name: "", description: "", isDefault: true }], undefined), [
+    { name: "", description: "", isDefault: true, place: undefined, status: undefined },
   ]);
 });
 
@@ -21,8 +21,8 @@ tests("what the gateway tells stands beside what it offers, in the gateway's ord
   const usb = configuration("usb", { where: "/dev/nbd0" });
   const cd = configuration("cd", { isDefault: true });
   assert.equal(slotsOf(offered, statusOf(usb, cd)), [
-    { name: "usb", label: "usb", place: "/dev/nbd0", status: usb },
-    { name: "cd", label: "cd: A drive (default)", place: "/run/cd.sock", status: cd },
+    { name: "usb", description: "", isDefault: false, place: "/dev/nbd0", status: usb },
+    { name: "cd", description: "A drive", isDefault: true, place: "/run/cd.sock", status: cd },
   ]);
 });
 
