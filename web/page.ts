@@ -15,13 +15,13 @@ import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
 import { SharedFeed } from "./slots/feed/shared-feed.ts";
 import { goOn } from "./slots/going-on.ts";
-import { lacks } from "./slots/lacks.ts";
+import { showLacks } from "./slots/lacks.ts";
 import { Question } from "./slots/question.ts";
 import { ServedList } from "./slots/served-list.ts";
 import { Slots } from "./slots/slots.ts";
 import { askConsent, consent, notify } from "./slots/stop-notice.ts";
 import { TabFace } from "./slots/tab-face.ts";
-import { keepLanguage, languages, pageWords } from "./words/words.ts";
+import { keepLanguage, languages, pageWords, translate } from "./words/words.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;
@@ -132,14 +132,16 @@ function say(text: string): void {
 }
 
 /** Takes what the gateway tells. */
-function take(told: News): void {
-  if (told.kind === "locked") gate.lock(words.login.ended);
-  if (told.kind === "lost") say(words.gatewayLost(told.words));
-  if (told.kind === "status") {
-    if (isGatewayLost) say(words.gatewayBack);
-    takeStatus(told.document);
-  }
-  isGatewayLost = told.kind === "lost";
+function take(heard: News): void {
+  const wasLost = isGatewayLost;
+  isGatewayLost = heard.kind === "lost";
+  if (heard.kind === "locked") gate.lock(words.login.ended);
+  if (heard.kind === "lost") say(words.gatewayLost(heard.words));
+  if (heard.kind !== "status") return;
+  takeStatus(heard.document);
+  if (!wasLost) return;
+  say(words.gatewayBack);
+  slots.wake();
 }
 
 function takeStatus(document: StatusDocument): void {
@@ -161,16 +163,16 @@ let askedFor: string | undefined;
 
 /** Asks what is offered, where the gateway tells of something else; once for each, as it may never agree with itself. */
 async function offerAnew(): Promise<void> {
-  const { news } = slots;
-  if (news === undefined || news === askedFor) return;
-  askedFor = news;
-  const offered = await loadConfigurations(login.headers);
+  const { news: other } = slots;
+  if (other === undefined || other === askedFor) return;
+  askedFor = other;
+  const offered = await loadConfigurations(login.headers, slots.offered);
   if (offered) slots.offer(offered);
 }
 
 /** Finds out what is offered. Returns false if the gateway wants a login first. */
 async function enter(): Promise<boolean> {
-  const offered = await loadConfigurations(login.headers);
+  const offered = await loadConfigurations(login.headers, slots.offered);
   if (!offered) return false;
   hasEntered = true;
   slots.offer(offered);
@@ -178,6 +180,7 @@ async function enter(): Promise<boolean> {
   gate.unlock();
   say("");
   follow();
+  showMachine();
   render();
   void before.look();
   return true;
@@ -264,48 +267,29 @@ function showConsent(): void {
   if (line.textContent !== text) line.textContent = text;
 }
 
-/** Says what this browser lacks, and why if the page can tell. */
-function showLacks(): void {
-  const found = lacks();
-  const lines = found.map((lack) => words.lacks[lack]);
-  if (!isSecureContext) lines.unshift(words.insecure);
-  element("lacks").hidden = found.length === 0;
-  const items = lines.map((line) => {
-    const item = document.createElement("li");
-    item.textContent = line;
-    return item;
-  });
-  element("lacks")
-    .querySelector("ul")!
-    .replaceChildren(...items);
-}
-
 /** Says everything in the language that is wanted. */
-function translate(): void {
+function speak(): void {
   words = pageWords();
-  document.documentElement.lang = words.language;
-  for (const one of document.querySelectorAll<HTMLElement>("[data-word]")) {
-    one.textContent = words.texts[one.dataset.word as keyof typeof words.texts];
-  }
+  translate(words);
   const other = words.language === "de" ? languages.en : languages.de;
   languageButton.textContent = other.languageName;
   languageButton.lang = other.language;
   languageButton.hidden = false;
   slots.speak(words.language);
   showMachine();
-  showLacks();
+  showLacks(element("lacks"), words);
   render();
 }
 
 // What <nbd-media> is told before it is defined would be lost.
 await customElements.whenDefined("nbd-media");
 element("late").remove();
-translate();
+speak();
 say(words.starting);
 takeDrops(takeDropped);
 languageButton.addEventListener("click", () => {
   keepLanguage(languageButton.lang);
-  translate();
+  speak();
 });
 logOutButton.addEventListener("click", () => void logOut());
 tellMeButton.addEventListener("click", () => void askConsent().then(showConsent));

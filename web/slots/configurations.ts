@@ -17,11 +17,14 @@ const ONLY: OfferedConfiguration = { name: "", description: "", isDefault: true 
 /**
  * Asks the gateway that this page came from for its configurations.
  * @param headers what the request needs to be let in
+ * @param known what is returned if it does not answer now, or never: a relay offers one
  * @returns undefined if the gateway wants a login first
  */
 export async function loadConfigurations(
   headers: Record<string, string>,
-): Promise<OfferedConfiguration[] | undefined> {
+  known: readonly OfferedConfiguration[],
+): Promise<readonly OfferedConfiguration[] | undefined> {
+  const otherwise = known.length > 0 ? known : [ONLY];
   try {
     // A relative path: a proxy may have put the gateway below a path.
     const response = await fetch("metadata", {
@@ -30,7 +33,7 @@ export async function loadConfigurations(
       signal: AbortSignal.timeout(PATIENCE),
     });
     if (wantsLogin(response)) return undefined;
-    if (!response.ok) return [ONLY];
+    if (!response.ok) return otherwise;
     const metadata = (await response.json()) as Record<string, { description?: unknown } | null>;
     const defaultName = decodeURIComponent(response.headers.get("Default-Configuration") ?? "");
     const places = placesIn(response.headers.get("Places") ?? "");
@@ -39,7 +42,7 @@ export async function loadConfigurations(
       return { name, description, isDefault: name === defaultName, place: places.get(name) };
     });
   } catch {
-    return [ONLY];
+    return otherwise;
   }
 }
 

@@ -45,6 +45,11 @@ export class Slots {
     return this.cards.some(({ state }) => state.isRunning);
   }
 
+  /** What the gateway has offered. */
+  get offered(): readonly OfferedConfiguration[] {
+    return this.#offered;
+  }
+
   /** What the gateway tells of other configurations than were offered, as a word; undefined if they are the same. */
   get news(): string | undefined {
     return this.#document && newsIn(this.#offered, this.#document);
