@@ -28,7 +28,15 @@ const styleAsText = {
 };
 
 /** What the page has besides its script. */
-const pageFiles = ["index.html", "page.css", "icon.svg"];
+const pageFiles = [
+  "index.html",
+  "page.css",
+  "icon.svg",
+  "icons/busy.svg",
+  "icons/good.svg",
+  "icons/warning.svg",
+  "icons/bad.svg",
+];
 
 /** Writes the type declarations of the library's entries and of what they name. */
 function declareTypes(...entries) {
