@@ -62,6 +62,7 @@ export class Card {
   readonly #buttons: ReadonlyMap<Action, HTMLButtonElement>;
   readonly #card: HTMLElement;
   #words: MediaWords | undefined;
+  #run: Run | undefined;
 
   constructor(root: ShadowRoot, events: CardEvents) {
     this.#root = root;
@@ -101,6 +102,8 @@ export class Card {
   render(view: View, words: MediaWords, units: Units): void {
     if (this.#words !== words) this.#speak(words, units);
     const { situation, run, chosen, isRunning } = view;
+    if (run && run !== this.#run) this.figures.clear();
+    this.#run = run;
     const focused = this.#root.activeElement;
     const label = view.label || words.drive;
     writeText(this.#label, label);
@@ -122,7 +125,7 @@ export class Card {
     this.#showOffers(offersIn(situation, view), words);
     this.#options.show(view.cache, isRunning, words);
     const size = run?.file.size ?? 0;
-    this.figures.show(report && { report, size, servedSince: run?.servedSince }, words, units);
+    this.figures.show(report && { report, isRunning, size, servedSince: run?.servedSince }, words, units);
     const covered = size > 0 ? Math.min(1, (report?.totals.bytesCovered ?? 0) / size) : 0;
     this.#map.show(run?.map, covered, words, units);
     this.#keepFocus(focused);

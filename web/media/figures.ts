@@ -10,6 +10,19 @@ import type { Units } from "./units.ts";
 const COUNTED = ["bytesRead", "bytesWritten", "errors", "uptime", "outstanding", "hits"] as const;
 type Counted = (typeof COUNTED)[number];
 
+/** Stands for a number that there is not. */
+const NONE = "–";
+
+/** What was measured of a server, which may have ended. */
+export interface Measured {
+  readonly report: ServingReport;
+  readonly isRunning: boolean;
+  /** Bytes of the image. */
+  readonly size: number;
+  /** Since when the other machine has, or had, the disk. */
+  readonly servedSince: number | undefined;
+}
+
 type ChartKind = "bytes" | "requests" | "latency";
 
 /** A chart with what it says in numbers. */
@@ -65,16 +78,12 @@ export class Figures {
   }
 
   /** @param shown undefined: nothing is served, nor was */
-  show(
-    shown: { report: ServingReport; size: number; servedSince: number | undefined } | undefined,
-    words: MediaWords,
-    units: Units,
-  ) {
+  show(shown: Measured | undefined, words: MediaWords, units: Units) {
     const isShown = shown !== undefined && (shown.servedSince !== undefined || !this.history.isEmpty);
     writeHidden(this.element, !isShown);
     if (!shown || !isShown) return;
-    this.#showRates(words, units);
-    this.#showCounts(shown.report, shown.size, words, units, shown.servedSince);
+    this.#showRates(shown.isRunning, words, units);
+    this.#showCounts(shown, words, units);
     this.#draw(units);
   }
 
@@ -92,27 +101,25 @@ export class Figures {
     for (const { chart } of this.#panels.values()) chart.end();
   }
 
-  #showRates({ figures, ...words }: MediaWords, units: Units): void {
+  #showRates(isRunning: boolean, words: MediaWords, units: Units): void {
+    const { figures } = words;
     const { bytesRead, bytesWritten, requests, latency } = this.history;
-    const all = { ...words, figures };
     const time = (milliseconds: number | undefined) =>
-      milliseconds === undefined ? "–" : units.latency(milliseconds);
+      milliseconds === undefined ? NONE : units.latency(milliseconds);
+    const show = (kind: ChartKind, title: string, now: string, mean: string) =>
+      this.#panels.get(kind)!.show(title, isRunning ? now : NONE, mean, words);
     const isWritten = bytesWritten.mean > 0;
-    const now = bytesRead.now + bytesWritten.now;
-    const mean = bytesRead.mean + bytesWritten.mean;
-    const title = isWritten ? `${figures.read} + ${figures.written.toLowerCase()}` : figures.read;
-    this.#panels.get("bytes")!.show(title, units.rate(now), units.rate(mean), all);
-    const { now: many, mean: often } = requests;
-    this.#panels.get("requests")!.show(figures.requests, units.perSecond(many), units.perSecond(often), all);
-    this.#panels.get("latency")!.show(figures.latency, time(latency.now), time(latency.mean), all);
+    const title = isWritten ? figures.readAndWritten : figures.read;
+    const bytesNow = units.rate(bytesRead.now + bytesWritten.now);
+    show("bytes", title, bytesNow, units.rate(bytesRead.mean + bytesWritten.mean));
+    show("requests", figures.requests, units.perSecond(requests.now), units.perSecond(requests.mean));
+    show("latency", figures.latency, time(latency.now), time(latency.mean));
   }
 
   #showCounts(
-    { totals }: ServingReport,
-    size: number,
+    { report: { totals }, size, servedSince }: Measured,
     { figures }: MediaWords,
     units: Units,
-    servedSince: number | undefined,
   ): void {
     const share = size > 0 ? Math.min(1, totals.bytesCovered / size) : 0;
     writeText(this.#coveredTitle, figures.covered);
@@ -127,7 +134,7 @@ export class Figures {
       errors: totals.errors > 0 ? units.count(totals.errors) : undefined,
       uptime: servedSince === undefined ? undefined : uptime(servedSince, figures, units),
       outstanding: units.count(totals.outstanding),
-      hits: reads > 0 ? units.share(totals.hits / reads) : "–",
+      hits: reads > 0 ? units.share(totals.hits / reads) : NONE,
     };
     for (const [name, { title, value, row }] of this.#counted) {
       writeText(title, figures[name]);

@@ -134,7 +134,7 @@ export const media: MediaWords = {
   lastRead: (time) => `Zuletzt gelesen um ${time}`,
   figures: {
     read: "Gelesen",
-    written: "Geschrieben",
+    readAndWritten: "Gelesen und geschrieben",
     requests: "Anfragen",
     latency: "Antwortzeit",
     mean: "Mittel",

@@ -126,7 +126,7 @@ export const media: MediaWords = {
   lastRead: (time) => `Last read at ${time}`,
   figures: {
     read: "Read",
-    written: "Written",
+    readAndWritten: "Read and written",
     requests: "Requests",
     latency: "Latency",
     mean: "mean",

@@ -39,7 +39,7 @@ export interface MediaWords {
   readonly lastRead: (time: string) => string;
   readonly figures: {
     readonly read: string;
-    readonly written: string;
+    readonly readAndWritten: string;
     readonly requests: string;
     readonly latency: string;
     readonly mean: string;
