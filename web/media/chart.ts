@@ -20,8 +20,23 @@ export class Chart {
   readonly element = make("canvas", { class: "chart" });
   readonly #context = this.element.getContext("2d");
   #data: ChartData = { times: [], lines: [] };
+  /** A time that is pointed at, in seconds since 1970. */
+  #pointed: number | undefined;
   #units: Units | undefined;
   #frame = 0;
+
+  /** @param onpoint takes the time that somebody points at, in seconds since 1970; undefined: none */
+  constructor(onpoint: (time: number | undefined) => void) {
+    this.element.addEventListener("pointermove", ({ offsetX }) => onpoint(this.#timeAt(offsetX)));
+    this.element.addEventListener("pointerleave", () => onpoint(undefined));
+  }
+
+  /** Marks a time; undefined: none. */
+  mark(time: number | undefined): void {
+    if (time === this.#pointed) return;
+    this.#pointed = time;
+    this.refresh();
+  }
 
   show(data: ChartData, units: Units): void {
     this.#data = data;
@@ -55,7 +70,7 @@ export class Chart {
     context.font = `${style.fontSize} ${style.fontFamily}`;
     const { times, lines } = this.#data;
     const scale = scaleOf(times, lines);
-    const frame = { left: 44, top: 8, right: width - 2, bottom: height - 18 };
+    const frame = frameOf(width, height);
     this.#drawGrid(context, scale, frame, style);
     for (const [i, values] of lines.entries()) {
       const colour = i === 0 ? style.color : style.outlineColor;
@@ -66,6 +81,14 @@ export class Chart {
         i === 0 ? frame.bottom : undefined,
       );
     }
+  }
+
+  #timeAt(x: number): number | undefined {
+    const { times, lines } = this.#data;
+    if (times.length === 0) return undefined;
+    const { from, to } = scaleOf(times, lines);
+    const { left, right } = frameOf(this.element.clientWidth, this.element.clientHeight);
+    return from + ((x - left) / (right - left)) * (to - from);
   }
 
   #drawGrid(context: CanvasRenderingContext2D, scale: Scale, frame: Frame, style: CSSStyleDeclaration): void {
@@ -94,6 +117,10 @@ export class Chart {
       context.textAlign = x > right - 16 ? "right" : x < left + 16 ? "left" : "center";
       context.fillText(units.minute(1000 * minute), x, bottom + 5);
     }
+    if (this.#pointed === undefined) return;
+    context.strokeStyle = style.textDecorationColor;
+    const x = left + ((this.#pointed - scale.from) / (scale.to - scale.from)) * (right - left);
+    line(x, top, x, bottom);
   }
 
   /** @param bottom of what is filled below the line; undefined: nothing, and the line is dashed, to tell it from the other one */
@@ -124,4 +151,9 @@ export class Chart {
     }
     context.setLineDash([]);
   }
+}
+
+/** Beside it there is room for the words of the axes. */
+function frameOf(width: number, height: number): Frame {
+  return { left: 44, top: 8, right: width - 2, bottom: height - 18 };
 }
