@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import terser from "@rollup/plugin-terser";
 import { transform } from "esbuild";
@@ -86,7 +87,7 @@ const element = "web/media/nbd-media.ts";
 /** A script for pages without a bundler, which imports nothing. */
 const script = (input, file, output, extra = []) => ({
   input,
-  plugins: [...typescript, ...extra],
+  plugins: [...typescript, ...extra, sizes],
   // What a page may load later is in it from the beginning, unless it is external.
   output: { file, inlineDynamicImports: true, ...output },
 });
@@ -131,9 +132,10 @@ export default [
   script("src/index.ts", "dist/browser/nbd-proxy.js", { format: "es" }),
   {
     ...script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }),
-    plugins: [resumingApart, ...typescript, short("iife")],
+    plugins: [resumingApart, ...typescript, short("iife"), sizes],
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
+  script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
   script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
