@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import terser from "@rollup/plugin-terser";
+import { transform } from "esbuild";
 import esbuild from "rollup-plugin-esbuild";
 
 const target = "es2022";
@@ -15,6 +16,16 @@ const afterwards = (run, files = []) => ({
   },
   writeBundle: run,
 });
+
+/** A style sheet that a module imports, as text, and short. */
+const styleAsText = {
+  name: "style-as-text",
+  async transform(text, id) {
+    if (!id.endsWith(".css")) return null;
+    const { code } = await transform(text, { loader: "css", minify: true, target });
+    return { code: `export default ${JSON.stringify(code.trim())};`, map: null };
+  },
+};
 
 /** What the page has besides its script. */
 const pageFiles = [
@@ -69,6 +80,9 @@ const entries = [
   "src/node/fixtures.ts",
 ];
 
+/** The custom element, which a page imports, or a bundle. */
+const element = "web/media/nbd-media.ts";
+
 /** A script for pages without a bundler, which imports nothing. */
 const script = (input, file, output, extra = []) => ({
   input,
@@ -108,7 +122,7 @@ export default [
   {
     input: entries,
     external: installed,
-    plugins: [...typescript, afterwards(() => declareTypes(...entries))],
+    plugins: [...typescript, afterwards(() => declareTypes(...entries, element, "web/media/style.d.ts"))],
     // As package.json says: an import that nothing is used of goes.
     treeshake: { moduleSideEffects: (id) => id.endsWith("/polyfill.ts") },
     // A file for each module: what a page does not use costs its bundle nothing.
@@ -121,6 +135,7 @@ export default [
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
   script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
+  script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),
     afterwards(

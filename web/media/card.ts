@@ -15,7 +15,6 @@ export interface CardEvents extends DropZoneEvents {
   onaction(action: Action): void;
   /** @param cache in bytes */
   oncache(cache: number): void;
-  onfaultOfCharts(words: string): void;
 }
 
 /** All that a card shows. */
@@ -47,7 +46,7 @@ const LABELS: Readonly<Record<Label, (words: MediaWords) => string>> = {
 /** The elements of a card. It shows what it is given, and writes only what has changed. */
 export class Card {
   readonly log = new EventLog();
-  readonly figures: Figures;
+  readonly figures = new Figures();
   readonly #root: ShadowRoot;
   readonly #zone: DropZone;
   readonly #map = new BlockMapView();
@@ -68,7 +67,6 @@ export class Card {
     this.#root = root;
     this.#zone = new DropZone(events);
     this.#options = new Options(events.oncache);
-    this.figures = new Figures(root, events.onfaultOfCharts);
     this.#buttons = new Map(
       ACTIONS.map((action) => {
         const button = make("button", { part: action, type: "button", hidden: true });
@@ -147,7 +145,6 @@ export class Card {
     writeAttribute(this.#card, "lang", words.language);
     this.log.speak(words, units);
     this.#options.speak(words, units);
-    this.figures.end();
   }
 
   #showOffers(offers: readonly Offer[], words: MediaWords): void {

@@ -336,6 +336,8 @@ export class Drive {
       onfault: (fault) => {
         if (!wasTold) this.#at.onnote({ kind: "cannot-read", file: chosen.file, why: fault });
         wasTold = true;
+        // It was the file that a server has failed for.
+        if (!this.isRunning) this.#run = undefined;
         become({ fault });
       },
       onread: () => become("read"),

@@ -1,7 +1,6 @@
-import { messageOf } from "../../src/streams/message-of.ts";
 import type { ServingReport } from "../serving/report.ts";
 import type { MediaWords } from "../words/media-words.ts";
-import type { ChartKind, Charts } from "./charts.ts";
+import { Chart, type ChartData } from "./chart.ts";
 import { make } from "./make.ts";
 import { writeAttribute, writeHidden, writeText } from "./only-changes.ts";
 import { SampleHistory } from "./sample-history.ts";
@@ -11,9 +10,11 @@ import type { Units } from "./units.ts";
 const COUNTED = ["bytesRead", "bytesWritten", "errors", "uptime", "outstanding", "hits"] as const;
 type Counted = (typeof COUNTED)[number];
 
+type ChartKind = "bytes" | "requests" | "latency";
+
 /** A chart with what it says in numbers. */
 class Panel {
-  readonly place = make("div", { class: "chart", "aria-hidden": "true" });
+  readonly chart = new Chart();
   readonly title = make("dt");
   readonly now = make("b");
   readonly mean = make("span", { class: "quiet" });
@@ -21,14 +22,8 @@ class Panel {
 
   constructor(kind: ChartKind) {
     const value = make("dd", {}, this.now, " ", this.mean);
-    this.element = make(
-      "div",
-      { class: "panel", part: `panel panel-${kind}` },
-      this.title,
-      value,
-      this.place,
-    );
-    this.element.removeAttribute("id");
+    const place = make("dd", { class: "chart-place", "aria-hidden": "true" }, this.chart.element);
+    this.element = make("div", { class: "panel", part: `panel panel-${kind}` }, this.title, value, place);
   }
 
   show(title: string, now: string, mean: string, words: MediaWords): void {
@@ -42,22 +37,14 @@ class Panel {
 export class Figures {
   readonly element: HTMLElement;
   readonly history = new SampleHistory();
-  readonly #root: ShadowRoot;
   readonly #panels: ReadonlyMap<ChartKind, Panel>;
   readonly #covered = make("dd");
   readonly #coveredTitle = make("dt");
   readonly #bar = make("progress", { part: "covered", max: "1", value: "0" });
   readonly #counted: ReadonlyMap<Counted, { title: HTMLElement; value: HTMLElement; row: HTMLElement }>;
-  readonly #onfault: (words: string) => void;
-  #charts: Charts | "asked for" | undefined;
-  #language = "";
-  /** Grows with each end: what was asked for before it is not wanted any more. */
-  #generation = 0;
+  #drawn = "";
 
-  /** @param onfault is told why there are no charts */
-  constructor(root: ShadowRoot, onfault: (words: string) => void) {
-    this.#root = root;
-    this.#onfault = onfault;
+  constructor() {
     const kinds: ChartKind[] = ["bytes", "requests", "latency"];
     this.#panels = new Map(kinds.map((kind) => [kind, new Panel(kind)]));
     this.#counted = new Map(
@@ -86,15 +73,14 @@ export class Figures {
     const isShown = shown !== undefined && (shown.servedSince !== undefined || !this.history.isEmpty);
     writeHidden(this.element, !isShown);
     if (!shown || !isShown) return;
-    this.#language = words.language;
     this.#showRates(words, units);
     this.#showCounts(shown.report, shown.size, words, units, shown.servedSince);
-    if (!this.history.isEmpty) this.#draw();
+    this.#draw(units);
   }
 
   /** The width or the colours may be different. */
   refresh(): void {
-    if (typeof this.#charts === "object") this.#charts.refresh();
+    for (const { chart } of this.#panels.values()) chart.refresh();
   }
 
   /** Begins anew, for another file. */
@@ -102,11 +88,8 @@ export class Figures {
     this.history.clear();
   }
 
-  /** Ends the charts; they come again when there is something to show. */
   end(): void {
-    this.#generation++;
-    if (typeof this.#charts === "object") this.#charts.end();
-    this.#charts = undefined;
+    for (const { chart } of this.#panels.values()) chart.end();
   }
 
   #showRates({ figures, ...words }: MediaWords, units: Units): void {
@@ -154,23 +137,18 @@ export class Figures {
     }
   }
 
-  #draw(): void {
-    if (typeof this.#charts === "object") this.#charts.show(this.history.columns());
-    else if (!this.#charts) void this.#load(this.#generation);
-  }
-
-  async #load(generation: number): Promise<void> {
-    // They are not asked for again if they cannot be had: the numbers are there.
-    this.#charts = "asked for";
-    try {
-      const { Charts: Loaded } = await import("./charts.ts");
-      if (generation !== this.#generation) return;
-      const places = new Map([...this.#panels].map(([kind, { place }]) => [kind, place] as const));
-      this.#charts = new Loaded(this.#root, places, this.#language);
-      this.#charts.show(this.history.columns());
-    } catch (error) {
-      this.#onfault(messageOf(error));
-    }
+  /** Draws what is new. */
+  #draw(units: Units): void {
+    const key = `${this.history.version} ${units.language}`;
+    if (key === this.#drawn) return;
+    this.#drawn = key;
+    const { times, read, written, requests, latency } = this.history.columns();
+    const lines: Readonly<Record<ChartKind, ChartData["lines"]>> = {
+      bytes: written.some((value) => value > 0) ? [read, written] : [read],
+      requests: [requests],
+      latency: [latency],
+    };
+    for (const [kind, { chart }] of this.#panels) chart.show({ times, lines: lines[kind] }, units);
   }
 }
 

@@ -28,15 +28,20 @@ export interface Columns {
 export class SampleHistory {
   readonly #samples: RateSample[] = [];
 
+  /** Grows with each change. */
+  version = 0;
+
   get isEmpty(): boolean {
     return this.#samples.length === 0;
   }
 
   clear(): void {
+    this.version++;
     this.#samples.length = 0;
   }
 
   add(samples: readonly RateSample[]): void {
+    if (samples.length > 0) this.version++;
     for (const sample of samples) {
       // A clock that was set back would make lines that cross.
       if (sample.at > (this.#samples.at(-1)?.at ?? Number.NEGATIVE_INFINITY)) this.#samples.push(sample);

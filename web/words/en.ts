@@ -117,7 +117,6 @@ export const media: MediaWords = {
   chooseAnother: "Choose another, or drop one here",
   onlyRead: "ISO, IMG or any other file. It stays on this computer, and is only read",
   bytes: (count) => `${count} bytes`,
-  drop: "Drop it to choose it",
   serve: "Serve",
   serveAgain: "Serve again",
   serveInstead: "Serve this one instead",
@@ -126,12 +125,10 @@ export const media: MediaWords = {
   goOn: "Go on",
   lastRead: (time) => `Last read at ${time}`,
   figures: {
-    title: "Figures",
     read: "Read",
     written: "Written",
     requests: "Requests",
     latency: "Latency",
-    now: "now",
     mean: "mean",
     covered: "Read of the image",
     bytesRead: "Bytes read",
@@ -142,10 +139,6 @@ export const media: MediaWords = {
     hits: "Out of the cache",
     coveredOf: (covered, size) => `${covered} of ${size}`,
     since: (time, span) => (span ? `${span}, since ${time}` : `since ${time}`),
-  },
-  charts: {
-    title: "The last minutes",
-    of: (what, now, mean) => `${what}: ${now} now, ${mean} mean of the last minutes`,
   },
   map: {
     title: "Map of the image",
@@ -174,7 +167,6 @@ export const media: MediaWords = {
     chosen: (name, size) => `${name} was chosen, ${size}`,
     cannotRead: (name, why) => `${name} cannot be read: ${why}`,
     plainRequest: (words) => `a plain request to the same address: ${words}`,
-    noCharts: (why) => `the charts cannot be loaded: ${why}`,
   },
 };
 

@@ -30,7 +30,6 @@ export interface MediaWords {
   readonly chooseAnother: string;
   readonly onlyRead: string;
   readonly bytes: (count: string) => string;
-  readonly drop: string;
   readonly serve: string;
   readonly serveAgain: string;
   readonly serveInstead: string;
@@ -39,12 +38,10 @@ export interface MediaWords {
   readonly goOn: string;
   readonly lastRead: (time: string) => string;
   readonly figures: {
-    readonly title: string;
     readonly read: string;
     readonly written: string;
     readonly requests: string;
     readonly latency: string;
-    readonly now: string;
     readonly mean: string;
     readonly covered: string;
     readonly bytesRead: string;
@@ -55,10 +52,6 @@ export interface MediaWords {
     readonly hits: string;
     readonly coveredOf: (covered: string, size: string) => string;
     readonly since: (time: string, span: string | undefined) => string;
-  };
-  readonly charts: {
-    readonly title: string;
-    readonly of: (what: string, now: string, mean: string) => string;
   };
   readonly map: {
     readonly title: string;
@@ -86,6 +79,5 @@ export interface MediaWords {
     readonly chosen: (name: string, size: string) => string;
     readonly cannotRead: (name: string, why: string) => string;
     readonly plainRequest: (words: string) => string;
-    readonly noCharts: (why: string) => string;
   };
 }
