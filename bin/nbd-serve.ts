@@ -27,7 +27,7 @@ import {
   remoteOptions,
 } from "./remote.ts";
 import { secondsArgument } from "./seconds-argument.ts";
-import { endOnInterrupt } from "./serve/interrupt.ts";
+import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
 import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
@@ -125,7 +125,10 @@ async function serveImage(given: Arguments, telling: Telling): Promise<void> {
   keepYoungGenerationSmall();
   const signal = onSignals();
   telling.heed(signal);
-  endOnInterrupt(signal, () => telling.leave());
+  onNextInterrupt(signal, () => {
+    telling.leave();
+    endBy("SIGINT");
+  });
 
   const unopened = (reason: string) => new Error(`opening ${image}: ${reason}`);
   const { handle, target, modifiedBefore } = await openFile(given.path, { writable }).catch(
