@@ -44,7 +44,7 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
                                                            to another machine, with what nbd-gateway has printed there
   nbd-serve --writable disk.img https://HOST:8000/0 --token-file FILE
                                                            as its configuration "0"; whoever has the disk can write to it
-  nbd-serve --json image.iso http://127.0.0.1:8000/ | jq --unbuffered -r .event
+  nbd-serve --json image.iso http://127.0.0.1:8000/ | jq .event
                                                            for a script, which is told what happens
   nbd-serve image.iso ws://127.0.0.1:8080/                 to nbd-proxy behind websocketd, or another relay
   nbdinfo [ nbd-serve image.iso - ]                        to one command, without a gateway

@@ -47,6 +47,7 @@ tests("it has what is needed and nothing else", () => {
     "nbd-gateway.service",
     "nbd-gateway.socket",
     "nginx.conf.example",
+    "serve-events.schema.json",
     "status.schema.json",
   ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
