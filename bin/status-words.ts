@@ -29,7 +29,7 @@ function paragraph(
 }
 
 function sessionLines(
-  { since, medium, peer, waitingUntil, link, requests }: SessionStatus,
+  { id, since, medium, peer, waitingUntil, link, requests }: SessionStatus,
   now: number,
 ): string[] {
   const what = medium
@@ -47,7 +47,11 @@ function sessionLines(
     moved.push(`${(link.roundTrip * 1000).toFixed(1)} ms to the other side and back`);
   if (link.losses > 0) moved.push(`link lost ${link.losses} times`);
   const ago = timeSpan(Math.max(0, now - Date.parse(since)));
-  return [`${what}${from}, for ${ago}`, ...lost, ...(moved.length > 0 ? [moved.join(", ")] : [])];
+  return [
+    `${what}${from}, for ${ago}, session ${id}`,
+    ...lost,
+    ...(moved.length > 0 ? [moved.join(", ")] : []),
+  ];
 }
 
 function transferred(requests: RequestStatus | undefined, name: string): string | undefined {

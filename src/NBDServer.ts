@@ -1,34 +1,15 @@
-import { blobExport } from "./export/blob.ts";
-import { sampleOf } from "./export/blob-sample.ts";
 import type { Export } from "./export/export.ts";
-import type { OnExportError } from "./export/failed-request.ts";
-import { watchReads } from "./export/filters/watch-reads.ts";
 import { windows } from "./export/filters/windows.ts";
-import type { ResumeKeys } from "./resuming/resume-keys.ts";
-import { type ServeOptions, serveUnchecked as serve } from "./serve.ts";
+import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
+import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
-import { wordsForOthers } from "./streams/for-others.ts";
 import { messageOf } from "./streams/message-of.ts";
-import { nextTask } from "./streams/next-task.ts";
-import { ownRoom } from "./streams/own-room.ts";
-import { unlessAborted } from "./streams/unless-aborted.ts";
-import { openWebSocket } from "./transport/open-web-socket.ts";
-import { shownUrl } from "./transport/shown-url.ts";
-import { webSocket } from "./transport/websocket.ts";
 
 /**
  * Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. While
  * it tries to replace a lost link it is `reconnecting`, and `serving` again on the new one.
  */
-export type NBDServerState =
-  | "idle"
-  | "connecting"
-  | "waiting"
-  | "serving"
-  | "unreadable"
-  | "reconnecting"
-  | "ended"
-  | "failed";
+export type NBDServerState = "idle" | RunningState | "ended" | "failed";
 
 /** Serves a File over a WebSocket. */
 export interface NBDServer {
@@ -52,23 +33,9 @@ export interface NBDServer {
   stop(): void;
 }
 
-export interface PageServerOptions {
+export interface PageServerOptions extends LinkOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
-  /** The subprotocols that the WebSocket asks for. Default: none. It is read for each WebSocket, as a login may change. */
-  protocols?: string[] | undefined;
-  /**
-   * Seconds for which a link that was lost is tried to be had again, once the other side has read something; 0: not at all.
-   * Default 0. It needs the script `resuming.js` beside `nbd.js`.
-   */
-  retry?: number;
-  /**
-   * Where the key is kept that the other side gives, by which it knows this server again: kept beyond the page, a reloaded
-   * page goes on where it was. Default: in memory, for this server.
-   */
-  resumeKeys?: ResumeKeys | undefined;
-  /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
-  onerror?: OnExportError | undefined;
 }
 
 export interface NBDServerConstructor {
@@ -82,15 +49,6 @@ export interface NBDServerConstructor {
 }
 
 const CACHE = 1 << 24;
-
-/** Bytes in flight: what our proxies ask for at a time. Each byte of a long read may hold 16 bytes of a window. */
-const IN_FLIGHT = 1 << 22;
-
-/**
- * The bytes of replies, with their headers, that are copied into one message: a message costs a browser more time than the
- * copy (test/bench/README.md, "One message for many replies").
- */
-const MESSAGE = (1 << 20) + (1 << 14);
 
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
@@ -136,7 +94,11 @@ class PageServer implements NBDServer {
   start(): void {
     if (this.#ending) return;
     this.#ending = new AbortController();
-    this.#serve(this.#ending.signal).then(
+    serveBlob(this.endpoint, this.file, this.#options, {
+      signal: this.#ending.signal,
+      filters: (file) => this.#counted(windows({ budget: this.#cache })(file)),
+      become: (state, line) => this.#become(state, line),
+    }).then(
       () => this.#finish("ended", "the session has ended"),
       (error: unknown) => this.#finish("failed", messageOf(error), error),
     );
@@ -144,60 +106,6 @@ class PageServer implements NBDServer {
 
   stop(): void {
     this.#ending?.abort();
-  }
-
-  async #serve(signal: AbortSignal): Promise<void> {
-    this.#become("connecting", `connecting to ${shownUrl(this.endpoint)}`);
-    const sample = sampleOf(this.file);
-    try {
-      if (sample) await unlessAborted(sample.look(), signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      throw error;
-    }
-    const { retry, resumeKeys: keys, onerror } = this.#options;
-    const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
-    const connect = (isAgain = false) => {
-      const { protocols } = this.#options;
-      // Who took the place meanwhile keeps it.
-      const asked = isAgain ? protocols?.filter((one) => one !== "take-over") : protocols;
-      const socket = openWebSocket(this.endpoint, asked);
-      socket.addEventListener("open", () => {
-        if (this.#state === "connecting") this.#become("waiting", "connected, waiting for the other side");
-      });
-      return { socket, transport: webSocket(socket, { wordsFor: wordsForOthers }) };
-    };
-    const watched = watchReads({
-      onfailing: (line) => this.#become("unreadable", line),
-      onworking: (line) => this.#become("serving", line),
-      trial: sample && (() => sample.look()),
-    })(blobExport(this.file));
-    const disk = windows({ budget: this.#cache })(watched);
-    const counted = this.#counted(disk);
-    const options: ServeOptions = {
-      name: (this.file as Partial<File>).name ?? "",
-      room: ownRoom(IN_FLIGHT),
-      gatherUpTo: MESSAGE,
-      later: nextTask,
-      onerror,
-      onTransmission: () => this.#become("serving", `serving ${this.file.size} bytes`),
-    };
-    try {
-      if (again) {
-        await again.serveFileAgain(counted, this.file, {
-          connect: (_signal, isAgain) => connect(isAgain),
-          serve,
-          serveOptions: options,
-          retry: retry!,
-          signal,
-          keys,
-          onReconnecting: (line) => this.#become("reconnecting", line),
-        });
-      } else await serve(connect().transport, counted, { ...options, signal });
-    } finally {
-      // Not waited for: it takes as long as a read of the file that nobody needs any more.
-      void disk.close();
-    }
   }
 
   /** Counts the reads of an export. The filter `statistics` would make the classic script a twentieth longer. */
@@ -225,19 +133,8 @@ class PageServer implements NBDServer {
 
   #become(state: NBDServerState, line: string) {
     this.#state = state;
-    report(() => this.onlog?.(line));
-    report(() => this.onstate?.(state));
-  }
-}
-
-/** Calls back; what that throws is reported as what an event listener throws is, and disturbs nothing here. */
-function report(callback: () => void) {
-  try {
-    callback();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    callBack(() => this.onlog?.(line));
+    callBack(() => this.onstate?.(state));
   }
 }
 

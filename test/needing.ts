@@ -54,7 +54,9 @@ const packages: Readonly<Record<string, string>> = {
   "systemd-socket-activate": "systemd",
   taskset: "util-linux",
   unshare: "util-linux",
+  WebKitWebDriver: "webkit2gtk-driver",
   websocketd: "websocketd",
+  Xvfb: "xvfb",
   xorriso: "xorriso",
 };
 

@@ -1,4 +1,4 @@
-import { formatBytes } from "../../web/format-bytes.ts";
+import { Units } from "../../web/media/units.ts";
 import type { Course } from "./course.ts";
 import type { Pace } from "./pace.ts";
 
@@ -13,6 +13,8 @@ export interface LiveLine {
 export const EJECTING = "ejecting…, Ctrl-C again to end at once";
 
 const GAP = "  ";
+
+const units = new Units("en");
 
 /**
  * What is served, in one line of less than `columns` characters: the fewer there are, the less it says. Each figure has room
@@ -47,12 +49,12 @@ function headOf(course: Course): Pick<LiveLine, "head" | "tone"> {
 /** The figures beside the state, the most of them first. */
 function tailsOf(course: Course, pace: Pace): string[][] {
   const { coverage } = course.counts.snapshot();
-  const part = (bytes: number) => formatBytes(bytes).padStart(10);
-  const read = `${part(coverage.read.bytesCovered)} of ${formatBytes(course.size)} read`;
+  const part = (bytes: number) => units.bytes(bytes).padStart(10);
+  const read = `${part(coverage.read.bytesCovered)} of ${units.bytes(course.size)} read`;
   const percent = `${Math.floor(100 * coverage.read.fraction)} %`.padStart(5);
   if (course.state === "lost") return [[read], [percent], []];
   if (course.state !== "serving") return [[]];
-  const rate = `${formatBytes(Math.round(pace.bytesPerSecond))}/s`.padStart(12);
+  const rate = `${units.bytes(Math.round(pace.bytesPerSecond))}/s`.padStart(12);
   const latency = milliseconds(pace.latency).padStart(7);
   const inFlight = `${course.outstanding} in flight`.padStart(13);
   const written = `${part(coverage.written.bytesCovered)} written`;

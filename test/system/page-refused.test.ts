@@ -1,15 +1,18 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, stateOf } from "../browser.ts";
-import { needing, root, suite, until } from "../harness.ts";
+import { openChromium } from "../browser.ts";
+import { needing, root, Sandbox, suite } from "../harness.ts";
+import { type ChromiumPage, openPage } from "../page/open.ts";
 
 /* A page is not told how a WebSocket was refused, so it asks once more by a plain request, and shows the answer. */
 const tests = suite("the page whose WebSocket is refused");
 
+let sandbox: Sandbox;
+let image: string;
 let browser: Browser | undefined;
 const types: Readonly<Record<string, string>> = {
   js: "text/javascript",
@@ -17,8 +20,15 @@ const types: Readonly<Record<string, string>> = {
   svg: "image/svg+xml",
 };
 
+tests.before(async () => {
+  sandbox = new Sandbox();
+  image = sandbox.path("x.img");
+  await writeFile(image, "x");
+});
+
 tests.after(async () => {
   await browser?.close();
+  await sandbox.end();
 });
 
 /** Serves the page, and refuses every WebSocket; plain requests to the path of one are answered by `answer`. */
@@ -36,19 +46,21 @@ async function startRefusing(answer: (response: ServerResponse) => void) {
 }
 
 /** Serves a file once, and returns what the page says at last. */
-async function refusal(page: Page): Promise<string> {
-  await page.setInputFiles("#file", { name: "x.img", mimeType: "", buffer: Buffer.from("x") });
-  await page.click("#serve");
-  await until("it has asked", async () => /a plain request to the same/.test(await page.innerText("#log")));
-  return stateOf(page);
+async function refusal(page: ChromiumPage): Promise<string> {
+  await page.card().choose(image);
+  await page.card().click("serve");
+  await page.card().shows("log", /a plain request to the same/);
+  return page.card().state();
 }
 
-async function withPage(answer: (response: ServerResponse) => void, use: (page: Page) => Promise<void>) {
+async function withPage(
+  answer: (response: ServerResponse) => void,
+  use: (page: ChromiumPage) => Promise<void>,
+) {
   browser ??= await openChromium();
   const { server, url } = await startRefusing(answer);
-  const page = await browser.newPage();
+  const page = await openPage(browser, url);
   try {
-    await page.goto(url);
     await use(page);
   } finally {
     await page.close();
@@ -87,7 +99,7 @@ for (const [name, answer, shown] of cases) {
     await withPage(answer, async (page) => {
       assert.match(await refusal(page), shown);
       // Another attempt makes sense as soon as the cause is gone.
-      assert.ok(await page.isEnabled("#serve"));
+      assert.ok(await page.card().isEnabled("serve"));
     });
   });
 }

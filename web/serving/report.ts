@@ -12,7 +12,10 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** What happened in one second. */
+/**
+ * What happened in one second. Of seconds without any request only the first and the last are told, so that a line from one
+ * sample to the next is right.
+ */
 export interface RateSample {
   /** When the second ended, in milliseconds since 1970. */
   readonly at: number;
@@ -27,9 +30,9 @@ export interface RateSample {
 
 /** The image as a row of equal cells, in the order of its bytes. */
 export interface BlockMap {
-  /** Bytes of a cell; the last one may be shorter. */
+  /** Bytes of a cell, a power of two; the last one may be shorter. */
   readonly cellSize: number;
-  /** How often the bytes of each cell were read, on average: 0 never, 1 to 254 in steps that double, 255 more often than can be told. */
+  /** How often the bytes of each cell were read, on average, as `readLevel` has it: 0 never, 255 more often than can be told. */
   readonly reads: Uint8Array;
   /** How much of each cell was written, trimmed or made zeroes: 0 none, 255 all. */
   readonly writes: Uint8Array;
@@ -47,7 +50,7 @@ export interface Totals {
   readonly errors: number;
   /** Requests that are not answered yet. */
   readonly outstanding: number;
-  /** Reads that the cache answered, and the others. */
+  /** Reads whose bytes were in the cache, or on their way there, when they came; and the others. */
   readonly hits: number;
   readonly misses: number;
   /** Bytes of the image that were read at least once, rounded up to blocks. */
@@ -80,6 +83,6 @@ export interface ServingReport {
   readonly samples: readonly RateSample[];
   /** Lines since the last report, the oldest first; bounded. */
   readonly lines: readonly LogLine[];
-  /** Only if it has changed, and not more than once a second. */
+  /** Only if it has changed, and not more than once a second; the last report may have it sooner. */
   readonly map: BlockMap | undefined;
 }

@@ -10,6 +10,7 @@ import { CachedPiece } from "./cached-piece.ts";
 import { type AskAgain, type Covering, readPieces } from "./covering.ts";
 import { forward } from "./forward.ts";
 import { KeptPieces } from "./kept-pieces.ts";
+import type { Piece } from "./pieces.ts";
 
 export interface CacheOptions {
   /** Bytes that are kept in memory, including those that are on their way. */
@@ -29,16 +30,6 @@ export interface CacheFollower {
   /** Takes note of what a client says will be read soon. The cache itself does nothing then. */
   expect(offset: number, length: number): void;
 }
-
-/** A range of what is kept. */
-export interface Sample {
-  /** In bytes. */
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Bytes of a sample, at most. */
-const SAMPLE = 4096;
 
 /** Requests begin and end on multiples of this many bytes, or of the export's minimum block size if that is more. */
 const SECTOR = 512;
@@ -117,9 +108,9 @@ export class Cache {
     return this.#outstanding;
   }
 
-  /** Copies of ranges that are kept, `most` of them at most: those that were used last. They change nothing. */
-  sample(most: number): Sample[] {
-    return this.#kept.sample(most, SAMPLE);
+  /** The pieces that were used last, `most` of them at most; their bytes are the cache's, and may be gone a turn later. */
+  latest(most: number): Piece[] {
+    return this.#kept.latest(most);
   }
 
   /** Whether any byte of a range is here or on its way. */
@@ -127,9 +118,9 @@ export class Cache {
     return this.#kept.has(offset, offset + length);
   }
 
-  /** Whether any byte of a range is neither here nor on its way. */
-  lacks(offset: number, length: number): boolean {
-    return this.#gaps(offset, offset + length).length > 0;
+  /** The parts of a range that are neither here nor on their way, as starts and ends, in order, in ranges that the next export takes. */
+  gaps(start: number, end: number): [number, number][] {
+    return this.#kept.gaps(this.#down(start), Math.min(this.#next.size, this.#up(end)), this.#longest);
   }
 
   /** Reads a range. The cache's own follower is not told, only the one that is given here. */
@@ -161,7 +152,7 @@ export class Cache {
     const arrivals: Promise<unknown>[] = [];
     let asked = 0;
     this.#kept.touch();
-    for (const [from, to] of this.#gaps(offset, offset + Math.min(length, this.#budget / LARGEST_PART))) {
+    for (const [from, to] of this.gaps(offset, offset + Math.min(length, this.#budget / LARGEST_PART))) {
       // While there is no room for what a read waits for, there is none for this.
       if (this.#withoutRoom > 0 || !this.#kept.takeRoom(from, to)) break;
       arrivals.push(this.#ask(from, to, true, new AbortController()).arrival);
@@ -211,17 +202,12 @@ export class Cache {
   /** The pieces of a range, each with one user more. What is in none is asked for. */
   #cover(start: number, end: number): Covering[] {
     const covering = this.#kept.use(start, end).map((piece) => ({ piece, isOwn: false }));
-    for (const [from, to] of this.#gaps(start, end)) {
+    for (const [from, to] of this.gaps(start, end)) {
       const piece = this.#ask(from, to, this.#kept.takeRoom(from, to));
       piece.use();
       covering.push({ piece, isOwn: true });
     }
     return covering;
-  }
-
-  /** The parts of a range that are in no piece, in ranges that the next export takes. */
-  #gaps(start: number, end: number): [number, number][] {
-    return this.#kept.gaps(this.#down(start), Math.min(this.#next.size, this.#up(end)), this.#longest);
   }
 
   #down(offset: number): number {

@@ -3,7 +3,8 @@ import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
-import { Cache, type CacheFollower, type Sample } from "./cache.ts";
+import { Cache, type CacheFollower } from "./cache.ts";
+import { type Sample, samplesOf } from "./cache-sample.ts";
 import { LinkMeter, metered } from "./link-meter.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -98,7 +99,7 @@ export function fast(
       const isLong = length >= LONG && bytes >= meter.target;
       if (!isNear && !isLong) return followed.read(offset, length, options);
       const isThere = kept.has(offset, length);
-      const isMiss = !isThere || (!isNear && kept.lacks(offset, length));
+      const isMiss = !isThere || (!isNear && kept.gaps(offset, offset + length).length > 0);
       if (!isThere) misses++;
       const reading = isThere
         ? kept.read(offset, length, options, counting)
@@ -110,7 +111,7 @@ export function fast(
 
     return {
       ...followed,
-      sample: (most) => kept.sample(most),
+      sample: (most) => samplesOf(kept, most),
       get hits() {
         return hits;
       },

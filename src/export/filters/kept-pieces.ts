@@ -22,10 +22,9 @@ export class KeptPieces implements Keeper {
     this.#share = memory ? memory.share(this, limit) : ownMemory(this, limit);
   }
 
-  /** The beginnings of the pieces that were used last, of at most `length` bytes each: copies, as `most` of them. */
-  sample(most: number, length: number): { offset: number; bytes: Uint8Array }[] {
-    const pieces = [...this.#recency].slice(-most);
-    return pieces.map(({ start, bytes }) => ({ offset: start, bytes: bytes!.slice(0, length) }));
+  /** The pieces that were used last and have arrived, `most` of them at most. */
+  latest(most: number): CachedPiece[] {
+    return [...this.#recency].slice(-most);
   }
 
   /** Whether any byte of a range is here or on its way. */

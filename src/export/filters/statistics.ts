@@ -37,6 +37,8 @@ export interface StatisticsSnapshot {
 export interface StatisticsOptions {
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
+  /** Called when a call has succeeded, with its range; 0 and 0 for a flush. */
+  onSuccess?: ((operation: Operation, offset: number, length: number) => void) | undefined;
 }
 
 /** The numbers of one operation. */
@@ -80,6 +82,7 @@ class Counts implements OperationCounts {
 /** What goes through an export, counted by the filter `statistics`. Its memory is bounded, whatever the export's size. */
 export class Statistics {
   readonly #now: () => number;
+  readonly #onSuccess: StatisticsOptions["onSuccess"];
   readonly #read = new Coverage();
   readonly #written = new Coverage();
   readonly #operations: Readonly<Record<Operation, Counts>> = {
@@ -92,9 +95,11 @@ export class Statistics {
     extents: new Counts(),
   };
 
-  constructor({ now = () => performance.now() }: StatisticsOptions = {}) {
+  constructor({ now = () => performance.now(), onSuccess }: StatisticsOptions = {}) {
     checkType(now, "the clock", "function");
+    if (onSuccess !== undefined) checkType(onSuccess, "onSuccess", "function");
     this.#now = now;
+    this.#onSuccess = onSuccess;
   }
 
   /** The numbers of an operation; they change in place, unlike those of its `snapshot`. */
@@ -119,19 +124,27 @@ export class Statistics {
   }
 
   /**
+   * How much of each cell of the image was written, trimmed or made zeroes: 0 nothing, 255 all of it.
+   * @param cellSize bytes of a cell: see `cellSizeFor`
+   */
+  written(cellSize: number): Uint8Array<ArrayBuffer> {
+    return this.#written.levels(cellSize);
+  }
+
+  /**
    * An export whose calls are counted here, like those of any other that was made so.
    * @param onFailure takes the failures of `next`, except those of `cache` and `extents`, with what was asked for
    */
   over(next: Export, onFailure: OnExportError = () => {}): Export & AsyncDisposable {
     const { read, write, flush, trim, writeZeroes, cache, extents, ...passedOn } = forward(next);
-    const counts = this.#operations;
     this.#read.fit(next.size);
     this.#written.fit(next.size);
 
     const counted = <Range extends number | Uint8Array, Options extends { signal?: AbortSignal }, Result>(
-      counts: Counts,
+      operation: Operation,
       call: (offset: number, range: Range, options?: Options) => Promise<Result>,
     ) => {
+      const counts = this.#operations[operation];
       return (offset: number, range: Range, options?: Options): Promise<Result> => {
         const length = typeof range === "number" ? range : range.byteLength;
         const startedAt = this.#now();
@@ -145,7 +158,10 @@ export class Statistics {
         counts.outstanding++;
         // The caller waits for the result after this does, and so finds the call counted.
         result.then(
-          () => counts.succeeded(offset, length, this.#now() - startedAt),
+          () => {
+            counts.succeeded(offset, length, this.#now() - startedAt);
+            this.#onSuccess?.(operation, offset, length);
+          },
           (error) => {
             counts.failed(this.#now() - startedAt, options?.signal?.aborted);
             if (counts.command) onFailure(error, { command: counts.command, offset, length });
@@ -155,16 +171,16 @@ export class Statistics {
       };
     };
 
-    const flushed = counted(counts.flush, () => flush!());
+    const flushed = counted("flush", () => flush!());
     return {
       ...passedOn,
-      read: counted(counts.read, read),
-      ...(write && { write: counted(counts.write, write) }),
+      read: counted("read", read),
+      ...(write && { write: counted("write", write) }),
       ...(flush && { flush: () => flushed(0, 0) }),
-      ...(trim && { trim: counted(counts.trim, trim) }),
-      ...(writeZeroes && { writeZeroes: counted(counts.writeZeroes, writeZeroes) }),
-      ...(cache && { cache: counted(counts.cache, cache) }),
-      ...(extents && { extents: counted(counts.extents, extents) }),
+      ...(trim && { trim: counted("trim", trim) }),
+      ...(writeZeroes && { writeZeroes: counted("writeZeroes", writeZeroes) }),
+      ...(cache && { cache: counted("cache", cache) }),
+      ...(extents && { extents: counted("extents", extents) }),
     };
   }
 }

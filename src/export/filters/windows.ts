@@ -2,7 +2,7 @@ import { checkAmount } from "../../streams/check.ts";
 import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { Export, Filter } from "../export.ts";
-import { cache } from "./cache.ts";
+import { Cache } from "./cache.ts";
 import { forward } from "./forward.ts";
 import { powerOfTwo } from "./power-of-two.ts";
 import { type SequentialReader, SequentialReaders } from "./sequential-readers.ts";
@@ -38,6 +38,9 @@ const LONGEST = 1 << 22;
 /** How many of the longest windows there is room for, at least: a cache takes no longer pieces. */
 const MOST = 4;
 
+/** The least budget, in bytes, with which there are windows at all. */
+export const LEAST_BUDGET = MOST;
+
 /** A part smaller than this one of a long window is copied: a read holds the window that its bytes lie in until they are sent. */
 const PART = 16;
 
@@ -51,25 +54,26 @@ const PART = 16;
  */
 export function windows({ budget } = {} as WindowsOptions): Filter<AsyncDisposable> {
   checkAmount(budget, "the budget of windows, in bytes,");
-  return (next) => {
-    if (budget < MOST) return forward(next);
-    const kept = cache({ budget })(next);
-    const wanted = new Windows(kept, budget);
-    // The export has no `cache`: the other side must not decide what this memory is used for.
-    const { cache: _, ...passedOn } = forward(kept);
-    return {
-      ...passedOn,
-      async read(offset, length, options) {
-        // A window is one piece, whose bytes are handed on as they are. A read that spans several pieces is copied.
-        const arrival = wanted.around(offset, length);
-        if (arrival) await arrival;
-        const bytes = await kept.read(offset, length, options);
-        if (bytes.buffer.byteLength <= Math.max(SHORTEST, PART * length)) return bytes;
-        const part = bytes.slice();
-        giveBack(bytes);
-        return part;
-      },
-    };
+  return (next) => (budget < LEAST_BUDGET ? forward(next) : windowsIn(new Cache(next, { budget }), budget));
+}
+
+/** `windows` in a cache that was made for this, so that who made it can look into it. The budget is at least `LEAST_BUDGET`. */
+export function windowsIn({ export: kept }: Cache, budget: number): Export & AsyncDisposable {
+  const wanted = new Windows(kept, budget);
+  // The export has no `cache`: the other side must not decide what this memory is used for.
+  const { cache: _, ...passedOn } = forward(kept);
+  return {
+    ...passedOn,
+    async read(offset, length, options) {
+      // A window is one piece, whose bytes are handed on as they are. A read that spans several pieces is copied.
+      const arrival = wanted.around(offset, length);
+      if (arrival) await arrival;
+      const bytes = await kept.read(offset, length, options);
+      if (bytes.buffer.byteLength <= Math.max(SHORTEST, PART * length)) return bytes;
+      const part = bytes.slice();
+      giveBack(bytes);
+      return part;
+    },
   };
 }
 

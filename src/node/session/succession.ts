@@ -1,6 +1,6 @@
 import type { Export } from "../../export/export.ts";
 import { aroundChanges } from "../../export/filters/around-changes.ts";
-import type { Sample } from "../../export/filters/cache.ts";
+import type { Sample } from "../../export/filters/cache-sample.ts";
 import { Coverage } from "../../export/filters/coverage.ts";
 import { lacks, type Opened } from "../../export/resume/opened.ts";
 import { LinkError, NoAnswerError, RefusedError } from "../../nbd/error.ts";

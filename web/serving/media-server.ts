@@ -1,0 +1,112 @@
+import type { Export } from "../../src/export/export.ts";
+import { Cache } from "../../src/export/filters/cache.ts";
+import { LEAST_BUDGET, windowsIn } from "../../src/export/filters/windows.ts";
+import type { Clock } from "../../src/resuming/clock.ts";
+import { serveBlob } from "../../src/serve-blob.ts";
+import { messageOf } from "../../src/streams/message-of.ts";
+import { openWebSocket } from "../../src/transport/open-web-socket.ts";
+import { WebSocketError } from "../../src/transport/websocket.ts";
+import type { Engine } from "./engine.ts";
+import { Meter } from "./meter.ts";
+import type { Failure, ServingReport } from "./report.ts";
+import type { ServingOptions } from "./serving.ts";
+import { Wakes } from "./wakes.ts";
+
+const CLOSED = 3;
+
+/** Milliseconds that the last WebSocket has to close, before who runs this may end it by force. */
+const CLOSING_TIME = 1000;
+
+export interface MediaServerOptions extends ServingOptions {
+  clock?: Clock;
+}
+
+/** Serves a file, and reports what it does. It needs no DOM: it runs in a Worker as in a page. */
+export class MediaServer implements Engine {
+  readonly #options: MediaServerOptions;
+  readonly #meter: Meter;
+  readonly #ending = new AbortController();
+  readonly #wakes = new Wakes();
+  #protocols: readonly string[];
+  #socket: WebSocket | undefined;
+
+  /** Begins to serve. The first report comes at once. */
+  constructor(options: MediaServerOptions, onReport: (report: ServingReport) => void) {
+    const { file, cells, retry, clock } = options;
+    this.#options = options;
+    this.#protocols = options.protocols;
+    this.#meter = new Meter({ size: file.size, cells, retry, onReport, ...(clock && { clock }) });
+    void this.#run();
+  }
+
+  protocols(protocols: readonly string[]): void {
+    this.#protocols = protocols;
+  }
+
+  wake(): void {
+    this.#wakes.wake();
+  }
+
+  stop(): void {
+    this.#ending.abort();
+  }
+
+  /** Has a report made, even if there is nothing new. */
+  ask(): void {
+    this.#meter.ask();
+  }
+
+  async #run(): Promise<void> {
+    const failure = await this.#serve().then(() => undefined, failureOf);
+    await this.#closed();
+    if (failure) this.#meter.become("failed", failure.words, failure);
+    else this.#meter.become("ended", "the session has ended");
+  }
+
+  async #serve(): Promise<void> {
+    const { endpoint, file, retry, resumeKeys } = this.#options;
+    const protocols = () => this.#protocols;
+    const links = {
+      get protocols() {
+        return protocols();
+      },
+      retry,
+      resumeKeys,
+    };
+    await serveBlob(endpoint, file, links, {
+      signal: this.#ending.signal,
+      filters: (next) => this.#filters(next),
+      become: (state, line) => this.#meter.become(state, line),
+      onWake: this.#wakes.on,
+      open: (url, asked) => {
+        this.#socket = openWebSocket(url, asked);
+        return this.#socket;
+      },
+    });
+  }
+
+  #filters(file: Export): Export {
+    const { cache: budget } = this.#options;
+    if (budget < LEAST_BUDGET) return this.#meter.over(file, undefined);
+    const cache = new Cache(file, { budget });
+    return this.#meter.over(windowsIn(cache, budget), cache);
+  }
+
+  /** Resolves when the last WebSocket has said goodbye, or has had the time for it. */
+  async #closed(): Promise<void> {
+    const socket = this.#socket;
+    if (!socket || socket.readyState === CLOSED) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CLOSING_TIME);
+      socket.addEventListener("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  const words = messageOf(error);
+  return error instanceof WebSocketError ? { words, code: error.code, reason: error.reason } : { words };
+}
