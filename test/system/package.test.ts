@@ -51,6 +51,7 @@ tests("it has what is needed and nothing else", () => {
     "nbd-proxy.1.md",
     "nbd-serve.1.md",
     "nginx.conf.example",
+    "serve-events.schema.json",
     "status.schema.json",
   ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
