@@ -1,12 +1,14 @@
 import { dirname, resolve } from "node:path";
 import { readConfig } from "../src/node/config/config.ts";
 import type { GatewayKeys } from "../src/node/config/gateway-keys.ts";
+import { AnswerError } from "../src/node/connect-error.ts";
 import { chooseCertificates, type TlsKeys, tlsKeys } from "../src/node/gateway/tls/choose-certificates.ts";
 import { keptFingerprint } from "../src/node/gateway/tls/self-signed.ts";
 import type { Log } from "../src/node/log/log.ts";
 import { logIn } from "../src/node/login/log-in.ts";
 import { defaultTokenFile } from "../src/node/login/token-file.ts";
 import type { Trust } from "../src/node/tls-connection.ts";
+import { shownUrl } from "../src/transport/shown-url.ts";
 import { gatewayCredentials, readTrust } from "./remote.ts";
 
 /** What the command line says of a gateway that is asked for something. */
@@ -54,7 +56,12 @@ export async function askGateway<T>(
   } = await gatewayCredentials(found.url, found.options, known, {
     asRoot: true,
   });
-  const login = await logIn(at.href, { token, ...trust, signal });
+  const login = await logIn(at.href, { token, ...trust, signal }).catch((error: unknown) => {
+    if (!(error instanceof AnswerError) || error.status !== 404) throw error;
+    const advice =
+      "where nobody has to log in, add --no-auth; behind a proxy the URL ends in the path of the gateway and a slash";
+    throw new Error(`asking ${shownUrl(at)}: there is no login (404); ${advice}`);
+  });
   try {
     return await ask({ url: at, trust, signal, session: login.session });
   } finally {

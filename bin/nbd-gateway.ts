@@ -64,7 +64,7 @@ Who wants in needs a token, which is made at the first start. On a terminal the 
                    of what standard error gets: text, lines for people; or json. Default: json for systemd's journal
   --fingerprint SHA256, --ca FILE
                    which certificate to believe there
-  --no-auth        asks for no token: every user and program of this machine gets in
+  --no-auth        asks for no token: every user and program of this machine gets in; with --eject and --status: sends none
   --help, --version
 `,
 };

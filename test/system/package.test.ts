@@ -43,9 +43,13 @@ tests("it has what is needed and nothing else", () => {
   ]);
   assert.equal(readdirSync(join(packed, "bin")).sort(), [
     "Caddyfile.example",
+    "config.5.md",
     "nbd-gateway-device.conf",
+    "nbd-gateway.1.md",
     "nbd-gateway.service",
     "nbd-gateway.socket",
+    "nbd-proxy.1.md",
+    "nbd-serve.1.md",
     "nginx.conf.example",
     "status.schema.json",
   ]);

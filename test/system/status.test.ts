@@ -74,7 +74,7 @@ needing(tests, ["nbdcopy"])(
     assert.is(attached.exit, 0);
     assert.match(
       attached.stdout,
-      /^local: attached, unix socket\n {2}disk\.img, 1\.0 MB, read-only, from 127\.0\.0\.1, for \d+ s\n {2}1\.0 MB in \d+ reads?, /m,
+      /^local: attached, unix socket\n {2}disk\.img, 1\.0 MB, read-only, from 127\.0\.0\.1, for \d+ s, session [0-9a-f]{8}\n {2}1\.0 MB in \d+ reads?, /m,
     );
     const json = await status(context, "--json");
     assert.is(json.exit, 0);

@@ -231,6 +231,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
       checkObject(renewed, "config");
       const change = config.take(renewed);
       sessions.renewed();
+      board.forgetErrors([...change.changed, ...change.removed]);
       events.renewed();
       return change;
     },

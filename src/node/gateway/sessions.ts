@@ -94,12 +94,16 @@ export class Sessions {
     this.#exclusive.forgetLooks();
   }
 
-  /** Ends the session of a configuration in order, and waits for its end. Returns false if there is none. */
+  /**
+   * Ends the session of a configuration in order, and waits for its end.
+   * @returns false if there is none
+   * @throws what the session has failed with at its end
+   */
   async eject(name: string): Promise<boolean> {
     const attached = this.#attached.get(name);
     if (!attached) return false;
     attached.ending.abort(new EjectedError());
-    await attached.running.ended.catch(() => {});
+    await attached.running.ended;
     return true;
   }
 
@@ -220,10 +224,7 @@ export class Sessions {
       await running.ended.finally(() => {
         if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
       });
-      const { reason } = ending.signal;
-      const how =
-        reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : undefined;
-      note(summaryOf(running, performance.now() - began, how));
+      note(summaryOf(running, performance.now() - began, howEnded(ending.signal)));
       if (held) board.end(name, held);
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
@@ -231,7 +232,7 @@ export class Sessions {
       // Who could not begin is refused; that the place is not there is a fault of this machine.
       const isFault = held !== undefined || error instanceof ConfigError;
       note(messageOf(error), isFault ? "error" : "warning");
-      if (held?.wasAttached) note(summaryOf(held, performance.now() - began));
+      if (held?.wasAttached) note(summaryOf(held, performance.now() - began, howEnded(ending.signal)));
       if (isFault) board.end(name, held, error);
       newcomer.transport.close(error);
     } finally {
@@ -282,6 +283,11 @@ export class Sessions {
       ...(isResumable && { handOver, leaving: running.leaving }),
     });
   }
+}
+
+/** Who has asked for the end, in a word or two; undefined if that was nobody in particular. */
+function howEnded({ reason }: AbortSignal): string | undefined {
+  return reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : undefined;
 }
 
 function takeOverOf(
