@@ -228,7 +228,9 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   return disposable({
     url: where.url,
     reload(renewed: Config) {
+      checkObject(renewed, "config");
       const change = config.take(renewed);
+      sessions.renewed();
       board.forgetErrors([...change.changed, ...change.removed]);
       events.renewed();
       return change;

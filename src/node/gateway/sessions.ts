@@ -89,6 +89,11 @@ export class Sessions {
     this.#follow(this.#receive(client, socket, visitor), () => client.terminate());
   }
 
+  /** Another configuration holds from now on: what was found out for the one before does not count. */
+  renewed(): void {
+    this.#exclusive.forgetLooks();
+  }
+
   /**
    * Ends the session of a configuration in order, and waits for its end.
    * @returns false if there is none

@@ -386,6 +386,11 @@ tests(
     const { events, here, sandbox } = context;
     const socket = serve(context);
     await inState(context, "attached");
+    for (const none of [undefined, null, "config.json"])
+      assert.throws(
+        () => here.running.reload(none as never),
+        /config is not an object|config must be an object/,
+      );
     const file = { new: { "nbd-device": "/dev/nbd8" }, other: { "nbd-device": "/dev/nbd9", default: true } };
     here.running.reload(
       parseConfig(
