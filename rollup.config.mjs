@@ -135,10 +135,9 @@ export default [
     plugins: [resumingApart, ...typescript, short("iife"), sizes],
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
-  script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
-  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   // The engine of the element lies beside it.
   script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
+  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),
