@@ -21,7 +21,19 @@ export type Part =
   | "log";
 
 /** What the page has beside its cards. */
-export type Outside = "token" | "show-token" | "login-words" | "log-out";
+export type Outside =
+  | "token"
+  | "show-token"
+  | "login-words"
+  | "log-out"
+  | "language"
+  | "machine"
+  | "news"
+  | "tell-me"
+  | "told"
+  | "before"
+  | "lacks"
+  | "question";
 
 /** What a card is at; as the element itself calls it. */
 export type Kind =
