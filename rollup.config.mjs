@@ -31,6 +31,17 @@ function declareTypes(...entries) {
 /** What Node loads from node_modules stays there. */
 const installed = /^(node:|ws$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
+/** Prints what each script for pages costs those who load it: its bytes, and those with gzip. */
+const sizes = {
+  name: "sizes",
+  writeBundle({ file }, bundle) {
+    for (const { code } of Object.values(bundle)) {
+      const zipped = gzipSync(code, { level: 9 }).byteLength;
+      process.stderr.write(`${file}: ${Buffer.byteLength(code)} bytes, ${zipped} with gzip\n`);
+    }
+  },
+};
+
 /**
  * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as
  * Node 20 reads an ES module with threads of the pool, whose number is then settled before the module's first line runs.
