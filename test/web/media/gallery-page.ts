@@ -31,7 +31,7 @@ export class GalleryPage {
     this.#server = server;
     page.on("pageerror", (error) => this.#faults.push(String(error)));
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") this.#faults.push(message.text());
+      if (message.type() === "error") this.#faults.push(message.text());
     });
   }
 
