@@ -119,7 +119,8 @@ chromium("the chart of requests goes through the known values", async () => {
     const context = canvas.getContext("2d")!;
     const [red, green, blue] = getComputedStyle(canvas).color.match(/\d+/g)!.map(Number);
     const { data, width, height } = context.getImageData(0, 0, canvas.width, canvas.height);
-    const [left, right, top, bottom] = [44, width - 2, 8, height - 18];
+    // Letters of 11 pixels.
+    const [left, right, top, bottom] = [44, width - 2, 11, height - 1.75 * 11];
     const { samples } = window.gallery;
     const [from, to] = [samples[0]!.at, samples.at(-1)!.at];
     return [30, 60, 100, 130, 200].map((i) => {
