@@ -93,8 +93,7 @@ export class Card {
       make("div", { class: "act" }, this.#zone.element, buttons),
       this.figures.element,
       this.#map.element,
-      this.#options.element,
-      this.log.element,
+      make("div", { class: "folds" }, this.#options.element, this.log.element),
     );
     // With its events, which the zone knows: those of the whole card, as a file that is dropped beside it opens in the page's place.
     this.#zone.takeDropsOn(this.#card);
@@ -166,7 +165,8 @@ export class Card {
 
   /** A button that goes, or cannot be used, loses the focus; a keyboard user would have to look for it. */
   #keepFocus(focused: Element | null): void {
-    const isLost = (element: HTMLButtonElement | HTMLInputElement) => element.disabled || element.hidden !== false;
+    const isLost = (element: HTMLButtonElement | HTMLInputElement) =>
+      element.disabled || element.hidden !== false;
     const places = [...this.#buttons.values(), this.#zone.input];
     const was = places.find((place) => place === focused);
     if (was) this.#hasLostFocus = isLost(was);
