@@ -88,6 +88,20 @@ export class Card<T extends Tab = Tab> {
     await this.#isAt(["attached", "serving"], milliseconds);
   }
 
+  /** Waits until its link is lost, whether the gateway answers then or not. */
+  async isLost(): Promise<void> {
+    await this.#isAt(["lost", "gateway-gone"]);
+  }
+
+  /** Waits until it knows that somebody else has the place: because it is told, or because it has asked. */
+  async isInUse(): Promise<void> {
+    await until("it is in use by somebody else", async () => {
+      if (["held", "in-use"].includes(await this.kind())) return true;
+      if (await this.isEnabled("serve")) await this.click("serve").catch(() => {});
+      return false;
+    });
+  }
+
   async #isAt(kinds: readonly string[], milliseconds?: number): Promise<void> {
     let kind = "";
     const isAt = async () => {

@@ -21,7 +21,15 @@ export type Part =
   | "log";
 
 /** What the page has beside its cards. */
-export type Outside = "token" | "show-token" | "login-words" | "log-out";
+export type Outside =
+  | "token"
+  | "show-token"
+  | "login-words"
+  | "log-out"
+  | "news"
+  | "machine"
+  | "lacks"
+  | "before";
 
 /** What a card is at; as the element itself calls it. */
 export type Kind =

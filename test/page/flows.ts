@@ -117,11 +117,7 @@ export function flows(
       await first.choose(scene.image);
       await first.is("ready");
       await first.serve();
-      await until("the other is told, at the latest when it asks", async () => {
-        if (["held", "in-use"].includes(await second.kind())) return true;
-        if (await second.isEnabled("serve")) await second.click("serve");
-        return false;
-      });
+      await second.isInUse();
       await look(theirs);
       const copy = await scene.startCopy();
       await second.click("take-over");
@@ -167,7 +163,7 @@ export function flows(
     const { port } = scene;
     scene.gateway.kill("SIGKILL");
     await scene.gateway.exit;
-    await card.is("lost", "gateway-gone");
+    await card.isLost();
     await look(page);
     await scene.startGateway(port);
     await card.isServing(20_000);
@@ -186,7 +182,7 @@ export function flows(
     const copy = await scene.startCopy();
     scene.relay.isDown = true;
     scene.relay.cut();
-    await card.is("lost", "gateway-gone");
+    await card.isLost();
     await look(page);
     copy.goOn();
     scene.relay.isDown = false;

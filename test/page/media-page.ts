@@ -52,25 +52,29 @@ export class MediaPage<T extends Tab = Tab> {
     return this.tab.evaluate(inPage(allText));
   }
 
+  /** Waits until what is not in a card says this. */
+  async shows(id: Outside, words: string | RegExp): Promise<void> {
+    let said = "";
+    const isSaid = async () => {
+      said = await this.textOf(id);
+      return typeof words === "string" ? said === words : words.test(said);
+    };
+    await until(`${id} says ${words}`, isSaid).catch((error: Error) => {
+      throw new Error(`${error.message}, but: ${said}`);
+    });
+  }
+
   /** Waits until it asks for the token, with these words. */
   async isAsked(words: string | RegExp): Promise<void> {
     await until("the field for the token", () => this.isVisible("token"));
-    let said = "";
-    const isSaid = async () => {
-      said = await this.textOf("login-words");
-      return typeof words === "string" ? said === words : words.test(said);
-    };
-    await until(`it asks for the token with ${words}`, isSaid).catch((error: Error) => {
-      throw new Error(`${error.message}, but: ${said}`);
-    });
+    await this.shows("login-words", words);
     assert.is(await this.focused(), "token");
   }
 
-  /** Gives a token to the field. */
+  /** Pastes a token into its field, and sends it. */
   async logIn(token: string): Promise<void> {
     await until("the field for the token", () => this.isVisible("token"));
-    await this.tab.evaluate(`${this.outside("token")}.select()`);
-    await this.tab.type(token.trim());
+    await this.tab.evaluate(inPage(paste, token));
     await this.tab.press("Enter");
   }
 
@@ -118,6 +122,13 @@ export class MediaPage<T extends Tab = Tab> {
   overflow(): Promise<number> {
     return this.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   }
+}
+
+function paste(text: string): void {
+  const field = document.querySelector<HTMLInputElement>("#token")!;
+  field.focus();
+  field.value = text;
+  field.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertFromPaste", data: text }));
 }
 
 /** The text of a document, and of the open shadow roots in it. */

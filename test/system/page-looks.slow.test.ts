@@ -66,14 +66,12 @@ chromium("in each main state", async ({ scene }) => {
   await other.logIn(scene.token!);
   const second = other.card("cd");
   await second.choose(scene.image);
-  await second.is("held", "ready");
-  if (await second.isEnabled("serve")) await second.click("serve");
-  await second.is("in-use", "held");
+  await second.isInUse();
   await look(other, "in-use");
 
   scene.relay.isDown = true;
   scene.relay.cut();
-  await card.is("lost", "gateway-gone");
+  await card.isLost();
   await look(page, "lost");
   scene.relay.isDown = false;
   copy.goOn();
