@@ -6,11 +6,18 @@ import { needing, suite, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
 import { GatewayScene, SIZE } from "./gateway-scene.ts";
 import { MediaPage } from "./media-page.ts";
-import type { Browser } from "./tab.ts";
+import { type Browser, inPage } from "./tab.ts";
 
 /** The configurations of the gateway. */
 const FIRST = "cd";
 const SECOND = "usb";
+
+/** What the page says of what a browser lacks. */
+const LACKS: Readonly<Record<string, RegExp>> = {
+  handles: /does not keep where a file is/,
+  locks: /has no locks for pages/,
+  notifications: /cannot notify you/,
+};
 
 interface Context {
   scene: GatewayScene;
@@ -129,6 +136,27 @@ export function flows(
     },
   );
 
+  flow("somebody else has it: ejected, after a question", async ({ scene, open, look }) => {
+    const [mine, theirs] = [await open(), await open()];
+    const [first, second] = [mine.card(FIRST), theirs.card(FIRST)];
+    await first.choose(scene.image);
+    await first.is("ready");
+    await first.serve();
+    await scene.isAttached();
+    await second.is("held");
+    await second.click("eject");
+    await look(theirs);
+    await theirs.answer(false);
+    await second.is("held");
+    await first.isServing();
+    await second.click("eject");
+    await theirs.answer(true);
+    await first.is("ejected");
+    await scene.isDetached();
+    await second.is("free");
+    await look(mine);
+  });
+
   flow("the gateway ends in order and comes again: ejected, and served again by a click", async (context) => {
     const { scene, open, look } = context;
     const page = await open();
@@ -242,5 +270,23 @@ export function flows(
     },
   );
 
+  flow("what the browser lacks is said", async ({ open }) => {
+    const page = await open();
+    await page.card(FIRST).is("free");
+    const has = await page.tab.evaluate<Record<string, boolean>>(inPage(whatIsThere));
+    const told = await page.textOf("lacks");
+    for (const [what, words] of Object.entries(LACKS))
+      assert.is(words.test(told), !has[what], `${what}: ${told}`);
+    assert.is(await page.isVisible("lacks"), Object.values(has).includes(false));
+  });
+
   tests.run();
+}
+
+function whatIsThere(): Record<string, boolean> {
+  return {
+    handles: "showOpenFilePicker" in window && "indexedDB" in window,
+    locks: "locks" in navigator,
+    notifications: "Notification" in window,
+  };
 }

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { until } from "../harness.ts";
 import { Card } from "./card.ts";
 import { cardNames, focused, isSeen, type Outside } from "./controls.ts";
+import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
 export class MediaPage<T extends Tab = Tab> {
@@ -76,6 +77,27 @@ export class MediaPage<T extends Tab = Tab> {
     await until("the field for the token", () => this.isVisible("token"));
     await this.tab.evaluate(inPage(paste, token));
     await this.tab.press("Enter");
+  }
+
+  /** Drops a file beside the cards. */
+  async drop(file: string): Promise<void> {
+    await dropFile(this.tab, "document.querySelector('h1')", file);
+  }
+
+  /** Moves the focus as the key Tab does, until it is on what is called so. */
+  async focusByKeys(name: string): Promise<void> {
+    for (let presses = 0; presses < 50; presses++) {
+      await this.tab.press("Tab");
+      if ((await this.focused()) === name) return;
+    }
+    assert.unreachable(`the key Tab does not lead to ${name}`);
+  }
+
+  /** Answers the question that is open. */
+  async answer(isYes: boolean): Promise<void> {
+    const button = `document.querySelector("#question[open] button[value='${isYes ? "yes" : ""}']")`;
+    await until("there is a question", () => this.tab.evaluate<boolean>(`${button} !== null`));
+    await this.tab.click(button);
   }
 
   logOut(): Promise<void> {
