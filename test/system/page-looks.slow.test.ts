@@ -9,7 +9,7 @@ import { GatewayScene } from "../page/gateway-scene.ts";
 import { type ChromiumPage, openPage } from "../page/open.ts";
 
 /** Where the pictures are: for those who look at them, and not in git. */
-const PICTURES = join(root, "pictures");
+const PICTURES = join(root, "pictures", "page");
 const WIDTHS = [360, 1400];
 const SCHEMES = ["light", "dark"] as const;
 
