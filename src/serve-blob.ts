@@ -3,6 +3,7 @@ import { sampleOf } from "./export/blob-sample.ts";
 import type { Export } from "./export/export.ts";
 import type { OnExportError } from "./export/failed-request.ts";
 import { watchReads } from "./export/filters/watch-reads.ts";
+import type { Clock } from "./resuming/clock.ts";
 import type { ResumeKeys } from "./resuming/resume-keys.ts";
 import type { onWake } from "./resuming/wakes.ts";
 import { type ServeOptions, serveUnchecked as serve } from "./serve.ts";
@@ -45,6 +46,8 @@ export interface ServerOwner {
   become(state: RunningState, line: string): void;
   /** Default: that of the page. */
   onWake?: typeof onWake;
+  /** Default: that of the computer. */
+  clock?: Clock | undefined;
   /** Default: with the constructor of the runtime. */
   open?: typeof openWebSocket;
 }
@@ -66,7 +69,7 @@ export async function serveBlob(
   endpoint: string,
   file: Blob,
   options: LinkOptions,
-  { signal, filters, become, onWake, open = openWebSocket }: ServerOwner,
+  { signal, filters, become, onWake, clock, open = openWebSocket }: ServerOwner,
 ): Promise<void> {
   const { retry, resumeKeys: keys, onerror } = options;
   become("connecting", `connecting to ${shownUrl(endpoint)}`);
@@ -107,6 +110,7 @@ export async function serveBlob(
       await again.serveFileAgain(disk, file, {
         signal,
         onWake,
+        clock,
         connect: (_signal, isAgain) => connect(isAgain),
         serve,
         serveOptions,

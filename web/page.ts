@@ -15,13 +15,13 @@ import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
 import { SharedFeed } from "./slots/feed/shared-feed.ts";
 import { goOn } from "./slots/going-on.ts";
-import { lacks } from "./slots/lacks.ts";
+import { showLacks } from "./slots/lacks.ts";
 import { Question } from "./slots/question.ts";
 import { ServedList } from "./slots/served-list.ts";
 import { Slots } from "./slots/slots.ts";
 import { askConsent, consent, notify } from "./slots/stop-notice.ts";
 import { TabFace } from "./slots/tab-face.ts";
-import { keepLanguage, languages, pageWords } from "./words/words.ts";
+import { keepLanguage, languages, pageWords, translate } from "./words/words.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;
@@ -76,7 +76,7 @@ const told = new CardsTold({
       at: Date.now(),
       handle,
     };
-    void noteServed(served).then(() => before.show());
+    void noteServed(served).then(() => before.look());
   },
   ontrouble(card, headline) {
     const file = shownNameText(card.file?.name ?? "");
@@ -88,6 +88,7 @@ const told = new CardsTold({
 });
 const slots = new Slots(element("cards"), {
   endpointOf,
+  labelOf: ({ name, description, isDefault }) => words.drive(name, description, isDefault),
   protocols: () => login.protocols(),
   explain: (endpoint) => whyRefused(endpoint, login.headers),
   onadd(card, name) {
@@ -110,6 +111,7 @@ let feed: Feed | undefined;
 const shared = new SharedFeed({
   name: `nbd-proxy events ${base.pathname}`,
   onnews: take,
+  locks: navigator.locks,
   run(onnews, signal) {
     feed = new Feed({ base: base.href, headers: () => login.headers, onnews });
     return feed.run(signal);
@@ -130,14 +132,16 @@ function say(text: string): void {
 }
 
 /** Takes what the gateway tells. */
-function take(told: News): void {
-  if (told.kind === "locked") gate.lock(words.login.ended);
-  if (told.kind === "lost") say(words.gatewayLost(told.words));
-  if (told.kind === "status") {
-    if (isGatewayLost) say(words.gatewayBack);
-    takeStatus(told.document);
-  }
-  isGatewayLost = told.kind === "lost";
+function take(heard: News): void {
+  const wasLost = isGatewayLost;
+  isGatewayLost = heard.kind === "lost";
+  if (heard.kind === "locked") gate.lock(words.login.ended);
+  if (heard.kind === "lost") say(words.gatewayLost(heard.words));
+  if (heard.kind !== "status") return;
+  takeStatus(heard.document);
+  if (!wasLost) return;
+  say(words.gatewayBack);
+  slots.wake();
 }
 
 function takeStatus(document: StatusDocument): void {
@@ -147,7 +151,7 @@ function takeStatus(document: StatusDocument): void {
     host = gateway.host ?? "";
     version = gateway.version;
     showMachine();
-    void before.show();
+    void before.look();
   }
   slots.tell(document);
   void offerAnew();
@@ -159,16 +163,16 @@ let askedFor: string | undefined;
 
 /** Asks what is offered, where the gateway tells of something else; once for each, as it may never agree with itself. */
 async function offerAnew(): Promise<void> {
-  const { news } = slots;
-  if (news === undefined || news === askedFor) return;
-  askedFor = news;
-  const offered = await loadConfigurations(login.headers);
+  const { news: other } = slots;
+  if (other === undefined || other === askedFor) return;
+  askedFor = other;
+  const offered = await loadConfigurations(login.headers, slots.offered);
   if (offered) slots.offer(offered);
 }
 
 /** Finds out what is offered. Returns false if the gateway wants a login first. */
 async function enter(): Promise<boolean> {
-  const offered = await loadConfigurations(login.headers);
+  const offered = await loadConfigurations(login.headers, slots.offered);
   if (!offered) return false;
   hasEntered = true;
   slots.offer(offered);
@@ -176,8 +180,9 @@ async function enter(): Promise<boolean> {
   gate.unlock();
   say("");
   follow();
+  showMachine();
   render();
-  void before.show();
+  void before.look();
   return true;
 }
 
@@ -215,11 +220,11 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
   if (!slot) return;
   const { medium, peer } = slot.status?.session ?? {};
   const file = medium ? shownNameText(medium.name) : undefined;
-  const isSure = await question.ask(words.eject.question(slot.label, file, peer?.address ?? undefined));
+  const isSure = await question.ask(words.eject.question(card.label, file, peer?.address ?? undefined));
   if (!isSure) return;
   const ejected = await eject(base.href, slot.name, login.headers);
-  if (ejected.isDone) return say(words.eject.done(slot.label));
-  say(words.eject.failed(slot.label, ejected.why));
+  if (ejected.isDone) return say(words.eject.done(card.label));
+  say(words.eject.failed(card.label, ejected.why));
   if (ejected.wantsLogin) gate.lock(words.login.ended);
 }
 
@@ -244,7 +249,7 @@ function render(): void {
     { title: words.texts.title, ...words.tab },
   );
   showConsent();
-  void before.show();
+  before.show();
 }
 
 function showMachine(): void {
@@ -256,53 +261,35 @@ function showMachine(): void {
 function showConsent(): void {
   const given = consent();
   tellMeButton.hidden = given !== "not asked";
-  const text = given === "granted" ? words.notice.granted : given === "denied" ? words.notice.denied : "";
+  const { granted, denied, notAsked } = words.notice;
+  const text = { granted, denied, "not asked": notAsked, impossible: "" }[given];
   const line = element("told");
   if (line.textContent !== text) line.textContent = text;
 }
 
-/** Says what this browser lacks, and why if the page can tell. */
-function showLacks(): void {
-  const found = lacks();
-  const lines = found.map((lack) => words.lacks[lack]);
-  if (!isSecureContext) lines.unshift(words.insecure);
-  element("lacks").hidden = found.length === 0;
-  const items = lines.map((line) => {
-    const item = document.createElement("li");
-    item.textContent = line;
-    return item;
-  });
-  element("lacks")
-    .querySelector("ul")!
-    .replaceChildren(...items);
-}
-
 /** Says everything in the language that is wanted. */
-function translate(): void {
+function speak(): void {
   words = pageWords();
-  document.documentElement.lang = words.language;
-  for (const one of document.querySelectorAll<HTMLElement>("[data-word]")) {
-    one.textContent = words.texts[one.dataset.word as keyof typeof words.texts];
-  }
+  translate(words);
   const other = words.language === "de" ? languages.en : languages.de;
   languageButton.textContent = other.languageName;
   languageButton.lang = other.language;
   languageButton.hidden = false;
-  for (const card of slots.cards) card.lang = words.language;
+  slots.speak(words.language);
   showMachine();
-  showLacks();
+  showLacks(element("lacks"), words);
   render();
 }
 
 // What <nbd-media> is told before it is defined would be lost.
 await customElements.whenDefined("nbd-media");
 element("late").remove();
-translate();
+speak();
 say(words.starting);
 takeDrops(takeDropped);
 languageButton.addEventListener("click", () => {
   keepLanguage(languageButton.lang);
-  translate();
+  speak();
 });
 logOutButton.addEventListener("click", () => void logOut());
 tellMeButton.addEventListener("click", () => void askConsent().then(showConsent));

@@ -47,7 +47,7 @@ export interface ServeAgainOptions {
   keys?: ResumeKeys | undefined;
   /** Called when a link was lost, and after each attempt that failed, with words about what happens next. */
   onReconnecting(line: string): void;
-  clock?: Clock;
+  clock?: Clock | undefined;
   onWake?: typeof onWake;
 }
 

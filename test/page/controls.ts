@@ -26,10 +26,14 @@ export type Outside =
   | "show-token"
   | "login-words"
   | "log-out"
-  | "news"
+  | "language"
   | "machine"
+  | "news"
+  | "tell-me"
+  | "told"
+  | "before"
   | "lacks"
-  | "before";
+  | "question";
 
 /** What a card is at; as the element itself calls it. */
 export type Kind =

@@ -30,7 +30,7 @@ export class GatewayScene {
   readonly image = this.sandbox.path("disk.img");
   readonly socket: string;
   readonly #args: readonly string[];
-  readonly #config: object;
+  #config: object;
   gateway!: Running;
   relay!: UnreliableRelay;
   /** Of the page, over the cable. */
@@ -39,15 +39,23 @@ export class GatewayScene {
   token: string | undefined;
 
   constructor({ names = ["local"], config = {}, args = [] }: SceneOptions = {}) {
-    const configurations = Object.fromEntries(
-      names.map((name) => [name, { listen: `unix:${this.socketOf(name)}` }]),
-    );
+    const configurations = this.#configurations(names);
     this.socket = this.socketOf(names[0]!);
     this.#args = args;
     this.#config = {
       ...{ resume: 60, "take-over-interval": 0, "state-hook": "/nowhere", configurations },
       ...config,
     };
+  }
+
+  /** Writes other configurations into the file that the gateway reads at SIGHUP. */
+  async configure(names: readonly string[]): Promise<void> {
+    this.#config = { ...this.#config, configurations: this.#configurations(names) };
+    await writeFile(this.sandbox.path("config.json"), JSON.stringify(this.#config));
+  }
+
+  #configurations(names: readonly string[]): object {
+    return Object.fromEntries(names.map((name) => [name, { listen: `unix:${this.socketOf(name)}` }]));
   }
 
   /** Where the disk of a configuration is. */

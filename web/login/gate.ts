@@ -17,6 +17,7 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #form: LoginForm;
   #isLocked = false;
+  #why = "";
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -27,12 +28,15 @@ export class Gate {
     return this.#isLocked;
   }
 
-  /** Asks for the token, and says why if there is a reason. While it is asked for already, the words stay. */
+  /** Asks for the token, and says why if there is a reason. While it is asked for already, only another reason is said. */
   lock(why = ""): void {
     this.#options.login.forget();
-    if (this.#isLocked) return;
-    this.#isLocked = true;
-    this.#options.onchange(true);
+    if (this.#isLocked && (why === "" || why === this.#why)) return;
+    this.#why = why;
+    if (!this.#isLocked) {
+      this.#isLocked = true;
+      this.#options.onchange(true);
+    }
     this.#form.show(why);
   }
 

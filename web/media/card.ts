@@ -15,7 +15,6 @@ export interface CardEvents extends DropZoneEvents {
   onaction(action: Action): void;
   /** @param cache in bytes */
   oncache(cache: number): void;
-  onfaultOfCharts(words: string): void;
 }
 
 /** All that a card shows. */
@@ -47,7 +46,7 @@ const LABELS: Readonly<Record<Label, (words: MediaWords) => string>> = {
 /** The elements of a card. It shows what it is given, and writes only what has changed. */
 export class Card {
   readonly log = new EventLog();
-  readonly figures: Figures;
+  readonly figures = new Figures();
   readonly #root: ShadowRoot;
   readonly #zone: DropZone;
   readonly #map = new BlockMapView();
@@ -63,12 +62,12 @@ export class Card {
   readonly #buttons: ReadonlyMap<Action, HTMLButtonElement>;
   readonly #card: HTMLElement;
   #words: MediaWords | undefined;
+  #run: Run | undefined;
 
   constructor(root: ShadowRoot, events: CardEvents) {
     this.#root = root;
     this.#zone = new DropZone(events);
     this.#options = new Options(events.oncache);
-    this.figures = new Figures(root, events.onfaultOfCharts);
     this.#buttons = new Map(
       ACTIONS.map((action) => {
         const button = make("button", { part: action, type: "button", hidden: true });
@@ -103,6 +102,8 @@ export class Card {
   render(view: View, words: MediaWords, units: Units): void {
     if (this.#words !== words) this.#speak(words, units);
     const { situation, run, chosen, isRunning } = view;
+    if (run && run !== this.#run) this.figures.clear();
+    this.#run = run;
     const focused = this.#root.activeElement;
     const label = view.label || words.drive;
     writeText(this.#label, label);
@@ -124,7 +125,7 @@ export class Card {
     this.#showOffers(offersIn(situation, view), words);
     this.#options.show(view.cache, isRunning, words);
     const size = run?.file.size ?? 0;
-    this.figures.show(report && { report, size, servedSince: run?.servedSince }, words, units);
+    this.figures.show(report && { report, isRunning, size, servedSince: run?.servedSince }, words, units);
     const covered = size > 0 ? Math.min(1, (report?.totals.bytesCovered ?? 0) / size) : 0;
     this.#map.show(run?.map, covered, words, units);
     this.#keepFocus(focused);
@@ -147,7 +148,6 @@ export class Card {
     writeAttribute(this.#card, "lang", words.language);
     this.log.speak(words, units);
     this.#options.speak(words, units);
-    this.figures.end();
   }
 
   #showOffers(offers: readonly Offer[], words: MediaWords): void {

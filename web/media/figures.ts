@@ -1,7 +1,6 @@
-import { messageOf } from "../../src/streams/message-of.ts";
-import type { ServingReport } from "../serving/report.ts";
+import type { RateSample, ServingReport } from "../serving/report.ts";
 import type { MediaWords } from "../words/media-words.ts";
-import type { ChartKind, Charts } from "./charts.ts";
+import { Chart, type ChartData } from "./chart.ts";
 import { make } from "./make.ts";
 import { writeAttribute, writeHidden, writeText } from "./only-changes.ts";
 import { SampleHistory } from "./sample-history.ts";
@@ -11,30 +10,41 @@ import type { Units } from "./units.ts";
 const COUNTED = ["bytesRead", "bytesWritten", "errors", "uptime", "outstanding", "hits"] as const;
 type Counted = (typeof COUNTED)[number];
 
+/** Stands for a number that there is not. */
+const NONE = "–";
+
+/** What was measured of a server, which may have ended. */
+export interface Measured {
+  readonly report: ServingReport;
+  readonly isRunning: boolean;
+  /** Bytes of the image. */
+  readonly size: number;
+  /** Since when the other machine has, or had, the disk. */
+  readonly servedSince: number | undefined;
+}
+
+type ChartKind = "bytes" | "requests" | "latency";
+
 /** A chart with what it says in numbers. */
 class Panel {
-  readonly place = make("div", { class: "chart", "aria-hidden": "true" });
+  readonly chart: Chart;
   readonly title = make("dt");
   readonly now = make("b");
   readonly mean = make("span", { class: "quiet" });
   readonly element: HTMLElement;
 
-  constructor(kind: ChartKind) {
+  constructor(kind: ChartKind, onpoint: (time: number | undefined) => void) {
+    this.chart = new Chart(onpoint);
     const value = make("dd", {}, this.now, " ", this.mean);
-    this.element = make(
-      "div",
-      { class: "panel", part: `panel panel-${kind}` },
-      this.title,
-      value,
-      this.place,
-    );
-    this.element.removeAttribute("id");
+    const place = make("dd", { class: "chart-place", "aria-hidden": "true" }, this.chart.element);
+    this.element = make("div", { class: "panel", part: `panel panel-${kind}` }, this.title, value, place);
   }
 
-  show(title: string, now: string, mean: string, words: MediaWords): void {
+  /** @param beside what stands beside the value: the mean, or the time of a value that is pointed at */
+  show(title: string, value: string, beside: string): void {
     writeText(this.title, title);
-    writeText(this.now, now);
-    writeText(this.mean, `${mean} ${words.figures.mean}`);
+    writeText(this.now, value);
+    writeText(this.mean, beside);
   }
 }
 
@@ -42,24 +52,19 @@ class Panel {
 export class Figures {
   readonly element: HTMLElement;
   readonly history = new SampleHistory();
-  readonly #root: ShadowRoot;
   readonly #panels: ReadonlyMap<ChartKind, Panel>;
   readonly #covered = make("dd");
   readonly #coveredTitle = make("dt");
   readonly #bar = make("progress", { part: "covered", max: "1", value: "0" });
   readonly #counted: ReadonlyMap<Counted, { title: HTMLElement; value: HTMLElement; row: HTMLElement }>;
-  readonly #onfault: (words: string) => void;
-  #charts: Charts | "asked for" | undefined;
-  #language = "";
-  /** Grows with each end: what was asked for before it is not wanted any more. */
-  #generation = 0;
+  #drawn = "";
+  #shown: { readonly isRunning: boolean; readonly words: MediaWords; readonly units: Units } | undefined;
+  /** The sample that somebody points at. */
+  #pointed: RateSample | undefined;
 
-  /** @param onfault is told why there are no charts */
-  constructor(root: ShadowRoot, onfault: (words: string) => void) {
-    this.#root = root;
-    this.#onfault = onfault;
+  constructor() {
     const kinds: ChartKind[] = ["bytes", "requests", "latency"];
-    this.#panels = new Map(kinds.map((kind) => [kind, new Panel(kind)]));
+    this.#panels = new Map(kinds.map((kind) => [kind, new Panel(kind, (time) => this.#point(time))]));
     this.#counted = new Map(
       COUNTED.map((name) => {
         const [title, value] = [make("dt"), make("dd")];
@@ -78,23 +83,19 @@ export class Figures {
   }
 
   /** @param shown undefined: nothing is served, nor was */
-  show(
-    shown: { report: ServingReport; size: number; servedSince: number | undefined } | undefined,
-    words: MediaWords,
-    units: Units,
-  ) {
+  show(shown: Measured | undefined, words: MediaWords, units: Units) {
     const isShown = shown !== undefined && (shown.servedSince !== undefined || !this.history.isEmpty);
     writeHidden(this.element, !isShown);
     if (!shown || !isShown) return;
-    this.#language = words.language;
-    this.#showRates(words, units);
-    this.#showCounts(shown.report, shown.size, words, units, shown.servedSince);
-    if (!this.history.isEmpty) this.#draw();
+    this.#shown = { isRunning: shown.isRunning, words, units };
+    this.#showRates();
+    this.#showCounts(shown, words, units);
+    this.#draw(units);
   }
 
   /** The width or the colours may be different. */
   refresh(): void {
-    if (typeof this.#charts === "object") this.#charts.refresh();
+    for (const { chart } of this.#panels.values()) chart.refresh();
   }
 
   /** Begins anew, for another file. */
@@ -102,34 +103,45 @@ export class Figures {
     this.history.clear();
   }
 
-  /** Ends the charts; they come again when there is something to show. */
   end(): void {
-    this.#generation++;
-    if (typeof this.#charts === "object") this.#charts.end();
-    this.#charts = undefined;
+    for (const { chart } of this.#panels.values()) chart.end();
   }
 
-  #showRates({ figures, ...words }: MediaWords, units: Units): void {
+  #showRates(): void {
+    if (!this.#shown) return;
+    const { isRunning, words, units } = this.#shown;
+    const { figures } = words;
     const { bytesRead, bytesWritten, requests, latency } = this.history;
-    const all = { ...words, figures };
     const time = (milliseconds: number | undefined) =>
-      milliseconds === undefined ? "–" : units.latency(milliseconds);
-    const isWritten = bytesWritten.mean > 0;
-    const now = bytesRead.now + bytesWritten.now;
-    const mean = bytesRead.mean + bytesWritten.mean;
-    const title = isWritten ? `${figures.read} + ${figures.written.toLowerCase()}` : figures.read;
-    this.#panels.get("bytes")!.show(title, units.rate(now), units.rate(mean), all);
-    const { now: many, mean: often } = requests;
-    this.#panels.get("requests")!.show(figures.requests, units.perSecond(many), units.perSecond(often), all);
-    this.#panels.get("latency")!.show(figures.latency, time(latency.now), time(latency.mean), all);
+      milliseconds === undefined ? NONE : units.latency(milliseconds);
+    const pointed = this.#pointed;
+    const at = pointed && units.clock(pointed.at);
+    const show = (kind: ChartKind, title: string, now: string, mean: string) => {
+      const { chart } = this.#panels.get(kind)!;
+      chart.mark(pointed && pointed.at / 1000);
+      const value = pointed || isRunning ? now : NONE;
+      this.#panels.get(kind)!.show(title, value, at ?? `${mean} ${figures.mean}`);
+    };
+    const { mean: isWritten } = bytesWritten;
+    const title = isWritten > 0 ? figures.readAndWritten : figures.read;
+    const bytes = pointed ? pointed.bytesRead + pointed.bytesWritten : bytesRead.now + bytesWritten.now;
+    show("bytes", title, units.rate(bytes), units.rate(bytesRead.mean + isWritten));
+    const many = pointed?.requests ?? requests.now;
+    show("requests", figures.requests, units.perSecond(many), units.perSecond(requests.mean));
+    const long = pointed ? pointed.latency : latency.now;
+    show("latency", figures.latency, time(long), time(latency.mean));
+  }
+
+  /** Shows what was at a time, in seconds since 1970, in place of what is now. */
+  #point(time: number | undefined): void {
+    this.#pointed = time === undefined ? undefined : this.history.nearest(1000 * time);
+    this.#showRates();
   }
 
   #showCounts(
-    { totals }: ServingReport,
-    size: number,
+    { report: { totals }, size, servedSince }: Measured,
     { figures }: MediaWords,
     units: Units,
-    servedSince: number | undefined,
   ): void {
     const share = size > 0 ? Math.min(1, totals.bytesCovered / size) : 0;
     writeText(this.#coveredTitle, figures.covered);
@@ -144,7 +156,7 @@ export class Figures {
       errors: totals.errors > 0 ? units.count(totals.errors) : undefined,
       uptime: servedSince === undefined ? undefined : uptime(servedSince, figures, units),
       outstanding: units.count(totals.outstanding),
-      hits: reads > 0 ? units.share(totals.hits / reads) : "–",
+      hits: reads > 0 ? units.share(totals.hits / reads) : NONE,
     };
     for (const [name, { title, value, row }] of this.#counted) {
       writeText(title, figures[name]);
@@ -154,23 +166,18 @@ export class Figures {
     }
   }
 
-  #draw(): void {
-    if (typeof this.#charts === "object") this.#charts.show(this.history.columns());
-    else if (!this.#charts) void this.#load(this.#generation);
-  }
-
-  async #load(generation: number): Promise<void> {
-    // They are not asked for again if they cannot be had: the numbers are there.
-    this.#charts = "asked for";
-    try {
-      const { Charts: Loaded } = await import("./charts.ts");
-      if (generation !== this.#generation) return;
-      const places = new Map([...this.#panels].map(([kind, { place }]) => [kind, place] as const));
-      this.#charts = new Loaded(this.#root, places, this.#language);
-      this.#charts.show(this.history.columns());
-    } catch (error) {
-      this.#onfault(messageOf(error));
-    }
+  /** Draws what is new. */
+  #draw(units: Units): void {
+    const key = `${this.history.version} ${units.language}`;
+    if (key === this.#drawn) return;
+    this.#drawn = key;
+    const { times, read, written, requests, latency } = this.history.columns();
+    const lines: Readonly<Record<ChartKind, ChartData["lines"]>> = {
+      bytes: written.some((value) => value > 0) ? [read, written] : [read],
+      requests: [requests],
+      latency: [latency],
+    };
+    for (const [kind, { chart }] of this.#panels) chart.show({ times, lines: lines[kind] }, units);
   }
 }
 

@@ -1,4 +1,3 @@
-import type { ConfigurationStatus } from "../../src/node/gateway/status/document.ts";
 import { messageOf } from "../../src/streams/message-of.ts";
 import type { FileHandle } from "../keeping/file-handle.ts";
 import { isHeld } from "../keeping/hold.ts";
@@ -15,6 +14,7 @@ import type { Action } from "./actions.ts";
 import { Card, toldOf } from "./card.ts";
 import { Drive, type KeptPlace, type Note } from "./drive.ts";
 import style from "./media.css";
+import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
 import type { Awaited, Kind, Tone } from "./situation.ts";
 import { toneOf } from "./situation.ts";
@@ -81,7 +81,7 @@ export class NbdMediaElement extends HTMLElement {
   readonly #drive: Drive;
   readonly #card: Card;
   readonly #resizing = new ResizeObserver(() => this.#card.refresh());
-  #remote: ConfigurationStatus | undefined;
+  #remote: RemoteStatus | undefined;
   /** The session of the gateway that is, or was, this card's. */
   #ownSession: string | undefined;
   /** The session that another tab of this browser has. */
@@ -129,7 +129,6 @@ export class NbdMediaElement extends HTMLElement {
       },
       ongiven: ({ file, handle, isFolder }) => this.#choose(file, handle, isFolder),
       onfault: (error) => this.#log("error", messageOf(error)),
-      onfaultOfCharts: (words) => this.#log("warning", this.#words.notes.noCharts(words)),
     });
   }
 
@@ -202,11 +201,11 @@ export class NbdMediaElement extends HTMLElement {
   }
 
   /** What the gateway tells of the place. */
-  get remote(): ConfigurationStatus | undefined {
+  get remote(): RemoteStatus | undefined {
     return this.#remote;
   }
 
-  set remote(remote: ConfigurationStatus | undefined) {
+  set remote(remote: RemoteStatus | undefined) {
     this.#remote = remote;
     const id = remote?.session?.id;
     if (id !== undefined && this.#hasDisk) this.#ownSession = id;
@@ -316,7 +315,6 @@ export class NbdMediaElement extends HTMLElement {
 
   #choose(file: File, handle: FileHandle | undefined, isFolder: boolean): void {
     if (this.#drive.isRunning) return;
-    this.#card.figures.clear();
     this.#drive.choose(file, { handle, isFolder });
     if (!isFolder) this.#tell("nbd-chosen", { file, handle });
   }

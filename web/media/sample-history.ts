@@ -28,15 +28,20 @@ export interface Columns {
 export class SampleHistory {
   readonly #samples: RateSample[] = [];
 
+  /** Grows with each change. */
+  version = 0;
+
   get isEmpty(): boolean {
     return this.#samples.length === 0;
   }
 
   clear(): void {
+    this.version++;
     this.#samples.length = 0;
   }
 
   add(samples: readonly RateSample[]): void {
+    if (samples.length > 0) this.version++;
     for (const sample of samples) {
       // A clock that was set back would make lines that cross.
       if (sample.at > (this.#samples.at(-1)?.at ?? Number.NEGATIVE_INFINITY)) this.#samples.push(sample);
@@ -68,6 +73,15 @@ export class SampleHistory {
       count += requests;
     }
     return { now: this.#samples.at(-1)?.latency, mean: count > 0 ? sum / count : undefined };
+  }
+
+  /** The sample that is nearest to a time, in milliseconds since 1970. */
+  nearest(at: number): RateSample | undefined {
+    const distance = (sample: RateSample) => Math.abs(sample.at - at);
+    return this.#samples.reduce<RateSample | undefined>(
+      (best, one) => (best && distance(best) <= distance(one) ? best : one),
+      undefined,
+    );
   }
 
   columns(): Columns {

@@ -1,8 +1,8 @@
 import { oneLine } from "../../src/nbd/one-line.ts";
-import type { ConfigurationStatus } from "../../src/node/gateway/status/document.ts";
 import { ANOTHER_MEDIUM, IN_USE, TAKEN_OVER } from "../../src/transport/close-codes.ts";
 import type { ServingReport } from "../serving/report.ts";
 import type { Chosen, Run } from "./drive.ts";
+import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
 import type { Awaited, Holder, Situation } from "./situation.ts";
 
@@ -16,7 +16,7 @@ export interface Known {
   readonly fault: string | undefined;
   readonly awaited: (Awaited & { readonly handle: unknown }) | undefined;
   /** What the gateway tells of the place. */
-  readonly remote: ConfigurationStatus | undefined;
+  readonly remote: RemoteStatus | undefined;
   /** The session there that is, or was, this card's own. */
   readonly ownSession: string | undefined;
   /** Whether another tab of this browser has the place. */

@@ -7,8 +7,13 @@ export class Units {
   readonly #clock: Intl.DateTimeFormat;
   readonly #minutes: Intl.DateTimeFormat;
 
-  /** @param language as in `lang` */
+  readonly #short: Intl.NumberFormat;
+  /** As in `lang`. */
+  readonly language: string;
+
   constructor(language: string) {
+    this.language = language;
+    this.#short = new Intl.NumberFormat(language, { maximumSignificantDigits: 2, notation: "compact" });
     this.#whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
     this.#tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
@@ -31,6 +36,11 @@ export class Units {
   /** Bytes a second, always in the same unit, so that what is faster also looks larger: "0.4 MiB/s". */
   rate(bytesPerSecond: number): string {
     return `${this.#tenths.format(bytesPerSecond / 2 ** 20)} MiB/s`;
+  }
+
+  /** A number beside an axis: "0.5", "14K". */
+  tick(value: number): string {
+    return this.#short.format(value);
   }
 
   /** Whatever is counted: "12,345". */

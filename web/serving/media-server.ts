@@ -64,7 +64,7 @@ export class MediaServer implements Engine {
   }
 
   async #serve(): Promise<void> {
-    const { endpoint, file, retry, resumeKeys } = this.#options;
+    const { endpoint, file, retry, resumeKeys, clock } = this.#options;
     const protocols = () => this.#protocols;
     const links = {
       get protocols() {
@@ -78,6 +78,7 @@ export class MediaServer implements Engine {
       filters: (next) => this.#filters(next),
       become: (state, line) => this.#meter.become(state, line),
       onWake: this.#wakes.on,
+      clock,
       open: (url, asked) => {
         this.#socket = openWebSocket(url, asked);
         return this.#socket;

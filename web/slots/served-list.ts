@@ -21,6 +21,7 @@ export class ServedList {
   readonly #section: HTMLElement;
   readonly #list: HTMLElement;
   readonly #options: ServedListOptions;
+  #kept: readonly KeptServed[] = [];
   #shown = "";
 
   /** @param section with a list, and a button that forgets all of it; it is hidden while there is nothing to list */
@@ -32,24 +33,30 @@ export class ServedList {
   }
 
   /** Shows what is kept by now. */
-  async show(): Promise<void> {
-    const { gateway, words, cardOf } = this.#options;
-    const kept = await listServed(gateway());
-    const state = kept.map((one) => {
+  async look(): Promise<void> {
+    this.#kept = await listServed(this.#options.gateway());
+    this.show();
+  }
+
+  /** Shows what was kept at the last look, and what can be done with it by now. */
+  show(): void {
+    const { words, cardOf } = this.#options;
+    const kept = this.#kept;
+    const items = kept.map((one) => {
       const { card, label } = cardOf(one.configuration) ?? {};
       return { one, label, isEnabled: card !== undefined && !card.state.isRunning };
     });
     // What is made anew loses the focus.
     const shown = JSON.stringify([
       words().language,
-      state.map(({ one, label, isEnabled }) => [one.key, one.at, label, isEnabled]),
+      items.map(({ one, label, isEnabled }) => [one.key, one.at, label, isEnabled]),
     ]);
     if (shown === this.#shown) return;
     this.#shown = shown;
     const focused = this.#list.contains(document.activeElement) ? document.activeElement : undefined;
     this.#section.hidden = kept.length === 0;
     this.#list.replaceChildren(
-      ...state.map(({ one, label, isEnabled }) => this.#item(one, label, isEnabled)),
+      ...items.map(({ one, label, isEnabled }) => this.#item(one, label, isEnabled)),
     );
     if (focused) this.#focus(focused.getAttribute("aria-label"));
   }
@@ -98,7 +105,7 @@ export class ServedList {
 
   async #forget(some?: readonly KeptServed[]): Promise<void> {
     await forget(some ?? (await listServed(this.#options.gateway())));
-    await this.show();
+    await this.look();
   }
 }
 

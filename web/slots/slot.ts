@@ -5,7 +5,9 @@ import type { OfferedConfiguration } from "./configurations.ts";
 export interface Slot {
   /** The name, as it stands in the URL; "" is the default one of a relay. */
   readonly name: string;
-  readonly label: string;
+  /** What its configuration says of it; "" if that is nothing. */
+  readonly description: string;
+  readonly isDefault: boolean;
   /** Where its disk is on the other machine; undefined if that is not known. */
   readonly place: string | undefined;
   /** What goes on there; undefined where nobody tells. */
@@ -20,12 +22,12 @@ export function slotsOf(
   offered: readonly OfferedConfiguration[],
   document: StatusDocument | undefined,
 ): Slot[] {
-  if (!document) return offered.map(({ name, label, place }) => ({ name, label, place, status: undefined }));
+  if (!document) return offered.map((one) => ({ place: undefined, ...one, status: undefined }));
   const known = new Map(offered.map((one) => [one.name, one]));
   return document.configurations.map((status) => {
-    const { name, where } = status;
-    const { label = name, place = where } = known.get(name) ?? {};
-    return { name, label, place, status };
+    const { name, where, isDefault } = status;
+    const { description = "", place = where } = known.get(name) ?? {};
+    return { name, description, isDefault, place, status };
   });
 }
 

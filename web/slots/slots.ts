@@ -5,6 +5,8 @@ import type { OfferedConfiguration } from "./configurations.ts";
 import { newsIn, type Slot, slotsOf } from "./slot.ts";
 
 export interface SlotsOptions {
+  /** What a card is called. */
+  labelOf(slot: Slot): string;
   /** The URL of the WebSocket of a configuration. */
   endpointOf(name: string): string;
   /** What a WebSocket needs to be let in. */
@@ -43,6 +45,11 @@ export class Slots {
     return this.cards.some(({ state }) => state.isRunning);
   }
 
+  /** What the gateway has offered. */
+  get offered(): readonly OfferedConfiguration[] {
+    return this.#offered;
+  }
+
   /** What the gateway tells of other configurations than were offered, as a word; undefined if they are the same. */
   get news(): string | undefined {
     return this.#document && newsIn(this.#offered, this.#document);
@@ -74,6 +81,12 @@ export class Slots {
     this.#render();
   }
 
+  /** The words for what the cards are called are others. */
+  speak(language: string): void {
+    for (const card of this.cards) card.lang = language;
+    this.#render();
+  }
+
   /** The login is another one, or the network is back. */
   wake(): void {
     for (const card of this.cards) card.wake();
@@ -89,9 +102,11 @@ export class Slots {
     }
     // Backwards, so that a new card knows which one it stands before. One that is there is not moved: that would end it.
     let next: Element | null = null;
+    const { labelOf } = this.#options;
     for (const slot of [...this.#slots].reverse()) {
       const card: NbdMediaElement = this.#cards.get(slot.name) ?? this.#make(slot, next);
-      if (card.label !== slot.label) card.label = slot.label;
+      const label = labelOf(slot);
+      if (card.label !== label) card.label = label;
       if (card.place !== (slot.place ?? "")) card.place = slot.place ?? "";
       card.remote = slot.status;
       // Where somebody tells what goes on, it can be ended too.
@@ -101,11 +116,10 @@ export class Slots {
     for (const card of this.cards) card.hidden = this.#isLocked && !card.state.isRunning;
   }
 
-  #make({ name, label }: Slot, next: Element | null): NbdMediaElement {
+  #make({ name }: Slot, next: Element | null): NbdMediaElement {
     const { endpointOf, protocols, explain, onadd } = this.#options;
     const card = document.createElement("nbd-media");
     card.endpoint = endpointOf(name);
-    card.label = label;
     card.protocols = protocols;
     card.explain = explain;
     this.#cards.set(name, card);

@@ -125,7 +125,6 @@ export const media: MediaWords = {
   chooseAnother: "Ein anderes auswählen oder hierher ziehen",
   onlyRead: "ISO, IMG oder jede andere Datei. Sie bleibt auf diesem Rechner und wird nur gelesen",
   bytes: (count) => `${count} Byte`,
-  drop: "Loslassen, um es auszuwählen",
   serve: "Anbieten",
   serveAgain: "Erneut anbieten",
   serveInstead: "Diese stattdessen anbieten",
@@ -134,12 +133,10 @@ export const media: MediaWords = {
   goOn: "Fortsetzen",
   lastRead: (time) => `Zuletzt gelesen um ${time}`,
   figures: {
-    title: "Zahlen",
     read: "Gelesen",
-    written: "Geschrieben",
+    readAndWritten: "Gelesen und geschrieben",
     requests: "Anfragen",
     latency: "Antwortzeit",
-    now: "jetzt",
     mean: "Mittel",
     covered: "Vom Abbild gelesen",
     bytesRead: "Bytes gelesen",
@@ -151,16 +148,21 @@ export const media: MediaWords = {
     coveredOf: (covered, size) => `${covered} von ${size}`,
     since: (time, span) => (span ? `${span}, seit ${time}` : `seit ${time}`),
   },
-  charts: {
-    title: "Die letzten Minuten",
-    of: (what, now, mean) => `${what}: jetzt ${now}, ${mean} im Mittel der letzten Minuten`,
-  },
   map: {
     title: "Karte des Abbilds",
     unread: "nicht gelesen",
     times: "gelesen, wie oft",
     written: "geschrieben",
     cached: "im Cache",
+    cell: ({ from, to, times, written, cached }, units) =>
+      [
+        `${from} – ${to}`,
+        `${times} × gelesen`,
+        written > 0 && `${units.share(written)} geschrieben`,
+        cached > 0 && `${units.share(cached)} im Cache`,
+      ]
+        .filter(Boolean)
+        .join(", "),
     told: ({ read, written, cached, cellSize }, units) =>
       `Vom ersten Byte bis zum letzten, je Feld ${units.bytes(cellSize)}: ${units.share(read)} des Abbilds gelesen, ` +
       `${units.share(written)} geschrieben, ${units.share(cached)} im Cache`,
@@ -182,7 +184,6 @@ export const media: MediaWords = {
     chosen: (name, size) => `${name} wurde ausgewählt, ${size}`,
     cannotRead: (name, why) => `${name} ist nicht lesbar: ${why}`,
     plainRequest: (words) => `eine einfache Anfrage an dieselbe Adresse: ${words}`,
-    noCharts: (why) => `die Diagramme können nicht geladen werden: ${why}`,
   },
 };
 

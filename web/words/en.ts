@@ -117,7 +117,6 @@ export const media: MediaWords = {
   chooseAnother: "Choose another, or drop one here",
   onlyRead: "ISO, IMG or any other file. It stays on this computer, and is only read",
   bytes: (count) => `${count} bytes`,
-  drop: "Drop it to choose it",
   serve: "Serve",
   serveAgain: "Serve again",
   serveInstead: "Serve this one instead",
@@ -126,12 +125,10 @@ export const media: MediaWords = {
   goOn: "Go on",
   lastRead: (time) => `Last read at ${time}`,
   figures: {
-    title: "Figures",
     read: "Read",
-    written: "Written",
+    readAndWritten: "Read and written",
     requests: "Requests",
     latency: "Latency",
-    now: "now",
     mean: "mean",
     covered: "Read of the image",
     bytesRead: "Bytes read",
@@ -143,16 +140,21 @@ export const media: MediaWords = {
     coveredOf: (covered, size) => `${covered} of ${size}`,
     since: (time, span) => (span ? `${span}, since ${time}` : `since ${time}`),
   },
-  charts: {
-    title: "The last minutes",
-    of: (what, now, mean) => `${what}: ${now} now, ${mean} mean of the last minutes`,
-  },
   map: {
     title: "Map of the image",
     unread: "not read",
     times: "read, how often",
     written: "written",
     cached: "in the cache",
+    cell: ({ from, to, times, written, cached }, units) =>
+      [
+        `${from} – ${to}`,
+        `${times} × read`,
+        written > 0 && `${units.share(written)} written`,
+        cached > 0 && `${units.share(cached)} in the cache`,
+      ]
+        .filter(Boolean)
+        .join(", "),
     told: ({ read, written, cached, cellSize }, units) =>
       `From the first byte to the last, a cell is ${units.bytes(cellSize)}: ${units.share(read)} of the image was read, ` +
       `${units.share(written)} written, ${units.share(cached)} lie in the cache`,
@@ -174,7 +176,6 @@ export const media: MediaWords = {
     chosen: (name, size) => `${name} was chosen, ${size}`,
     cannotRead: (name, why) => `${name} cannot be read: ${why}`,
     plainRequest: (words) => `a plain request to the same address: ${words}`,
-    noCharts: (why) => `the charts cannot be loaded: ${why}`,
   },
 };
 

@@ -17,6 +17,18 @@ export interface MapShares {
   readonly cellSize: number;
 }
 
+/** What is told of one cell of the map. */
+export interface CellTold {
+  /** Where it begins and ends, with units. */
+  readonly from: string;
+  readonly to: string;
+  /** How often it was read. */
+  readonly times: string;
+  /** Shares between 0 and 1. */
+  readonly written: number;
+  readonly cached: number;
+}
+
 /** All that <nbd-media> says, in one language. Names of files come in as they are to be shown. */
 export interface MediaWords {
   /** The language, as in `lang`. */
@@ -30,7 +42,6 @@ export interface MediaWords {
   readonly chooseAnother: string;
   readonly onlyRead: string;
   readonly bytes: (count: string) => string;
-  readonly drop: string;
   readonly serve: string;
   readonly serveAgain: string;
   readonly serveInstead: string;
@@ -39,12 +50,10 @@ export interface MediaWords {
   readonly goOn: string;
   readonly lastRead: (time: string) => string;
   readonly figures: {
-    readonly title: string;
     readonly read: string;
-    readonly written: string;
+    readonly readAndWritten: string;
     readonly requests: string;
     readonly latency: string;
-    readonly now: string;
     readonly mean: string;
     readonly covered: string;
     readonly bytesRead: string;
@@ -56,16 +65,13 @@ export interface MediaWords {
     readonly coveredOf: (covered: string, size: string) => string;
     readonly since: (time: string, span: string | undefined) => string;
   };
-  readonly charts: {
-    readonly title: string;
-    readonly of: (what: string, now: string, mean: string) => string;
-  };
   readonly map: {
     readonly title: string;
     readonly unread: string;
     readonly times: string;
     readonly written: string;
     readonly cached: string;
+    readonly cell: (cell: CellTold, units: Units) => string;
     readonly told: (shares: MapShares, units: Units) => string;
   };
   readonly log: {
@@ -86,6 +92,5 @@ export interface MediaWords {
     readonly chosen: (name: string, size: string) => string;
     readonly cannotRead: (name: string, why: string) => string;
     readonly plainRequest: (words: string) => string;
-    readonly noCharts: (why: string) => string;
   };
 }

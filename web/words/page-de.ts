@@ -21,6 +21,11 @@ export const page: PageWords = {
     eject: "Auswerfen",
     ejectTitle: "Auswerfen, was andere anbieten?",
   },
+  drive: (name, description, isDefault) => {
+    if (name === "") return "Virtuelles Laufwerk";
+    const called = description === "" ? name : `${name}: ${description}`;
+    return isDefault ? `${called} (Vorgabe)` : called;
+  },
   starting: "Startet …",
   machine: (host, version) => (version === undefined ? host : `${host} · nbd-gateway ${version}`),
   gatewayLost: (why) => `Was dort geschieht, ist gerade nicht bekannt: ${why}. Es wird weiter gefragt`,
@@ -63,6 +68,7 @@ export const page: PageWords = {
   },
   notice: {
     body: (file, drive) => `${file}, als ${drive}`,
+    notAsked: "Dann lässt der Browser diesen Tab auch arbeiten, während er verdeckt ist.",
     granted: "Es wird gemeldet, wenn das Anbieten endet.",
     denied:
       "Der Browser lässt Meldungen dieser Seite nicht zu: Das entscheiden seine Einstellungen für diese Seite.",

@@ -21,6 +21,11 @@ export const page: PageWords = {
     eject: "Eject",
     ejectTitle: "Eject what others serve?",
   },
+  drive: (name, description, isDefault) => {
+    if (name === "") return "Virtual drive";
+    const called = description === "" ? name : `${name}: ${description}`;
+    return isDefault ? `${called} (default)` : called;
+  },
   starting: "Starting…",
   machine: (host, version) => (version === undefined ? host : `${host} · nbd-gateway ${version}`),
   gatewayLost: (why) => `What goes on there is not known now: ${why}. It is asked again`,
@@ -62,6 +67,7 @@ export const page: PageWords = {
   },
   notice: {
     body: (file, drive) => `${file}, as ${drive}`,
+    notAsked: "Then the browser also lets this tab work while you look elsewhere.",
     granted: "You are notified when serving stops.",
     denied:
       "The browser does not let this page notify you when serving stops: its settings for this page decide.",

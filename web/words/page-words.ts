@@ -24,6 +24,8 @@ export interface PageWords {
     readonly eject: string;
     readonly ejectTitle: string;
   };
+  /** What a card is called. Its name is "" behind a relay, which offers one. */
+  readonly drive: (name: string, description: string, isDefault: boolean) => string;
   readonly starting: string;
   readonly machine: (host: string, version: string | undefined) => string;
   /** The gateway does not answer as it should. */
@@ -66,6 +68,8 @@ export interface PageWords {
   };
   readonly notice: {
     readonly body: (file: string, drive: string) => string;
+    /** What else consent is good for. */
+    readonly notAsked: string;
     readonly granted: string;
     readonly denied: string;
   };

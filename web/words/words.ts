@@ -30,3 +30,11 @@ function keptLanguage(): string | undefined {
     return undefined;
   }
 }
+
+/** Says what index.html has, in the language of the words. What has the attribute `data-word` has no other content. */
+export function translate({ language, texts }: PageWords): void {
+  document.documentElement.lang = language;
+  for (const one of document.querySelectorAll<HTMLElement>("[data-word]")) {
+    one.textContent = texts[one.dataset.word as keyof PageWords["texts"]];
+  }
+}

@@ -6,9 +6,8 @@ export interface SharedFeedOptions {
   onnews(news: News): void;
   /** Has what the gateway tells, for as long as it runs. */
   run(onnews: (news: News) => void, signal: AbortSignal): Promise<void>;
-  /** Those of the browser, unless a test has others. */
-  readonly locks?: Pick<LockManager, "request"> | undefined;
-  openChannel?(name: string): BroadcastChannel | undefined;
+  /** Those of the browser, if it has any. */
+  readonly locks: Pick<LockManager, "request"> | undefined;
 }
 
 /** What a tab asks for that has just come. */
@@ -51,7 +50,7 @@ export class SharedFeed {
   }
 
   async #take(signal: AbortSignal): Promise<void> {
-    const { name, run, onnews, locks = browserLocks(), openChannel = openBrowserChannel } = this.#options;
+    const { name, run, onnews, locks } = this.#options;
     const channel = locks && openChannel(name);
     if (!locks || !channel) return run(onnews, signal);
     signal.addEventListener("abort", () => channel.close());
@@ -85,11 +84,7 @@ export class SharedFeed {
   }
 }
 
-function browserLocks(): LockManager | undefined {
-  return navigator.locks as LockManager | undefined;
-}
-
-function openBrowserChannel(name: string): BroadcastChannel | undefined {
+function openChannel(name: string): BroadcastChannel | undefined {
   try {
     return new BroadcastChannel(name);
   } catch {

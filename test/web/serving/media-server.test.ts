@@ -1,0 +1,131 @@
+/** The engine by itself, as it runs in a Worker or in a page. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { computerClock } from "../../../src/resuming/clock.ts";
+import { MediaServer } from "../../../web/serving/media-server.ts";
+import { readLevel } from "../../../web/serving/read-level.ts";
+import { sequence } from "../../bytes.ts";
+import { until } from "../../harness.ts";
+import { Reports, SIZE, scene } from "./scene.ts";
+
+const tests = suite("media server");
+
+tests("it serves a file, reports what it does, and ends in order", async () => {
+  const { options, client, end } = await scene();
+  const reports = new Reports();
+  const server = new MediaServer(options, reports.take);
+  const remote = await client();
+  assert.equal(await remote.read(0, SIZE), sequence(SIZE));
+  assert.equal(await remote.read(4096, 4096), sequence(4096, 4096));
+  await until("it says so", () => reports.last.totals.reads === 2);
+  const { state, wasOpen, failure, totals } = reports.last;
+  assert.equal([state, wasOpen, failure], ["serving", true, undefined]);
+  assert.equal([totals.bytesRead, totals.bytesCovered, totals.hits], [SIZE + 4096, SIZE, 1]);
+  await until("the map", () => reports.all.some(({ map }) => map?.reads[1] === readLevel(2)));
+  server.stop();
+  await reports.until("ended");
+  assert.is(reports.last.map?.cached[0] ?? 255, 255);
+  assert.equal(reports.lines.slice(-2), [`serving ${SIZE} bytes`, "the session has ended"]);
+  end();
+});
+
+tests("without a cache every read is a miss", async () => {
+  const { options, client, end } = await scene({ cache: 0 });
+  const reports = new Reports();
+  const server = new MediaServer(options, reports.take);
+  const remote = await client();
+  await remote.read(0, 4096);
+  await remote.read(0, 4096);
+  await until("it says so", () => reports.last?.totals.misses === 2);
+  assert.is(reports.last.totals.hits, 0);
+  server.stop();
+  await reports.until("ended");
+  end();
+});
+
+tests("a refusal is told with its code and reason", async () => {
+  const { options, sockets, end } = await scene();
+  const reports = new Reports();
+  new MediaServer(options, reports.take);
+  await until("a WebSocket", () => sockets.length > 0);
+  sockets[0]!.close(4002, "in use by somebody");
+  await reports.until("failed");
+  const { failure } = reports.last;
+  assert.equal([failure!.code, failure!.reason], [4002, "in use by somebody"]);
+  assert.match(failure!.words, /in use by somebody/);
+  end();
+});
+
+tests("what it cannot do it says in words: an address, a cache", async () => {
+  for (const wrong of [{ endpoint: "http:// nowhere" }, { cache: Number.NaN }]) {
+    const { options, end } = await scene(wrong);
+    const reports = new Reports();
+    new MediaServer(options, reports.take);
+    await reports.until("failed");
+    assert.ok(reports.last.failure!.words.length > 10);
+    end();
+  }
+});
+
+tests(
+  "when it is woken it tries at once to have a lost link again, with the subprotocols of the time",
+  async () => {
+    // Once it is held nothing comes by waiting.
+    let isHeld = false;
+    const held = new Set<() => void>();
+    const clock = { ...computerClock() };
+    const { after } = clock;
+    clock.after = (milliseconds, callback) => {
+      if (!isHeld) return after(milliseconds, callback);
+      held.add(callback);
+      return () => held.delete(callback);
+    };
+    const { options, asked, sockets, client, end } = await scene({ retry: 60, protocols: ["one"] });
+    const reports = new Reports();
+    const server = new MediaServer({ ...options, clock }, reports.take);
+    const remote = await client();
+    await remote.read(0, 4096);
+    server.protocols(["two"]);
+    await reports.until("serving");
+    isHeld = true;
+    sockets[0]!.terminate();
+    await until("it waits, and is woken", () => {
+      server.wake();
+      return sockets.length > 1;
+    });
+    isHeld = false;
+    for (const callback of held) callback();
+    assert.equal(asked.slice(0, 2), [["one"], ["two"]]);
+    server.stop();
+    await reports.until("ended");
+    end();
+  },
+);
+
+tests("a link that is lost is told, and until when it is tried to be had again", async () => {
+  const { options, sockets, client, end } = await scene({ retry: 60 });
+  const reports = new Reports();
+  const server = new MediaServer(options, reports.take);
+  const remote = await client();
+  await remote.read(0, 4096);
+  sockets[0]!.terminate();
+  // It may be had again before there was time to tell the state.
+  await until("it says so", () => reports.last.lost !== undefined);
+  const { lost } = reports.last;
+  assert.is(lost!.until - lost!.at, 60_000);
+  server.stop();
+  await reports.until("ended");
+  end();
+});
+
+tests("stop() while the file is looked at, or while it connects", async () => {
+  const { options, end } = await scene();
+  const reports = new Reports();
+  const server = new MediaServer(options, reports.take);
+  server.stop();
+  await reports.until("ended");
+  assert.is(reports.last.failure, undefined);
+  end();
+});
+
+tests.run();
