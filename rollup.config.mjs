@@ -50,6 +50,17 @@ function declareTypes(...entries) {
 /** What Node loads from node_modules stays there. */
 const installed = /^(node:|ws$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
+/** Prints what each script for pages costs those who load it: its bytes, and those with gzip. */
+const sizes = {
+  name: "sizes",
+  writeBundle({ file }, bundle) {
+    for (const { code } of Object.values(bundle)) {
+      const zipped = gzipSync(code, { level: 9 }).byteLength;
+      process.stderr.write(`${file}: ${Buffer.byteLength(code)} bytes, ${zipped} with gzip\n`);
+    }
+  },
+};
+
 /**
  * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as
  * Node 20 reads an ES module with threads of the pool, whose number is then settled before the module's first line runs.
@@ -135,10 +146,9 @@ export default [
     plugins: [resumingApart, ...typescript, short("iife"), sizes],
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
-  script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
-  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   // The engine of the element lies beside it.
   script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
+  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),

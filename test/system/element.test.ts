@@ -154,7 +154,9 @@ chromium("nothing is written to the document when nothing has happened", async (
       const seen: string[] = [];
       const observer = new MutationObserver((records) => {
         for (const { type, target, attributeName } of records) {
-          seen.push(`${type} ${attributeName} ${(target as Element).id ?? target.nodeName}`);
+          seen.push(
+            `${type} ${attributeName} ${target.nodeName} ${(target as Element).id} ${target.textContent}`,
+          );
         }
       });
       const all = { attributes: true, characterData: true, childList: true, subtree: true };

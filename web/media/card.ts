@@ -63,6 +63,8 @@ export class Card {
   readonly #card: HTMLElement;
   #words: MediaWords | undefined;
   #run: Run | undefined;
+  /** Whether what had the focus cannot have it, and nothing else could yet. */
+  #hasLostFocus = false;
 
   constructor(root: ShadowRoot, events: CardEvents) {
     this.#root = root;
@@ -167,7 +169,13 @@ export class Card {
     const isLost = (element: HTMLButtonElement | HTMLInputElement) => element.disabled || element.hidden;
     const places = [...this.#buttons.values(), this.#zone.input];
     const was = places.find((place) => place === focused);
-    if (was && isLost(was)) places.find((place) => !isLost(place))?.focus();
+    if (was) this.#hasLostFocus = isLost(was);
+    // Meanwhile a person may have gone elsewhere.
+    else if (focused || document.activeElement !== document.body) this.#hasLostFocus = false;
+    if (!this.#hasLostFocus) return;
+    const next = places.find((place) => !isLost(place));
+    next?.focus();
+    this.#hasLostFocus = !next;
   }
 }
 

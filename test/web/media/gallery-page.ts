@@ -55,6 +55,8 @@ export class GalleryPage {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const page = await browser.newPage({ viewport: { width: 900, height: 1000 } });
+    // What the compiler of the tests gives to functions.
+    await page.addInitScript("globalThis.__name = (named) => named");
     const opened = new GalleryPage(page, server);
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await page.waitForFunction(() => "gallery" in window);
