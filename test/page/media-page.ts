@@ -130,7 +130,7 @@ export class MediaPage<T extends Tab = Tab> {
   /** Neither the browser nor the security policy has complained. */
   async isQuiet(): Promise<void> {
     assert.equal(await this.violations(), [], "what its security policy has refused");
-    assert.equal(this.tab.complaints, [], "what is on the console");
+    assert.equal(await this.tab.complaints(), [], "what is on the console");
   }
 
   /** What is wrong with the page for those who cannot see it, or not well. */
