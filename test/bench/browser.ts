@@ -19,6 +19,8 @@ import { WebSocketServer } from "ws";
 import { chromiumSwitches } from "../browser.ts";
 import { program, type Running, Sandbox, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
+import { partOf } from "../page/controls.ts";
+import { inPage } from "../page/tab.ts";
 import { DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
 import { median } from "./median.ts";
 import { MIB, memory } from "./path.ts";
@@ -45,10 +47,16 @@ function openBrowser(name: string): Promise<Browser> {
   });
 }
 
-async function openPage(browser: Browser, url: string, image: string): Promise<Page> {
+/** Where our page has its field and its button, and the bare page its field. */
+const OURS = { file: inPage(partOf, null, "file"), serve: inPage(partOf, null, "serve") };
+const BARE = 'document.getElementById("file")';
+
+/** Opens a page, and chooses a file for its field. */
+async function openPage(browser: Browser, url: string, image: string, field: string): Promise<Page> {
   const page = await browser.newPage();
   await page.goto(url);
-  const input = await page.$("input#file");
+  await page.waitForFunction(field);
+  const input = (await page.evaluateHandle(field)).asElement();
   await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(image);
   return page;
 }
@@ -82,7 +90,7 @@ class Path {
   ): Promise<T> {
     await until("the gateway listens", () => this.#gateway.stdout.includes("\n"));
     const url = this.#gateway.stdout.trim();
-    const page = await openPage(this.#browser, url, image);
+    const page = await openPage(this.#browser, url, image, OURS.file);
     await serve(page, url.replace("http", "ws"));
     await until("the export is offered", () => existsSync(this.#socket));
     try {
@@ -98,22 +106,22 @@ type Use<T> = (page: Page) => Promise<T>;
 
 /** As a person does it. */
 async function ours(page: Page) {
-  await page.waitForSelector("#serve:not([disabled])");
-  await page.click("#serve");
+  await page.waitForFunction(`!${OURS.serve}.disabled`);
+  await page.evaluate(`${OURS.serve}.click()`);
 }
 
 /** As another page does it, which can say how much memory the cache may have. */
 function oursWithCache(cache: number) {
   return async (page: Page, url: string) => {
     await page.addScriptTag({ url: "js/nbd.js" });
-    const file = 'document.getElementById("file").files[0]';
+    const file = `${OURS.file}.files[0]`;
     await page.evaluate(`void new NBDServer(${JSON.stringify(url)}, ${file}, { cache: ${cache} }).start()`);
   };
 }
 
 async function plain(page: Page, url: string) {
   await page.evaluate(script("plain"));
-  await page.evaluate(`servePlain(${JSON.stringify(url)}, document.getElementById("file").files[0])`);
+  await page.evaluate(`servePlain(${JSON.stringify(url)}, ${OURS.file}.files[0])`);
 }
 
 async function seconds(work: () => Promise<unknown>): Promise<number> {
@@ -138,7 +146,7 @@ async function startSink() {
 
   /** Bytes a second. */
   async function rate(browser: Browser, image: string, kind: "bytes" | "blob"): Promise<number> {
-    const page = await openPage(browser, `http://${address}/`, image);
+    const page = await openPage(browser, `http://${address}/`, image, BARE);
     let bytes = 0;
     const elapsed = new Promise<number>((resolve) => {
       sockets.once("connection", (socket) => {
@@ -149,9 +157,7 @@ async function startSink() {
         socket.on("close", () => resolve((performance.now() - start) / 1000));
       });
     });
-    await page.evaluate(
-      `void sendBare("ws://${address}/", document.getElementById("file").files[0], "${kind}")`,
-    );
+    await page.evaluate(`void sendBare("ws://${address}/", ${BARE}.files[0], "${kind}")`);
     const time = await elapsed;
     await page.close();
     return bytes / time;

@@ -165,8 +165,8 @@ export class Card {
 
   /** A button that goes, or cannot be used, loses the focus; a keyboard user would have to look for it. */
   #keepFocus(focused: Element | null): void {
-    const isLost = (element: HTMLButtonElement | HTMLInputElement) =>
-      element.disabled || element.hidden !== false;
+    const isLost = ({ disabled, hidden }: HTMLButtonElement | HTMLInputElement) =>
+      disabled || hidden !== false;
     const places = [...this.#buttons.values(), this.#zone.input];
     const was = places.find((place) => place === focused);
     if (was) this.#hasLostFocus = isLost(was);
