@@ -51,13 +51,16 @@ export async function writeServingPage(folder: string): Promise<void> {
   await writeFile(`${folder}/serving.html`, html(""));
   const policy = `<meta http-equiv="Content-Security-Policy" content="worker-src 'none'">`;
   await writeFile(`${folder}/without-workers.html`, html(policy));
-  await build({
-    stdin: { contents: script, resolveDir: root },
-    bundle: true,
-    format: "esm",
-    target: "es2022",
-    outfile: `${folder}/js/serving.js`,
-  });
+  await build({ ...bundle, format: "esm", outfile: `${folder}/js/serving.js` });
+}
+
+const bundle = { stdin: { contents: script, resolveDir: root }, bundle: true, target: "es2022" } as const;
+
+/** The same script, to be evaluated in any page; `serveIn` is told where the engine's script is, from there. */
+export async function servingScript(): Promise<string> {
+  const define = { "import.meta.url": "document.baseURI" };
+  const { outputFiles } = await build({ ...bundle, format: "iife", define, write: false });
+  return outputFiles[0]!.text;
 }
 
 /** A tab of some browser. */
