@@ -21,6 +21,7 @@ let gallery: GalleryPage;
 tests.before(async () => {
   browser = await openChromium();
   gallery = await GalleryPage.open(browser);
+  await gallery.page.emulateMedia({ colorScheme: "light" });
 });
 tests.after(async () => {
   await gallery?.end();
@@ -89,6 +90,24 @@ chromium(
     );
   },
 );
+
+chromium("the map follows the colours of the page at once", async () => {
+  const { page } = gallery;
+  await gallery.show("serving");
+  const first = () =>
+    page.evaluate(() => {
+      const canvas = window.gallery.element.shadowRoot!.querySelector<HTMLCanvasElement>("#map")!;
+      return [...canvas.getContext("2d")!.getImageData(1, 1, 1, 1).data].join();
+    });
+  const light = await first();
+  await page.emulateMedia({ colorScheme: "dark" });
+  await gallery.drawn();
+  const dark = await first();
+  await page.emulateMedia({ colorScheme: "light" });
+  await gallery.drawn();
+  assert.is.not(dark, light);
+  assert.is(await first(), light);
+});
 
 chromium("of a new map only the cells are drawn that look different", async () => {
   await gallery.show("serving");

@@ -110,8 +110,11 @@ export class BlockMapView {
     this.#drawSoon();
   }
 
-  /** The width, the density or the colours may be different. */
+  /** The width, the density or the colours may be different: that is seen at once. */
   refresh(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#drawnAt = Number.NEGATIVE_INFINITY;
     if (this.#map) this.#drawSoon();
   }
 
