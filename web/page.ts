@@ -62,7 +62,10 @@ const question = new Question(element("question"), element("question-text"));
 const face = new TabFace(document.querySelector<HTMLLinkElement>("link[rel=icon]")!);
 
 const told = new CardsTold({
-  onstate: render,
+  onstate() {
+    slots.settle();
+    render();
+  },
   onattached(card, file, handle) {
     const slot = slots.slotOf(card);
     if (!slot || !handle) return;

@@ -111,7 +111,7 @@ chromium("where the gateway has no room for one more reader, its status is looke
   await mine.card(SECOND).serve();
   await theirs.card(SECOND).is("held");
   await theirs.card(SECOND).says(/127\.0\.0\.1/);
-  await theirs.card(SECOND).says(/disk\.img/);
+  await theirs.card(SECOND).says(/disk.*\.img/);
   assert.is(await listeners(scene), 1);
   await mine.close();
   await until("they listen", async () => (await listeners(scene)) === 1, 60_000);
@@ -125,7 +125,7 @@ chromium("what somebody else serves is ejected after a question", async ({ start
   const mine = await openPage(await person(), scene.address);
   await mine.card(FIRST).is("held");
   await mine.card(FIRST).click("eject");
-  assert.match(await mine.textOf("question"), /127\.0\.0\.1 serves .*disk\.img.* as cd/);
+  assert.match(await mine.textOf("question"), /127\.0\.0\.1 serves .*disk.*\.img.* as cd/);
   await mine.tab.press("Escape");
   await mine.card(FIRST).click("eject");
   assert.equal(await mine.faults(), []);
@@ -150,7 +150,7 @@ chromium("what was served before is served again by one click, and can be forgot
   await page.card(SECOND).serve();
   await until("it is listed", async () => (await before(page)).length === 2);
   const [serve, forget] = await before(page);
-  assert.match(serve!, /^Serve again: .*disk\.img.*, as usb$/);
+  assert.match(serve!, /^Serve again: .*disk.*\.img.*, as usb$/);
   await page.card(SECOND).stop();
   await page.reload();
   await isTold(page, SECOND);
@@ -178,7 +178,7 @@ chromium("logging out forgets what was served before", async ({ start, person })
   await page.logOut();
   await page.isAsked("");
   await page.logIn(scene.token!);
-  await isTold(page);
+  await page.card(SECOND).is("free");
   assert.equal(await before(page), []);
 });
 
@@ -235,7 +235,9 @@ chromium("the tab's title and icon say the worst of what the page serves", async
   const copy = await scene.startCopy();
   copy.goOn();
   await page.card(FIRST).is("serving");
-  await until("it says so", async () => /^Serving: .*disk\.img.* – Virtual media$/.test(await titleOf(page)));
+  await until("it says so", async () =>
+    /^Serving: .*disk.*\.img.* – Virtual media$/.test(await titleOf(page)),
+  );
   assert.match(await iconOf(page), /\/icons\/good\.svg$/);
   await page.card(SECOND).choose(scene.image);
   await page.card(SECOND).serve();
@@ -255,7 +257,8 @@ chromium("which machine it is, and that it does not answer, is said", async ({ s
   const page = await openPage(await person(), scene.address);
   await isTold(page);
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  assert.is(await page.textOf("machine"), `${hostname()} · nbd-gateway ${version}`);
+  const machine = `${hostname()} · nbd-gateway ${version}`;
+  await until("its name", async () => (await page.textOf("machine")) === machine);
   const { port } = scene;
   scene.gateway.kill();
   await scene.gateway.exit;
@@ -276,7 +279,7 @@ chromium("other configurations have cards as soon as the gateway knows them", as
   await until("there is another card", async () => (await page.cards()).includes("new"));
   await page.card("new").is("free");
   await page.card(FIRST).isServing();
-  await page.card(FIRST).stop();
+  await page.card(FIRST).click("stop");
   await until("that which has gone has none", async () => !(await page.cards()).includes(FIRST));
   assert.equal(await page.cards(), ["new", SECOND]);
 });

@@ -3,8 +3,8 @@ import { fileOf } from "../keeping/file-handle.ts";
 import { forget, type KeptServed, listServed } from "../keeping/served-before.ts";
 import type { NbdMediaElement } from "../media/nbd-media.ts";
 import { shownNameText } from "../media/shown-name.ts";
-import { Units } from "../media/units.ts";
 import type { PageWords } from "../words/page-words.ts";
+import { ServedItem } from "./served-item.ts";
 
 export interface ServedListOptions {
   /** The gateway; see `ServedBefore`. */
@@ -21,8 +21,8 @@ export class ServedList {
   readonly #section: HTMLElement;
   readonly #list: HTMLElement;
   readonly #options: ServedListOptions;
+  readonly #items = new Map<IDBValidKey, ServedItem>();
   #kept: readonly KeptServed[] = [];
-  #shown = "";
 
   /** @param section with a list, and a button that forgets all of it; it is hidden while there is nothing to list */
   constructor(section: HTMLElement, options: ServedListOptions) {
@@ -42,50 +42,39 @@ export class ServedList {
   show(): void {
     const { words, cardOf } = this.#options;
     const kept = this.#kept;
-    const items = kept.map((one) => {
+    const keys = new Set(kept.map(({ key }) => key));
+    const { activeElement } = document;
+    const hadFocus = this.#list.contains(activeElement);
+    for (const [key, { element }] of this.#items) {
+      if (keys.has(key)) continue;
+      this.#items.delete(key);
+      element.remove();
+    }
+    kept.forEach((one, i) => {
+      const item = this.#items.get(one.key) ?? this.#add(one.key);
       const { card, label } = cardOf(one.configuration) ?? {};
-      return { one, label, isEnabled: card !== undefined && !card.state.isRunning };
+      item.show(one, label, card !== undefined && !card.state.isRunning, words());
+      // What is moved loses the focus.
+      if (this.#list.children[i] !== item.element)
+        this.#list.insertBefore(item.element, this.#list.children[i] ?? null);
     });
-    // What is made anew loses the focus.
-    const shown = JSON.stringify([
-      words().language,
-      items.map(({ one, label, isEnabled }) => [one.key, one.at, label, isEnabled]),
-    ]);
-    if (shown === this.#shown) return;
-    this.#shown = shown;
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement : undefined;
     this.#section.hidden = kept.length === 0;
-    this.#list.replaceChildren(
-      ...items.map(({ one, label, isEnabled }) => this.#item(one, label, isEnabled)),
-    );
-    if (focused) this.#focus(focused.getAttribute("aria-label"));
+    if (hadFocus && document.activeElement !== activeElement) this.#focus(activeElement);
   }
 
-  /** A keyboard user goes on where they were: at the button of that name, or at the heading. */
-  #focus(name: string | null): void {
-    const buttons = [...this.#list.querySelectorAll("button")];
-    const same = buttons.find((one) => one.getAttribute("aria-label") === name && !one.disabled);
-    (same ?? this.#section.querySelector("h2")!).focus();
+  /** A keyboard user goes on where they were, or at the heading. */
+  #focus(lost: Element | null): void {
+    const button = lost instanceof HTMLButtonElement && lost.isConnected && !lost.disabled ? lost : undefined;
+    (button ?? this.#section.querySelector("h2")!).focus();
   }
 
-  #item(served: KeptServed, label: string | undefined, isEnabled: boolean): HTMLElement {
-    const words = this.#options.words();
-    const { before, language } = words;
-    const file = shownNameText(served.name);
-    const drive = label ?? served.configuration;
-    const when = new Date(served.at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
-    const name = document.createElement("strong");
-    name.textContent = file;
-    const about = document.createElement("span");
-    about.textContent = before.about(new Units(language).bytes(served.size), drive, when);
-    const serve = button(before.serveShort, before.serve(file, drive));
-    serve.disabled = !isEnabled;
-    if (label === undefined) serve.title = before.gone;
-    serve.addEventListener("click", () => void this.#serve(served));
-    const drop = button(before.forgetShort, before.forget(file));
-    drop.addEventListener("click", () => void this.#forget([served]));
-    const item = document.createElement("li");
-    item.append(name, about, serve, drop);
+  #add(key: IDBValidKey): ServedItem {
+    const find = () => this.#kept.filter((one) => one.key === key);
+    const item = new ServedItem({
+      onserve: () => find().forEach((one) => void this.#serve(one)),
+      onforget: () => void this.#forget(find()),
+    });
+    this.#items.set(key, item);
     return item;
   }
 
@@ -107,12 +96,4 @@ export class ServedList {
     await forget(some ?? (await listServed(this.#options.gateway())));
     await this.look();
   }
-}
-
-function button(text: string, name: string): HTMLButtonElement {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.textContent = text;
-  made.setAttribute("aria-label", name);
-  return made;
 }

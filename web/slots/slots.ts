@@ -92,14 +92,18 @@ export class Slots {
     for (const card of this.cards) card.wake();
   }
 
-  #render(): void {
-    this.#slots = slotsOf(this.#offered, this.#document);
-    const names = new Set(this.#slots.map(({ name }) => name));
+  /** Takes away the cards of what is there no more, once they serve nothing. */
+  settle(): void {
     for (const [name, card] of this.#cards) {
-      if (names.has(name) || card.state.isRunning) continue;
+      if (this.#slots.some((slot) => slot.name === name) || card.state.isRunning) continue;
       this.#cards.delete(name);
       card.remove();
     }
+  }
+
+  #render(): void {
+    this.#slots = slotsOf(this.#offered, this.#document);
+    this.settle();
     // Backwards, so that a new card knows which one it stands before. One that is there is not moved: that would end it.
     let next: Element | null = null;
     const { labelOf } = this.#options;
