@@ -55,9 +55,9 @@ export async function forgetServed(path: string): Promise<void> {
 /** All that is kept, the last one first. What makes no sense is left out. */
 async function all(): Promise<KeptServed[]> {
   const kept = await access("served", "readonly", async (store) => {
-    const keys = store.getAllKeys();
-    const values = await result<Partial<ServedBefore>[]>(store.getAll());
-    return (await result(keys)).map((key, i) => ({ ...values[i], key }));
+    const found = [result(store.getAllKeys()), result<Partial<ServedBefore>[]>(store.getAll())] as const;
+    const [keys, values] = await Promise.all(found);
+    return keys.map((key, i) => ({ ...values[i], key }));
   });
   return (kept ?? []).filter(isServed).sort((one, other) => other.at - one.at);
 }
