@@ -275,10 +275,12 @@ tests("the classic script is short, and the polyfill is in a file of its own", (
   // What the classic script loads only for a page that comes back after a lost link, by a name that stands in it.
   const resuming = gzipSync(script("resuming.js"), { level: 9 }).byteLength;
   assert.ok(resuming < 8000, `resuming.js: ${resuming} bytes`);
+  const serving = gzipSync(script("serving-worker.js"), { level: 9 }).byteLength;
+  assert.ok(serving < 32_000, `serving-worker.js: ${serving} bytes`);
   assert.match(script("nbd.js").toString(), /import\((["'`])\.\/resuming\.js\1\)/);
   assert.match(script("polyfill.js").toString(), mark);
   assert.not.match(script("nbd.js").toString(), mark);
-  for (const file of ["dist/web/page.js", "dist/browser/nbd-proxy.js"]) {
+  for (const file of ["dist/web/page.js", "dist/web/js/serving-worker.js", "dist/browser/nbd-proxy.js"]) {
     assert.not.match(readFileSync(join(packed, file), "utf8"), mark, file);
   }
 });

@@ -93,8 +93,7 @@ export class Card {
       make("div", { class: "act" }, this.#zone.element, buttons),
       this.figures.element,
       this.#map.element,
-      this.#options.element,
-      this.log.element,
+      make("div", { class: "folds" }, this.#options.element, this.log.element),
     );
     // With its events, which the zone knows: those of the whole card, as a file that is dropped beside it opens in the page's place.
     this.#zone.takeDropsOn(this.#card);

@@ -20,7 +20,7 @@ const SCRIPT = new URL("../../../web/serving/worker.ts", import.meta.url).href;
 /** In its place: what a browser's Worker is for the page. */
 class StandInWorker {
   static made: StandInWorker[] = [];
-  static fault: "throws" | "fails to load" | undefined;
+  static fault: "throws" | "fails to load" | "is never heard of" | undefined;
   /** What the page has said, without the file. */
   readonly said: string[] = [];
   isEnded = false;
@@ -43,7 +43,7 @@ class StandInWorker {
     this.options = options;
     StandInWorker.made.push(this);
     if (StandInWorker.fault === "fails to load") setImmediate(() => this.onerror?.());
-    else serveFor(this.#port, Promise.resolve());
+    else if (StandInWorker.fault === undefined) serveFor(this.#port, Promise.resolve());
   }
 
   postMessage(message: ToWorker) {
@@ -142,16 +142,17 @@ tests("a Worker that dies is a failure, with what to do", async () => {
 });
 
 tests("a Worker that is never heard of is one that is not there", async () => {
+  StandInWorker.fault = "is never heard of";
   const { clock, time } = simulatedClock();
   const { options, client, end } = await scene();
   const reports = new Reports();
   const serving = startServingBy(SCRIPT, options, reports.take, clock);
   await until("the Worker", () => StandInWorker.made.length > 0);
-  StandInWorker.made[0]!.isDead = true;
   await time.run(time.sleep(60_000));
   const remote = await client();
   assert.equal(await remote.read(0, 4096), sequence(4096));
   assert.is(serving.isInWorker, false);
+  assert.ok(StandInWorker.made[0]!.isEnded);
   serving.stop();
   await reports.until("ended");
   end();
