@@ -17,9 +17,10 @@ export class FirefoxTab implements Tab {
       const isMeant = ["error", "warn"].includes(message.type()) && !isOfAnswer(message.text());
       if (isMeant) tab.#complaints.push(message.text());
     });
-    page.on("pageerror", (error) =>
-      tab.#complaints.push(error instanceof Error ? error.message : String(error)),
-    );
+    page.on("pageerror", (error) => {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!isOfAnswer(text)) tab.#complaints.push(text);
+    });
     page.on("dialog", (dialog) => void dialog.accept());
     await page.evaluateOnNewDocument(WATCH_POLICY);
     return tab;

@@ -189,10 +189,14 @@ export async function startWebKit(): Promise<Browser> {
       },
     });
     const session = new Session(driver);
+    // That which the browser begins with stays, as a window is opened out of one that is there.
+    const first = await driver.get<string>("/window");
     return {
       name: "webkit",
       async newTab() {
-        const { handle } = await driver.post<{ handle: string }>("/window/new", { type: "window" });
+        const { handle } = await session.inWindow(first, () =>
+          driver.post<{ handle: string }>("/window/new", { type: "window" }),
+        );
         return new WebKitTab(session, handle);
       },
       async close() {
