@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import terser from "@rollup/plugin-terser";
 import { transform } from "esbuild";
@@ -49,6 +50,17 @@ function declareTypes(...entries) {
 /** What Node loads from node_modules stays there. */
 const installed = /^(node:|ws$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
+/** Prints what each script for pages costs those who load it: its bytes, and those with gzip. */
+const sizes = {
+  name: "sizes",
+  writeBundle({ file }, bundle) {
+    for (const { code } of Object.values(bundle)) {
+      const zipped = gzipSync(code, { level: 9 }).byteLength;
+      process.stderr.write(`${file}: ${Buffer.byteLength(code)} bytes, ${zipped} with gzip\n`);
+    }
+  },
+};
+
 /**
  * What is in dist/bin: the first line is Node's, since npm's shims on Windows run what it names. A CommonJS module, as
  * Node 20 reads an ES module with threads of the pool, whose number is then settled before the module's first line runs.
@@ -86,7 +98,7 @@ const element = "web/media/nbd-media.ts";
 /** A script for pages without a bundler, which imports nothing. */
 const script = (input, file, output, extra = []) => ({
   input,
-  plugins: [...typescript, ...extra],
+  plugins: [...typescript, ...extra, sizes],
   // What a page may load later is in it from the beginning, unless it is external.
   output: { file, inlineDynamicImports: true, ...output },
 });
@@ -131,12 +143,12 @@ export default [
   script("src/index.ts", "dist/browser/nbd-proxy.js", { format: "es" }),
   {
     ...script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }),
-    plugins: [resumingApart, ...typescript, short("iife")],
+    plugins: [resumingApart, ...typescript, short("iife"), sizes],
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
-  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   // The engine of the element lies beside it.
   script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
+  script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
   script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),

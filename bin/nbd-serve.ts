@@ -27,7 +27,7 @@ import {
   remoteOptions,
 } from "./remote.ts";
 import { secondsArgument } from "./seconds-argument.ts";
-import { endOnInterrupt } from "./serve/interrupt.ts";
+import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
 import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
@@ -44,7 +44,7 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
                                                            to another machine, with what nbd-gateway has printed there
   nbd-serve --writable disk.img https://HOST:8000/0 --token-file FILE
                                                            as its configuration "0"; whoever has the disk can write to it
-  nbd-serve --json image.iso http://127.0.0.1:8000/ | jq --unbuffered -r .event
+  nbd-serve --json image.iso http://127.0.0.1:8000/ | jq .event
                                                            for a script, which is told what happens
   nbd-serve image.iso ws://127.0.0.1:8080/                 to nbd-proxy behind websocketd, or another relay
   nbdinfo [ nbd-serve image.iso - ]                        to one command, without a gateway
@@ -125,7 +125,10 @@ async function serveImage(given: Arguments, telling: Telling): Promise<void> {
   keepYoungGenerationSmall();
   const signal = onSignals();
   telling.heed(signal);
-  endOnInterrupt(signal, () => telling.leave());
+  onNextInterrupt(signal, () => {
+    telling.leave();
+    endBy("SIGINT");
+  });
 
   const unopened = (reason: string) => new Error(`opening ${image}: ${reason}`);
   const { handle, target, modifiedBefore } = await openFile(given.path, { writable }).catch(

@@ -86,6 +86,7 @@ const timers = [
   "src/node/login/login-sessions.ts",
   "src/node/process-memory.ts",
   "src/node/resuming/own-writes.ts",
+  "src/node/session/held-socket.ts",
   "src/node/session/sign-of-life.ts",
   "src/node/session/watch-link.ts",
   "src/node/systemd/notify-socket.ts",

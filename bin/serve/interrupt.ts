@@ -2,18 +2,21 @@
 const SAME_PRESS = 200;
 
 /**
- * Once `signal` is aborted, Ctrl-C ends the process at once, and by the signal, for whoever looks at the exit status.
- * @param before is called then
+ * Calls `end` when Ctrl-C is pressed once `signal` is aborted, as by the Ctrl-C before. It listens as long as the process runs.
+ * @param now milliseconds of a clock that never goes back
  */
-export function endOnInterrupt(signal: AbortSignal, before: () => void): void {
+export function onNextInterrupt(signal: AbortSignal, end: () => void, now = () => performance.now()): void {
   let endingSince: number | undefined;
   signal.addEventListener("abort", () => {
-    endingSince = performance.now();
+    endingSince = now();
   });
   process.on("SIGINT", () => {
-    if (endingSince === undefined || performance.now() - endingSince < SAME_PRESS) return;
-    before();
-    process.removeAllListeners("SIGINT");
-    process.kill(process.pid, "SIGINT");
+    if (endingSince !== undefined && now() - endingSince >= SAME_PRESS) end();
   });
+}
+
+/** Ends the process at once as if it did not handle the signal: whoever has started it sees that. */
+export function endBy(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }

@@ -36,7 +36,10 @@ function headOf(course: Course): Pick<LiveLine, "head" | "tone"> {
     case "ejecting":
       return { head: EJECTING, tone: "neutral" };
     case "lost":
-      return { head: `link lost, trying until ${clockTime(course.patience ?? 0)}`, tone: "bad" };
+      return {
+        head: `link lost, trying until ${units.minute(Date.now() + (course.patience ?? 0))}`,
+        tone: "bad",
+      };
     case "serving": {
       const { failed } = course;
       return failed > 0
@@ -49,12 +52,12 @@ function headOf(course: Course): Pick<LiveLine, "head" | "tone"> {
 /** The figures beside the state, the most of them first. */
 function tailsOf(course: Course, pace: Pace): string[][] {
   const { coverage } = course.counts.snapshot();
-  const part = (bytes: number) => units.bytes(bytes).padStart(10);
+  const part = (bytes: number) => units.bytes(bytes).padStart(11);
   const read = `${part(coverage.read.bytesCovered)} of ${units.bytes(course.size)} read`;
   const percent = `${Math.floor(100 * coverage.read.fraction)} %`.padStart(5);
   if (course.state === "lost") return [[read], [percent], []];
   if (course.state !== "serving") return [[]];
-  const rate = `${units.bytes(Math.round(pace.bytesPerSecond))}/s`.padStart(12);
+  const rate = `${units.bytes(Math.round(pace.bytesPerSecond))}/s`.padStart(13);
   const latency = milliseconds(pace.latency).padStart(7);
   const inFlight = `${course.outstanding} in flight`.padStart(13);
   const written = `${part(coverage.written.bytesCovered)} written`;
@@ -74,10 +77,4 @@ function milliseconds(time: number | undefined): string {
   if (time >= 9999.5) return `${(time / 1000).toFixed(1)} s`;
   const digits = time < 9.995 ? 2 : time < 99.95 ? 1 : 0;
   return `${time.toFixed(digits)} ms`;
-}
-
-/** The time of day in so many milliseconds. */
-function clockTime(milliseconds: number): string {
-  const at = new Date(Date.now() + milliseconds);
-  return [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
 }

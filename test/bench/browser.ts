@@ -2,6 +2,9 @@
  * An image out of a browser, through a gateway and a unix socket: copied by nbdcopy, and read at random by fio, 4 KiB at
  * a time, 16 at once. In the same run, taking turns:
  *
+ * - worker: the engine in a Worker, as the page serves
+ * - page: the engine in the page, as where no Worker can be made
+ * - class: NBDServer in the page, out of the classic script
  * - bare: a page that reads the same File as one stream and sends it over a WebSocket, without any protocol
  * - plain: a page that serves as those of first-generation web consoles do, one read after the other
  *
@@ -19,6 +22,7 @@ import { WebSocketServer } from "ws";
 import { chromiumSwitches } from "../browser.ts";
 import { program, type Running, Sandbox, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
+import { servingScript } from "../serving-page.ts";
 import { DEPTH, fioArguments, readsPerSecond } from "./fio.ts";
 import { median } from "./median.ts";
 import { MIB, memory } from "./path.ts";
@@ -28,6 +32,8 @@ const RANDOM_MIB = 256;
 const WARM_SECONDS = 5;
 /** So many reads are what "cold" means: a sixteenth of the blocks, so that few are read twice. */
 const COLD_READS = 4096;
+/** Bytes of the cache where the file is copied: what the page has unless one says otherwise. */
+const CACHE = 16 * MIB;
 
 const run = promisify(execFile);
 const script = (name: string) => readFileSync(new URL(`pages/${name}.js`, import.meta.url), "utf8");
@@ -48,6 +54,8 @@ function openBrowser(name: string): Promise<Browser> {
 async function openPage(browser: Browser, url: string, image: string): Promise<Page> {
   const page = await browser.newPage();
   await page.goto(url);
+  // The gateway's own page is not what is measured.
+  await page.evaluate(`document.body.innerHTML = '<input id="file" type="file">'`);
   const input = await page.$("input#file");
   await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(image);
   return page;
@@ -96,20 +104,27 @@ class Path {
 
 type Use<T> = (page: Page) => Promise<T>;
 
-/** As a person does it. */
-async function ours(page: Page) {
-  await page.waitForSelector("#serve:not([disabled])");
-  await page.click("#serve");
+/** How the image is served, with so much of a cache, in bytes. */
+type Way = (cache: number) => (page: Page, url: string) => Promise<unknown>;
+
+function byEngine(isInPage: boolean): Way {
+  return (cache) => async (page, url) => {
+    await page.evaluate(await servingScript());
+    const options = { isInPage, cache, script: "js/serving-worker.js" };
+    await page.evaluate(`void serveIn(${JSON.stringify(url)}, ${JSON.stringify(options)})`);
+  };
 }
 
-/** As another page does it, which can say how much memory the cache may have. */
-function oursWithCache(cache: number) {
-  return async (page: Page, url: string) => {
+const ways: Record<"worker" | "page" | "class", Way> = {
+  worker: byEngine(false),
+  page: byEngine(true),
+  class: (cache) => async (page, url) => {
     await page.addScriptTag({ url: "js/nbd.js" });
     const file = 'document.getElementById("file").files[0]';
     await page.evaluate(`void new NBDServer(${JSON.stringify(url)}, ${file}, { cache: ${cache} }).start()`);
-  };
-}
+  },
+};
+const names = Object.keys(ways) as (keyof typeof ways)[];
 
 async function plain(page: Page, url: string) {
   await page.evaluate(script("plain"));
@@ -186,19 +201,23 @@ async function copies(browser: Browser, path: Path, sandbox: Sandbox, mebibytes:
   const bytes = mebibytes * MIB;
   await randomImage(image, bytes);
   const sink = await startSink();
-  const rates: Record<"ours" | "bare" | "blob" | "plain", number[]> = {
-    ours: [],
+  const rates: Record<keyof typeof ways | "bare" | "blob" | "plain", number[]> = {
+    worker: [],
+    page: [],
+    class: [],
     bare: [],
     blob: [],
     plain: [],
   };
   const nbdcopy = async () => bytes / (await seconds(() => run("nbdcopy", [path.uri, "null:"])));
   for (let round = 0; round < ROUNDS; round++) {
-    await path.with(image, ours, async (page) => {
-      const told = await watchMemory(page);
-      rates.ours.push(await nbdcopy());
-      console.log(`${await told()}, gateway ${path.memory("VmHWM")} MiB`);
-    });
+    for (const name of names) {
+      await path.with(image, ways[name](CACHE), async (page) => {
+        const told = await watchMemory(page);
+        rates[name].push(await nbdcopy());
+        console.log(`${name}: ${await told()}, gateway ${path.memory("VmHWM")} MiB`);
+      });
+    }
     rates.bare.push(await sink.rate(browser, image, "bytes"));
     rates.blob.push(await sink.rate(browser, image, "blob"));
     rates.plain.push(await path.with(image, plain, nbdcopy));
@@ -209,11 +228,13 @@ async function copies(browser: Browser, path: Path, sandbox: Sandbox, mebibytes:
     );
   }
   sink.close();
-  const ratio = (to: number[]) => median(rates.ours.map((rate, i) => rate / to[i]!)).toFixed(2);
-  console.log(
-    `${mebibytes} MiB by nbdcopy: ${(median(rates.ours) / 1e6).toFixed(0)} MB/s, ${ratio(rates.bare)} of the bare page, ` +
-      `${ratio(rates.blob)} of the bare page with Blobs, ${ratio(rates.plain)} times the plain one (medians)`,
-  );
+  for (const name of names) {
+    const ratio = (to: number[]) => median(rates[name].map((rate, i) => rate / to[i]!)).toFixed(2);
+    console.log(
+      `${mebibytes} MiB by nbdcopy, ${name}: ${(median(rates[name]) / 1e6).toFixed(0)} MB/s, ${ratio(rates.bare)} of the bare page, ` +
+        `${ratio(rates.blob)} of the bare page with Blobs, ${ratio(rates.plain)} times the plain one (medians)`,
+    );
+  }
 }
 
 /** Reads a second. */
@@ -224,25 +245,27 @@ async function fio(uri: string, limit: Parameters<typeof fioArguments>[1]): Prom
 async function randoms(path: Path, sandbox: Sandbox) {
   const image = sandbox.path("small.img");
   await randomImage(image, RANDOM_MIB * MIB);
-  const rates: Record<"cold" | "warm" | "plain", number[]> = { cold: [], warm: [], plain: [] };
+  const rates = new Map<string, number[]>();
+  const note = (what: string, rate: number) => rates.set(what, [...(rates.get(what) ?? []), rate]);
   for (let round = 0; round < ROUNDS; round++) {
-    await path.with(image, oursWithCache(RANDOM_MIB * MIB), async () => {
-      rates.cold.push(await fio(path.uri, { number_ios: COLD_READS }));
-      await run("nbdcopy", [path.uri, "null:"]);
-      rates.warm.push(await fio(path.uri, { runtime: WARM_SECONDS }));
-    });
-    rates.plain.push(await path.with(image, plain, () => fio(path.uri, { number_ios: COLD_READS })));
+    for (const name of names) {
+      await path.with(image, ways[name](RANDOM_MIB * MIB), async () => {
+        note(`${name} cold`, await fio(path.uri, { number_ios: COLD_READS }));
+        await run("nbdcopy", [path.uri, "null:"]);
+        note(`${name} warm`, await fio(path.uri, { runtime: WARM_SECONDS }));
+      });
+    }
+    note("plain", await path.with(image, plain, () => fio(path.uri, { number_ios: COLD_READS })));
     console.log(
-      Object.entries(rates)
-        .map(([name, values]) => `${name} ${values.at(-1)!.toFixed(0)} reads/s`)
-        .join(", "),
+      [...rates].map(([what, values]) => `${what} ${values.at(-1)!.toFixed(0)} reads/s`).join(", "),
     );
   }
-  const ratio = (of: number[]) => median(of.map((rate, i) => rate / rates.plain[i]!)).toFixed(1);
-  console.log(
-    `4 KiB random reads of ${RANDOM_MIB} MiB, depth ${DEPTH}: warm ${ratio(rates.warm)}, cold ${ratio(rates.cold)} ` +
-      "times the plain page (medians)",
-  );
+  const ofPlain = (values: number[]) =>
+    median(values.map((rate, i) => rate / rates.get("plain")![i]!)).toFixed(1);
+  console.log(`4 KiB random reads of ${RANDOM_MIB} MiB, depth ${DEPTH} (medians):`);
+  for (const [what, values] of rates) {
+    console.log(`${what}: ${median(values).toFixed(0)} reads/s, ${ofPlain(values)} times the plain page`);
+  }
 }
 
 const words = process.argv.slice(2);

@@ -40,6 +40,12 @@ tests("80 columns have all of it, 40 the most of it", async () => {
   assert.match(textOf(writable, 110), /1\.0 MiB of 4\.0 MiB read +0 B written +0 in flight$/);
 });
 
+tests("80 columns have all of it for the longest figures too", () => {
+  const course = new Course({ size: 1023.9 * MIB, isWritable: false, retry: 300 });
+  course.serving();
+  assert.match(textOf(course, 80, { ...pace, bytesPerSecond: 1023.9 * MIB }), / in flight$/);
+});
+
 tests("it is shorter than the width in every state, whatever the figures are", async () => {
   const courses = await Promise.all([
     ...(["connecting", "serving", "lost", "ejecting"] as const).map((state) => courseAt(state)),

@@ -1,6 +1,7 @@
 /** A card of the page, for one configuration, and what a person does there. */
 import { until } from "../harness.ts";
 import { isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
+import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
 type DropAt = (x: number, y: number, files: readonly string[]) => Promise<void>;
@@ -55,11 +56,9 @@ export class Card<T extends Tab = Tab> {
     await this.tab.dropAt(place.x, place.y, [file]);
   }
 
-  /** Drops a file. It is one of the browser's own, though it came by a field and not by the mouse. */
+  /** Drops a file. */
   async drop(file: string): Promise<void> {
-    await this.tab.evaluate(inPage(addField));
-    await this.tab.upload(inPage(field), [file]);
-    await this.tab.evaluate(`(${dropFrom})((${field})(), ${this.part("drop")})`);
+    await dropFile(this.tab, this.part("drop"), file);
   }
 
   /** Has it serve, and waits until the other machine has the disk. */
@@ -86,6 +85,20 @@ export class Card<T extends Tab = Tab> {
   /** Waits until the other machine has the disk. */
   async isServing(milliseconds?: number): Promise<void> {
     await this.#isAt(["attached", "serving"], milliseconds);
+  }
+
+  /** Waits until its link is lost, whether the gateway answers then or not. */
+  async isLost(): Promise<void> {
+    await this.#isAt(["lost", "gateway-gone"]);
+  }
+
+  /** Waits until it knows that somebody else has the place: because it is told, or because it has asked. */
+  async isInUse(): Promise<void> {
+    await until("it is in use by somebody else", async () => {
+      if (["held", "in-use"].includes(await this.kind())) return true;
+      if (await this.isEnabled("serve")) await this.click("serve").catch(() => {});
+      return false;
+    });
   }
 
   async #isAt(kinds: readonly string[], milliseconds?: number): Promise<void> {
@@ -135,30 +148,9 @@ export class Card<T extends Tab = Tab> {
   }
 }
 
-/** The field through which a file comes to be dropped. */
-function field(): HTMLElement | null {
-  return document.querySelector("input.dropped");
-}
-
-function addField(): void {
-  document.querySelector("input.dropped")?.remove();
-  document.body.append(
-    Object.assign(document.createElement("input"), { type: "file", className: "dropped" }),
-  );
-}
-
 /** The middle of an element, once it is seen. */
 function middleOf(element: HTMLElement): { x: number; y: number } {
   element.scrollIntoView({ block: "center", behavior: "instant" });
   const { left, top, width, height } = element.getBoundingClientRect();
   return { x: left + width / 2, y: top + height / 2 };
-}
-
-/** Drops what is in a field on an element, as if it was moved there. */
-function dropFrom(from: HTMLInputElement, target: HTMLElement): void {
-  const dataTransfer = new DataTransfer();
-  for (const file of from.files ?? []) dataTransfer.items.add(file);
-  from.remove();
-  const carried = { dataTransfer, bubbles: true, cancelable: true, composed: true };
-  for (const type of ["dragenter", "dragover", "drop"]) target.dispatchEvent(new DragEvent(type, carried));
 }

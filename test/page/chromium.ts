@@ -5,7 +5,7 @@ import { type Browser, isOfAnswer, type Tab, WATCH_POLICY } from "./tab.ts";
 
 export class ChromiumTab implements Tab {
   readonly browser = "chromium";
-  readonly complaints: string[] = [];
+  readonly #complaints: string[] = [];
   /** The kinds of dialogs that there were. */
   readonly asked: string[] = [];
   /** Whether a person who is asked whether they mean to leave the page says no. */
@@ -22,15 +22,19 @@ export class ChromiumTab implements Tab {
     const tab = new ChromiumTab(page);
     page.on("console", (message) => {
       const isMeant = ["error", "warning"].includes(message.type()) && !isOfAnswer(message.text());
-      if (isMeant) tab.complaints.push(message.text());
+      if (isMeant) tab.#complaints.push(message.text());
     });
-    page.on("pageerror", (error) => tab.complaints.push(error.stack ?? error.message));
+    page.on("pageerror", (error) => tab.#complaints.push(error.stack ?? error.message));
     page.on("dialog", async (dialog) => {
       tab.asked.push(dialog.type());
       await (tab.isStaying ? dialog.dismiss() : dialog.accept());
     });
     await page.addInitScript(WATCH_POLICY);
     return tab;
+  }
+
+  async complaints(): Promise<readonly string[]> {
+    return this.#complaints;
   }
 
   async goto(url: string): Promise<void> {

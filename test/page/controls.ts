@@ -17,7 +17,7 @@ export type Part =
   | "detail"
   | "remedy"
   | "last-read"
-  | "bytes"
+  | "covered-text"
   | "log";
 
 /** What the page has beside its cards. */

@@ -4,7 +4,7 @@ import { type Browser, isOfAnswer, type Tab, WATCH_POLICY } from "./tab.ts";
 
 export class FirefoxTab implements Tab {
   readonly browser = "firefox";
-  readonly complaints: string[] = [];
+  readonly #complaints: string[] = [];
   readonly page: Page;
 
   private constructor(page: Page) {
@@ -15,14 +15,19 @@ export class FirefoxTab implements Tab {
     const tab = new FirefoxTab(page);
     page.on("console", (message) => {
       const isMeant = ["error", "warn"].includes(message.type()) && !isOfAnswer(message.text());
-      if (isMeant) tab.complaints.push(message.text());
+      if (isMeant) tab.#complaints.push(message.text());
     });
-    page.on("pageerror", (error) =>
-      tab.complaints.push(error instanceof Error ? error.message : String(error)),
-    );
+    page.on("pageerror", (error) => {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!isOfAnswer(text)) tab.#complaints.push(text);
+    });
     page.on("dialog", (dialog) => void dialog.accept());
     await page.evaluateOnNewDocument(WATCH_POLICY);
     return tab;
+  }
+
+  async complaints(): Promise<readonly string[]> {
+    return this.#complaints;
   }
 
   async goto(url: string): Promise<void> {

@@ -6,11 +6,18 @@ import { needing, suite, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
 import { GatewayScene, SIZE } from "./gateway-scene.ts";
 import { MediaPage } from "./media-page.ts";
-import type { Browser } from "./tab.ts";
+import { type Browser, inPage } from "./tab.ts";
 
 /** The configurations of the gateway. */
 const FIRST = "cd";
 const SECOND = "usb";
+
+/** What the page says of what a browser lacks. */
+const LACKS: Readonly<Record<string, RegExp>> = {
+  handles: /does not keep where a file is/,
+  locks: /has no locks for pages/,
+  notifications: /cannot notify you/,
+};
 
 interface Context {
   scene: GatewayScene;
@@ -117,11 +124,7 @@ export function flows(
       await first.choose(scene.image);
       await first.is("ready");
       await first.serve();
-      await until("the other is told, at the latest when it asks", async () => {
-        if (["held", "in-use"].includes(await second.kind())) return true;
-        if (await second.isEnabled("serve")) await second.click("serve");
-        return false;
-      });
+      await second.isInUse();
       await look(theirs);
       const copy = await scene.startCopy();
       await second.click("take-over");
@@ -132,6 +135,27 @@ export function flows(
       await second.stop();
     },
   );
+
+  flow("somebody else has it: ejected, after a question", async ({ scene, open, look }) => {
+    const [mine, theirs] = [await open(), await open()];
+    const [first, second] = [mine.card(FIRST), theirs.card(FIRST)];
+    await first.choose(scene.image);
+    await first.is("ready");
+    await first.serve();
+    await scene.isAttached();
+    await second.is("held");
+    await second.click("eject");
+    await look(theirs);
+    await theirs.answer(false);
+    await second.is("held");
+    await first.isServing();
+    await second.click("eject");
+    await theirs.answer(true);
+    await first.is("ejected");
+    await scene.isDetached();
+    await second.is("free");
+    await look(mine);
+  });
 
   flow("the gateway ends in order and comes again: ejected, and served again by a click", async (context) => {
     const { scene, open, look } = context;
@@ -167,7 +191,7 @@ export function flows(
     const { port } = scene;
     scene.gateway.kill("SIGKILL");
     await scene.gateway.exit;
-    await card.is("lost", "gateway-gone");
+    await card.isLost();
     await look(page);
     await scene.startGateway(port);
     await card.isServing(20_000);
@@ -186,7 +210,7 @@ export function flows(
     const copy = await scene.startCopy();
     scene.relay.isDown = true;
     scene.relay.cut();
-    await card.is("lost", "gateway-gone");
+    await card.isLost();
     await look(page);
     copy.goOn();
     scene.relay.isDown = false;
@@ -246,5 +270,23 @@ export function flows(
     },
   );
 
+  flow("what the browser lacks is said", async ({ open }) => {
+    const page = await open();
+    await page.card(FIRST).is("free");
+    const has = await page.tab.evaluate<Record<string, boolean>>(inPage(whatIsThere));
+    const told = await page.textOf("lacks");
+    for (const [what, words] of Object.entries(LACKS))
+      assert.is(words.test(told), !has[what], `${what}: ${told}`);
+    assert.is(await page.isVisible("lacks"), Object.values(has).includes(false));
+  });
+
   tests.run();
+}
+
+function whatIsThere(): Record<string, boolean> {
+  return {
+    handles: "showOpenFilePicker" in window && "indexedDB" in window,
+    locks: "locks" in navigator,
+    notifications: "Notification" in window,
+  };
 }

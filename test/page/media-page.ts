@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { until } from "../harness.ts";
 import { Card } from "./card.ts";
 import { cardNames, focused, isSeen, type Outside } from "./controls.ts";
+import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
 export class MediaPage<T extends Tab = Tab> {
@@ -52,26 +53,51 @@ export class MediaPage<T extends Tab = Tab> {
     return this.tab.evaluate(inPage(allText));
   }
 
+  /** Waits until what is not in a card says this. */
+  async shows(id: Outside, words: string | RegExp): Promise<void> {
+    let said = "";
+    const isSaid = async () => {
+      said = await this.textOf(id);
+      return typeof words === "string" ? said === words : words.test(said);
+    };
+    await until(`${id} says ${words}`, isSaid).catch((error: Error) => {
+      throw new Error(`${error.message}, but: ${said}`);
+    });
+  }
+
   /** Waits until it asks for the token, with these words. */
   async isAsked(words: string | RegExp): Promise<void> {
     await until("the field for the token", () => this.isVisible("token"));
-    let said = "";
-    const isSaid = async () => {
-      said = await this.textOf("login-words");
-      return typeof words === "string" ? said === words : words.test(said);
-    };
-    await until(`it asks for the token with ${words}`, isSaid).catch((error: Error) => {
-      throw new Error(`${error.message}, but: ${said}`);
-    });
+    await this.shows("login-words", words);
     assert.is(await this.focused(), "token");
   }
 
-  /** Gives a token to the field. */
+  /** Pastes a token into its field, and sends it. */
   async logIn(token: string): Promise<void> {
     await until("the field for the token", () => this.isVisible("token"));
-    await this.tab.evaluate(`${this.outside("token")}.select()`);
-    await this.tab.type(token.trim());
+    await this.tab.evaluate(inPage(paste, token));
     await this.tab.press("Enter");
+  }
+
+  /** Drops a file beside the cards. */
+  async drop(file: string): Promise<void> {
+    await dropFile(this.tab, "document.querySelector('h1')", file);
+  }
+
+  /** Moves the focus as the key Tab does, until it is on what is called so. */
+  async focusByKeys(name: string): Promise<void> {
+    for (let presses = 0; presses < 50; presses++) {
+      await this.tab.press("Tab");
+      if ((await this.focused()) === name) return;
+    }
+    assert.unreachable(`the key Tab does not lead to ${name}`);
+  }
+
+  /** Answers the question that is open. */
+  async answer(isYes: boolean): Promise<void> {
+    const button = `document.querySelector("#question[open] button[value='${isYes ? "yes" : ""}']")`;
+    await until("there is a question", () => this.tab.evaluate<boolean>(`${button} !== null`));
+    await this.tab.click(button);
   }
 
   logOut(): Promise<void> {
@@ -104,7 +130,7 @@ export class MediaPage<T extends Tab = Tab> {
   /** Neither the browser nor the security policy has complained. */
   async isQuiet(): Promise<void> {
     assert.equal(await this.violations(), [], "what its security policy has refused");
-    assert.equal(this.tab.complaints, [], "what is on the console");
+    assert.equal(await this.tab.complaints(), [], "what is on the console");
   }
 
   /** What is wrong with the page for those who cannot see it, or not well. */
@@ -118,6 +144,13 @@ export class MediaPage<T extends Tab = Tab> {
   overflow(): Promise<number> {
     return this.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   }
+}
+
+function paste(text: string): void {
+  const field = document.querySelector<HTMLInputElement>("#token")!;
+  field.focus();
+  field.value = text;
+  field.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertFromPaste", data: text }));
 }
 
 /** The text of a document, and of the open shadow roots in it. */

@@ -18,7 +18,7 @@ export interface Browser {
 export interface Tab {
   readonly browser: BrowserName;
   /** What the page has complained about, as on the console; what a browser says of answers of a server is left out. */
-  readonly complaints: readonly string[];
+  complaints(): Promise<readonly string[]>;
   /** Opens a page. What was not allowed there by its security policy is kept from the beginning, where the browser can tell. */
   goto(url: string): Promise<void>;
   /** Loads the page again. Whoever is asked whether they mean to leave it says yes. */

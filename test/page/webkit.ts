@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { type Running, Sandbox, until } from "../harness.ts";
-import { type Browser, isOfAnswer, type Tab, WATCH_POLICY } from "./tab.ts";
+import { Sandbox, until } from "../harness.ts";
+import { type Browser, type Tab, WATCH_POLICY } from "./tab.ts";
 import { ELEMENT, WebDriver } from "./web-driver.ts";
 
 type Element = { readonly [ELEMENT]: string };
@@ -13,32 +13,51 @@ type Element = { readonly [ELEMENT]: string };
 /** Keys by the numbers that WebDriver has for them. */
 const keys: Readonly<Record<string, string>> = { Tab: "\uE004", Enter: "\uE007", Space: " " };
 
+/**
+ * Keeps what a page complains about. WebDriver tells nothing of the console, and lets nothing in before the scripts of a page: what a
+ * policy refuses is reported afterwards too, while of the rest what came before is missing.
+ */
+const WATCH = `
+  ${WATCH_POLICY}
+  new ReportingObserver((reports) => {
+    for (const { type, body } of reports) if (type === "csp-violation") violations.push(body.effectiveDirective);
+  }, { buffered: true }).observe();
+  globalThis.complaints = [];
+  for (const level of ["error", "warn"]) {
+    const say = console[level].bind(console);
+    console[level] = (...words) => {
+      complaints.push(words.join(" "));
+      say(...words);
+    };
+  }
+  addEventListener("error", ({ message }) => complaints.push(message));
+  addEventListener("unhandledrejection", ({ reason }) => complaints.push(String(reason)));`;
+
 export class WebKitTab implements Tab {
   readonly browser = "webkit";
   readonly #session: Session;
   readonly #window: string;
-  readonly #from: number;
+  readonly #complaints: string[] = [];
 
   constructor(session: Session, window: string) {
     this.#session = session;
     this.#window = window;
-    this.#from = session.said().length;
   }
 
-  /** Of all tabs, since this one was opened: the browser writes them to one place. What a policy refuses is among them. */
-  get complaints(): string[] {
-    const lines = this.#session.said().slice(this.#from).split("\n");
-    return lines.filter((line) => /^CONSOLE .*\b(WARN|ERROR)\b/.test(line) && !isOfAnswer(line));
+  async complaints(): Promise<readonly string[]> {
+    this.#complaints.push(...(await this.evaluate<string[]>("(globalThis.complaints ?? []).splice(0)")));
+    return this.#complaints;
   }
 
   async goto(url: string): Promise<void> {
     await this.#use((driver) => driver.post("/url", { url }));
-    await this.run(WATCH_POLICY);
+    await this.run(WATCH);
   }
 
   async reload(): Promise<void> {
+    await this.complaints();
     await this.#use((driver) => driver.post("/refresh"));
-    await this.run(WATCH_POLICY);
+    await this.run(WATCH);
   }
 
   evaluate<T>(expression: string): Promise<T> {
@@ -120,17 +139,10 @@ async function find(driver: WebDriver, element: string): Promise<string> {
 /** A browser that has one window at a time that commands are for. */
 class Session {
   readonly driver: WebDriver;
-  readonly #program: Running;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(driver: WebDriver, program: Running) {
+  constructor(driver: WebDriver) {
     this.driver = driver;
-    this.#program = program;
-  }
-
-  /** What the browser has written. */
-  said(): string {
-    return this.#program.stdout;
   }
 
   /** Does something in a window, after what was begun before in any. */
@@ -159,7 +171,7 @@ export async function startWebKit(): Promise<Browser> {
     ]);
     await until("there is a screen", () => screen.stdout.endsWith("\n"));
     const port = await freePort();
-    const program = sandbox.start("WebKitWebDriver", [`--port=${port}`], {
+    sandbox.start("WebKitWebDriver", [`--port=${port}`], {
       env: { DISPLAY: `:${screen.stdout.trim()}`, HOME: sandbox.folder, GDK_BACKEND: "x11" },
     });
     const server = `http://127.0.0.1:${port}`;
@@ -173,14 +185,18 @@ export async function startWebKit(): Promise<Browser> {
       acceptInsecureCerts: true,
       "webkitgtk:browserOptions": {
         binary: smallBrowser(),
-        args: ["--automation", "--enable-write-console-messages-to-stdout=true"],
+        args: ["--automation"],
       },
     });
-    const session = new Session(driver, program);
+    const session = new Session(driver);
+    // That which the browser begins with stays, as a window is opened out of one that is there.
+    const first = await driver.get<string>("/window");
     return {
       name: "webkit",
       async newTab() {
-        const { handle } = await driver.post<{ handle: string }>("/window/new", { type: "window" });
+        const { handle } = await session.inWindow(first, () =>
+          driver.post<{ handle: string }>("/window/new", { type: "window" }),
+        );
         return new WebKitTab(session, handle);
       },
       async close() {

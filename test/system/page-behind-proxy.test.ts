@@ -65,14 +65,14 @@ nginx("says so where the proxy hands on no WebSocket", async () => {
   browser ??= await openChromium();
   const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway, [HOST])), image);
   await page.card().click("serve");
-  await page.card().says(/^Failed: .*426.*must pass on Upgrade, Connection and Host/);
+  await page.card().says(/^Refused\. .*426.*must pass on Upgrade, Connection and Host/);
   await page.close();
 });
 
 nginx("says so where its scripts are refused, as the proxy does not hand on Host", async () => {
   browser ??= await openChromium();
   const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway, [])));
-  assert.is(await page.card().state(), "Starting…");
+  assert.equal(await page.cards(), []);
   const late = page.tab.page.locator("#late");
   await until("the page says so", async () => (await late.boundingBox())!.height > 0);
   assert.match(await late.innerText(), /has not started\. Reload/);

@@ -118,10 +118,14 @@ chromium(
     await first.card().choose(file);
     await first.card().serve();
     await second.card().choose(file);
-    await second.card().click("serve");
-    await second.card().says(/^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
+    await second.card().is("held");
+    await second
+      .card()
+      .says(
+        /^In use by 127\.0\.0\.1\. boot\.iso \(512 B(ytes)?\), since [\d:]+, attached\. Choose a file and take it over/,
+      );
     await second.card().click("take-over");
-    await first.card().says(/^Taken over by 127\.0\.0\.1$/);
+    await first.card().says(/^Taken over\. Taken over by 127\.0\.0\.1[.]/);
     await second.card().isServing();
 
     // From the terminal, and back from there.
@@ -129,10 +133,11 @@ chromium(
     await writeFile(image, Buffer.alloc(4096));
     const args = ["--take-over", "--token-file", tokenFile, image, url];
     const terminal = sandbox.start(program("nbd-serve"), args);
-    await second.card().says(/^Taken over by 127\.0\.0\.1$/);
+    await second.card().says(/^Taken over\. Taken over by 127\.0\.0\.1[.]/);
     await until("the terminal is served", () => gateway.stderr.includes("local: 4096 bytes, "));
     await second.card().click("serve");
-    await second.card().says(/^In use since \d\d:\d\d by terminal\.img from 127\.0\.0\.1/);
+    await second.card().is("in-use");
+    assert.match(await second.card().state(), /terminal\.img/);
     await second.card().click("take-over");
     assert.is(await terminal.exit, 1);
     assert.match(terminal.stderr, /: taken over by 127\.0\.0\.1\n$/);

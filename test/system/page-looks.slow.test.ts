@@ -9,7 +9,7 @@ import { GatewayScene } from "../page/gateway-scene.ts";
 import { type ChromiumPage, openPage } from "../page/open.ts";
 
 /** Where the pictures are: for those who look at them, and not in git. */
-const PICTURES = join(root, "pictures");
+const PICTURES = join(root, "pictures", "page");
 const WIDTHS = [360, 1400];
 const SCHEMES = ["light", "dark"] as const;
 
@@ -66,14 +66,12 @@ chromium("in each main state", async ({ scene }) => {
   await other.logIn(scene.token!);
   const second = other.card("cd");
   await second.choose(scene.image);
-  await second.is("held", "ready");
-  if (await second.isEnabled("serve")) await second.click("serve");
-  await second.is("in-use", "held");
+  await second.isInUse();
   await look(other, "in-use");
 
   scene.relay.isDown = true;
   scene.relay.cut();
-  await card.is("lost", "gateway-gone");
+  await card.isLost();
   await look(page, "lost");
   scene.relay.isDown = false;
   copy.goOn();

@@ -37,8 +37,9 @@ async function startRefusing(answer: (response: ServerResponse) => void) {
     if (url === "/metadata") return response.end('{"a b":null}');
     if (url === "/a%20b") return answer(response);
     const name = url === "/" ? "index.html" : url.slice(1);
-    const type = types[name.split(".").at(-1)!] ?? "text/html";
-    response.setHeader("Content-Type", type).end(await readFile(join(root, "dist/web", name)));
+    const file = await readFile(join(root, "dist/web", name)).catch(() => undefined);
+    if (!file) return response.writeHead(404).end();
+    response.setHeader("Content-Type", types[name.split(".").at(-1)!] ?? "text/html").end(file);
   });
   server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -70,28 +71,32 @@ async function withPage(
 }
 
 const text = { "Content-Type": "text/plain; charset=utf-8" };
-const hint = /a proxy in between must pass on Upgrade, Connection and Host$/;
+const hint = /a proxy in between must pass on Upgrade, Connection and Host\. /;
 
 const cases: readonly [name: string, answer: (response: ServerResponse) => void, shown: RegExp][] = [
   [
     "403 and its words",
     (response) => response.writeHead(403, text).end("this host name is not allowed here\n"),
-    /^Failed: the connection failed: 403 Forbidden: this host name is not allowed here$/,
+    /^Refused\. The connection failed: 403 Forbidden: this host name is not allowed here\. See to /,
   ],
   [
     "words that are long, and of several lines",
     (response) => response.writeHead(403, text).end(`one\r\n\u0007two ${"x".repeat(1 << 20)}`),
-    /: 403 Forbidden: one two x{292}$/,
+    /: 403 Forbidden: one two x{292}\. /,
   ],
-  ["a proxy's page", (response) => response.writeHead(502).end("<h1>Bad"), /failed: 502 Bad Gateway$/],
+  ["a proxy's page", (response) => response.writeHead(502).end("<h1>Bad"), /failed: 502 Bad Gateway\. /],
   ["426: the path is right", (response) => response.writeHead(426, text).end("a WebSocket's"), hint],
   ["another page: the path is none of a WebSocket", (response) => response.end("<h1>Hello"), hint],
   [
     "a redirect",
     (response) => response.writeHead(302, { Location: "https://127.0.0.1:9/" }).end(),
-    /failed: a plain request is redirected, perhaps to a login page$/,
+    /failed: a plain request is redirected, perhaps to a login page\. /,
   ],
-  ["nothing", (response) => response.destroy(), /failed: there is no answer from 127\.0\.0\.1:\d+$/],
+  [
+    "nothing",
+    (response) => response.destroy(),
+    /^The gateway does not answer\. Nothing answers at 127\.0\.0\.1:\d+: .*then serve again$/,
+  ],
 ];
 
 for (const [name, answer, shown] of cases) {

@@ -113,7 +113,7 @@ for (const [name, packageName] of [
 
       await change(path, aside);
       for (const at of [30, 40, 50]) assert.is(await read(at * MIB), undefined, `what is at ${at} MiB`);
-      await page.card().says(/^Cannot be read: reading \d+ bytes at \d+: the file /);
+      await page.card().says(/^The file cannot be read any more\. Reading \d+ bytes at \d+: the file /);
       const lines = (await page.card().textOf("log")).match(/reading \d+ bytes at/g);
       assert.is(lines?.length, 1, "one line of the log");
       assert.ok(await page.card().isEnabled("stop"));
@@ -133,7 +133,7 @@ for (const [name, packageName] of [
     await choose(page, path);
     await rename(path, sandbox.path("aside.img"));
     await page.card().click("serve");
-    await page.card().says(/^Cannot be read: the file was /);
+    await page.card().says(/^The file cannot be read\. [Tt]he file was /);
     assert.not(await page.card().isEnabled("serve"));
     assert.not(existsSync(socket), "the other machine has been offered nothing");
     await rename(sandbox.path("aside.img"), path);
@@ -153,9 +153,8 @@ for (const entries of [true, false]) {
       await page.tab.evaluate(`Reflect.deleteProperty(DataTransferItem.prototype, "webkitGetAsEntry")`);
     }
     await new MediaPage(page.tab as ChromiumTab).card().dropByMouse(folder);
-    await page
-      .card()
-      .says(entries ? /^Cannot be read: a folder cannot be served, choose a file$/ : /or is a folder/);
+    await page.card().is(entries ? "folder" : "bad-file");
+    await page.card().says(entries ? /^This is a folder\. / : /or is a folder/);
     assert.not(await page.card().isEnabled("serve"));
     // A file is as welcome as ever.
     const path = sandbox.path("instead.img");

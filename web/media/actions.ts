@@ -34,11 +34,13 @@ export function offersIn(situation: Situation, { isRunning, isServable, canEject
   }
   const canGoOn = kind === "interrupted" && situation.canGoOn;
   if (canGoOn) offer("go-on", "goOn", true, true);
+  // What would be refused again, or is somebody else's, is not urged upon anybody.
+  const isOthers = kind === "in-use" || kind === "taken-over" || kind === "another-medium";
   const holder = "holder" in situation ? situation.holder : undefined;
   if (kind === "held") {
     if (situation.holder.allowsTakeOver) offer("take-over", "takeOver", isServable, isServable);
   } else {
-    offer("serve", isEnd(situation) ? "serveAgain" : "serve", isServable, !canGoOn);
+    offer("serve", isEnd(situation) ? "serveAgain" : "serve", isServable, !canGoOn && !isOthers);
     if (kind === "another-medium") offer("take-over", "serveInstead", isServable);
     else if (kind === "in-use" || kind === "taken-over") {
       if (holder?.allowsTakeOver !== false) offer("take-over", "takeOver", isServable);

@@ -1,8 +1,10 @@
+import { timesOf } from "../serving/read-level.ts";
 import type { BlockMap } from "../serving/report.ts";
 import type { MediaWords } from "../words/media-words.ts";
 import { make } from "./make.ts";
 import {
   cellAt,
+  cellBelow,
   layOut,
   lookOf,
   looksOf,
@@ -27,7 +29,9 @@ interface Colours {
 /** The map of an image on a canvas, with its legend. Of a new map only the cells are drawn that look different. */
 export class BlockMapView {
   readonly element: HTMLElement;
-  readonly #title = make("figcaption");
+  readonly #title = make("span");
+  /** What is told of the cell under the pointer. */
+  readonly #cell = make("span", { part: "cell" });
   readonly #canvas = make("canvas", { part: "map", role: "img" });
   /** Their colours, which a style sheet may set, are those of the canvas too. */
   readonly #swatches = {
@@ -42,6 +46,10 @@ export class BlockMapView {
   readonly #cached = make("span");
   readonly #context = this.#canvas.getContext("2d", { alpha: false });
   #map: BlockMap | undefined;
+  #words: MediaWords | undefined;
+  #units: Units | undefined;
+  /** Where the pointer is, in pixels of the page. */
+  #pointed: readonly [x: number, y: number] | undefined;
   #layout: MapLayout | undefined;
   #looks: Uint16Array = new Uint16Array(0);
   #colours = "";
@@ -71,7 +79,10 @@ export class BlockMapView {
       make("span", {}, this.#swatches.written, this.#written),
       make("span", {}, this.#swatches.cached, this.#cached),
     );
-    this.element = make("figure", { part: "map-figure", hidden: true }, this.#title, this.#canvas, legend);
+    const title = make("figcaption", {}, this.#title, this.#cell);
+    this.element = make("figure", { part: "map-figure", hidden: true }, title, this.#canvas, legend);
+    this.#canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => this.#point([offsetX, offsetY]));
+    this.#canvas.addEventListener("pointerleave", () => this.#point(undefined));
   }
 
   /** @param map undefined: none */
@@ -91,13 +102,19 @@ export class BlockMapView {
     writeText(this.#cached, `${told.cached} ${units.share(cached)}`);
     const shares = { read: covered, written, cached, cellSize: map.cellSize };
     writeAttribute(this.#canvas, "aria-label", told.told(shares, units));
+    this.#words = words;
+    this.#units = units;
     if (map === this.#map) return;
     this.#map = map;
+    this.#tellCell();
     this.#drawSoon();
   }
 
-  /** The width, the density or the colours may be different. */
+  /** The width, the density or the colours may be different: that is seen at once. */
   refresh(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#drawnAt = Number.NEGATIVE_INFINITY;
     if (this.#map) this.#drawSoon();
   }
 
@@ -145,6 +162,34 @@ export class BlockMapView {
     this.#looks = looks;
     this.#layout = layout;
     this.#colours = names;
+  }
+
+  #point(place: readonly [x: number, y: number] | undefined): void {
+    this.#pointed = place;
+    this.#tellCell();
+  }
+
+  #tellCell(): void {
+    writeText(this.#cell, this.#toldOfCell());
+  }
+
+  /** What there is under the pointer; nothing where no cell is. */
+  #toldOfCell(): string {
+    const [x = 0, y = 0] = (this.#pointed ?? [Number.NaN]).map((at) => at * devicePixelRatio);
+    const map = this.#map;
+    const index = map && this.#layout && cellBelow(x, y, map.reads.length, this.#layout);
+    const units = this.#units;
+    if (index === undefined || !map || !units) return "";
+    const { cellSize, reads, writes, cached } = map;
+    const times = timesOf(reads[index]!);
+    const cell = {
+      from: units.bytes(index * cellSize),
+      to: units.bytes((index + 1) * cellSize),
+      times: times > 0 && times < 0.95 ? "<1" : units.count(times),
+      written: writes[index]! / 255,
+      cached: cached[index]! / 255,
+    };
+    return this.#words!.map.cell(cell, units);
   }
 
   #drawCell(index: number, look: number, layout: MapLayout, colours: Colours): void {

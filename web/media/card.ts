@@ -62,6 +62,9 @@ export class Card {
   readonly #buttons: ReadonlyMap<Action, HTMLButtonElement>;
   readonly #card: HTMLElement;
   #words: MediaWords | undefined;
+  #run: Run | undefined;
+  /** Whether what had the focus cannot have it, and nothing else could yet. */
+  #hasLostFocus = false;
 
   constructor(root: ShadowRoot, events: CardEvents) {
     this.#root = root;
@@ -90,8 +93,7 @@ export class Card {
       make("div", { class: "act" }, this.#zone.element, buttons),
       this.figures.element,
       this.#map.element,
-      this.#options.element,
-      this.log.element,
+      make("div", { class: "folds" }, this.#options.element, this.log.element),
     );
     // With its events, which the zone knows: those of the whole card, as a file that is dropped beside it opens in the page's place.
     this.#zone.takeDropsOn(this.#card);
@@ -101,6 +103,8 @@ export class Card {
   render(view: View, words: MediaWords, units: Units): void {
     if (this.#words !== words) this.#speak(words, units);
     const { situation, run, chosen, isRunning } = view;
+    if (run && run !== this.#run) this.figures.clear();
+    this.#run = run;
     const focused = this.#root.activeElement;
     const label = view.label || words.drive;
     writeText(this.#label, label);
@@ -122,7 +126,7 @@ export class Card {
     this.#showOffers(offersIn(situation, view), words);
     this.#options.show(view.cache, isRunning, words);
     const size = run?.file.size ?? 0;
-    this.figures.show(report && { report, size, servedSince: run?.servedSince }, words, units);
+    this.figures.show(report && { report, isRunning, size, servedSince: run?.servedSince }, words, units);
     const covered = size > 0 ? Math.min(1, (report?.totals.bytesCovered ?? 0) / size) : 0;
     this.#map.show(run?.map, covered, words, units);
     this.#keepFocus(focused);
@@ -161,10 +165,17 @@ export class Card {
 
   /** A button that goes, or cannot be used, loses the focus; a keyboard user would have to look for it. */
   #keepFocus(focused: Element | null): void {
-    const isLost = (element: HTMLButtonElement | HTMLInputElement) => element.disabled || element.hidden;
+    const isLost = ({ disabled, hidden }: HTMLButtonElement | HTMLInputElement) =>
+      disabled || hidden !== false;
     const places = [...this.#buttons.values(), this.#zone.input];
     const was = places.find((place) => place === focused);
-    if (was && isLost(was)) places.find((place) => !isLost(place))?.focus();
+    if (was) this.#hasLostFocus = isLost(was);
+    // Meanwhile a person may have gone elsewhere.
+    else if (focused || document.activeElement !== document.body) this.#hasLostFocus = false;
+    if (!this.#hasLostFocus) return;
+    const next = places.find((place) => !isLost(place));
+    next?.focus();
+    this.#hasLostFocus = !next;
   }
 }
 

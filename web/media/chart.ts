@@ -2,8 +2,8 @@ import { type Frame, minutesBetween, piecesOf, type Scale, scaleOf } from "./cha
 import { make } from "./make.ts";
 import type { Units } from "./units.ts";
 
-/** Pixels of the page between two names of minutes at least. */
-const APART = 64;
+/** How many times the size of the letters there is between two names of minutes at least. */
+const APART = 6;
 
 /** What a chart shows: for each time the values of its lines. */
 export interface ChartData {
@@ -20,8 +20,23 @@ export class Chart {
   readonly element = make("canvas", { class: "chart" });
   readonly #context = this.element.getContext("2d");
   #data: ChartData = { times: [], lines: [] };
+  /** A time that is pointed at, in seconds since 1970. */
+  #pointed: number | undefined;
   #units: Units | undefined;
   #frame = 0;
+
+  /** @param onpoint takes the time that somebody points at, in seconds since 1970; undefined: none */
+  constructor(onpoint: (time: number | undefined) => void) {
+    this.element.addEventListener("pointermove", ({ offsetX }) => onpoint(this.#timeAt(offsetX)));
+    this.element.addEventListener("pointerleave", () => onpoint(undefined));
+  }
+
+  /** Marks a time; undefined: none. */
+  mark(time: number | undefined): void {
+    if (time === this.#pointed) return;
+    this.#pointed = time;
+    this.refresh();
+  }
 
   show(data: ChartData, units: Units): void {
     this.#data = data;
@@ -31,7 +46,7 @@ export class Chart {
 
   /** Draws it again before the next frame that is seen. */
   refresh(): void {
-    if (this.#frame !== 0 || this.#data.times.length === 0) return;
+    if (this.#frame !== 0 || !this.#units) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
@@ -55,7 +70,8 @@ export class Chart {
     context.font = `${style.fontSize} ${style.fontFamily}`;
     const { times, lines } = this.#data;
     const scale = scaleOf(times, lines);
-    const frame = { left: 44, top: 8, right: width - 2, bottom: height - 18 };
+    const letters = Number.parseFloat(style.fontSize);
+    const frame = frameOf(width, height, letters);
     this.#drawGrid(context, scale, frame, style);
     for (const [i, values] of lines.entries()) {
       const colour = i === 0 ? style.color : style.outlineColor;
@@ -68,9 +84,20 @@ export class Chart {
     }
   }
 
+  #timeAt(x: number): number | undefined {
+    const { times, lines } = this.#data;
+    if (times.length === 0) return undefined;
+    const { from, to } = scaleOf(times, lines);
+    const { clientWidth, clientHeight } = this.element;
+    const letters = Number.parseFloat(getComputedStyle(this.element).fontSize);
+    const { left, right } = frameOf(clientWidth, clientHeight, letters);
+    return from + ((x - left) / (right - left)) * (to - from);
+  }
+
   #drawGrid(context: CanvasRenderingContext2D, scale: Scale, frame: Frame, style: CSSStyleDeclaration): void {
     const { left, top, right, bottom } = frame;
     const units = this.#units!;
+    const hasTimes = this.#data.times.length > 0;
     context.lineWidth = 1;
     context.strokeStyle = style.borderTopColor;
     context.fillStyle = style.textDecorationColor;
@@ -85,15 +112,21 @@ export class Chart {
     for (const part of [0, 0.5, 1]) {
       const y = bottom - part * (bottom - top);
       line(left, y, right, y);
-      context.fillText(units.tick(part * scale.most), left - 6, y);
+      if (hasTimes) context.fillText(units.tick(part * scale.most), left - 6, y);
     }
+    if (!hasTimes) return;
     context.textBaseline = "top";
-    for (const minute of minutesBetween(scale, (right - left) / APART)) {
+    const letters = Number.parseFloat(style.fontSize);
+    for (const minute of minutesBetween(scale, (right - left) / (APART * letters))) {
       const x = left + ((minute - scale.from) / (scale.to - scale.from)) * (right - left);
       line(x, top, x, bottom);
-      context.textAlign = x > right - 16 ? "right" : x < left + 16 ? "left" : "center";
-      context.fillText(units.minute(1000 * minute), x, bottom + 5);
+      context.textAlign = x > right - 1.5 * letters ? "right" : x < left + 1.5 * letters ? "left" : "center";
+      context.fillText(units.minute(1000 * minute), x, bottom + letters / 2);
     }
+    if (this.#pointed === undefined) return;
+    context.strokeStyle = style.textDecorationColor;
+    const x = left + ((this.#pointed - scale.from) / (scale.to - scale.from)) * (right - left);
+    line(x, top, x, bottom);
   }
 
   /** @param bottom of what is filled below the line; undefined: nothing, and the line is dashed, to tell it from the other one */
@@ -124,4 +157,9 @@ export class Chart {
     }
     context.setLineDash([]);
   }
+}
+
+/** Beside it there is room for the words of the axes. */
+function frameOf(width: number, height: number, letters: number): Frame {
+  return { left: 4 * letters, top: letters, right: width - 2, bottom: height - 1.75 * letters };
 }

@@ -13,6 +13,9 @@ export const CELLS = 2048;
 /** Milliseconds between two plain requests that ask why a link cannot be had. */
 const ASKING = 5000;
 
+/** Milliseconds between two notes that the link is there: there are no reports while nobody reads. */
+const NOTING = 5000;
+
 /** What the browser keeps of a session, so that a page that is loaded again can go on with it. */
 export interface KeptPlace extends Pick<ServingOptions["resumeKeys"], "get" | "set"> {
   /** The link is there; `isLast`: the page is being left. */
@@ -88,6 +91,7 @@ export class Drive {
   #trial: Trial | undefined;
   #forgetting: ReturnType<typeof setTimeout> | undefined;
   #asking: ReturnType<typeof setTimeout> | undefined;
+  #noting: ReturnType<typeof setInterval> | undefined;
   /** Serves again what was refused for want of a login. */
   #again: (() => void) | undefined;
 
@@ -231,6 +235,7 @@ export class Drive {
   end(): void {
     this.#trial?.end();
     clearTimeout(this.#forgetting);
+    this.#endNoting();
     this.stop();
   }
 
@@ -249,6 +254,7 @@ export class Drive {
     if (run === this.#run) {
       // The line that came with it, and with nothing later.
       if (state === "unreadable" && before?.state !== state) run.fault = report.lines.at(-1)?.text ?? "";
+      if (state !== "serving") this.#endNoting();
       if (state === "reconnecting") this.#askWhileLost(run);
       else if (state === "serving") this.#served(run, report, before);
       else if ((state === "ended" || state === "failed") && before?.state !== state) {
@@ -259,8 +265,14 @@ export class Drive {
     this.#at.onchange();
   }
 
+  #endNoting(): void {
+    clearInterval(this.#noting);
+    this.#noting = undefined;
+  }
+
   #served(run: Run, report: ServingReport, before: ServingReport | undefined): void {
     run.kept.note();
+    this.#noting ??= setInterval(() => run.kept.note(), NOTING);
     run.servedSince ??= report.since;
     if (before?.state !== "serving") {
       run.refusal = undefined;
@@ -310,7 +322,9 @@ export class Drive {
     run.isAsking = false;
     // Something else may have begun meanwhile.
     if (run !== this.#run || run.report?.state !== state || !refusal) return;
-    if (refusal.words !== run.refusal?.words) {
+    // That a plain request is answered is said of what could not be had, and not of what was there.
+    const isNews = !run.report?.wasOpen || !refusal.isAnswered || refusal.wantsLogin;
+    if (isNews && refusal.words !== run.refusal?.words) {
       this.#at.onnote({ kind: "plain-request", why: refusal.words });
     }
     run.refusal = refusal;

@@ -1,4 +1,4 @@
-import type { ServingReport } from "../serving/report.ts";
+import type { RateSample, ServingReport } from "../serving/report.ts";
 import type { MediaWords } from "../words/media-words.ts";
 import { Chart, type ChartData } from "./chart.ts";
 import { make } from "./make.ts";
@@ -10,26 +10,41 @@ import type { Units } from "./units.ts";
 const COUNTED = ["bytesRead", "bytesWritten", "errors", "uptime", "outstanding", "hits"] as const;
 type Counted = (typeof COUNTED)[number];
 
+/** Stands for a number that there is not. */
+const NONE = "–";
+
+/** What was measured of a server, which may have ended. */
+export interface Measured {
+  readonly report: ServingReport;
+  readonly isRunning: boolean;
+  /** Bytes of the image. */
+  readonly size: number;
+  /** Since when the other machine has, or had, the disk. */
+  readonly servedSince: number | undefined;
+}
+
 type ChartKind = "bytes" | "requests" | "latency";
 
 /** A chart with what it says in numbers. */
 class Panel {
-  readonly chart = new Chart();
+  readonly chart: Chart;
   readonly title = make("dt");
   readonly now = make("b");
   readonly mean = make("span", { class: "quiet" });
   readonly element: HTMLElement;
 
-  constructor(kind: ChartKind) {
+  constructor(kind: ChartKind, onpoint: (time: number | undefined) => void) {
+    this.chart = new Chart(onpoint);
     const value = make("dd", {}, this.now, " ", this.mean);
     const place = make("dd", { class: "chart-place", "aria-hidden": "true" }, this.chart.element);
     this.element = make("div", { class: "panel", part: `panel panel-${kind}` }, this.title, value, place);
   }
 
-  show(title: string, now: string, mean: string, words: MediaWords): void {
+  /** @param beside what stands beside the value: the mean, or the time of a value that is pointed at */
+  show(title: string, value: string, beside: string): void {
     writeText(this.title, title);
-    writeText(this.now, now);
-    writeText(this.mean, `${mean} ${words.figures.mean}`);
+    writeText(this.now, value);
+    writeText(this.mean, beside);
   }
 }
 
@@ -43,10 +58,13 @@ export class Figures {
   readonly #bar = make("progress", { part: "covered", max: "1", value: "0" });
   readonly #counted: ReadonlyMap<Counted, { title: HTMLElement; value: HTMLElement; row: HTMLElement }>;
   #drawn = "";
+  #shown: { readonly isRunning: boolean; readonly words: MediaWords; readonly units: Units } | undefined;
+  /** The sample that somebody points at. */
+  #pointed: RateSample | undefined;
 
   constructor() {
     const kinds: ChartKind[] = ["bytes", "requests", "latency"];
-    this.#panels = new Map(kinds.map((kind) => [kind, new Panel(kind)]));
+    this.#panels = new Map(kinds.map((kind) => [kind, new Panel(kind, (time) => this.#point(time))]));
     this.#counted = new Map(
       COUNTED.map((name) => {
         const [title, value] = [make("dt"), make("dd")];
@@ -65,16 +83,13 @@ export class Figures {
   }
 
   /** @param shown undefined: nothing is served, nor was */
-  show(
-    shown: { report: ServingReport; size: number; servedSince: number | undefined } | undefined,
-    words: MediaWords,
-    units: Units,
-  ) {
+  show(shown: Measured | undefined, words: MediaWords, units: Units) {
     const isShown = shown !== undefined && (shown.servedSince !== undefined || !this.history.isEmpty);
     writeHidden(this.element, !isShown);
     if (!shown || !isShown) return;
-    this.#showRates(words, units);
-    this.#showCounts(shown.report, shown.size, words, units, shown.servedSince);
+    this.#shown = { isRunning: shown.isRunning, words, units };
+    this.#showRates();
+    this.#showCounts(shown, words, units);
     this.#draw(units);
   }
 
@@ -92,27 +107,41 @@ export class Figures {
     for (const { chart } of this.#panels.values()) chart.end();
   }
 
-  #showRates({ figures, ...words }: MediaWords, units: Units): void {
+  #showRates(): void {
+    if (!this.#shown) return;
+    const { isRunning, words, units } = this.#shown;
+    const { figures } = words;
     const { bytesRead, bytesWritten, requests, latency } = this.history;
-    const all = { ...words, figures };
     const time = (milliseconds: number | undefined) =>
-      milliseconds === undefined ? "–" : units.latency(milliseconds);
-    const isWritten = bytesWritten.mean > 0;
-    const now = bytesRead.now + bytesWritten.now;
-    const mean = bytesRead.mean + bytesWritten.mean;
-    const title = isWritten ? `${figures.read} + ${figures.written.toLowerCase()}` : figures.read;
-    this.#panels.get("bytes")!.show(title, units.rate(now), units.rate(mean), all);
-    const { now: many, mean: often } = requests;
-    this.#panels.get("requests")!.show(figures.requests, units.perSecond(many), units.perSecond(often), all);
-    this.#panels.get("latency")!.show(figures.latency, time(latency.now), time(latency.mean), all);
+      milliseconds === undefined ? NONE : units.latency(milliseconds);
+    const pointed = this.#pointed;
+    const at = pointed && units.clock(pointed.at);
+    const show = (kind: ChartKind, title: string, now: string, mean: string) => {
+      const { chart } = this.#panels.get(kind)!;
+      chart.mark(pointed && pointed.at / 1000);
+      const value = pointed || isRunning ? now : NONE;
+      this.#panels.get(kind)!.show(title, value, at ?? `${mean} ${figures.mean}`);
+    };
+    const { mean: isWritten } = bytesWritten;
+    const title = isWritten > 0 ? figures.readAndWritten : figures.read;
+    const bytes = pointed ? pointed.bytesRead + pointed.bytesWritten : bytesRead.now + bytesWritten.now;
+    show("bytes", title, units.rate(bytes), units.rate(bytesRead.mean + isWritten));
+    const many = pointed?.requests ?? requests.now;
+    show("requests", figures.requests, units.perSecond(many), units.perSecond(requests.mean));
+    const long = pointed ? pointed.latency : latency.now;
+    show("latency", figures.latency, time(long), time(latency.mean));
+  }
+
+  /** Shows what was at a time, in seconds since 1970, in place of what is now. */
+  #point(time: number | undefined): void {
+    this.#pointed = time === undefined ? undefined : this.history.nearest(1000 * time);
+    this.#showRates();
   }
 
   #showCounts(
-    { totals }: ServingReport,
-    size: number,
+    { report: { totals }, size, servedSince }: Measured,
     { figures }: MediaWords,
     units: Units,
-    servedSince: number | undefined,
   ): void {
     const share = size > 0 ? Math.min(1, totals.bytesCovered / size) : 0;
     writeText(this.#coveredTitle, figures.covered);
@@ -127,7 +156,7 @@ export class Figures {
       errors: totals.errors > 0 ? units.count(totals.errors) : undefined,
       uptime: servedSince === undefined ? undefined : uptime(servedSince, figures, units),
       outstanding: units.count(totals.outstanding),
-      hits: reads > 0 ? units.share(totals.hits / reads) : "–",
+      hits: reads > 0 ? units.share(totals.hits / reads) : NONE,
     };
     for (const [name, { title, value, row }] of this.#counted) {
       writeText(title, figures[name]);

@@ -33,7 +33,7 @@ export interface MapLayout {
 }
 
 /** Pixels of a page that a cell takes at least, with the gap behind it. */
-const CELL = 7;
+const CELL = 4.5;
 
 /**
  * Lays cells out in rows.
@@ -50,7 +50,7 @@ export function layOut(cells: number, width: number, density: number): MapLayout
     columns,
     rows,
     width: pixels,
-    height: Math.max(1, Math.round((Math.min(pixels / columns, 12 * density) | 0) * rows)),
+    height: Math.max(1, Math.floor(Math.min(pixels / columns, 10 * density))) * rows,
     gap: Math.max(1, Math.round(density)),
   };
 }
@@ -74,6 +74,14 @@ export function cellAt(index: number, { columns, rows, width, height, gap }: Map
     width: Math.max(1, Math.round(((column + 1) * width) / columns) - x - gap),
     height: Math.max(1, Math.round(((row + 1) * height) / rows) - y - gap),
   };
+}
+
+/** The cell at a place; undefined: there is none. */
+export function cellBelow(x: number, y: number, cells: number, layout: MapLayout): number | undefined {
+  const { columns, rows, width, height } = layout;
+  const column = Math.min(columns - 1, Math.max(0, Math.floor((x * columns) / width)));
+  const index = Math.floor((y * rows) / height) * columns + column;
+  return index >= 0 && index < cells ? index : undefined;
 }
 
 /** What is seen of each cell, in a number: two that look alike have the same one. */

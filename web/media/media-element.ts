@@ -315,7 +315,6 @@ export class NbdMediaElement extends HTMLElement {
 
   #choose(file: File, handle: FileHandle | undefined, isFolder: boolean): void {
     if (this.#drive.isRunning) return;
-    this.#card.figures.clear();
     this.#drive.choose(file, { handle, isFolder });
     if (!isFolder) this.#tell("nbd-chosen", { file, handle });
   }

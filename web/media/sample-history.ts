@@ -75,6 +75,15 @@ export class SampleHistory {
     return { now: this.#samples.at(-1)?.latency, mean: count > 0 ? sum / count : undefined };
   }
 
+  /** The sample that is nearest to a time, in milliseconds since 1970. */
+  nearest(at: number): RateSample | undefined {
+    const distance = (sample: RateSample) => Math.abs(sample.at - at);
+    return this.#samples.reduce<RateSample | undefined>(
+      (best, one) => (best && distance(best) <= distance(one) ? best : one),
+      undefined,
+    );
+  }
+
   columns(): Columns {
     const samples = this.#samples;
     return {

@@ -1,10 +1,16 @@
+import type { Clock } from "../../src/resuming/clock.ts";
 import type { Engine } from "./engine.ts";
 import { type FromWorker, type ToWorker, WORKER_NAME } from "./messages.ts";
 import type { ServingReport } from "./report.ts";
 import type { ServingOptions } from "./serving.ts";
-import { type WorkerWatch, watchWorker } from "./watch-worker.ts";
+import { WorkerWatch } from "./watch-worker.ts";
 
-export interface InWorkerEvents {
+export interface InWorkerOptions {
+  /** The URL of the Worker's script, a module. */
+  script: string;
+  /** What is kept of the session. */
+  key: string | undefined;
+  clock: Pick<Clock, "after">;
   onReport(report: ServingReport): void;
   /** Called once instead of any report: there is no Worker here, or it was stopped before there was one. */
   onUnusable(): void;
@@ -15,23 +21,15 @@ export interface InWorkerEvents {
 /** Serves in a Worker. */
 export class InWorker implements Engine {
   readonly #worker: Worker;
-  readonly #events: InWorkerEvents;
+  readonly #own: InWorkerOptions;
   readonly #watch: WorkerWatch;
   readonly #resumeKeys: ServingOptions["resumeKeys"];
   #hasReported = false;
 
-  /**
-   * @param script the URL of the Worker's script, a module
-   * @param key what is kept of the session
-   * @throws Error where no Worker can be made
-   */
-  constructor(
-    script: string,
-    { resumeKeys, ...options }: ServingOptions,
-    key: string | undefined,
-    events: InWorkerEvents,
-  ) {
-    this.#events = events;
+  /** @throws Error where no Worker can be made */
+  constructor({ resumeKeys, ...options }: ServingOptions, own: InWorkerOptions) {
+    const { script, key, clock } = own;
+    this.#own = own;
     this.#resumeKeys = resumeKeys;
     this.#worker = new Worker(script, { type: "module", name: WORKER_NAME });
     this.#worker.onmessage = ({ data }) => this.#take(data as FromWorker);
@@ -39,10 +37,11 @@ export class InWorker implements Engine {
     this.#worker.onerror = () => {
       if (!this.#hasReported) this.#dead();
     };
-    this.#watch = watchWorker(
-      () => this.#say({ kind: "ping" }),
-      () => this.#dead(),
-    );
+    this.#watch = new WorkerWatch({
+      clock,
+      ask: () => this.#say({ kind: "ping" }),
+      onDead: () => this.#dead(),
+    });
     try {
       this.#say({ kind: "start", options, key });
     } catch (error) {
@@ -82,12 +81,12 @@ export class InWorker implements Engine {
     this.#watch.heard();
     if (kept) void this.#resumeKeys.set(kept.key, kept.wait);
     if (report.state === "ended" || report.state === "failed") this.end();
-    this.#events.onReport(report);
+    this.#own.onReport(report);
   }
 
   #dead() {
     this.end();
-    if (this.#hasReported) this.#events.onDead();
-    else this.#events.onUnusable();
+    if (this.#hasReported) this.#own.onDead();
+    else this.#own.onUnusable();
   }
 }

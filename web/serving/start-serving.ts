@@ -1,4 +1,5 @@
 import { sampleOf } from "../../src/export/blob-sample.ts";
+import { type Clock, computerClock } from "../../src/resuming/clock.ts";
 import { onWake } from "../../src/resuming/wakes.ts";
 import { callBack } from "../../src/streams/call-back.ts";
 import { messageOf } from "../../src/streams/message-of.ts";
@@ -27,17 +28,19 @@ function scriptUrl(): string {
   return new URL(SCRIPT, import.meta.url).href;
 }
 
-/** `startServing` with the script at some URL. */
+/** `startServing` with the script at some URL, and by some clock. */
 export function startServingBy(
   script: string,
   options: ServingOptions,
   onReport: (report: ServingReport) => void,
+  clock: Pick<Clock, "after"> = computerClock(),
 ): Serving {
-  return new Started(script, options, onReport);
+  return new Started(script, options, onReport, clock);
 }
 
 class Started implements Serving {
   readonly #script: string;
+  readonly #clock: Pick<Clock, "after">;
   readonly #options: ServingOptions;
   readonly #onReport: (report: ServingReport) => void;
   readonly #stopping = new AbortController();
@@ -47,8 +50,14 @@ class Started implements Serving {
   #isInWorker = true;
   #report: ServingReport = { ...NOTHING, since: Date.now() };
 
-  constructor(script: string, options: ServingOptions, onReport: (report: ServingReport) => void) {
+  constructor(
+    script: string,
+    options: ServingOptions,
+    onReport: (report: ServingReport) => void,
+    clock: Pick<Clock, "after">,
+  ) {
     this.#script = script;
+    this.#clock = clock;
     this.#options = options;
     this.#onReport = onReport;
     this.#protocols = options.protocols;
@@ -92,7 +101,10 @@ class Started implements Serving {
       throw error;
     }
     try {
-      this.#engine = new InWorker(this.#script, this.#current(), key, {
+      this.#engine = new InWorker(this.#current(), {
+        script: this.#script,
+        key,
+        clock: this.#clock,
         onReport: (report) => this.#tell(report),
         onUnusable: () => void this.#goOnInPage().catch(this.#fail),
         onDead: () => this.#end("failed", DEAD),

@@ -134,7 +134,7 @@ export const media: MediaWords = {
   lastRead: (time) => `Zuletzt gelesen um ${time}`,
   figures: {
     read: "Gelesen",
-    written: "Geschrieben",
+    readAndWritten: "Gelesen und geschrieben",
     requests: "Anfragen",
     latency: "Antwortzeit",
     mean: "Mittel",
@@ -154,6 +154,15 @@ export const media: MediaWords = {
     times: "gelesen, wie oft",
     written: "geschrieben",
     cached: "im Cache",
+    cell: ({ from, to, times, written, cached }, units) =>
+      [
+        `${from} – ${to}`,
+        `${times} × gelesen`,
+        written > 0 && `${units.share(written)} geschrieben`,
+        cached > 0 && `${units.share(cached)} im Cache`,
+      ]
+        .filter(Boolean)
+        .join(", "),
     told: ({ read, written, cached, cellSize }, units) =>
       `Vom ersten Byte bis zum letzten, je Feld ${units.bytes(cellSize)}: ${units.share(read)} des Abbilds gelesen, ` +
       `${units.share(written)} geschrieben, ${units.share(cached)} im Cache`,

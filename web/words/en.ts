@@ -126,7 +126,7 @@ export const media: MediaWords = {
   lastRead: (time) => `Last read at ${time}`,
   figures: {
     read: "Read",
-    written: "Written",
+    readAndWritten: "Read and written",
     requests: "Requests",
     latency: "Latency",
     mean: "mean",
@@ -146,6 +146,15 @@ export const media: MediaWords = {
     times: "read, how often",
     written: "written",
     cached: "in the cache",
+    cell: ({ from, to, times, written, cached }, units) =>
+      [
+        `${from} – ${to}`,
+        `${times} × read`,
+        written > 0 && `${units.share(written)} written`,
+        cached > 0 && `${units.share(cached)} in the cache`,
+      ]
+        .filter(Boolean)
+        .join(", "),
     told: ({ read, written, cached, cellSize }, units) =>
       `From the first byte to the last, a cell is ${units.bytes(cellSize)}: ${units.share(read)} of the image was read, ` +
       `${units.share(written)} written, ${units.share(cached)} lie in the cache`,

@@ -17,6 +17,18 @@ export interface MapShares {
   readonly cellSize: number;
 }
 
+/** What is told of one cell of the map. */
+export interface CellTold {
+  /** Where it begins and ends, with units. */
+  readonly from: string;
+  readonly to: string;
+  /** How often it was read. */
+  readonly times: string;
+  /** Shares between 0 and 1. */
+  readonly written: number;
+  readonly cached: number;
+}
+
 /** All that <nbd-media> says, in one language. Names of files come in as they are to be shown. */
 export interface MediaWords {
   /** The language, as in `lang`. */
@@ -39,7 +51,7 @@ export interface MediaWords {
   readonly lastRead: (time: string) => string;
   readonly figures: {
     readonly read: string;
-    readonly written: string;
+    readonly readAndWritten: string;
     readonly requests: string;
     readonly latency: string;
     readonly mean: string;
@@ -59,6 +71,7 @@ export interface MediaWords {
     readonly times: string;
     readonly written: string;
     readonly cached: string;
+    readonly cell: (cell: CellTold, units: Units) => string;
     readonly told: (shares: MapShares, units: Units) => string;
   };
   readonly log: {

@@ -203,9 +203,13 @@ tests(
     socket.on("error", () => {});
     const server = nbdServer(memoryExport(new Uint8Array(512)));
     join(webSocket(socket), server).catch(() => {});
-    const cd = async () => (await status(context)).configurations[2]!;
+    const cd = async () => (await status(context)).configurations.find(({ name }) => name === "cd")!;
     await until("it has failed", async () => (await cd()).lastError !== null);
     assert.match((await cd()).lastError!.words, /no place for the disk/);
+    const other = { disk: { listen: `unix:${socketOf(context)}` }, cd: { "nbd-device": "/dev/nbd8" } };
+    const text = JSON.stringify({ "state-hook": "/nowhere", configurations: other });
+    context.here.running.reload(parseConfig(context.sandbox.path("config.json"), text));
+    assert.is((await cd()).lastError, null, "it is another configuration now");
   },
 );
 
@@ -307,6 +311,21 @@ tests(
   },
 );
 
+tests("an eject whose state hook fails is not said to be in order", async (context) => {
+  const hook = context.sandbox.path("hook");
+  writeFileSync(hook, '#!/bin/sh\n[ "$1" = start ]\n', { mode: 0o700 });
+  await start(context, { "state-hook": hook });
+  const { here } = context;
+  serve(context);
+  await inState(context, "attached");
+  const eject = new URL("eject/disk", here.running.url);
+  const answer = await fetch(eject, { method: "POST", headers: here.headers });
+  assert.is(answer.status, 500);
+  assert.match(await answer.text(), /^it has ended, but not in order: .*log of this machine says why\n$/);
+  assert.ok((await inState(context, "free")).lastError);
+  await until("how it has ended is told", () => /disk: ejected after \d+ s, /.test(here.log.join("\n")));
+});
+
 tests("events end with their login, and with the gateway", async (context) => {
   await start(context);
   const { here, events } = context;
@@ -367,6 +386,11 @@ tests(
     const { events, here, sandbox } = context;
     const socket = serve(context);
     await inState(context, "attached");
+    for (const none of [undefined, null, "config.json"])
+      assert.throws(
+        () => here.running.reload(none as never),
+        /config is not an object|config must be an object/,
+      );
     const file = { new: { "nbd-device": "/dev/nbd8" }, other: { "nbd-device": "/dev/nbd9", default: true } };
     here.running.reload(
       parseConfig(

@@ -125,7 +125,6 @@ tests(
     // A tab that asks for a device in use is told so, and the one that has it is not disturbed.
     const third = (await openPage(sandbox, url)).card("0");
     await third.choose(other);
-    await third.click("serve");
     await third.says(/in use/i, 60_000);
     await assertSame(sandbox, "/dev/nbd0", image);
     assert.equal(hookCalls(sandbox).sort(), ["start 0", "start second"]);

@@ -29,7 +29,7 @@ chromium(
     await scene.sandbox.run(program("nbd-gateway"), ["--new-token", "--token-file", tokenFile]);
     scene.relay.cut();
     await page.isAsked("Your login has ended: log in again");
-    assert.match(await page.card().state(), /^Connection lost: trying again until/);
+    await page.card().isLost();
     assert.ok(await page.card().isEnabled("stop"));
     copy.goOn();
     await page.logIn(await readFile(tokenFile, "utf8"));
@@ -52,7 +52,7 @@ chromium(
     await first.isWhole();
     scene.gateway.kill("SIGKILL");
     await scene.gateway.exit;
-    await page.card().is("lost");
+    await page.card().isLost();
     await scene.startGateway(port);
     await page.card().says(/^Serving again/, 20_000);
     await until("the socket is there", () => existsSync(scene.socket));

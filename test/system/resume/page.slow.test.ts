@@ -6,6 +6,7 @@ import { openChromium } from "../../browser.ts";
 import { needing, suite, until } from "../../harness.ts";
 import { randomImage } from "../../image.ts";
 import { SIZE } from "../../page/gateway-scene.ts";
+import { inPage } from "../../page/tab.ts";
 import { keptBy, PageScene } from "./page-scene.ts";
 
 let browser: Browser;
@@ -65,14 +66,12 @@ chromium("the link is cut: the page says so, and goes on by itself", async ({ sc
   const copy = await scene.startCopy();
   scene.relay.isDown = true;
   scene.relay.cut();
-  await page.card().says(/^Connection lost: trying again until \d\d:\d\d$/);
-  await until("it says when it tries again", async () =>
-    /^trying again in \d+\.\d s: /.test(await page.card().textOf("detail")),
-  );
+  await page.card().isLost();
+  await page.card().says(/tried.* until \d\d:\d\d$/);
+  await page.card().shows("log", /trying again in \d+\.\d s: /);
   copy.goOn();
   scene.relay.isDown = false;
-  await page.card().says(/^Serving again, after \d+ s without a connection$/, 20_000);
-  assert.not(await page.card().isVisible("detail"));
+  await page.card().says(/^Serving again\. The link to 127\.0\.0\.1:\d+ was lost for \d+ s\. /, 20_000);
   await copy.isWhole();
   await page.card().stop();
 });
@@ -92,9 +91,10 @@ chromium("another file is refused in words, and the disk waits on for the right 
     [other, /medium than the one in use: it is "other\.img", not "disk\.img"/],
   ] as const) {
     await page.card().choose(wrong);
-    await page.card().says(/^Ready to serve\. Choose disk\.img again/);
+    await page.card().is("interrupted", "another-medium");
     await page.card().click("serve");
-    await page.card().says(/\. Choose disk\.img again to go on: the disk waits until \d\d:\d\d$/);
+    await page.card().is("another-medium");
+    await page.card().says(/\. Choose disk\.img, or serve this one instead: /);
     assert.match(await page.card().state(), why);
     assert.is(await page.card().textOf("take-over"), "Serve this one instead");
   }
@@ -106,7 +106,7 @@ chromium("another file is refused in words, and the disk waits on for the right 
   await changed.read(first, 0, 1, 0);
   await changed.write(Buffer.of(first[0]! ^ 1), 0, 1, 0);
   await page.card().choose(scene.image);
-  await page.card().says(/it was modified at another time\. Choose disk\.img again/);
+  await page.card().says(/it was modified at another time\. Choose disk\.img, or /);
   await changed.write(first, 0, 1, 0);
   // The same millisecond.
   const time = (Math.floor(mtimeMs) + 0.5) / 1000;
@@ -125,7 +125,6 @@ chromium("another file takes the place, if that is what is wanted", async ({ sce
   const other = scene.sandbox.path("other.img");
   await writeFile(other, Buffer.alloc(4096, 7));
   await page.card().choose(other);
-  await page.card().says(/^Ready to serve\. Choose/);
   await page.card().click("serve");
   await page.card().says(/medium than the one in use/);
   await page.card().click("take-over");
@@ -141,11 +140,12 @@ chromium(
     const first = await scene.serve(context);
     const kept = await keptBy(first);
     const second = await scene.open(context);
-    await second.card().is("free");
     await second.card().choose(scene.image);
-    await second.card().click("serve");
-    await second.card().says(/^In use since \d\d:\d\d by disk\.img/);
-    assert.match(await first.card().state(), /^Serving/);
+    await second.card().isInUse();
+    await second
+      .card()
+      .says(/^In use by another tab of this browser\. disk\.img \(38\.1 MiB\), since [\d:]+, attached\. /);
+    await first.card().isServing();
     assert.is(JSON.parse(await keptBy(first)).key, JSON.parse(kept).key);
 
     await second.card().click("take-over");
@@ -160,7 +160,7 @@ chromium(
     await second.card().is("interrupted");
     await second.card().choose(scene.image);
     await second.card().isServing();
-    assert.match(await first.card().state(), /^Taken over/);
+    assert.is(await first.card().kind(), "taken-over");
     await second.card().stop();
   },
 );
@@ -171,10 +171,9 @@ chromium("reloaded with nothing kept, it is a stranger, who may take over", asyn
   await page.reload();
   await page.tab.page.evaluate(() => localStorage.clear());
   await page.reload();
-  await page.card().is("free");
   await page.card().choose(scene.image);
-  await page.card().click("serve");
-  await page.card().says(/^In use since \d\d:\d\d by disk\.img from 127\.0\.0\.1, lost for \d+ s$/);
+  await page.card().isInUse();
+  await page.card().says(/disk\.img \(38\.1 MiB\), since [\d:]+, link lost, waiting for it until \d\d:\d\d/);
   await page.card().click("take-over");
   await page.card().isServing();
   await until("the first session is over", () =>
@@ -183,20 +182,23 @@ chromium("reloaded with nothing kept, it is a stranger, who may take over", asyn
   await page.card().stop();
 });
 
+/** Has a page find that its browser keeps nothing. */
+function keepNothing(): void {
+  const refuse = () => {
+    throw new DOMException("no", "SecurityError");
+  };
+  Object.defineProperty(window, "localStorage", { get: refuse });
+  Object.defineProperty(window, "indexedDB", { get: refuse });
+  Object.defineProperty(navigator, "locks", {
+    value: { request: () => Promise.reject(new Error("no")) },
+  });
+}
+
 chromium(
   "a browser that keeps nothing serves, and its page comes back over a new link",
   async ({ scene }) => {
     const context = await scene.context(browser);
-    await context.addInitScript(() => {
-      const refuse = () => {
-        throw new DOMException("no", "SecurityError");
-      };
-      Object.defineProperty(window, "localStorage", { get: refuse });
-      Object.defineProperty(window, "indexedDB", { get: refuse });
-      Object.defineProperty(navigator, "locks", {
-        value: { request: () => Promise.reject(new Error("no")) },
-      });
-    });
+    await context.addInitScript(inPage(keepNothing));
     const page = await scene.serve(context);
     const copy = await scene.startCopy();
     scene.relay.cut();
@@ -212,8 +214,7 @@ chromium("without locks, as over plain HTTP, the tabs ask each other", async ({ 
   const first = await scene.serve(context);
   const second = await scene.open(context);
   await second.card().choose(scene.image);
-  await second.card().click("serve");
-  await second.card().says(/^In use since/);
+  await second.card().isInUse();
   await first.close();
   await second.reload();
   await second.card().is("interrupted");
@@ -230,10 +231,8 @@ chromium(
     await appendFile(scene.image, "more");
     scene.relay.cut();
     // The browser refuses to read it, so nothing can be said of what it is: that is tried again.
-    await page.card().is("lost");
-    await until("it says what is wrong", async () =>
-      /cannot be read/.test(await page.card().textOf("detail")),
-    );
+    await page.card().isLost();
+    await page.card().shows("log", /cannot be read/);
     copy.goOn();
     assert.match(scene.gateway.stderr, /the disk waits for it/);
   },

@@ -172,6 +172,20 @@ tests("an eject by the other side, and one by this page, are two things", () => 
   assert.is(kept.filter((one) => one === "end").length, 2);
 });
 
+tests("after an eject nobody is told that plain requests are answered", async () => {
+  const { begin, now, notes, explanations } = scene({
+    refusal: { words: "a plain request is answered", wantsLogin: false, isAnswered: true },
+  });
+  begin().say({ state: "ended", wasOpen: true });
+  await until("it was asked", () => explanations() === 1);
+  await Promise.resolve();
+  assert.is(now().kind, "ejected");
+  assert.equal(
+    notes.filter(({ kind }) => kind === "plain-request"),
+    [],
+  );
+});
+
 tests("a refusal says what a plain request was answered; a login is asked for, and goes on", async () => {
   const { begin, now, logins, drive, standIns } = scene({
     refusal: { words: "401 Unauthorized", wantsLogin: true, isAnswered: true },

@@ -1,4 +1,5 @@
 import type { NbdMediaElement } from "../../../web/media/nbd-media.ts";
+import type { ServingReport } from "../../../web/serving/report.ts";
 import { type SceneName, samples, scenes } from "./scenes.ts";
 import { StandIns } from "./stand-in-serving.ts";
 
@@ -14,6 +15,8 @@ export interface Gallery {
   /** The events of the element, by name. */
   readonly events: string[];
   readonly samples: typeof samples;
+  /** The last report with a map. */
+  lastWithMap: Partial<ServingReport>;
   element: NbdMediaElement;
   standIns: StandIns;
   /** Shows a card in a state, in place of the last one. */
@@ -25,6 +28,7 @@ const gallery: Gallery = {
   violations: [],
   events: [],
   samples,
+  lastWithMap: {},
   element: document.createElement("nbd-media"),
   standIns: new StandIns(),
   show(name, language = "en") {
@@ -47,6 +51,9 @@ const gallery: Gallery = {
     ] as const) {
       element.addEventListener(type, () => void gallery.events.push(type));
     }
+    element.addEventListener("nbd-report", ({ detail }) => {
+      if (detail.map) gallery.lastWithMap = detail;
+    });
     gallery.events.length = 0;
     place.replaceChildren(element);
     gallery.element = element;

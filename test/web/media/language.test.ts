@@ -25,7 +25,8 @@ function texts(words: unknown, path = ""): Map<string, string> {
   return new Map(entries.flatMap(([name, one]) => [...texts(one, `${path}.${name}`)]));
 }
 
-const plain = ({ situation: _, map: { told: __, ...map }, ...words }: typeof en) => texts({ ...words, map });
+const plain = ({ situation: _, map: { told: __, cell: ___, ...map }, ...words }: typeof en) =>
+  texts({ ...words, map });
 
 tests("each language says all, and says it in its own words", () => {
   const [english, german] = [plain(en), plain(de)];

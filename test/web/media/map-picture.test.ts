@@ -1,6 +1,7 @@
 import * as assert from "uvu/assert";
 import {
   cellAt,
+  cellBelow,
   layOut,
   lookOf,
   looksOf,
@@ -63,6 +64,7 @@ for (const width of [300, 320, 640, 1360]) {
               `${i}: ${y} + ${size.height} of ${layout.height}`,
             );
             places.add(`${x} ${y}`);
+            assert.is(cellBelow(x + size.width / 2, y + size.height / 2, cells, layout), i);
           }
           assert.is(places.size, cells);
         },
@@ -70,5 +72,12 @@ for (const width of [300, 320, 640, 1360]) {
     }
   }
 }
+
+tests("beside the cells there is none", () => {
+  const layout = layOut(100, 320, 1);
+  assert.is(cellBelow(layout.width - 1, layout.height - 1, 100, layout), undefined);
+  assert.is(cellBelow(5, -1, 100, layout), undefined);
+  assert.is(cellBelow(Number.NaN, 0, 100, layout), undefined);
+});
 
 tests.run();

@@ -26,6 +26,10 @@ tests("a known pattern of reads gives the columns of the charts, and their means
   // 20 requests in the 11 seconds from that which ended at 100 to that which ended at 110.
   assert.equal(history.requests, { now: 8, mean: 20 / 11 });
   assert.equal(history.bytesRead, { now: 8 << 20, mean: (20 << 20) / 11 });
+  assert.equal(
+    [0, 101_400, 105_000, 1e9].map((at) => history.nearest(at)?.at),
+    [100_000, 101_000, 102_000, 110_000],
+  );
   assert.equal(history.latency, { now: 1, mean: (4 * 2 + 8 * 5 + 8) / 20 });
 });
 
