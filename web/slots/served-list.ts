@@ -22,6 +22,7 @@ export interface ServedListOptions {
 export class ServedList {
   readonly #section: HTMLElement;
   readonly #list: HTMLElement;
+  readonly #all: HTMLButtonElement;
   readonly #options: ServedListOptions;
   readonly #items = new Map<IDBValidKey, ServedItem>();
   #kept: readonly KeptServed[] = [];
@@ -31,7 +32,8 @@ export class ServedList {
     this.#section = section;
     this.#list = section.querySelector("ul")!;
     this.#options = options;
-    section.querySelector("button")!.addEventListener("click", () => void this.#forget());
+    this.#all = section.querySelector("button")!;
+    this.#all.addEventListener("click", () => void this.#forget());
   }
 
   /** Shows what is kept by now, if it may be seen. */
@@ -60,6 +62,7 @@ export class ServedList {
       if (this.#list.children[i] !== item.element)
         this.#list.insertBefore(item.element, this.#list.children[i] ?? null);
     });
+    this.#all.hidden = kept.length < 2;
     this.#section.hidden = kept.length === 0 || !isOpen();
     if (hadFocus && document.activeElement !== activeElement) this.#focus(activeElement);
   }
