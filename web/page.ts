@@ -102,6 +102,7 @@ const slots = new Slots(element("cards"), {
 const before = new ServedList(element("before"), {
   gateway: () => ({ path: base.pathname, host }),
   words: () => words,
+  isOpen: () => hasEntered && !gate.isLocked,
   cardOf(name) {
     const card = slots.card(name);
     return card && { card, label: card.label };
@@ -214,6 +215,7 @@ async function logOut(): Promise<void> {
     ...slots.slots.map(({ name }) => forgetSession(endpointOf(name))),
   ]);
   field.keep([]);
+  await before.look();
   if (!(await enter())) gate.lock();
 }
 
