@@ -21,9 +21,10 @@ export class Card<T extends Tab = Tab> {
     return inPage(partOf, this.name, part);
   }
 
-  /** What stands in a part; "" where it is not there. */
-  textOf(part: Part): Promise<string> {
-    return this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+  /** What stands in a part, without the marks that keep names of files apart from the words around them; "" where it is not there. */
+  async textOf(part: Part): Promise<string> {
+    const text = await this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+    return text.replaceAll(/[\u2066-\u2069]/g, "");
   }
 
   isVisible(part: Part): Promise<boolean> {
