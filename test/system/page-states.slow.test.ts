@@ -120,11 +120,11 @@ chromium("works by keyboard alone", async () => {
   const page = await open({}, () => Reflect.deleteProperty(window, "showOpenFilePicker"));
   // Before the key that opens it, by a turn to the page: else Chromium at times cancels the dialog by itself.
   const chooser = page.tab.page.waitForEvent("filechooser");
-  await page.focusByKeys("file");
+  await page.card("local").focusByKeys("file");
   await page.tab.press("Space");
   await (await chooser).setFiles(image);
   await page.card("local").is("ready");
-  await page.focusByKeys("serve");
+  await page.card("local").focusByKeys("serve");
   await page.tab.press("Enter");
   await page.card("local").isServing();
   assert.is(await page.focused(), "stop");
