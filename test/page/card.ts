@@ -1,6 +1,6 @@
 /** A card of the page, for one configuration, and what a person does there. */
 import { until } from "../harness.ts";
-import { isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
+import { focusedElement, isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
 import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
@@ -38,6 +38,15 @@ export class Card<T extends Tab = Tab> {
 
   async focus(part: Part): Promise<void> {
     await this.tab.evaluate(`${this.part(part)}.focus()`);
+  }
+
+  /** Moves the focus with the key Tab until a part has it. */
+  async focusByKeys(part: Part): Promise<void> {
+    for (let presses = 0; presses < 50; presses++) {
+      await this.tab.press("Tab");
+      if (await this.tab.evaluate(`${inPage(focusedElement)} === ${this.part(part)}`)) return;
+    }
+    throw new Error(`the key Tab does not lead to ${part}`);
   }
 
   click(part: Part): Promise<void> {
