@@ -101,6 +101,7 @@ const slots = new Slots(element("cards"), {
 });
 const before = new ServedList(element("before"), {
   gateway: () => ({ path: base.pathname, host }),
+  isLocked: () => gate.isLocked,
   words: () => words,
   cardOf(name) {
     const card = slots.card(name);
@@ -213,6 +214,7 @@ async function logOut(): Promise<void> {
     forgetServed(base.pathname),
     ...slots.slots.map(({ name }) => forgetSession(endpointOf(name))),
   ]);
+  await before.look();
   field.keep([]);
   if (!(await enter())) gate.lock();
 }

@@ -9,6 +9,8 @@ import { ServedItem } from "./served-item.ts";
 export interface ServedListOptions {
   /** The gateway; see `ServedBefore`. */
   gateway(): { readonly path: string; readonly host: string };
+  /** Whether a login is missing: nothing is listed then. */
+  isLocked(): boolean;
   words(): PageWords;
   /** The card of a configuration, and what it is called; undefined if there is none. */
   cardOf(configuration: string): { readonly card: NbdMediaElement; readonly label: string } | undefined;
@@ -40,8 +42,8 @@ export class ServedList {
 
   /** Shows what was kept at the last look, and what can be done with it by now. */
   show(): void {
-    const { words, cardOf } = this.#options;
-    const kept = this.#kept;
+    const { words, cardOf, isLocked } = this.#options;
+    const kept = isLocked() ? [] : this.#kept;
     const keys = new Set(kept.map(({ key }) => key));
     const { activeElement } = document;
     const hadFocus = this.#list.contains(activeElement);
