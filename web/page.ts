@@ -102,6 +102,7 @@ const slots = new Slots(element("cards"), {
 const before = new ServedList(element("before"), {
   gateway: () => ({ path: base.pathname, host }),
   words: () => words,
+  isOpen: () => hasEntered && !gate.isLocked,
   cardOf(name) {
     const card = slots.card(name);
     return card && { card, label: card.label };
@@ -213,7 +214,9 @@ async function logOut(): Promise<void> {
     forgetServed(base.pathname),
     ...slots.slots.map(({ name }) => forgetSession(endpointOf(name))),
   ]);
+  await before.look();
   field.keep([]);
+  await before.look();
   if (!(await enter())) gate.lock();
 }
 

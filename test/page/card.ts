@@ -1,10 +1,13 @@
 /** A card of the page, for one configuration, and what a person does there. */
 import { until } from "../harness.ts";
-import { isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
+import { focusedElement, isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
 import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
 type DropAt = (x: number, y: number, files: readonly string[]) => Promise<void>;
+
+/** When a tab was last clicked on, by its card's parts. */
+const clickedAt = new WeakMap<Tab, number>();
 
 export class Card<T extends Tab = Tab> {
   readonly tab: T;
@@ -21,9 +24,10 @@ export class Card<T extends Tab = Tab> {
     return inPage(partOf, this.name, part);
   }
 
-  /** What stands in a part; "" where it is not there. */
-  textOf(part: Part): Promise<string> {
-    return this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+  /** What stands in a part, without the marks that keep names of files apart from the words around them; "" where it is not there. */
+  async textOf(part: Part): Promise<string> {
+    const text = await this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+    return text.replaceAll(/[\u2066-\u2069]/g, "");
   }
 
   isVisible(part: Part): Promise<boolean> {
@@ -39,8 +43,21 @@ export class Card<T extends Tab = Tab> {
     await this.tab.evaluate(`${this.part(part)}.focus()`);
   }
 
-  click(part: Part): Promise<void> {
-    return this.tab.click(this.part(part));
+  /** Moves the focus with the key Tab until a part has it. */
+  async focusByKeys(part: Part): Promise<void> {
+    for (let presses = 0; presses < 50; presses++) {
+      await this.tab.press("Tab");
+      if (await this.tab.evaluate(`${inPage(focusedElement)} === ${this.part(part)}`)) return;
+    }
+    throw new Error(`the key Tab does not lead to ${part}`);
+  }
+
+  /** Not so soon after another click of the tab that the two were a double click. */
+  async click(part: Part): Promise<void> {
+    const soonest = (clickedAt.get(this.tab) ?? Number.NEGATIVE_INFINITY) + 600;
+    await new Promise((resolve) => setTimeout(resolve, soonest - performance.now()));
+    await this.tab.click(this.part(part));
+    clickedAt.set(this.tab, performance.now());
   }
 
   /** Chooses a file. A person's click empties the field before, so that a file that has changed can be chosen again. */
