@@ -218,6 +218,7 @@ async function logOut(): Promise<void> {
     forgetServed(base.pathname),
     ...slots.slots.map(({ name }) => forgetSession(endpointOf(name))),
   ]);
+  await before.look();
   field.keep([]);
   await before.look();
   if (!(await enter())) gate.lock();

@@ -24,7 +24,8 @@ export interface Served {
 
 /**
  * Writes the course for scripts, as one object of JSON a line; bin/serve-events.schema.json describes them. A reader who has
- * gone, or takes nothing, holds nothing up: what has no room is left out.
+ * gone, or takes nothing, holds nothing up: what has no room is left out. Messages and progress are left out before states,
+ * and the end never.
  */
 export class Events implements Witness {
   readonly #stream: Writable;
@@ -52,11 +53,14 @@ export class Events implements Witness {
   }
 
   line(words: string, level: LogLevel = "info"): void {
+    if (this.#stream.writableLength > BACKLOG) return;
     this.#write("message", { level, message: this.#asLine(words) });
   }
 
   changed(): void {
     const { state, size, isWritable, patience = 0 } = this.#course!;
+    // What a message has left, as a state is what scripts wait for.
+    if (this.#stream.writableLength > 2 * BACKLOG) return;
     if (state === "serving") this.#write(state, { size, isWritable });
     else if (state === "lost") {
       this.#write(state, { until: new Date(Date.now() + patience).toISOString() });
@@ -74,6 +78,7 @@ export class Events implements Witness {
 
   /** Only where something has changed. */
   #tellProgress(): void {
+    if (this.#stream.writableLength > BACKLOG) return;
     const progress = this.#progress();
     const text = JSON.stringify(progress);
     if (text === this.#lastProgress) return;
@@ -93,7 +98,6 @@ export class Events implements Witness {
   }
 
   #write(event: string, members: Readonly<Record<string, unknown>>): void {
-    if (this.#stream.writableLength > BACKLOG) return;
     this.#stream.write(`${JSON.stringify({ event, at: new Date().toISOString(), ...members })}\n`);
   }
 }

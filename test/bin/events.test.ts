@@ -69,6 +69,39 @@ tests("a reader who takes nothing, or has gone, holds nothing up, and memory is 
   await others.ended("ended");
 });
 
+tests("states and the end have room when messages have none", async () => {
+  let text = "";
+  let read = () => {};
+  const reading = new Promise<void>((resolve) => {
+    read = resolve;
+  });
+  const slow = new Writable({
+    write(chunk, _encoding, done) {
+      text += chunk;
+      void reading.then(() => done());
+    },
+  });
+  const course = new Course({ size: 512, isWritable: true, retry: 300 });
+  const events = new Events(slow, String, SERVED);
+  events.follow(course);
+  for (let i = 0; i < 2000; i++) events.line("nobody reads it yet");
+  course.serving();
+  events.changed();
+  course.lost();
+  events.changed();
+  for (let i = 0; i < 10_000; i++) events.changed();
+  assert.ok(slow.writableLength < 140_000, `${slow.writableLength} bytes`);
+  const ending = events.ended("failed", "a fault");
+  read();
+  await ending;
+  const told = eventsOf(text).filter(({ event }) => event !== "message");
+  assert.equal(
+    told.slice(0, 3).map(({ event }) => event),
+    ["started", "serving", "lost"],
+  );
+  assert.is(told.at(-1)!.event, "ended");
+});
+
 tests("the schema refuses what is no event", () => {
   const at = new Date().toISOString();
   for (const wrong of [

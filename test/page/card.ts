@@ -6,6 +6,9 @@ import { inPage, type Tab } from "./tab.ts";
 
 type DropAt = (x: number, y: number, files: readonly string[]) => Promise<void>;
 
+/** When a tab was last clicked on, by its card's parts. */
+const clickedAt = new WeakMap<Tab, number>();
+
 export class Card<T extends Tab = Tab> {
   readonly tab: T;
   /** The name of its configuration; null: that of the only card, or of the first one. */
@@ -49,8 +52,12 @@ export class Card<T extends Tab = Tab> {
     throw new Error(`the key Tab does not lead to ${part}`);
   }
 
-  click(part: Part): Promise<void> {
-    return this.tab.click(this.part(part));
+  /** Not so soon after another click of the tab that the two were a double click. */
+  async click(part: Part): Promise<void> {
+    const soonest = (clickedAt.get(this.tab) ?? Number.NEGATIVE_INFINITY) + 600;
+    await new Promise((resolve) => setTimeout(resolve, soonest - performance.now()));
+    await this.tab.click(this.part(part));
+    clickedAt.set(this.tab, performance.now());
   }
 
   /** Chooses a file. A person's click empties the field before, so that a file that has changed can be chosen again. */

@@ -252,6 +252,32 @@ chromium("a screen reader is told of what has happened, and of nothing else", as
   assert.match(said.texts[3]!, /Connection lost.*broke.*tried again/);
 });
 
+chromium("a double click on Serve, or Enter held down there, does not eject", async () => {
+  const { page } = gallery;
+  const asked = () => page.evaluate(() => window.gallery.standIns.last.asked);
+  await gallery.show("ready");
+  await gallery.part("serve").dblclick();
+  await gallery.part("stop").waitFor();
+  assert.equal(await asked(), []);
+  await gallery.show("ready");
+  // As a browser has it that counts anew on another button.
+  await page.evaluate(() => {
+    for (const id of ["serve", "stop"]) {
+      const button = window.gallery.element.shadowRoot!.querySelector(`[part="${id}"]`)!;
+      button.dispatchEvent(new MouseEvent("click", { detail: 1, bubbles: true }));
+    }
+  });
+  assert.equal(await asked(), []);
+  await gallery.show("ready");
+  await gallery.part("serve").focus();
+  for (let i = 0; i < 3; i++) await page.keyboard.down("Enter");
+  await page.keyboard.up("Enter");
+  await gallery.part("stop").waitFor();
+  assert.equal(await asked(), []);
+  await page.keyboard.press("Enter");
+  assert.equal(await asked(), ["stop"]);
+});
+
 chromium("by keyboard alone: choose, serve, eject, options, log", async () => {
   const { page } = gallery;
   await gallery.show("ready");

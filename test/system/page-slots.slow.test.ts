@@ -177,9 +177,34 @@ chromium("logging out forgets what was served before", async ({ start, person })
   await page.card(FIRST).stop();
   await page.logOut();
   await page.isAsked("");
+  assert.equal(await before(page), []);
+  const listed = () => page.tab.evaluate<string>("document.querySelector('#before ul').textContent");
+  assert.is(await listed(), "", "no name is in the page");
   await page.logIn(scene.token!);
   await page.card(SECOND).is("free");
+  assert.is(await listed(), "");
+});
+
+chromium("while a login is missing nobody is told what was served before", async ({ start, person }) => {
+  const scene = await start();
+  const page = await openPage(await person(), scene.address);
+  await isTold(page);
+  await page.card(FIRST).dropByMouse(scene.image);
+  await page.card(FIRST).is("ready");
+  await page.card(FIRST).serve();
+  await until("it is listed", async () => (await before(page)).length === 2);
+  await page.card(FIRST).stop();
+  // As somebody does who ends all logins at the gateway.
+  const logins = await page.tab.evaluate<string[]>("Object.values(sessionStorage)");
+  for (const login of logins) {
+    const headers = { Authorization: `Bearer ${login}` };
+    await fetch(new URL("logout", scene.url), { method: "POST", headers });
+  }
+  await page.isAsked(/./);
   assert.equal(await before(page), []);
+  assert.is(await page.tab.evaluate("document.querySelector('#before ul').textContent"), "");
+  await page.logIn(scene.token!);
+  await until("it is listed again", async () => (await before(page)).length === 2);
 });
 
 chromium("reloaded, it goes on with each image by itself while it may read it", async ({ start, person }) => {

@@ -15,7 +15,9 @@ export interface KeptSession {
 
 /** The name by which what belongs to a session is kept and held: by gateway and configuration. */
 export function nameOfSession(endpoint: string): string {
-  return `nbd-proxy session ${new URL(endpoint).pathname}`;
+  const { host, pathname } = new URL(endpoint);
+  // What is kept is kept for the page's own host, so that its name need not stand there.
+  return `nbd-proxy session ${host === location.host ? "" : host}${pathname}`;
 }
 
 /** When the gateway gives the disk up, in milliseconds since 1970. */

@@ -8,6 +8,7 @@ import { Figures } from "./figures.ts";
 import { make } from "./make.ts";
 import { writeAttribute, writeHidden, writeOptional, writeText } from "./only-changes.ts";
 import { Options } from "./options.ts";
+import { Presses } from "./presses.ts";
 import { type Situation, toneOf } from "./situation.ts";
 import type { Units } from "./units.ts";
 
@@ -70,10 +71,11 @@ export class Card {
     this.#root = root;
     this.#zone = new DropZone(events);
     this.#options = new Options(events.oncache);
+    const presses = new Presses();
     this.#buttons = new Map(
       ACTIONS.map((action) => {
         const button = make("button", { part: action, type: "button", hidden: true });
-        button.addEventListener("click", () => events.onaction(action));
+        presses.listen(button, () => events.onaction(action));
         return [action, button];
       }),
     );

@@ -45,7 +45,7 @@ export class ServedList {
   /** Shows what was kept at the last look, and what can be done with it by now. */
   show(): void {
     const { words, cardOf, isOpen } = this.#options;
-    const kept = this.#kept;
+    const kept = isOpen() ? this.#kept : [];
     const keys = new Set(kept.map(({ key }) => key));
     const { activeElement } = document;
     const hadFocus = this.#list.contains(activeElement);

@@ -104,7 +104,7 @@ export class Slots {
   #render(): void {
     this.#slots = slotsOf(this.#offered, this.#document);
     this.settle();
-    // Backwards, so that a new card knows which one it stands before. One that is there is not moved: that would end it.
+    // Backwards, so that a new card knows which one it stands before. One that is there is not moved: it would lose the focus.
     let next: Element | null = null;
     const { labelOf } = this.#options;
     for (const slot of [...this.#slots].reverse()) {
