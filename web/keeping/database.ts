@@ -6,7 +6,13 @@ const STORES = ["handles", "served"] as const;
 export type Store = (typeof STORES)[number];
 
 /** Whether this browser has a database for this page. It may refuse to keep anything all the same. */
-export const hasDatabase = typeof indexedDB !== "undefined";
+export function hasDatabase(): boolean {
+  try {
+    return typeof indexedDB === "object";
+  } catch {
+    return false; // the browser was told to keep nothing
+  }
+}
 
 /** Does one thing with what is kept. Undefined if that fails: a browser may have been told to keep nothing. */
 export async function access<T>(

@@ -37,11 +37,21 @@ export async function holdWhenFree(name: string, signal: AbortSignal): Promise<H
 /** Whether a tab holds a name. */
 export async function isHeld(name: string): Promise<boolean> {
   // To look takes nothing from a tab that is about to hold it.
-  const { held } = (await navigator.locks?.query().catch(() => undefined)) ?? {};
-  if (held) return held.some((one) => one.name === name);
-  const got = await hold(name);
-  got?.release();
-  return !got;
+  const held = await heldNames();
+  if (held) return held.includes(name);
+  const asked = await ask(name, false);
+  asked?.channel.close();
+  return !asked || asked.isOthers;
+}
+
+/** The names that are held; undefined if the browser does not tell. */
+async function heldNames(): Promise<(string | undefined)[] | undefined> {
+  try {
+    const { held } = await navigator.locks.query();
+    return held?.map((one) => one.name);
+  } catch {
+    return undefined;
+  }
 }
 
 function locked(name: string, options: LockOptions): Promise<Hold | undefined> {
@@ -54,21 +64,34 @@ function locked(name: string, options: LockOptions): Promise<Hold | undefined> {
   });
 }
 
+/** Holds a name where there are no locks. Two that ask at the same time are both refused: better than that both have it. */
 async function asked(name: string): Promise<Hold | undefined> {
+  const { channel, isOthers } = (await ask(name, true)) ?? {};
+  if (channel && !isOthers) return { release: () => channel.close() };
+  channel?.close();
+  return undefined;
+}
+
+/**
+ * Asks all pages of this browser whether they hold a name.
+ * @param answers whether this page says that it does, when it is asked
+ * @returns undefined if the browser keeps its pages apart
+ */
+async function ask(
+  name: string,
+  answers: boolean,
+): Promise<{ readonly channel: BroadcastChannel; readonly isOthers: boolean } | undefined> {
   try {
     const channel = new BroadcastChannel(name);
     let isOthers = false;
-    // Two that ask at the same time are both refused: better than that both have it.
     channel.onmessage = ({ data }) => {
-      if (data === QUESTION) channel.postMessage(ANSWER);
+      if (data === QUESTION && answers) channel.postMessage(ANSWER);
       else if (data === ANSWER) isOthers = true;
     };
     channel.postMessage(QUESTION);
     await new Promise((resolve) => setTimeout(resolve, ANSWER_TIME));
-    if (!isOthers) return { release: () => channel.close() };
-    channel.close();
+    return { channel, isOthers };
   } catch {
-    // The browser keeps tabs apart. Then nothing is held.
+    return undefined;
   }
-  return undefined;
 }

@@ -27,7 +27,7 @@ function lacks(): Lack[] {
   const there: Readonly<Record<Lack, boolean>> = {
     storage: hasStorage(),
     locks: hasLocks,
-    handles: hasPicker && hasDatabase,
+    handles: hasPicker && hasDatabase(),
     notifications: consent() !== "impossible",
     sharing: hasLocks && typeof BroadcastChannel !== "undefined",
   };
