@@ -38,7 +38,8 @@ export class TabSession implements ResumeKeys {
   }
 
   async set(key: string | undefined, wait = 0): Promise<void> {
-    await this.#first;
+    // At once if it can be: whoever ends the session may do so in the same breath, and what is to be forgotten is forgotten before.
+    if (!this.#hold) await this.#first;
     this.#key = key;
     this.#wait = wait;
     if (this.#hold) this.#write();

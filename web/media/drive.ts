@@ -94,6 +94,8 @@ export class Drive {
   #noting: ReturnType<typeof setInterval> | undefined;
   /** Serves again what was refused for want of a login. */
   #again: (() => void) | undefined;
+  /** Whether it is where nobody would see or end what it serves. */
+  #isOver = false;
 
   constructor(at: DriveSurroundings) {
     this.#at = at;
@@ -128,16 +130,19 @@ export class Drive {
   }
 
   set awaited(awaited) {
-    clearTimeout(this.#forgetting);
     this.#awaited = awaited;
-    if (awaited) {
-      const left = Math.min(awaited.until - Date.now(), 2 ** 31 - 1);
-      this.#forgetting = setTimeout(() => {
-        this.#awaited = undefined;
-        this.#at.onchange();
-      }, left);
-    }
+    this.#forgetInTime();
     this.#at.onchange();
+  }
+
+  #forgetInTime(): void {
+    clearTimeout(this.#forgetting);
+    if (!this.#awaited || this.#isOver) return;
+    const left = Math.min(this.#awaited.until - Date.now(), 2 ** 31 - 1);
+    this.#forgetting = setTimeout(() => {
+      this.#awaited = undefined;
+      this.#at.onchange();
+    }, left);
   }
 
   /** Takes a file as the one to serve. That which is waited for is served at once. While one is served nothing is chosen. */
@@ -145,6 +150,7 @@ export class Drive {
     if (this.isRunning) return;
     this.#trial?.end();
     this.#trial = undefined;
+    this.#again = undefined;
     this.#run = undefined;
     this.#fault = undefined;
     this.#chosen = { file, handle, isFolder, look: "none" };
@@ -157,7 +163,7 @@ export class Drive {
   }
 
   serve({ takeOver = false }: { takeOver?: boolean } = {}): void {
-    if (this.isRunning || !this.#chosen || !this.isServable) return;
+    if (this.#isOver || this.isRunning || !this.#chosen || !this.isServable) return;
     this.#trial?.end();
     this.#again = undefined;
     this.#run = undefined;
@@ -207,7 +213,8 @@ export class Drive {
     if (!handle || this.isRunning) return;
     try {
       const file = await fileOf(handle);
-      if (this.isRunning) return;
+      // A person may have taken long to answer.
+      if (this.#isOver || this.isRunning) return;
       this.choose(file, { handle });
       this.serve();
     } catch (error) {
@@ -231,12 +238,21 @@ export class Drive {
     if (this.#run?.report?.state === "serving") this.#run.kept.note(true);
   }
 
-  /** Ends all that it has begun. */
+  /** Ends all that it has begun. Until `begin()` it serves nothing, whatever was asked for before, or is asked for. */
   end(): void {
+    this.#isOver = true;
     this.#trial?.end();
     clearTimeout(this.#forgetting);
     this.#endNoting();
     this.stop();
+  }
+
+  /** May serve again after `end()`. */
+  begin(): void {
+    if (!this.#isOver) return;
+    this.#isOver = false;
+    this.#forgetInTime();
+    if (this.#chosen && !this.#chosen.isFolder && this.#chosen.look !== "read") this.#tryToRead();
   }
 
   #protocols(takeOver: boolean): string[] {
@@ -337,7 +353,7 @@ export class Drive {
 
   #tryToRead(): void {
     const chosen = this.#chosen;
-    if (!chosen) return;
+    if (!chosen || this.#isOver) return;
     this.#trial?.end();
     let wasTold = false;
     const become = (look: Chosen["look"]) => {

@@ -259,6 +259,7 @@ export class NbdMediaElement extends HTMLElement {
   }
 
   connectedCallback(): void {
+    this.#drive.begin();
     this.#resizing.observe(this);
     this.#leaving?.abort();
     const leaving = new AbortController();
