@@ -36,7 +36,9 @@ export interface DriveSurroundings {
   readonly startServing: StartServing;
   keep(file: File, handle: FileHandle | undefined): KeptPlace;
   /** Asks by a plain request why there is no WebSocket; undefined: it cannot be asked. */
-  explain(): Promise<Refusal | undefined>;
+  explain(endpoint: string): Promise<Refusal | undefined>;
+  /** A server is about to begin. `isResumable`: it may go on with the session that is there. */
+  onbegin(isResumable: boolean): void;
   /** Something is different. */
   onchange(): void;
   onreport(report: ServingReport): void;
@@ -62,6 +64,8 @@ export interface Chosen {
 /** The last server, which may have ended. */
 export interface Run {
   readonly serving: Serving;
+  /** Where it serves, whatever has become of the card's endpoint. */
+  readonly endpoint: string;
   readonly file: File;
   readonly kept: KeptPlace;
   report: ServingReport | undefined;
@@ -180,6 +184,7 @@ export class Drive {
   #begin({ file, handle }: Chosen, takeOver: boolean): void {
     const { endpoint, cache, retry, startServing } = this.#at;
     const protocols = this.#protocols(takeOver);
+    this.#at.onbegin(!takeOver && this.#awaited !== undefined);
     const kept = this.#at.keep(file, handle);
     let run: Run | undefined;
     let early: ServingReport | undefined;
@@ -189,7 +194,7 @@ export class Drive {
       else early = report;
     };
     try {
-      run = newRun(startServing(options, onReport), file, kept);
+      run = newRun(startServing(options, onReport), endpoint, file, kept);
     } catch (error) {
       kept.end();
       throw error;
@@ -334,7 +339,7 @@ export class Drive {
     if (run.isAsking) return;
     const state = run.report?.state;
     run.isAsking = true;
-    const refusal = await this.#at.explain().catch(() => undefined);
+    const refusal = await this.#at.explain(run.endpoint).catch(() => undefined);
     run.isAsking = false;
     // Something else may have begun meanwhile.
     if (run !== this.#run || run.report?.state !== state || !refusal) return;
@@ -375,9 +380,9 @@ export class Drive {
   }
 }
 
-function newRun(serving: Serving, file: File, kept: KeptPlace): Run {
+function newRun(serving: Serving, endpoint: string, file: File, kept: KeptPlace): Run {
   return {
-    ...{ serving, file, kept, report: undefined, map: undefined },
+    ...{ serving, endpoint, file, kept, report: undefined, map: undefined },
     ...{ stop: "none", refusal: undefined, isAsking: false },
     ...{ gap: undefined, hasRead: false, servedSince: undefined, fault: "" },
   };

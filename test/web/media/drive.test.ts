@@ -21,6 +21,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   const kept: string[] = [];
   const notes: Note[] = [];
   const seen: string[] = [];
+  const began: boolean[] = [];
   let logins = 0;
   let explanations = 0;
   const drive: Drive = new Drive({
@@ -35,6 +36,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
       explanations++;
       return refusal;
     },
+    onbegin: (isResumable) => void began.push(isResumable),
     onchange: () => void seen.push(now().kind),
     onreport: () => {},
     onnote: (note) => void notes.push(note),
@@ -55,7 +57,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
     return standIns.last;
   };
   return {
-    ...{ drive, standIns, kept, notes, seen, now, offers, begin },
+    ...{ drive, standIns, kept, notes, seen, began, now, offers, begin },
     logins: () => logins,
     explanations: () => explanations,
   };
