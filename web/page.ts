@@ -1,4 +1,5 @@
 import type { StatusDocument } from "../src/node/gateway/status/document.ts";
+import type { Dropped } from "./keeping/dropped.ts";
 import { forgetSession } from "./keeping/interrupted.ts";
 import { KeptField } from "./keeping/kept-field.ts";
 import { forgetServed, noteServed } from "./keeping/served-before.ts";
@@ -9,7 +10,7 @@ import type { NbdMediaElement } from "./media/nbd-media.ts";
 import { shownNameText } from "./media/shown-name.ts";
 import { CardsTold } from "./slots/card-events.ts";
 import { loadConfigurations } from "./slots/configurations.ts";
-import { type Dropped, takeDrops } from "./slots/dropping.ts";
+import { takeDrops } from "./slots/dropping.ts";
 import { eject } from "./slots/eject.ts";
 import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
@@ -234,7 +235,7 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
 }
 
 /** Takes a file that was dropped beside the cards, if it is clear which one it is for. */
-function takeDropped({ file, handle, isFolder }: Dropped, count: number): void {
+function takeDropped({ file, handle, isFolder, count }: Dropped): void {
   if (gate.isLocked) return;
   const free = slots.cards.filter((card) => !card.state.isRunning && !card.remote?.session);
   const [card] = free;
