@@ -130,6 +130,10 @@ function endpointOf(configuration: string): string {
   return url.href;
 }
 
+function noAnswer(): string {
+  return words.login.noAnswer(location.host);
+}
+
 /** Says something that has happened to the page as a whole. */
 function say(text: string): void {
   // Screen readers read out a status that is set, even if it stays the same.
@@ -141,7 +145,7 @@ function take(heard: News): void {
   const wasLost = isGatewayLost;
   isGatewayLost = heard.kind === "lost";
   if (heard.kind === "locked") gate.lock(words.login.ended);
-  if (heard.kind === "lost") say(words.gatewayLost(heard.words));
+  if (heard.kind === "lost") say(words.gatewayLost(heard.words ?? noAnswer()));
   if (heard.kind !== "status") return;
   takeStatus(heard.document);
   if (!wasLost) return;
@@ -230,7 +234,7 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
   if (!isSure) return;
   const ejected = await eject(base.href, slot.name, login.headers);
   if (ejected.isDone) return say(words.eject.done(card.label));
-  say(words.eject.failed(card.label, ejected.why));
+  say(words.eject.failed(card.label, ejected.why ?? noAnswer()));
   if (ejected.wantsLogin) gate.lock(words.login.ended);
 }
 
