@@ -80,20 +80,32 @@ export async function serveBlob(
     if (signal.aborted) return;
     throw error;
   }
+  let link: RunningState = "connecting";
+  let reads: RunningState = "serving";
+  // Serving takes both: a link, and a file that can be read.
+  const show = (line: string) => become(link === "serving" ? reads : link, line);
   const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
   const connect = (isAgain = false) => {
     // Who took the place meanwhile keeps it.
     const asked = options.protocols?.filter((one) => !isAgain || one !== "take-over");
     const socket = open(endpoint, asked);
     socket.addEventListener("open", () => {
-      if (!isAgain) become("waiting", "connected, waiting for the other side");
+      if (isAgain) return;
+      link = "waiting";
+      show("connected, waiting for the other side");
     });
     return { socket, transport: webSocket(socket, { wordsFor: wordsForOthers }) };
   };
   const disk = filters(
     watchReads({
-      onfailing: (line) => become("unreadable", line),
-      onworking: (line) => become("serving", line),
+      onfailing(line) {
+        reads = "unreadable";
+        show(line);
+      },
+      onworking(line) {
+        reads = "serving";
+        show(line);
+      },
       trial: sample && (() => sample.look()),
     })(blobExport(file)),
   );
@@ -103,7 +115,10 @@ export async function serveBlob(
     gatherUpTo: MESSAGE,
     later: nextTask,
     onerror,
-    onTransmission: () => become("serving", `serving ${file.size} bytes`),
+    onTransmission() {
+      link = "serving";
+      show(`serving ${file.size} bytes`);
+    },
   };
   try {
     if (again) {
@@ -116,7 +131,10 @@ export async function serveBlob(
         serveOptions,
         retry: retry!,
         keys,
-        onReconnecting: (line) => become("reconnecting", line),
+        onReconnecting(line) {
+          link = "reconnecting";
+          show(line);
+        },
       });
     } else await serve(connect().transport, disk, { ...serveOptions, signal });
   } finally {

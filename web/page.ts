@@ -15,7 +15,7 @@ import { eject } from "./slots/eject.ts";
 import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
 import { SharedFeed } from "./slots/feed/shared-feed.ts";
-import { goOn } from "./slots/going-on.ts";
+import { goOn, remind } from "./slots/going-on.ts";
 import { showLacks } from "./slots/lacks.ts";
 import { Question } from "./slots/question.ts";
 import { ServedList } from "./slots/served-list.ts";
@@ -86,6 +86,10 @@ const told = new CardsTold({
     const file = shownNameText(card.file?.name ?? "");
     notify(headline, words.notice.body(file, card.label), card.endpoint);
   },
+  onother(card) {
+    const slot = slots.slotOf(card);
+    if (slot) void remind(card, slot.name);
+  },
   onchosen: () => field.keep(slots.cards.flatMap(({ file }) => file ?? [])),
   oneject: (card) => void ejectOthers(card),
   onlogin: () => gate.lock(words.login.ended),
@@ -102,8 +106,8 @@ const slots = new Slots(element("cards"), {
 });
 const before = new ServedList(element("before"), {
   gateway: () => ({ path: base.pathname, host }),
-  isLocked: () => gate.isLocked,
   words: () => words,
+  isOpen: () => hasEntered && !gate.isLocked,
   cardOf(name) {
     const card = slots.card(name);
     return card && { card, label: card.label };
@@ -221,6 +225,7 @@ async function logOut(): Promise<void> {
   ]);
   await before.look();
   field.keep([]);
+  await before.look();
   if (!(await enter())) gate.lock();
 }
 

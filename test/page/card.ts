@@ -1,6 +1,6 @@
 /** A card of the page, for one configuration, and what a person does there. */
 import { until } from "../harness.ts";
-import { isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
+import { focusedElement, isSeen, type Kind, kindOf, type Part, partOf } from "./controls.ts";
 import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
@@ -24,9 +24,10 @@ export class Card<T extends Tab = Tab> {
     return inPage(partOf, this.name, part);
   }
 
-  /** What stands in a part; "" where it is not there. */
-  textOf(part: Part): Promise<string> {
-    return this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+  /** What stands in a part, without the marks that keep names of files apart from the words around them; "" where it is not there. */
+  async textOf(part: Part): Promise<string> {
+    const text = await this.tab.evaluate<string>(`${this.part(part)}?.textContent.trim() ?? ""`);
+    return text.replaceAll(/[\u2066-\u2069]/g, "");
   }
 
   isVisible(part: Part): Promise<boolean> {
@@ -40,6 +41,15 @@ export class Card<T extends Tab = Tab> {
 
   async focus(part: Part): Promise<void> {
     await this.tab.evaluate(`${this.part(part)}.focus()`);
+  }
+
+  /** Moves the focus with the key Tab until a part has it. */
+  async focusByKeys(part: Part): Promise<void> {
+    for (let presses = 0; presses < 50; presses++) {
+      await this.tab.press("Tab");
+      if (await this.tab.evaluate(`${inPage(focusedElement)} === ${this.part(part)}`)) return;
+    }
+    throw new Error(`the key Tab does not lead to ${part}`);
   }
 
   /** Not so soon after another click of the tab that the two were a double click. */

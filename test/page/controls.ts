@@ -112,9 +112,9 @@ export function isSeen(element: HTMLElement | null): boolean {
   );
 }
 
-/** What has the focus: its part, or its id where it has none. */
-export function focused(): string {
+/** What has the focus, in a card too. */
+export function focusedElement(): Element | null {
   let { activeElement } = document;
   while (activeElement?.shadowRoot?.activeElement) activeElement = activeElement.shadowRoot.activeElement;
-  return activeElement?.getAttribute("part") ?? activeElement?.id ?? "";
+  return activeElement;
 }

@@ -34,7 +34,7 @@ interface Context {
 export function flows(
   name: string,
   { programs, start, hasAxe = false }: { programs: string[]; start(): Promise<Browser>; hasAxe?: boolean },
-): void {
+): { run(): void } {
   let browser: Browser | undefined;
   const tests = suite<Context>(`what people do on the page, in ${name}`);
   const flow = needing(tests, [...programs, "nbdcopy"]);
@@ -290,7 +290,7 @@ export function flows(
     assert.is(await page.isVisible("lacks"), Object.values(has).includes(false));
   });
 
-  tests.run();
+  return tests;
 }
 
 function whatIsThere(): Record<string, boolean> {

@@ -3,7 +3,7 @@ import axe from "axe-core";
 import * as assert from "uvu/assert";
 import { until } from "../harness.ts";
 import { Card } from "./card.ts";
-import { cardNames, focused, isSeen, type Outside } from "./controls.ts";
+import { cardNames, focusedElement, isSeen, type Outside } from "./controls.ts";
 import { dropFile } from "./dropping.ts";
 import { inPage, type Tab } from "./tab.ts";
 
@@ -84,15 +84,6 @@ export class MediaPage<T extends Tab = Tab> {
     await dropFile(this.tab, "document.querySelector('h1')", file);
   }
 
-  /** Moves the focus as the key Tab does, until it is on what is called so. */
-  async focusByKeys(name: string): Promise<void> {
-    for (let presses = 0; presses < 50; presses++) {
-      await this.tab.press("Tab");
-      if ((await this.focused()) === name) return;
-    }
-    assert.unreachable(`the key Tab does not lead to ${name}`);
-  }
-
   /** Answers the question that is open. */
   async answer(isYes: boolean): Promise<void> {
     const button = `document.querySelector("#question[open] button[value='${isYes ? "yes" : ""}']")`;
@@ -106,7 +97,9 @@ export class MediaPage<T extends Tab = Tab> {
 
   /** The part, or the id, of what has the focus. */
   focused(): Promise<string> {
-    return this.tab.evaluate(inPage(focused));
+    return this.tab.evaluate(
+      `((element) => element?.getAttribute("part") ?? element?.id ?? "")(${inPage(focusedElement)})`,
+    );
   }
 
   reload(): Promise<void> {

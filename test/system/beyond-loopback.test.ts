@@ -158,7 +158,7 @@ for (const [name, start] of [
       try {
         const context = await browser.newContext({ ignoreHTTPSErrors: true });
         // Without the slash at the end, too.
-        const stranger = await openPage(context, where.replace(/\/$/, ""), image);
+        const stranger = await openPage(context, where.replace(/\/$/, ""));
         await stranger.isAsked("");
         await stranger.close();
 

@@ -170,9 +170,13 @@ peers("an old browser, whose page does not: it is told what to load", async () =
   await page.close();
 });
 
-peers("our own page loads the polyfill in an old browser, and in no other", async () => {
+peers("our own page loads the polyfill where what serves lacks streams, and nowhere else", async () => {
+  const noWorker = "delete globalThis.Worker;";
   for (const [script, loaded] of [
-    [missing, 1],
+    [`${missing}; ${noWorker}`, 1],
+    [noWorker, 0],
+    // The page itself needs none.
+    [missing, 0],
     ["", 0],
   ] as const) {
     browser ??= await openChromium();

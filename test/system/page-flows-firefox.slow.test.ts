@@ -1,4 +1,6 @@
 import { startFirefox } from "../page/firefox.ts";
 import { flows } from "../page/flows.ts";
 
-flows("Firefox", { programs: ["firefox-esr"], start: startFirefox });
+const tests = flows("Firefox", { programs: ["firefox-esr"], start: startFirefox });
+
+tests.run();

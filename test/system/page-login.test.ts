@@ -180,7 +180,7 @@ chromium("a login that ends while the page is open: Serve asks for the token, an
     await page.card("b").isServing();
     assert.is(await page.card("b").textOf("file-name"), "boot.iso");
     assert.is(gateway.askedFor("b").at(-1)!.headers.upgrade, "websocket");
-    assert.is(await page.focused(), "stop");
+    assert.is(await page.focused(), "drives-title");
     await page.card("b").stop();
     // A login that ends between two visits is told too.
     gateway.sessions!.clear();

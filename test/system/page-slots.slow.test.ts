@@ -268,8 +268,9 @@ chromium("the tab's title and icon say the worst of what the page serves", async
   await page.card(SECOND).serve();
   scene.relay.isDown = true;
   scene.relay.cut();
-  await until("it says so", async () => /\(2\) – Virtual media$/.test(await titleOf(page)), 30_000);
-  assert.match(await iconOf(page), /\/icons\/(warning|bad)\.svg$/);
+  const warns = async () => /\/icons\/(warning|bad)\.svg$/.test(await iconOf(page));
+  await until("its icon says so", warns, 30_000);
+  await until("it is said of both", async () => /\(2\) – Virtual media$/.test(await titleOf(page)), 30_000);
   const icon = await fetch(
     new URL((await iconOf(page)).replace(/^.*\/icons/, "icons"), scene.gateway.stdout.trim()),
   );

@@ -24,6 +24,7 @@ for (const [name, program, openTabs] of [
   let sandbox: Sandbox;
   let running: Gateway;
   let tabs: Tabs | undefined;
+  let tab: Tab | undefined;
   let socket: string;
   let image: string;
   let digest: string;
@@ -43,6 +44,10 @@ for (const [name, program, openTabs] of [
       log: () => {},
     });
   });
+  tests.after.each(async () => {
+    await tab?.close();
+    tab = undefined;
+  });
   tests.after(async () => {
     await tabs?.close();
     await running.close();
@@ -51,12 +56,13 @@ for (const [name, program, openTabs] of [
 
   async function serve(page: string, options = {}): Promise<Tab> {
     tabs ??= await openTabs();
-    const tab = await tabs.open(new URL(`below/it/${page}`, running.url).href);
-    await tab.choose(image);
+    const opened = await tabs.open(new URL(`below/it/${page}`, running.url).href);
+    tab = opened;
+    await opened.choose(image);
     const endpoint = running.url.replace("http", "ws");
-    await until("the page's script", async () => (await tab.evaluate("typeof serveIn")) === "function");
-    await tab.evaluate(`void serveIn(${JSON.stringify(endpoint)}, ${JSON.stringify(options)})`);
-    return tab;
+    await until("the page's script", async () => (await opened.evaluate("typeof serveIn")) === "function");
+    await opened.evaluate(`void serveIn(${JSON.stringify(endpoint)}, ${JSON.stringify(options)})`);
+    return opened;
   }
 
   async function copy(): Promise<string> {
@@ -77,7 +83,6 @@ for (const [name, program, openTabs] of [
     await tab.evaluate("seen.serving.stop()");
     await until("it has ended", async () => (await last(tab)).state === "ended");
     await until("the socket file is gone", () => !existsSync(socket));
-    await tab.close();
   }
 
   peers("a copy through the Worker, and no more than four messages a second", async () => {
@@ -126,7 +131,6 @@ for (const [name, program, openTabs] of [
     await until("it has failed", async () => (await last(tab)).state === "failed");
     const { failure } = await last(tab);
     assert.match(failure!.words, /nowhere\.js/);
-    await tab.close();
   });
 
   peers("a Worker that was killed is a failure in words", async () => {
@@ -137,7 +141,6 @@ for (const [name, program, openTabs] of [
     const { failure } = await last(tab);
     assert.match(failure!.words, /serve again/);
     await until("the socket file is gone", () => !existsSync(socket));
-    await tab.close();
   });
 
   tests.run();

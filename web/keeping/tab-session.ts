@@ -18,6 +18,9 @@ export class TabSession implements ResumeKeys {
   readonly #handle: FileHandle | undefined;
   readonly #ending = new AbortController();
   readonly #first: Promise<Hold | undefined>;
+  /** What was asked for last. */
+  #last: Promise<void>;
+  #hasEnded = false;
   #hold: Hold | undefined;
   #key: string | undefined;
   #wait = 0;
@@ -29,6 +32,7 @@ export class TabSession implements ResumeKeys {
     this.#file = file;
     this.#handle = handle;
     this.#first = hold(name).then((got) => this.#take(got));
+    this.#last = this.#first.then(() => {});
   }
 
   async get(): Promise<string | undefined> {
@@ -37,13 +41,15 @@ export class TabSession implements ResumeKeys {
     return this.#key;
   }
 
-  async set(key: string | undefined, wait = 0): Promise<void> {
-    await this.#first;
-    this.#key = key;
-    this.#wait = wait;
-    if (this.#hold) this.#write();
-    // Whoever has it is about to leave, since the gateway has given the disk to this tab.
-    else if (key !== undefined) void this.#takeWhenFree();
+  set(key: string | undefined, wait = 0): Promise<void> {
+    this.#last = this.#last.then(() => {
+      this.#key = key;
+      this.#wait = wait;
+      if (this.#hold) this.#write();
+      // Whoever has it is about to leave, since the gateway has given the disk to this tab.
+      else if (key !== undefined) void this.#takeWhenFree();
+    });
+    return this.#last;
   }
 
   /** Notes that the link is there. Written seldom, unless it is said to be the last time. */
@@ -57,11 +63,14 @@ export class TabSession implements ResumeKeys {
     writeSession(this.#name, { ...kept, seenAt: now });
   }
 
-  /** Gives back what it holds. What is kept stays, for whoever goes on. */
+  /** Gives back what it holds, after what was set before. What is kept stays, for whoever goes on. */
   end(): void {
     this.#ending.abort();
-    this.#hold?.release();
-    this.#hold = undefined;
+    void this.#last.then(() => {
+      this.#hasEnded = true;
+      this.#hold?.release();
+      this.#hold = undefined;
+    });
   }
 
   async #takeWhenFree(): Promise<void> {
@@ -69,7 +78,7 @@ export class TabSession implements ResumeKeys {
   }
 
   #take(got: Hold | undefined): Hold | undefined {
-    if (this.#hold || this.#ending.signal.aborted) got?.release();
+    if (this.#hold || this.#hasEnded) got?.release();
     else this.#hold = got;
     return this.#hold;
   }

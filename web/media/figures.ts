@@ -154,12 +154,12 @@ export class Figures {
       bytesRead: units.bytes(totals.bytesRead),
       bytesWritten: totals.writes > 0 ? units.bytes(totals.bytesWritten) : undefined,
       errors: totals.errors > 0 ? units.count(totals.errors) : undefined,
-      uptime: servedSince === undefined ? undefined : uptime(servedSince, figures, units),
+      uptime: servedSince === undefined ? undefined : uptime(servedSince, units),
       outstanding: units.count(totals.outstanding),
       hits: reads > 0 ? units.share(totals.hits / reads) : NONE,
     };
     for (const [name, { title, value, row }] of this.#counted) {
-      writeText(title, figures[name]);
+      writeText(title, name === "uptime" ? figures.uptime(units.minute(servedSince ?? 0)) : figures[name]);
       writeText(value, values[name] ?? "");
       writeHidden(row, values[name] === undefined);
       writeAttribute(row, "data-bad", name === "errors" ? "" : undefined);
@@ -182,7 +182,7 @@ export class Figures {
 }
 
 /** Tells whole minutes, so that it stays as it is for as long. */
-function uptime(since: number, figures: MediaWords["figures"], units: Units): string {
+function uptime(since: number, units: Units): string {
   const span = Date.now() - since;
-  return figures.since(units.minute(since), span < 60_000 ? undefined : units.span(span));
+  return span < 60_000 ? "<1 min" : units.span(span);
 }

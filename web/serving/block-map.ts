@@ -18,7 +18,7 @@ export function blockMap({ reads, statistics, cache }: MapSources): BlockMap {
   const { cellSize, cells } = reads;
   return {
     cellSize,
-    reads: Uint8Array.from({ length: cells }, (_, cell) => readLevel(reads.timesOf(cell))),
+    reads: new Uint8Array(cells).map((_, cell) => readLevel(reads.timesOf(cell))),
     writes: statistics.written(cellSize),
     cached: cache ? cachedCells(cache, cellSize) : new Uint8Array(cells),
   };

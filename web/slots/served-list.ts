@@ -9,9 +9,9 @@ import { ServedItem } from "./served-item.ts";
 export interface ServedListOptions {
   /** The gateway; see `ServedBefore`. */
   gateway(): { readonly path: string; readonly host: string };
-  /** Whether a login is missing: nothing is listed then. */
-  isLocked(): boolean;
   words(): PageWords;
+  /** Whether it may be seen: there is a login, or none is needed. */
+  isOpen(): boolean;
   /** The card of a configuration, and what it is called; undefined if there is none. */
   cardOf(configuration: string): { readonly card: NbdMediaElement; readonly label: string } | undefined;
   /** Something is to be said. */
@@ -22,6 +22,7 @@ export interface ServedListOptions {
 export class ServedList {
   readonly #section: HTMLElement;
   readonly #list: HTMLElement;
+  readonly #all: HTMLButtonElement;
   readonly #options: ServedListOptions;
   readonly #items = new Map<IDBValidKey, ServedItem>();
   #kept: readonly KeptServed[] = [];
@@ -31,10 +32,11 @@ export class ServedList {
     this.#section = section;
     this.#list = section.querySelector("ul")!;
     this.#options = options;
-    section.querySelector("button")!.addEventListener("click", () => void this.#forget());
+    this.#all = section.querySelector("button")!;
+    this.#all.addEventListener("click", () => void this.#forget());
   }
 
-  /** Shows what is kept by now. */
+  /** Shows what is kept by now, if it may be seen. */
   async look(): Promise<void> {
     this.#kept = await listServed(this.#options.gateway());
     this.show();
@@ -42,8 +44,8 @@ export class ServedList {
 
   /** Shows what was kept at the last look, and what can be done with it by now. */
   show(): void {
-    const { words, cardOf, isLocked } = this.#options;
-    const kept = isLocked() ? [] : this.#kept;
+    const { words, cardOf, isOpen } = this.#options;
+    const kept = isOpen() ? this.#kept : [];
     const keys = new Set(kept.map(({ key }) => key));
     const { activeElement } = document;
     const hadFocus = this.#list.contains(activeElement);
@@ -60,7 +62,8 @@ export class ServedList {
       if (this.#list.children[i] !== item.element)
         this.#list.insertBefore(item.element, this.#list.children[i] ?? null);
     });
-    this.#section.hidden = kept.length === 0;
+    this.#all.hidden = kept.length < 2;
+    this.#section.hidden = kept.length === 0 || !isOpen();
     if (hadFocus && document.activeElement !== activeElement) this.#focus(activeElement);
   }
 

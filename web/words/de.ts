@@ -146,11 +146,10 @@ export const media: MediaWords = {
     bytesRead: "Bytes gelesen",
     bytesWritten: "Bytes geschrieben",
     errors: "Fehlgeschlagene Anfragen",
-    uptime: "In Betrieb",
+    uptime: (time) => `Seit ${time}`,
     outstanding: "In Arbeit",
     hits: "Aus dem Cache",
     coveredOf: (covered, size) => `${covered} von ${size}`,
-    since: (time, span) => (span ? `${span}, seit ${time}` : `seit ${time}`),
   },
   map: {
     title: "Karte des Abbilds",

@@ -135,11 +135,10 @@ export const media: MediaWords = {
     bytesRead: "Bytes read",
     bytesWritten: "Bytes written",
     errors: "Failed requests",
-    uptime: "Served for",
+    uptime: (time) => `Served since ${time}`,
     outstanding: "In flight",
     hits: "Out of the cache",
     coveredOf: (covered, size) => `${covered} of ${size}`,
-    since: (time, span) => (span ? `${span}, since ${time}` : `since ${time}`),
   },
   map: {
     title: "Map of the image",

@@ -61,11 +61,10 @@ export interface MediaWords {
     readonly bytesRead: string;
     readonly bytesWritten: string;
     readonly errors: string;
-    readonly uptime: string;
+    readonly uptime: (time: string) => string;
     readonly outstanding: string;
     readonly hits: string;
     readonly coveredOf: (covered: string, size: string) => string;
-    readonly since: (time: string, span: string | undefined) => string;
   };
   readonly map: {
     readonly title: string;

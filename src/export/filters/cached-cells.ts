@@ -16,7 +16,8 @@ export function cachedCells(cache: Cache, cellSize: number): Uint8Array<ArrayBuf
       at = next;
     }
   }
-  return Uint8Array.from(missing, (bytes, cell) => {
+  return new Uint8Array(missing.length).map((_, cell) => {
+    const bytes = missing[cell]!;
     const length = Math.min(cellSize, size - cell * cellSize);
     // Of a part there is always something to be seen, and never all.
     return bytes === 0 ? 255 : Math.ceil((254 * (length - bytes)) / length);

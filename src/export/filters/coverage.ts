@@ -92,7 +92,7 @@ export class Coverage {
    */
   levels(cellSize: number): Uint8Array<ArrayBuffer> {
     const blocks = cellSize / this.#blockSize;
-    return Uint8Array.from({ length: Math.ceil(this.#size / cellSize) }, (_, cell) => {
+    return new Uint8Array(Math.ceil(this.#size / cellSize)).map((_, cell) => {
       const from = cell * blocks;
       return this.#part(from, Math.min(this.#blocks, from + blocks), 255);
     });

@@ -1,6 +1,6 @@
 /** A page that remembers where its file is, and goes on by one click. */
 import { rm } from "node:fs/promises";
-import type { Browser } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import * as assert from "uvu/assert";
 import { openChromium } from "../../browser.ts";
 import { needing, suite } from "../../harness.ts";
@@ -19,8 +19,34 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ scene }) => scene.end());
 
-chromium("a file that was dropped: reloaded, one click goes on with it", async ({ scene }) => {
-  const page = await scene.open(await scene.context(browser));
+/** A browser that asks whether the page may read the file, as it does once it was closed. */
+async function asking(scene: PageScene): Promise<BrowserContext> {
+  const context = await scene.context(browser);
+  await context.addInitScript("FileSystemHandle.prototype.queryPermission = async () => 'prompt';");
+  return context;
+}
+
+chromium(
+  "a file that was dropped: reloaded, it goes on by itself while the page may read it",
+  async (context) => {
+    const { scene } = context;
+    const page = await scene.open(await scene.context(browser));
+    await page.card().is("free");
+    await page.card().dropByMouse(scene.image);
+    await page.card().is("ready");
+    await page.card().click("serve");
+    await page.card().isServing();
+    const copy = await scene.startCopy();
+    await page.reload();
+    copy.goOn();
+    await page.card().isServing();
+    await copy.isWhole();
+    await page.card().stop();
+  },
+);
+
+chromium("where the browser asks, one click goes on with it", async ({ scene }) => {
+  const page = await scene.open(await asking(scene));
   await page.card().is("free");
   await page.card().dropByMouse(scene.image);
   await page.card().is("ready");
@@ -44,7 +70,7 @@ chromium("a file that was dropped: reloaded, one click goes on with it", async (
 });
 
 chromium("its file is gone: said, and another way is left", async ({ scene }) => {
-  const page = await scene.open(await scene.context(browser));
+  const page = await scene.open(await asking(scene));
   await page.card().is("free");
   await page.card().dropByMouse(scene.image);
   await page.card().is("ready");

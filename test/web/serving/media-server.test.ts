@@ -1,11 +1,13 @@
 /** The engine by itself, as it runs in a Worker or in a page. */
+import { openAsBlob } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { computerClock } from "../../../src/resuming/clock.ts";
 import { MediaServer } from "../../../web/serving/media-server.ts";
 import { readLevel } from "../../../web/serving/read-level.ts";
-import { sequence } from "../../bytes.ts";
-import { until } from "../../harness.ts";
+import { failure, sequence } from "../../bytes.ts";
+import { Sandbox, until } from "../../harness.ts";
 import { Reports, SIZE, scene } from "./scene.ts";
 
 const tests = suite("media server");
@@ -117,6 +119,40 @@ tests("a link that is lost is told, and until when it is tried to be had again",
   await reports.until("ended");
   end();
 });
+
+tests(
+  "while a link is lost nothing that the file does makes it serve, and a new link does not make a file readable",
+  async () => {
+    const sandbox = new Sandbox();
+    const path = sandbox.path("image");
+    await writeFile(path, sequence(SIZE));
+    const file = new File([await openAsBlob(path)], "image");
+    const { options, sockets, client, hold, end } = await scene({ file, cache: 0, retry: 60 });
+    const reports = new Reports();
+    const server = new MediaServer(options, reports.take);
+    const read = async () => (await client()).read(0, 4096);
+    await read();
+    await rename(path, `${path} aside`);
+    await failure(read());
+    await until("it says so", () => reports.last.state === "unreadable");
+    sockets[0]!.terminate();
+    await until("another link", () => sockets.length > 1);
+    await client();
+    await until("it is told", () => reports.lines.filter((line) => line.startsWith("serving")).length === 2);
+    assert.is(reports.last.state, "unreadable");
+
+    hold();
+    sockets[1]!.terminate();
+    await until("the link is lost", () => reports.last.state === "reconnecting");
+    await rename(`${path} aside`, path);
+    await until("reads succeed", () => reports.lines.some((line) => line.startsWith("reads succeed again")));
+    assert.is(reports.last.state, "reconnecting");
+    server.stop();
+    await reports.until("ended");
+    end();
+    await sandbox.end();
+  },
+);
 
 tests("stop() while the file is looked at, or while it connects", async () => {
   const { options, end } = await scene();

@@ -24,6 +24,8 @@ export interface Scene {
   sockets: WebSocket[];
   /** What a client of the newest WebSocket is offered. */
   client(): Promise<RemoteExport>;
+  /** Takes no more WebSockets. */
+  hold(): void;
   end(): void;
 }
 
@@ -58,6 +60,7 @@ export async function scene(options: Partial<ServingOptions> = {}): Promise<Scen
       await until("a WebSocket", () => clients.length > 0);
       return clients.at(-1)!;
     },
+    hold: () => gateway.close(),
     end() {
       for (const socket of sockets) socket.terminate();
       gateway.close();
