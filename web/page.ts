@@ -1,4 +1,5 @@
 import type { StatusDocument } from "../src/node/gateway/status/document.ts";
+import type { Dropped } from "./keeping/dropped.ts";
 import { forgetSession } from "./keeping/interrupted.ts";
 import { KeptField } from "./keeping/kept-field.ts";
 import { forgetServed, noteServed } from "./keeping/served-before.ts";
@@ -9,7 +10,7 @@ import type { NbdMediaElement } from "./media/nbd-media.ts";
 import { shownNameText } from "./media/shown-name.ts";
 import { CardsTold } from "./slots/card-events.ts";
 import { loadConfigurations } from "./slots/configurations.ts";
-import { type Dropped, takeDrops } from "./slots/dropping.ts";
+import { takeDrops } from "./slots/dropping.ts";
 import { eject } from "./slots/eject.ts";
 import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
@@ -133,6 +134,10 @@ function endpointOf(configuration: string): string {
   return url.href;
 }
 
+function noAnswer(): string {
+  return words.login.noAnswer(location.host);
+}
+
 /** Says something that has happened to the page as a whole. */
 function say(text: string): void {
   // Screen readers read out a status that is set, even if it stays the same.
@@ -144,7 +149,7 @@ function take(heard: News): void {
   const wasLost = isGatewayLost;
   isGatewayLost = heard.kind === "lost";
   if (heard.kind === "locked") gate.lock(words.login.ended);
-  if (heard.kind === "lost") say(words.gatewayLost(heard.words));
+  if (heard.kind === "lost") say(words.gatewayLost(heard.words ?? noAnswer()));
   if (heard.kind !== "status") return;
   takeStatus(heard.document);
   if (!wasLost) return;
@@ -234,12 +239,12 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
   if (!isSure) return;
   const ejected = await eject(base.href, slot.name, login.headers);
   if (ejected.isDone) return say(words.eject.done(card.label));
-  say(words.eject.failed(card.label, ejected.why));
+  say(words.eject.failed(card.label, ejected.why ?? noAnswer()));
   if (ejected.wantsLogin) gate.lock(words.login.ended);
 }
 
 /** Takes a file that was dropped beside the cards, if it is clear which one it is for. */
-function takeDropped({ file, handle, isFolder }: Dropped, count: number): void {
+function takeDropped({ file, handle, isFolder, count }: Dropped): void {
   if (gate.isLocked) return;
   const free = slots.cards.filter((card) => !card.state.isRunning && !card.remote?.session);
   const [card] = free;

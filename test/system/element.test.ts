@@ -278,6 +278,29 @@ chromium("a double click on Serve, or Enter held down there, does not eject", as
   assert.equal(await asked(), ["stop"]);
 });
 
+chromium("what is dropped and not taken is not passed over in silence", async () => {
+  const { page } = gallery;
+  const drop = (count: number) =>
+    page.evaluate((files) => {
+      const dataTransfer = new DataTransfer();
+      for (let i = 0; i < files; i++) dataTransfer.items.add(new File(["disk"], `${i}.img`));
+      const card = window.gallery.element.shadowRoot!.querySelector("section")!;
+      card.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }, count);
+  const hint = gallery.part("drop-hint");
+  await gallery.show("ready");
+  const was = await gallery.part("file-name").textContent();
+  await drop(2);
+  await hint.getByText("Drop one file at a time").waitFor();
+  assert.is(await gallery.part("file-name").textContent(), was);
+  await drop(1);
+  await hint.waitFor({ state: "hidden" });
+  assert.match((await gallery.part("file-name").textContent())!, /0/);
+  await gallery.show("serving");
+  await drop(1);
+  await hint.getByText("Eject first").waitFor();
+});
+
 chromium("by keyboard alone: choose, serve, eject, options, log", async () => {
   const { page } = gallery;
   await gallery.show("ready");

@@ -316,6 +316,12 @@ chromium("it speaks German where the browser does, and English by a button", asy
   await isTold(page);
   assert.is(await titleOf(page), "Virtuelle Medien");
   await page.card(FIRST).says(/^Frei/);
+  const { port } = scene;
+  scene.gateway.kill();
+  await scene.gateway.exit;
+  await page.shows("news", /127\.0\.0\.1:\d+ antwortet nicht/);
+  await scene.startGateway(port);
+  await until("it is back", async () => !/antwortet nicht/.test(await page.textOf("news")), 60_000);
   assert.equal(await page.faults(), []);
   await page.tab.click(page.outside("language"));
   await page.card(FIRST).says(/^Free/);

@@ -1,8 +1,9 @@
-import { droppedHandle, type FileHandle, hasPicker, pickFile } from "../keeping/file-handle.ts";
+import { droppedIn } from "../keeping/dropped.ts";
+import { type FileHandle, hasPicker, pickFile } from "../keeping/file-handle.ts";
 import type { MediaWords } from "../words/media-words.ts";
 import { make } from "./make.ts";
 import { NameView } from "./name-view.ts";
-import { writeAttribute, writeText } from "./only-changes.ts";
+import { writeAttribute, writeOptional, writeText } from "./only-changes.ts";
 import type { Units } from "./units.ts";
 
 /** A file that a person has given. */
@@ -30,7 +31,11 @@ export class DropZone {
   readonly #label = make("span", { part: "file-label" });
   readonly #name = new NameView();
   readonly #size = make("span", { part: "file-size" });
+  readonly #said = make("p", { part: "drop-hint", role: "status", hidden: true });
   readonly #events: DropZoneEvents;
+  #words: MediaWords | undefined;
+  /** Why what was dropped last was not taken. */
+  #hint: "isServing" | "oneByOne" | undefined;
 
   constructor(events: DropZoneEvents) {
     this.#events = events;
@@ -39,7 +44,7 @@ export class DropZone {
       { part: "drop", for: "file" },
       ...[this.input, this.#name.element, this.#size, this.#label],
     );
-    this.element = make("div", { class: "sources" }, field, make("slot", { name: "sources" }));
+    this.element = make("div", { class: "sources" }, field, this.#said, make("slot", { name: "sources" }));
     const { input } = this;
     input.addEventListener("click", (event) => {
       if (hasPicker) {
@@ -51,7 +56,7 @@ export class DropZone {
     });
     input.addEventListener("change", () => {
       const file = input.files?.[0];
-      if (file) events.ongiven({ file, handle: undefined, isFolder: false });
+      if (file) this.#give({ file, handle: undefined, isFolder: false });
     });
   }
 
@@ -78,6 +83,10 @@ export class DropZone {
     writeText(this.#size, isFolder ? "" : (size ?? words.onlyRead));
     writeText(this.#label, file ? (isRunning ? "" : words.chooseAnother) : words.choose);
     writeAttribute(this.element, "data-chosen", file && "");
+    this.#words = words;
+    // What was a reason is none after serving has begun, or ended.
+    if (this.input.disabled !== isRunning) this.#hint = undefined;
+    writeOptional(this.#said, this.#hint && words.drop[this.#hint]);
     if (this.input.disabled !== isRunning) this.input.disabled = isRunning;
   }
 
@@ -90,16 +99,18 @@ export class DropZone {
     }
   }
 
-  /** What was dropped is asked for in the event: later the event has forgotten it. */
   async #drop(data: DataTransfer | null): Promise<void> {
-    const item = [...(data?.items ?? [])].find(({ kind }) => kind === "file");
-    const isFolder = item?.webkitGetAsEntry?.()?.isDirectory ?? false;
-    const file = data?.files[0];
-    const handle = await droppedHandle(item);
-    if (file) this.#give({ file, handle, isFolder });
+    const dropped = await droppedIn(data);
+    if (!dropped) return;
+    if (this.input.disabled) this.#hint = "isServing";
+    else if (dropped.count > 1) this.#hint = "oneByOne";
+    else return this.#give(dropped);
+    writeOptional(this.#said, this.#words?.drop[this.#hint]);
   }
 
   #give(given: Given): void {
-    if (!this.input.disabled) this.#events.ongiven(given);
+    if (this.input.disabled) return;
+    this.#hint = undefined;
+    this.#events.ongiven(given);
   }
 }

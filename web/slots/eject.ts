@@ -1,9 +1,9 @@
-import { answerOf, noAnswer, PATIENCE, wantsLogin } from "../login/answer.ts";
+import { answerOf, PATIENCE, wantsLogin } from "../login/answer.ts";
 
-/** How an eject has ended: in order, or with why not, in words. */
+/** How an eject has ended: in order, or with why not, in the gateway's words; undefined: it has not answered. */
 export type Ejected =
   | { readonly isDone: true }
-  | { readonly isDone: false; readonly why: string; readonly wantsLogin: boolean };
+  | { readonly isDone: false; readonly why: string | undefined; readonly wantsLogin: boolean };
 
 /** Milliseconds that the end of a session may take: its disk is taken away in order. */
 const ENDING = 60_000 + PATIENCE;
@@ -18,6 +18,6 @@ export async function eject(base: string, name: string, headers: Record<string, 
     if (response.ok || response.status === 404) return { isDone: true };
     return { isDone: false, why: await answerOf(response), wantsLogin: wantsLogin(response) };
   } catch {
-    return { isDone: false, why: noAnswer(url.href), wantsLogin: false };
+    return { isDone: false, why: undefined, wantsLogin: false };
   }
 }

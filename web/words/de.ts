@@ -124,6 +124,10 @@ export const media: MediaWords = {
   choose: "Ein Abbild auswählen oder hierher ziehen",
   chooseAnother: "Ein anderes auswählen oder hierher ziehen",
   onlyRead: "ISO, IMG oder jede andere Datei. Sie bleibt auf diesem Rechner und wird nur gelesen",
+  drop: {
+    isServing: "Erst auswerfen: Eine andere Datei wird angeboten",
+    oneByOne: "Bitte eine Datei nach der anderen",
+  },
   bytes: (count) => `${count} Byte`,
   serve: "Anbieten",
   serveAgain: "Erneut anbieten",

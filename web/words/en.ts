@@ -116,6 +116,7 @@ export const media: MediaWords = {
   choose: "Choose a disk image, or drop one here",
   chooseAnother: "Choose another, or drop one here",
   onlyRead: "ISO, IMG or any other file. It stays on this computer, and is only read",
+  drop: { isServing: "Eject first: another file is served", oneByOne: "Drop one file at a time" },
   bytes: (count) => `${count} bytes`,
   serve: "Serve",
   serveAgain: "Serve again",

@@ -41,6 +41,8 @@ export interface MediaWords {
   readonly choose: string;
   readonly chooseAnother: string;
   readonly onlyRead: string;
+  /** Why what was dropped was not taken. */
+  readonly drop: { readonly isServing: string; readonly oneByOne: string };
   readonly bytes: (count: string) => string;
   readonly serve: string;
   readonly serveAgain: string;

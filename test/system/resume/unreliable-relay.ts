@@ -13,6 +13,8 @@ export class UnreliableRelay {
   bytes = 0;
   /** Whether new connections are refused. */
   isDown = false;
+  /** Whether connections are ended over which a WebSocket is asked for, as a proxy may do it. */
+  hasNoWebSockets = false;
   /** Whether nothing passes over new connections, as in a network that drops all packets. */
   isBlackHole = false;
 
@@ -34,6 +36,9 @@ export class UnreliableRelay {
       near.on("close", end);
       far.on("close", end);
       if (this.isBlackHole) return this.#silence(pair);
+      near.on("data", (data: Buffer) => {
+        if (this.hasNoWebSockets && /\r\nUpgrade: websocket\r\n/i.test(data.toString("latin1"))) end();
+      });
       for (const socket of pair)
         socket.on("data", ({ byteLength }) => {
           this.bytes += byteLength;

@@ -1,4 +1,4 @@
-import { answerOf, noAnswer, PATIENCE, wantsLogin } from "../../login/answer.ts";
+import { answerOf, PATIENCE, wantsLogin } from "../../login/answer.ts";
 import { Backoff, type BackoffTimes } from "./backoff.ts";
 import { type News, statusIn, withConfiguration } from "./news.ts";
 import { Patience } from "./patience.ts";
@@ -77,7 +77,7 @@ export class Feed {
     if (ended === "full") return this.#poll(signal);
     if (news?.kind === "none") return news;
     // That events have ended is told if the next attempt, which comes soon, fails.
-    return news ? undefined : (ended ?? this.#noAnswer());
+    return news ? undefined : (ended ?? NO_ANSWER);
   }
 
   /** Looks at the status, a number of times. Returns why it cannot; undefined if it could. */
@@ -99,10 +99,6 @@ export class Feed {
     this.#options.onnews(news);
   }
 
-  #noAnswer(): News {
-    return { kind: "lost", words: noAnswer(this.#options.base) };
-  }
-
   /** Asks the gateway, which may take its time only where it is told so. What fails is news. */
   async #ask<T>(
     path: string,
@@ -117,12 +113,14 @@ export class Feed {
       return await use(await fetch(url, { ...request, signal: patience.signal }), patience);
     } catch {
       // Browsers do not tell why.
-      return this.#noAnswer();
+      return NO_ANSWER;
     } finally {
       patience.end();
     }
   }
 }
+
+const NO_ANSWER: News = { kind: "lost" };
 
 /** What an answer means, if it is not what was asked for. */
 async function refusalIn(response: Response, type: string): Promise<News | undefined> {

@@ -4,8 +4,8 @@ import type { ConfigurationStatus, StatusDocument } from "../../../src/node/gate
 export type News =
   /** All of it. */
   | { readonly kind: "status"; readonly document: StatusDocument }
-  /** The gateway does not answer as it should, for a reason in words. It is asked again. */
-  | { readonly kind: "lost"; readonly words: string }
+  /** The gateway does not answer as it should, for a reason in its words; without any: it does not answer at all. It is asked again. */
+  | { readonly kind: "lost"; readonly words?: string }
   /** It wants a login first. */
   | { readonly kind: "locked" }
   /** The server is none that tells. */
