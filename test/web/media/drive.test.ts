@@ -171,7 +171,7 @@ tests("an eject by the other side, and one by this page, are two things", () => 
   assert.equal(offers(), []);
   assert.equal(again.asked, ["stop"]);
   again.say({ state: "ended", wasOpen: true });
-  assert.equal(now(), { kind: "stopped", isAwaited: false });
+  assert.equal(now(), { kind: "stopped", isAwaited: false, wasThere: false });
   assert.is(kept.filter((one) => one === "end").length, 2);
 });
 
@@ -401,6 +401,21 @@ tests("what waits is forgotten in time, though its card was away meanwhile", asy
   drive.end();
   drive.begin();
   await until("it is forgotten", () => now().kind === "free");
+});
+
+tests("what was served and is ejected here is said to be there no more", () => {
+  const { begin, now, drive } = scene();
+  const serving = begin();
+  serving.say({ state: "serving", wasOpen: true });
+  drive.stop();
+  serving.say({ state: "ended", wasOpen: true });
+  assert.equal(now(), { kind: "stopped", isAwaited: false, wasThere: true });
+});
+
+tests("what fails here before there is a link is not called refused", () => {
+  const { begin, now } = scene();
+  begin().say({ state: "failed", failure: { words: "the script could not be loaded" } });
+  assert.is(now().kind, "failed");
 });
 
 tests("what it has begun ends with it", () => {
