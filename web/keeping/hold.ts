@@ -39,7 +39,7 @@ export async function isHeld(name: string): Promise<boolean> {
   // To look takes nothing from a tab that is about to hold it.
   const { held } = (await navigator.locks?.query().catch(() => undefined)) ?? {};
   if (held) return held.some((one) => one.name === name);
-  const got = await hold(name);
+  const got = await (navigator.locks ? hold(name) : asked(name, true));
   got?.release();
   return !got;
 }
@@ -54,13 +54,14 @@ function locked(name: string, options: LockOptions): Promise<Hold | undefined> {
   });
 }
 
-async function asked(name: string): Promise<Hold | undefined> {
+/** @param isLooking whether it is not for this tab: who only looks keeps nobody from it */
+async function asked(name: string, isLooking = false): Promise<Hold | undefined> {
   try {
     const channel = new BroadcastChannel(name);
     let isOthers = false;
     // Two that ask at the same time are both refused: better than that both have it.
     channel.onmessage = ({ data }) => {
-      if (data === QUESTION) channel.postMessage(ANSWER);
+      if (data === QUESTION && !isLooking) channel.postMessage(ANSWER);
       else if (data === ANSWER) isOthers = true;
     };
     channel.postMessage(QUESTION);

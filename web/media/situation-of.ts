@@ -79,7 +79,12 @@ function endOf(
 ): Situation {
   const { failure, wasOpen, lost, state } = report;
   const { refusal } = run;
-  if (run.stop !== "none") return { kind: "stopped", isAwaited: run.stop === "asked-while-lost", wasThere: run.servedSince !== undefined };
+  if (run.stop !== "none")
+    return {
+      kind: "stopped",
+      isAwaited: run.stop === "asked-while-lost",
+      wasThere: run.servedSince !== undefined,
+    };
   const told = sentence(failure?.reason ?? "");
   if (failure?.code === ANOTHER_MEDIUM) {
     return { kind: "another-medium", why: told, awaited: awaited && shown(awaited) };

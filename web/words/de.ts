@@ -205,7 +205,7 @@ function holding({ state, file, size, since, until }: Holder, units: Units): str
         : `Verbindung unterbrochen, wartet bis ${units.minute(until)}`,
     ending: "das Laufwerk wird entfernt",
   }[state];
-  const from = since === undefined ? "" : `seit ${units.clock(since)}`;
+  const from = since === undefined ? "" : `seit ${units.moment(since)}`;
   return [what, from, how].filter((part) => part !== "").join(", ");
 }
 

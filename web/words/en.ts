@@ -194,7 +194,7 @@ function holding({ state, file, size, since, until }: Holder, units: Units): str
     waiting: until === undefined ? "link lost" : `link lost, waiting for it until ${units.minute(until)}`,
     ending: "the disk is being taken away",
   }[state];
-  const from = since === undefined ? "" : `since ${units.clock(since)}`;
+  const from = since === undefined ? "" : `since ${units.moment(since)}`;
   return [what, from, how].filter((part) => part !== "").join(", ");
 }
 

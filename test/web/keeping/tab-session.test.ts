@@ -1,7 +1,7 @@
-import { suite } from "../../harness.ts";
 import * as assert from "uvu/assert";
 import { readSession } from "../../../web/keeping/kept-session.ts";
 import { TabSession } from "../../../web/keeping/tab-session.ts";
+import { suite } from "../../harness.ts";
 
 /* What a tab keeps of its session, in stand-ins of a browser's storage and locks. */
 const tests = suite("the session of a tab");
