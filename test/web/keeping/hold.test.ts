@@ -11,6 +11,7 @@ tests.before.each(() => {
 
 tests("who only looks keeps nobody from a name", async () => {
   const looking = isHeld("looked at");
+  await new Promise(setImmediate);
   const got = await hold("looked at");
   assert.ok(got, "it is free");
   await looking;
