@@ -46,6 +46,8 @@ export class BlockMapView {
   readonly #cached = make("span");
   readonly #context = this.#canvas.getContext("2d", { alpha: false });
   #map: BlockMap | undefined;
+  /** Bytes of the image. */
+  #size = 0;
   #words: MediaWords | undefined;
   #units: Units | undefined;
   /** Where the pointer is, in pixels of the page. */
@@ -85,8 +87,11 @@ export class BlockMapView {
     this.#canvas.addEventListener("pointerleave", () => this.#point(undefined));
   }
 
-  /** @param map undefined: none */
-  show(map: BlockMap | undefined, covered: number, words: MediaWords, units: Units): void {
+  /**
+   * @param map undefined: none
+   * @param size bytes of the image
+   */
+  show(map: BlockMap | undefined, size: number, covered: number, words: MediaWords, units: Units): void {
     writeHidden(this.element, !map);
     if (!map) {
       this.#map = undefined;
@@ -104,6 +109,7 @@ export class BlockMapView {
     writeAttribute(this.#canvas, "aria-label", told.told(shares, units));
     this.#words = words;
     this.#units = units;
+    this.#size = size;
     if (map === this.#map) return;
     this.#map = map;
     this.#tellCell();
@@ -184,7 +190,7 @@ export class BlockMapView {
     const times = timesOf(reads[index]!);
     const cell = {
       from: units.bytes(index * cellSize),
-      to: units.bytes((index + 1) * cellSize),
+      to: units.bytes(Math.min((index + 1) * cellSize, this.#size)),
       times: times > 0 && times < 0.95 ? "<1" : units.count(times),
       written: writes[index]! / 255,
       cached: cached[index]! / 255,

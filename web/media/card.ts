@@ -130,7 +130,7 @@ export class Card {
     const size = run?.file.size ?? 0;
     this.figures.show(report && { report, isRunning, size, servedSince: run?.servedSince }, words, units);
     const covered = size > 0 ? Math.min(1, (report?.totals.bytesCovered ?? 0) / size) : 0;
-    this.#map.show(run?.map, covered, words, units);
+    this.#map.show(run?.map, size, covered, words, units);
     this.#keepFocus(focused);
   }
 

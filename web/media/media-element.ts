@@ -17,7 +17,7 @@ import style from "./media.css";
 import { OwnSession } from "./own-session.ts";
 import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
-import type { Awaited, Kind, Tone } from "./situation.ts";
+import type { Awaited, Kind, Situation, Tone } from "./situation.ts";
 import { toneOf } from "./situation.ts";
 import { situationOf } from "./situation-of.ts";
 import { styleSheet } from "./style-sheet.ts";
@@ -86,6 +86,8 @@ export class NbdMediaElement extends HTMLElement {
   readonly #own = new OwnSession();
   /** The session that another tab of this browser has. */
   #sessionHere: string | undefined;
+  /** What the other tabs were asked for last. */
+  #askedTabs: string | undefined;
   #state: MediaState | undefined;
   #told = "";
   #leaving: AbortController | undefined;
@@ -225,8 +227,8 @@ export class NbdMediaElement extends HTMLElement {
 
   /** What the card is at. */
   get state(): MediaState {
-    if (!this.#state) this.#render();
-    return this.#state!;
+    if (!this.isConnected || !this.#state) this.#state = this.#look().state;
+    return this.#state;
   }
 
   /** The last report of what serves, or has served. */
@@ -353,30 +355,40 @@ export class NbdMediaElement extends HTMLElement {
     this.#tell("nbd-log", line);
   }
 
+  /** Once for each state of a session: without locks it is a question to all tabs. */
   async #lookForTab(id: string): Promise<void> {
+    const asked = `${id} ${this.#remote?.state}`;
+    if (asked === this.#askedTabs) return;
+    this.#askedTabs = asked;
     if (!(await isHeld(nameOfSession(this.endpoint)))) return;
     if (this.#remote?.session?.id !== id || id === this.#own.id) return;
     this.#sessionHere = id;
     this.#render();
   }
 
-  #render(): void {
-    if (!this.isConnected) return;
+  /** What it is at, in or out of a document. */
+  #look(): { situation: Situation; state: MediaState } {
     const drive = this.#drive;
-    const words = this.#words;
-    const { isRunning, isServable, chosen, run } = drive;
+    const { isRunning, chosen, run } = drive;
     const remote = this.#remote;
     const situation = situationOf({
       ...{ host: this.#host, chosen, run, remote, fault: drive.fault },
       ...{ awaited: drive.awaited, ownSession: this.#own.id },
       isHeldHere: remote?.session?.id !== undefined && remote.session.id === this.#sessionHere,
     });
+    const { headline } = toldOf(situation, this.#words, this.#units);
+    return { situation, state: { kind: situation.kind, tone: toneOf(situation), headline, isRunning } };
+  }
+
+  #render(): void {
+    if (!this.isConnected) return;
+    const { situation, state } = this.#look();
+    const { isRunning, isServable, chosen, run } = this.#drive;
+    const remote = this.#remote;
     const { label, canEject, cache } = this;
     const place = this.place || (remote?.where ?? "");
     const view = { label, place, situation, chosen, run, isRunning, isServable, canEject, cache };
-    this.#card.render(view, words, this.#units);
-    const { headline } = toldOf(situation, words, this.#units);
-    const state = { kind: situation.kind, tone: toneOf(situation), headline, isRunning };
+    this.#card.render(view, this.#words, this.#units);
     this.#state = state;
     const told = JSON.stringify(state);
     if (told === this.#told) return;

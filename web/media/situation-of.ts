@@ -79,7 +79,12 @@ function endOf(
 ): Situation {
   const { failure, wasOpen, lost, state } = report;
   const { refusal } = run;
-  if (run.stop !== "none") return { kind: "stopped", isAwaited: run.stop === "asked-while-lost" };
+  if (run.stop !== "none")
+    return {
+      kind: "stopped",
+      isAwaited: run.stop === "asked-while-lost",
+      wasThere: run.servedSince !== undefined,
+    };
   const told = sentence(failure?.reason ?? "");
   if (failure?.code === ANOTHER_MEDIUM) {
     return { kind: "another-medium", why: told, awaited: awaited && shown(awaited) };
@@ -90,7 +95,8 @@ function endOf(
   if (state === "ended") return { kind: "ejected", host };
   const words = sentence(failure?.words ?? "");
   if (lost && failure?.code === undefined) return { kind: "given-up", host, why: words };
-  if (!wasOpen) {
+  // What goes wrong here is refused by nobody.
+  if (!wasOpen && (refusal || failure?.code !== undefined)) {
     const { wantsLogin = false } = refusal ?? {};
     return { kind: "refused", why: refusal ? `${words}: ${oneLine(refusal.words)}` : words, wantsLogin };
   }

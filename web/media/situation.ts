@@ -47,8 +47,8 @@ export type Situation =
   /** As `lost`, and nothing answers there: `until` is undefined once it is given up. */
   | { readonly kind: "gateway-gone"; readonly host: string; readonly until: number | undefined }
   | { readonly kind: "stopping" }
-  /** Ended by this page. */
-  | { readonly kind: "stopped"; readonly isAwaited: boolean }
+  /** Ended by this page. `wasThere`: the other machine had the disk. */
+  | { readonly kind: "stopped"; readonly isAwaited: boolean; readonly wasThere: boolean }
   /** Ended by the other side, in order. */
   | { readonly kind: "ejected"; readonly host: string }
   | { readonly kind: "given-up"; readonly host: string; readonly why: string }

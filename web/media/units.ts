@@ -6,6 +6,7 @@ export class Units {
   readonly #tenths: Intl.NumberFormat;
   readonly #clock: Intl.DateTimeFormat;
   readonly #minutes: Intl.DateTimeFormat;
+  readonly #days: Intl.DateTimeFormat;
 
   readonly #short: Intl.NumberFormat;
   /** As in `lang`. */
@@ -18,6 +19,7 @@ export class Units {
     this.#tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
     this.#minutes = new Intl.DateTimeFormat(language, clock);
+    this.#days = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", ...clock });
     this.#clock = new Intl.DateTimeFormat(language, { ...clock, second: "2-digit" });
   }
 
@@ -76,6 +78,12 @@ export class Units {
   /** The time of day, in milliseconds since 1970: "14:05:09". */
   clock(at: number): string {
     return this.#clock.format(at);
+  }
+
+  /** When something began: "14:05:09" if that was today, and with its day otherwise. */
+  moment(at: number, now = Date.now()): string {
+    const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+    return isToday ? this.clock(at) : this.#days.format(at);
   }
 
   /** The time of day: "14:05". */

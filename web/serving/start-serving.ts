@@ -48,6 +48,8 @@ class Started implements Serving {
   #protocols: readonly string[];
   #engine: Engine | undefined;
   #isInWorker = true;
+  /** Whether the last report was told. */
+  #isOver = false;
   #report: ServingReport = { ...NOTHING, since: Date.now() };
 
   constructor(
@@ -119,11 +121,23 @@ class Started implements Serving {
     this.#engine = undefined;
     const { signal } = this.#stopping;
     if (signal.aborted) return this.#end("ended", STOPPED);
+    const starting = this.#startInPage();
+    try {
+      // What it loads may never come.
+      this.#engine = await unlessAborted(starting, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      this.#end("ended", STOPPED);
+      return void starting.then((late) => late?.stop()).catch(() => {});
+    }
+    this.#engine?.protocols(this.#protocols);
+  }
+
+  async #startInPage(): Promise<Engine | undefined> {
     const module = (await import(this.#script)) as { startInPage: typeof startInPage };
-    if (signal.aborted) return this.#end("ended", STOPPED);
-    this.#engine = await module.startInPage(this.#current(), (report) => this.#tell(report));
-    this.#engine.protocols(this.#protocols);
-    if (signal.aborted) this.#engine.stop();
+    const { signal } = this.#stopping;
+    if (signal.aborted) return undefined;
+    return module.startInPage(this.#current(), (report) => this.#tell(report));
   }
 
   readonly #fail = (error: unknown) => this.#end("failed", messageOf(error));
@@ -138,12 +152,14 @@ class Started implements Serving {
     const at = Date.now();
     const line: LogLine = { at, level: state === "failed" ? "error" : "info", text: words };
     const failure = state === "failed" ? { words } : undefined;
-    const { totals } = this.#report;
+    const { totals, lost, state: before } = this.#report;
     this.#tell({
       ...this.#report,
       state,
       since: at,
       failure,
+      // A link that had come back is not what it ended for.
+      lost: before === "reconnecting" ? lost : undefined,
       totals: { ...totals, outstanding: 0 },
       samples: [],
       lines: [line],
@@ -152,7 +168,9 @@ class Started implements Serving {
   }
 
   #tell(report: ServingReport) {
-    if (report.state === "ended" || report.state === "failed") this.#unwatch();
+    if (this.#isOver) return;
+    this.#isOver = report.state === "ended" || report.state === "failed";
+    if (this.#isOver) this.#unwatch();
     this.#report = report;
     callBack(() => this.#onReport(report));
   }

@@ -75,11 +75,13 @@ export const media: MediaWords = {
           : `nbd-gateway auf der Gegenseite wieder starten: Es wird bis ${units.minute(until)} versucht`,
     }),
     stopping: () => ({ headline: "Wird ausgeworfen …" }),
-    stopped: ({ isAwaited }) => ({
+    stopped: ({ isAwaited, wasThere }) => ({
       headline: "Ausgeworfen",
       cause: isAwaited
         ? "Hier ausgeworfen, während die Verbindung fehlte: Die Gegenseite wartet noch eine Weile"
-        : "Hier ausgeworfen: Die Gegenseite hat das Laufwerk nicht mehr",
+        : wasThere
+          ? "Hier ausgeworfen: Die Gegenseite hat das Laufwerk nicht mehr"
+          : "Hier ausgeworfen, bevor die Gegenseite das Laufwerk hatte",
     }),
     ejected: ({ host }) => ({
       headline: "Von der Gegenseite ausgeworfen",
@@ -206,7 +208,7 @@ function holding({ state, file, size, since, until }: Holder, units: Units): str
         : `Verbindung unterbrochen, wartet bis ${units.minute(until)}`,
     ending: "das Laufwerk wird entfernt",
   }[state];
-  const from = since === undefined ? "" : `seit ${units.clock(since)}`;
+  const from = since === undefined ? "" : `seit ${units.moment(since)}`;
   return [what, from, how].filter((part) => part !== "").join(", ");
 }
 

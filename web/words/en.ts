@@ -67,11 +67,13 @@ export const media: MediaWords = {
           : `Start nbd-gateway on the other machine again: it is tried until ${units.minute(until)}`,
     }),
     stopping: () => ({ headline: "Ejecting…" }),
-    stopped: ({ isAwaited }) => ({
+    stopped: ({ isAwaited, wasThere }) => ({
       headline: "Ejected",
       cause: isAwaited
         ? "You ejected it while the connection was lost: the other machine waits for the disk for a while"
-        : "You ejected it: the other machine no longer has the disk",
+        : wasThere
+          ? "You ejected it: the other machine no longer has the disk"
+          : "You ejected it before the other machine had it",
     }),
     ejected: ({ host }) => ({
       headline: "Ejected by the other machine",
@@ -192,7 +194,7 @@ function holding({ state, file, size, since, until }: Holder, units: Units): str
     waiting: until === undefined ? "link lost" : `link lost, waiting for it until ${units.minute(until)}`,
     ending: "the disk is being taken away",
   }[state];
-  const from = since === undefined ? "" : `since ${units.clock(since)}`;
+  const from = since === undefined ? "" : `since ${units.moment(since)}`;
   return [what, from, how].filter((part) => part !== "").join(", ");
 }
 

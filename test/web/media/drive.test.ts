@@ -24,15 +24,21 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   const began: boolean[] = [];
   let logins = 0;
   let explanations = 0;
+  const at = { endpoint: `ws://${host}/0` };
+  const explained: string[] = [];
   const drive: Drive = new Drive({
-    ...{ endpoint: `ws://${host}/0`, protocols, cache: 1, retry: 2, startServing: standIns.start },
+    get endpoint() {
+      return at.endpoint;
+    },
+    ...{ protocols, cache: 1, retry: 2, startServing: standIns.start },
     keep: () => ({
       get: () => undefined,
       set: (key) => void kept.push(`set ${key}`),
       note: (isLast) => void kept.push(isLast ? "last note" : "note"),
       end: () => void kept.push("end"),
     }),
-    explain: async () => {
+    explain: async (endpoint) => {
+      explained.push(endpoint);
       explanations++;
       return refusal;
     },
@@ -57,6 +63,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
     return standIns.last;
   };
   return {
+    ...{ at, explained },
     ...{ drive, standIns, kept, notes, seen, began, now, offers, begin },
     logins: () => logins,
     explanations: () => explanations,
@@ -171,7 +178,7 @@ tests("an eject by the other side, and one by this page, are two things", () => 
   assert.equal(offers(), []);
   assert.equal(again.asked, ["stop"]);
   again.say({ state: "ended", wasOpen: true });
-  assert.equal(now(), { kind: "stopped", isAwaited: false });
+  assert.equal(now(), { kind: "stopped", isAwaited: false, wasThere: false });
   assert.is(kept.filter((one) => one === "end").length, 2);
 });
 
@@ -401,6 +408,44 @@ tests("what waits is forgotten in time, though its card was away meanwhile", asy
   drive.end();
   drive.begin();
   await until("it is forgotten", () => now().kind === "free");
+});
+
+tests("what was served and is ejected here is said to be there no more", () => {
+  const { begin, now, drive } = scene();
+  const serving = begin();
+  serving.say({ state: "serving", wasOpen: true });
+  drive.stop();
+  serving.say({ state: "ended", wasOpen: true });
+  assert.equal(now(), { kind: "stopped", isAwaited: false, wasThere: true });
+});
+
+tests("what fails here before there is a link is not called refused", () => {
+  const { begin, now } = scene();
+  begin().say({ state: "failed", failure: { words: "the script could not be loaded" } });
+  assert.is(now().kind, "failed");
+});
+
+tests("it is asked about where it serves, though the endpoint is another one meanwhile", async () => {
+  const { begin, drive, at, explained } = scene();
+  const serving = begin();
+  const { endpoint } = at;
+  at.endpoint = "ws://other.example/0";
+  serving.say({ state: "reconnecting", wasOpen: true });
+  assert.equal([drive.run?.endpoint, explained], [endpoint, [endpoint]]);
+  serving.say({ state: "ended", wasOpen: true });
+});
+
+tests("only what waits for its file may go on with the session that is there", () => {
+  const { begin, drive, standIns, began } = scene();
+  begin().say({ state: "failed", wasOpen: true, failure: { words: "closed", code: 4001 } });
+  drive.serve({ takeOver: true });
+  standIns.last.say({ state: "failed", wasOpen: true, failure: { words: "closed", code: 4001 } });
+  drive.awaited = { name: file.name, size: file.size, until: Date.now() + 60_000, handle: undefined };
+  drive.serve({ takeOver: true });
+  standIns.last.say({ state: "failed", wasOpen: true, failure: { words: "closed", code: 4001 } });
+  drive.serve();
+  assert.equal(began, [false, false, false, true]);
+  drive.awaited = undefined;
 });
 
 tests("what it has begun ends with it", () => {

@@ -41,6 +41,13 @@ tests("spans are told in what matters", () => {
   assert.equal(shown, ["0 s", "12 s", "1 min", "59 min", "1 h 4 min"]);
 });
 
+tests("what began on another day is told with its day", () => {
+  const at = new Date(2026, 10, 29, 14, 5, 9).getTime();
+  assert.is(en.moment(at, new Date(2026, 10, 29, 23, 0).getTime()), "14:05:09");
+  assert.is(en.moment(at, new Date(2026, 10, 30, 1, 0).getTime()), "Nov 29, 14:05");
+  assert.match(de.moment(at, new Date(2026, 10, 30, 1, 0).getTime()), /29\. Nov.*14:05/);
+});
+
 tests("the clock has 24 hours", () => {
   const at = new Date(2026, 10, 29, 0, 5, 9).getTime();
   assert.is(en.clock(at), "00:05:09");

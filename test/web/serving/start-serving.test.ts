@@ -141,6 +141,18 @@ tests("a Worker that dies is a failure, with what to do", async () => {
   end();
 });
 
+tests("a stop is answered though the engine of the page never comes", async () => {
+  StandInWorker.fault = "throws";
+  const { options, end } = await scene();
+  const reports = new Reports();
+  const serving = startServingBy("data:text/javascript,await new Promise(() => {})", options, reports.take);
+  await until("it is not in a Worker", () => !serving.isInWorker);
+  await new Promise(setImmediate);
+  serving.stop();
+  await reports.until("ended");
+  end();
+});
+
 tests("a Worker that is never heard of is one that is not there", async () => {
   StandInWorker.fault = "is never heard of";
   const { clock, time } = simulatedClock();
