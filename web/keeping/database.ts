@@ -6,7 +6,7 @@ const STORES = ["handles", "served"] as const;
 export type Store = (typeof STORES)[number];
 
 /** Whether this browser has a database for this page. It may refuse to keep anything all the same. */
-export const hasDatabase = typeof indexedDB !== "undefined";
+export const hasDatabase = isThere();
 
 /** Does one thing with what is kept. Undefined if that fails: a browser may have been told to keep nothing. */
 export async function access<T>(
@@ -39,4 +39,13 @@ export function result<T>(request: IDBRequest<T>): Promise<T> {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+}
+
+/** A browser that keeps nothing may refuse even that it is looked at. */
+function isThere(): boolean {
+  try {
+    return typeof indexedDB !== "undefined";
+  } catch {
+    return false;
+  }
 }

@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
 import { openChromium } from "../../browser.ts";
-import { needing, suite } from "../../harness.ts";
+import { needing, suite, until } from "../../harness.ts";
+import type { ChromiumPage } from "../../page/open.ts";
 import { keptBy, PageScene } from "./page-scene.ts";
 
 let browser: Browser;
@@ -19,13 +20,45 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ scene }) => scene.end());
 
-chromium("a file that was dropped: reloaded, one click goes on with it", async ({ scene }) => {
-  const page = await scene.open(await scene.context(browser));
+/** Has the browser want to be asked again whether a page may read a file, as it does where it was not allowed for good. */
+const ASKS = "FileSystemHandle.prototype.queryPermission = async () => 'prompt'";
+
+/** Opens the page, drops the image there, and serves it. */
+async function serveDropped(scene: PageScene, script = ""): Promise<ChromiumPage> {
+  const context = await scene.context(browser);
+  await context.addInitScript(script);
+  const page = await scene.open(context);
   await page.card().is("free");
   await page.card().dropByMouse(scene.image);
   await page.card().is("ready");
-  await page.card().click("serve");
-  await page.card().isServing();
+  await page.card().serve();
+  return page;
+}
+
+/** Stops it: nothing of it is kept then. */
+async function forgets(page: ChromiumPage): Promise<void> {
+  await page.card().stop();
+  await until("the key is forgotten", async () => (await keptBy(page)) === "");
+  await page.reload();
+  await page.card().is("free");
+  assert.not(await page.card().isVisible("go-on"), "stopped, it forgets the file");
+}
+
+chromium(
+  "a file that was dropped: reloaded, it goes on by itself with what it may read",
+  async ({ scene }) => {
+    const page = await serveDropped(scene);
+    const copy = await scene.startCopy();
+    await page.reload();
+    copy.goOn();
+    await page.card().isServing();
+    await copy.isWhole();
+    await forgets(page);
+  },
+);
+
+chromium("where the browser wants to be asked, one click goes on", async ({ scene }) => {
+  const page = await serveDropped(scene, ASKS);
   const copy = await scene.startCopy();
   await page.reload();
   await page.card().is("interrupted");
@@ -36,20 +69,11 @@ chromium("a file that was dropped: reloaded, one click goes on with it", async (
   await page.card().click("go-on");
   await page.card().isServing();
   await copy.isWhole();
-  await page.card().stop();
-  assert.is(await keptBy(page), "");
-  await page.reload();
-  await page.card().is("free");
-  assert.not(await page.card().isVisible("go-on"), "stopped, it forgets the file");
+  await forgets(page);
 });
 
 chromium("its file is gone: said, and another way is left", async ({ scene }) => {
-  const page = await scene.open(await scene.context(browser));
-  await page.card().is("free");
-  await page.card().dropByMouse(scene.image);
-  await page.card().is("ready");
-  await page.card().click("serve");
-  await page.card().isServing();
+  const page = await serveDropped(scene, ASKS);
   await page.reload();
   await page.card().is("interrupted");
   await rm(scene.image);
