@@ -14,7 +14,7 @@ import { eject } from "./slots/eject.ts";
 import { Feed } from "./slots/feed/feed.ts";
 import type { News } from "./slots/feed/news.ts";
 import { SharedFeed } from "./slots/feed/shared-feed.ts";
-import { goOn } from "./slots/going-on.ts";
+import { goOn, remind } from "./slots/going-on.ts";
 import { showLacks } from "./slots/lacks.ts";
 import { Question } from "./slots/question.ts";
 import { ServedList } from "./slots/served-list.ts";
@@ -84,6 +84,10 @@ const told = new CardsTold({
   ontrouble(card, headline) {
     const file = shownNameText(card.file?.name ?? "");
     notify(headline, words.notice.body(file, card.label), card.endpoint);
+  },
+  onother(card) {
+    const slot = slots.slotOf(card);
+    if (slot) void remind(card, slot.name);
   },
   onchosen: () => field.keep(slots.cards.flatMap(({ file }) => file ?? [])),
   oneject: (card) => void ejectOthers(card),

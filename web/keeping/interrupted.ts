@@ -44,19 +44,6 @@ export async function forgetSession(endpoint: string): Promise<void> {
   if (!(await isHeld(name))) await forget(name);
 }
 
-/** Asks a person to go on with it. */
-export function invitation(interrupted: Interrupted): string {
-  const { name, handle } = interrupted;
-  const until = timeOf(waitsUntil(interrupted));
-  if (!handle) return `Choose ${name} again to go on: the disk waits until ${until}`;
-  return `The disk waits for ${name} until ${until}: go on, or choose it again`;
-}
-
-/** Hours and minutes, in local time. */
-export function timeOf(milliseconds: number): string {
-  return new Date(milliseconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
-}
-
 async function forget(name: string): Promise<void> {
   writeSession(name, undefined);
   await writeHandle(name, undefined);

@@ -13,11 +13,15 @@ export interface KeptSession {
   seenAt: number;
 }
 
-/** The name by which what belongs to a session is kept and held: by gateway and configuration. */
-export function nameOfSession(endpoint: string): string {
-  const { host, pathname } = new URL(endpoint);
-  // What is kept is kept for the page's own host, so that its name need not stand there.
-  return `nbd-proxy session ${host === location.host ? "" : host}${pathname}`;
+/**
+ * The name by which what belongs to a session is kept and held: by gateway and configuration. A gateway that the page came from
+ * has no host in it: it is the same one at the other end of another tunnel. Any other host is never told what one has given.
+ *
+ * @param here the page's own host and port
+ */
+export function nameOfSession(endpoint: string, here = location.host): string {
+  const { host, pathname, search } = new URL(endpoint);
+  return `nbd-proxy session ${host === here ? "" : host}${pathname}${search}`;
 }
 
 /** When the gateway gives the disk up, in milliseconds since 1970. */

@@ -36,7 +36,9 @@ export interface DriveSurroundings {
   readonly startServing: StartServing;
   keep(file: File, handle: FileHandle | undefined): KeptPlace;
   /** Asks by a plain request why there is no WebSocket; undefined: it cannot be asked. */
-  explain(): Promise<Refusal | undefined>;
+  explain(endpoint: string): Promise<Refusal | undefined>;
+  /** A server is about to begin. `isResumable`: it may go on with the session that is there. */
+  onbegin(isResumable: boolean): void;
   /** Something is different. */
   onchange(): void;
   onreport(report: ServingReport): void;
@@ -62,6 +64,8 @@ export interface Chosen {
 /** The last server, which may have ended. */
 export interface Run {
   readonly serving: Serving;
+  /** Where it serves, whatever has become of the card's endpoint. */
+  readonly endpoint: string;
   readonly file: File;
   readonly kept: KeptPlace;
   report: ServingReport | undefined;
@@ -94,6 +98,8 @@ export class Drive {
   #noting: ReturnType<typeof setInterval> | undefined;
   /** Serves again what was refused for want of a login. */
   #again: (() => void) | undefined;
+  /** Whether it is where nobody would see or end what it serves. */
+  #isOver = false;
 
   constructor(at: DriveSurroundings) {
     this.#at = at;
@@ -128,16 +134,19 @@ export class Drive {
   }
 
   set awaited(awaited) {
-    clearTimeout(this.#forgetting);
     this.#awaited = awaited;
-    if (awaited) {
-      const left = Math.min(awaited.until - Date.now(), 2 ** 31 - 1);
-      this.#forgetting = setTimeout(() => {
-        this.#awaited = undefined;
-        this.#at.onchange();
-      }, left);
-    }
+    this.#forgetInTime();
     this.#at.onchange();
+  }
+
+  #forgetInTime(): void {
+    clearTimeout(this.#forgetting);
+    if (!this.#awaited || this.#isOver) return;
+    const left = Math.min(this.#awaited.until - Date.now(), 2 ** 31 - 1);
+    this.#forgetting = setTimeout(() => {
+      this.#awaited = undefined;
+      this.#at.onchange();
+    }, left);
   }
 
   /** Takes a file as the one to serve. That which is waited for is served at once. While one is served nothing is chosen. */
@@ -145,6 +154,7 @@ export class Drive {
     if (this.isRunning) return;
     this.#trial?.end();
     this.#trial = undefined;
+    this.#again = undefined;
     this.#run = undefined;
     this.#fault = undefined;
     this.#chosen = { file, handle, isFolder, look: "none" };
@@ -157,7 +167,7 @@ export class Drive {
   }
 
   serve({ takeOver = false }: { takeOver?: boolean } = {}): void {
-    if (this.isRunning || !this.#chosen || !this.isServable) return;
+    if (this.#isOver || this.isRunning || !this.#chosen || !this.isServable) return;
     this.#trial?.end();
     this.#again = undefined;
     this.#run = undefined;
@@ -174,6 +184,7 @@ export class Drive {
   #begin({ file, handle }: Chosen, takeOver: boolean): void {
     const { endpoint, cache, retry, startServing } = this.#at;
     const protocols = this.#protocols(takeOver);
+    this.#at.onbegin(!takeOver && this.#awaited !== undefined);
     const kept = this.#at.keep(file, handle);
     let run: Run | undefined;
     let early: ServingReport | undefined;
@@ -183,7 +194,7 @@ export class Drive {
       else early = report;
     };
     try {
-      run = newRun(startServing(options, onReport), file, kept);
+      run = newRun(startServing(options, onReport), endpoint, file, kept);
     } catch (error) {
       kept.end();
       throw error;
@@ -207,7 +218,8 @@ export class Drive {
     if (!handle || this.isRunning) return;
     try {
       const file = await fileOf(handle);
-      if (this.isRunning) return;
+      // A person may have taken long to answer.
+      if (this.#isOver || this.isRunning) return;
       this.choose(file, { handle });
       this.serve();
     } catch (error) {
@@ -231,12 +243,21 @@ export class Drive {
     if (this.#run?.report?.state === "serving") this.#run.kept.note(true);
   }
 
-  /** Ends all that it has begun. */
+  /** Ends all that it has begun. Until `begin()` it serves nothing, whatever was asked for before, or is asked for. */
   end(): void {
+    this.#isOver = true;
     this.#trial?.end();
     clearTimeout(this.#forgetting);
     this.#endNoting();
     this.stop();
+  }
+
+  /** May serve again after `end()`. */
+  begin(): void {
+    if (!this.#isOver) return;
+    this.#isOver = false;
+    this.#forgetInTime();
+    if (this.#chosen && !this.#chosen.isFolder && this.#chosen.look !== "read") this.#tryToRead();
   }
 
   #protocols(takeOver: boolean): string[] {
@@ -318,7 +339,7 @@ export class Drive {
     if (run.isAsking) return;
     const state = run.report?.state;
     run.isAsking = true;
-    const refusal = await this.#at.explain().catch(() => undefined);
+    const refusal = await this.#at.explain(run.endpoint).catch(() => undefined);
     run.isAsking = false;
     // Something else may have begun meanwhile.
     if (run !== this.#run || run.report?.state !== state || !refusal) return;
@@ -337,7 +358,7 @@ export class Drive {
 
   #tryToRead(): void {
     const chosen = this.#chosen;
-    if (!chosen) return;
+    if (!chosen || this.#isOver) return;
     this.#trial?.end();
     let wasTold = false;
     const become = (look: Chosen["look"]) => {
@@ -359,9 +380,9 @@ export class Drive {
   }
 }
 
-function newRun(serving: Serving, file: File, kept: KeptPlace): Run {
+function newRun(serving: Serving, endpoint: string, file: File, kept: KeptPlace): Run {
   return {
-    ...{ serving, file, kept, report: undefined, map: undefined },
+    ...{ serving, endpoint, file, kept, report: undefined, map: undefined },
     ...{ stop: "none", refusal: undefined, isAsking: false },
     ...{ gap: undefined, hasRead: false, servedSince: undefined, fault: "" },
   };

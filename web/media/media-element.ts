@@ -14,6 +14,7 @@ import type { Action } from "./actions.ts";
 import { Card, toldOf } from "./card.ts";
 import { Drive, type KeptPlace, type Note } from "./drive.ts";
 import style from "./media.css";
+import { OwnSession } from "./own-session.ts";
 import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
 import type { Awaited, Kind, Tone } from "./situation.ts";
@@ -82,8 +83,7 @@ export class NbdMediaElement extends HTMLElement {
   readonly #card: Card;
   readonly #resizing = new ResizeObserver(() => this.#card.refresh());
   #remote: RemoteStatus | undefined;
-  /** The session of the gateway that is, or was, this card's. */
-  #ownSession: string | undefined;
+  readonly #own = new OwnSession();
   /** The session that another tab of this browser has. */
   #sessionHere: string | undefined;
   #state: MediaState | undefined;
@@ -116,7 +116,8 @@ export class NbdMediaElement extends HTMLElement {
         return start;
       },
       keep: (file, handle) => this.keep(this.endpoint, file, handle),
-      explain: () => this.explain(this.endpoint),
+      explain: (endpoint) => this.explain(endpoint),
+      onbegin: (isResumable) => this.#own.begin(this.#remote?.session?.id, isResumable),
       onchange: () => this.#render(),
       onreport: (report) => this.#report(report),
       onnote: (note) => this.#note(note),
@@ -208,8 +209,8 @@ export class NbdMediaElement extends HTMLElement {
   set remote(remote: RemoteStatus | undefined) {
     this.#remote = remote;
     const id = remote?.session?.id;
-    if (id !== undefined && this.#hasDisk) this.#ownSession = id;
-    if (id !== undefined && id !== this.#ownSession && id !== this.#sessionHere) void this.#lookForTab(id);
+    this.#own.look(id, this.report?.state);
+    if (id !== undefined && id !== this.#own.id && id !== this.#sessionHere) void this.#lookForTab(id);
     this.#render();
   }
 
@@ -259,6 +260,7 @@ export class NbdMediaElement extends HTMLElement {
   }
 
   connectedCallback(): void {
+    this.#drive.begin();
     this.#resizing.observe(this);
     this.#leaving?.abort();
     const leaving = new AbortController();
@@ -292,7 +294,7 @@ export class NbdMediaElement extends HTMLElement {
   }
 
   get #host(): string {
-    const { endpoint } = this;
+    const endpoint = this.#drive.run?.endpoint ?? this.endpoint;
     return URL.canParse(endpoint) ? new URL(endpoint).host : endpoint;
   }
 
@@ -328,8 +330,7 @@ export class NbdMediaElement extends HTMLElement {
   }
 
   #report(report: ServingReport): void {
-    if (this.#hasDisk && this.#remote?.session && !this.#ownSession)
-      this.#ownSession = this.#remote.session.id;
+    this.#own.look(this.#remote?.session?.id, report.state);
     this.#card.figures.history.add(report.samples);
     for (const line of report.lines) this.#tell("nbd-log", line);
     this.#card.log.add(report.lines);
@@ -354,7 +355,7 @@ export class NbdMediaElement extends HTMLElement {
 
   async #lookForTab(id: string): Promise<void> {
     if (!(await isHeld(nameOfSession(this.endpoint)))) return;
-    if (this.#remote?.session?.id !== id || id === this.#ownSession) return;
+    if (this.#remote?.session?.id !== id || id === this.#own.id) return;
     this.#sessionHere = id;
     this.#render();
   }
@@ -367,7 +368,7 @@ export class NbdMediaElement extends HTMLElement {
     const remote = this.#remote;
     const situation = situationOf({
       ...{ host: this.#host, chosen, run, remote, fault: drive.fault },
-      ...{ awaited: drive.awaited, ownSession: this.#ownSession },
+      ...{ awaited: drive.awaited, ownSession: this.#own.id },
       isHeldHere: remote?.session?.id !== undefined && remote.session.id === this.#sessionHere,
     });
     const { label, canEject, cache } = this;

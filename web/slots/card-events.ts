@@ -29,6 +29,8 @@ export interface CardEvents {
   onattached(card: NbdMediaElement, file: File, handle: FileHandle | undefined): void;
   /** Serving has stopped without being asked to. */
   ontrouble(card: NbdMediaElement, headline: string): void;
+  /** The other machine waits for another file than the one that a card has tried to serve. */
+  onother(card: NbdMediaElement): void;
   /** Another file is on a card. */
   onchosen(): void;
   /** A person wants to eject what somebody else serves. */
@@ -76,6 +78,7 @@ export class CardsTold {
       this.#events.onattached(card, card.file, this.#handles.get(card));
     }
     if (wasAttached && kind !== before && TROUBLE.includes(kind)) this.#events.ontrouble(card, headline);
+    if (kind === "another-medium" && before !== kind) this.#events.onother(card);
     this.#events.onstate();
   }
 }

@@ -1,5 +1,6 @@
 import * as assert from "uvu/assert";
 import type { ConfigurationStatus } from "../../../src/node/gateway/status/document.ts";
+import type { FileHandle } from "../../../web/keeping/file-handle.ts";
 import type { Refusal } from "../../../web/login/refusal.ts";
 import { offersIn } from "../../../web/media/actions.ts";
 import { Drive, type Note } from "../../../web/media/drive.ts";
@@ -20,6 +21,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   const kept: string[] = [];
   const notes: Note[] = [];
   const seen: string[] = [];
+  const began: boolean[] = [];
   let logins = 0;
   let explanations = 0;
   const drive: Drive = new Drive({
@@ -34,6 +36,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
       explanations++;
       return refusal;
     },
+    onbegin: (isResumable) => void began.push(isResumable),
     onchange: () => void seen.push(now().kind),
     onreport: () => {},
     onnote: (note) => void notes.push(note),
@@ -54,7 +57,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
     return standIns.last;
   };
   return {
-    ...{ drive, standIns, kept, notes, seen, now, offers, begin },
+    ...{ drive, standIns, kept, notes, seen, began, now, offers, begin },
     logins: () => logins,
     explanations: () => explanations,
   };
@@ -359,6 +362,45 @@ tests("what cannot begin fails in words, and holds nothing", () => {
   assert.equal(at.kept, ["end"]);
   assert.not(drive.isRunning);
   assert.equal([now().kind, kept], ["free", []]);
+});
+
+tests("a login goes on with what was refused, and not with what was only chosen after it", async () => {
+  const { begin, logins, drive, standIns, now } = scene({
+    refusal: { words: "401 Unauthorized", wantsLogin: true, isAnswered: true },
+  });
+  begin().say({ state: "failed", failure: { words: "no WebSocket" } });
+  await until("it was asked", () => logins() === 1);
+  drive.choose(new File(["other"], "other.iso"), {});
+  drive.wake();
+  assert.equal([standIns.all.length, now().kind], [1, "ready"]);
+});
+
+tests("what was asked for before its end serves nothing after it", async () => {
+  const { drive, standIns, now } = scene();
+  let give = (_file: File) => {};
+  const handle: FileHandle = { kind: "file", getFile: () => new Promise((resolve) => (give = resolve)) };
+  drive.awaited = { name: file.name, size: file.size, until: Date.now() + 60_000, handle };
+  const going = drive.goOn();
+  await new Promise(setImmediate);
+  drive.end();
+  give(file);
+  await going;
+  // A file that was dropped, or picked, before.
+  drive.choose(file, { handle });
+  drive.serve();
+  assert.is(standIns.all.length, 0);
+  drive.begin();
+  assert.is(now().kind, "interrupted");
+  drive.serve();
+  assert.is(standIns.all.length, 1);
+});
+
+tests("what waits is forgotten in time, though its card was away meanwhile", async () => {
+  const { drive, now } = scene();
+  drive.awaited = { name: file.name, size: file.size, until: Date.now() + 20, handle: undefined };
+  drive.end();
+  drive.begin();
+  await until("it is forgotten", () => now().kind === "free");
 });
 
 tests("what it has begun ends with it", () => {
