@@ -76,7 +76,7 @@ firefox(
     await file.read(before, 0, before.byteLength, 0);
     await file.write(Buffer.alloc(4096, 1), 0, 4096, 0);
     scene.relay.isDown = false;
-    await page.card().says(/the file was changed since it was chosen.*\. Choose disk\.img, or /);
+    await page.card().says(/waits for another file\. .*the file was changed since it was chosen/);
     assert.match(scene.gateway.stderr, /a new link was refused: /);
 
     await file.write(before, 0, before.byteLength, 0);
@@ -86,6 +86,7 @@ firefox(
     await file.close();
     copy.goOn();
     await page.card().choose(scene.image);
+    if ((await page.card().kind()) === "ready") await page.card().click("serve");
     await page.card().isServing();
     await copy.isWhole();
     await page.close();

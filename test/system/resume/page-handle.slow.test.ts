@@ -1,9 +1,10 @@
 /** A page that remembers where its file is, and goes on by one click. */
 import { rm } from "node:fs/promises";
-import type { Browser, BrowserContext } from "playwright-core";
+import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
 import { openChromium } from "../../browser.ts";
-import { needing, suite } from "../../harness.ts";
+import { needing, suite, until } from "../../harness.ts";
+import type { ChromiumPage } from "../../page/open.ts";
 import { keptBy, PageScene } from "./page-scene.ts";
 
 let browser: Browser;
@@ -19,39 +20,45 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ scene }) => scene.end());
 
-/** A browser that asks whether the page may read the file, as it does once it was closed. */
-async function asking(scene: PageScene): Promise<BrowserContext> {
+/** Has the browser want to be asked again whether a page may read a file, as it does where it was not allowed for good. */
+const ASKS = "FileSystemHandle.prototype.queryPermission = async () => 'prompt'";
+
+/** Opens the page, drops the image there, and serves it. */
+async function serveDropped(scene: PageScene, script = ""): Promise<ChromiumPage> {
   const context = await scene.context(browser);
-  await context.addInitScript("FileSystemHandle.prototype.queryPermission = async () => 'prompt';");
-  return context;
+  await context.addInitScript(script);
+  const page = await scene.open(context);
+  await page.card().is("free");
+  await page.card().dropByMouse(scene.image);
+  await page.card().is("ready");
+  await page.card().serve();
+  return page;
+}
+
+/** Stops it: nothing of it is kept then. */
+async function forgets(page: ChromiumPage): Promise<void> {
+  await page.card().stop();
+  await until("the key is forgotten", async () => (await keptBy(page)) === "");
+  await page.reload();
+  await page.card().is("free");
+  assert.not(await page.card().isVisible("go-on"), "stopped, it forgets the file");
 }
 
 chromium(
-  "a file that was dropped: reloaded, it goes on by itself while the page may read it",
-  async (context) => {
-    const { scene } = context;
-    const page = await scene.open(await scene.context(browser));
-    await page.card().is("free");
-    await page.card().dropByMouse(scene.image);
-    await page.card().is("ready");
-    await page.card().click("serve");
-    await page.card().isServing();
+  "a file that was dropped: reloaded, it goes on by itself with what it may read",
+  async ({ scene }) => {
+    const page = await serveDropped(scene);
     const copy = await scene.startCopy();
     await page.reload();
     copy.goOn();
     await page.card().isServing();
     await copy.isWhole();
-    await page.card().stop();
+    await forgets(page);
   },
 );
 
-chromium("where the browser asks, one click goes on with it", async ({ scene }) => {
-  const page = await scene.open(await asking(scene));
-  await page.card().is("free");
-  await page.card().dropByMouse(scene.image);
-  await page.card().is("ready");
-  await page.card().click("serve");
-  await page.card().isServing();
+chromium("where the browser wants to be asked, one click goes on", async ({ scene }) => {
+  const page = await serveDropped(scene, ASKS);
   const copy = await scene.startCopy();
   await page.reload();
   await page.card().is("interrupted");
@@ -62,20 +69,11 @@ chromium("where the browser asks, one click goes on with it", async ({ scene }) 
   await page.card().click("go-on");
   await page.card().isServing();
   await copy.isWhole();
-  await page.card().stop();
-  assert.is(await keptBy(page), "");
-  await page.reload();
-  await page.card().is("free");
-  assert.not(await page.card().isVisible("go-on"), "stopped, it forgets the file");
+  await forgets(page);
 });
 
 chromium("its file is gone: said, and another way is left", async ({ scene }) => {
-  const page = await scene.open(await asking(scene));
-  await page.card().is("free");
-  await page.card().dropByMouse(scene.image);
-  await page.card().is("ready");
-  await page.card().click("serve");
-  await page.card().isServing();
+  const page = await serveDropped(scene, ASKS);
   await page.reload();
   await page.card().is("interrupted");
   await rm(scene.image);

@@ -35,7 +35,7 @@ chromium("reloaded, and the file chosen again: the reader notices a pause only",
   const key = JSON.parse(await keptBy(page)).key;
   assert.not.match(scene.gateway.stderr + (await page.text()), key);
   await page.card().stop();
-  assert.is(await keptBy(page), "", "stopped, it forgets the key");
+  await until("stopped, it forgets the key", async () => (await keptBy(page)) === "");
   await page.reload();
   await page.card().is("free");
 });
@@ -190,7 +190,7 @@ function keepNothing(): void {
   Object.defineProperty(window, "localStorage", { get: refuse });
   Object.defineProperty(window, "indexedDB", { get: refuse });
   Object.defineProperty(navigator, "locks", {
-    value: { request: () => Promise.reject(new Error("no")) },
+    value: { request: () => Promise.reject(new Error("no")), query: () => Promise.reject(new Error("no")) },
   });
 }
 
