@@ -7,6 +7,7 @@ import { messageOf } from "../../src/streams/message-of.ts";
 import { openWebSocket } from "../../src/transport/open-web-socket.ts";
 import { WebSocketError } from "../../src/transport/websocket.ts";
 import type { Engine } from "./engine.ts";
+import { lateFaults } from "./late-faults.ts";
 import { Meter } from "./meter.ts";
 import type { Failure, ServingReport } from "./report.ts";
 import type { ServingOptions } from "./serving.ts";
@@ -86,8 +87,9 @@ export class MediaServer implements Engine {
     });
   }
 
-  #filters(file: Export): Export {
+  #filters(read: Export): Export {
     const { cache: budget } = this.#options;
+    const file = lateFaults(read);
     if (budget < LEAST_BUDGET) return this.#meter.over(file, undefined);
     const cache = new Cache(file, { budget });
     return this.#meter.over(windowsIn(cache, budget), cache);
