@@ -3,6 +3,7 @@ import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import terser from "@rollup/plugin-terser";
+import { transform } from "esbuild";
 import esbuild from "rollup-plugin-esbuild";
 
 const target = "es2022";
@@ -17,8 +18,26 @@ const afterwards = (run, files = []) => ({
   writeBundle: run,
 });
 
+/** A style sheet that a module imports, as text, and short. */
+const styleAsText = {
+  name: "style-as-text",
+  async transform(text, id) {
+    if (!id.endsWith(".css")) return null;
+    const { code } = await transform(text, { loader: "css", minify: true, target });
+    return { code: `export default ${JSON.stringify(code.trim())};`, map: null };
+  },
+};
+
 /** What the page has besides its script. */
-const pageFiles = ["index.html", "page.css", "icon.svg"];
+const pageFiles = [
+  "index.html",
+  "page.css",
+  "icon.svg",
+  "icons/busy.svg",
+  "icons/good.svg",
+  "icons/warning.svg",
+  "icons/bad.svg",
+];
 
 /** Writes the type declarations of the library's entries and of what they name. */
 function declareTypes(...entries) {
@@ -73,6 +92,9 @@ const entries = [
   "src/node/fixtures.ts",
 ];
 
+/** The custom element, which a page imports, or a bundle. */
+const element = "web/media/nbd-media.ts";
+
 /** A script for pages without a bundler, which imports nothing. */
 const script = (input, file, output, extra = []) => ({
   input,
@@ -112,7 +134,7 @@ export default [
   {
     input: entries,
     external: installed,
-    plugins: [...typescript, afterwards(() => declareTypes(...entries))],
+    plugins: [...typescript, afterwards(() => declareTypes(...entries, element, "web/media/style.d.ts"))],
     // As package.json says: an import that nothing is used of goes.
     treeshake: { moduleSideEffects: (id) => id.endsWith("/polyfill.ts") },
     // A file for each module: what a page does not use costs its bundle nothing.
@@ -124,8 +146,10 @@ export default [
     plugins: [resumingApart, ...typescript, short("iife"), sizes],
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
+  // The engine of the element lies beside it.
   script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
   script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
+  script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),
     afterwards(

@@ -1,11 +1,14 @@
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { readConfig } from "../src/node/config/config.ts";
 import type { GatewayKeys } from "../src/node/config/gateway-keys.ts";
-import { chooseCertificates, tlsKeys } from "../src/node/gateway/tls/choose-certificates.ts";
+import { AnswerError } from "../src/node/connect-error.ts";
+import { chooseCertificates, type TlsKeys, tlsKeys } from "../src/node/gateway/tls/choose-certificates.ts";
+import { keptFingerprint } from "../src/node/gateway/tls/self-signed.ts";
 import type { Log } from "../src/node/log/log.ts";
 import { logIn } from "../src/node/login/log-in.ts";
 import { defaultTokenFile } from "../src/node/login/token-file.ts";
 import type { Trust } from "../src/node/tls-connection.ts";
+import { shownUrl } from "../src/transport/shown-url.ts";
 import { gatewayCredentials, readTrust } from "./remote.ts";
 
 /** What the command line says of a gateway that is asked for something. */
@@ -46,8 +49,19 @@ export async function askGateway<T>(
   const signal = AbortSignal.timeout(milliseconds);
   if (options["no-auth"]) return ask({ url: new URL(found.url), trust: {}, signal, session: undefined });
   const known = await readTrust({ "take-over": false, insecure: false, ...found.options });
-  const { url: at, token, trust } = await gatewayCredentials(found.url, found.options, known);
-  const login = await logIn(at.href, { token, ...trust, signal });
+  const {
+    url: at,
+    token,
+    trust,
+  } = await gatewayCredentials(found.url, found.options, known, {
+    asRoot: true,
+  });
+  const login = await logIn(at.href, { token, ...trust, signal }).catch((error: unknown) => {
+    if (!(error instanceof AnswerError) || error.status !== 404) throw error;
+    const advice =
+      "where nobody has to log in, add --no-auth; behind a proxy the URL ends in the path of the gateway and a slash";
+    throw new Error(`asking ${shownUrl(at)}: there is no login (404); ${advice}`);
+  });
   try {
     return await ask({ url: at, trust, signal, session: login.session });
   } finally {
@@ -63,19 +77,30 @@ async function gatewayHere(options: AskOptions, log: Log) {
     throw new Error("the gateway listens on a unix socket: name the URL of the proxy before it");
   }
   const tokenFile = resolve(options["token-file"] ?? config.tokenFile ?? defaultTokenFile());
-  const tls = await chooseCertificates(tlsKeys(options.flags, config.gateway), { host, tokenFile, log });
-  try {
-    // An address that stands for all of this machine's is none that can be connected to.
-    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return {
-      url: `${tls ? "https" : "http"}://${reached.includes(":") ? `[${reached}]` : reached}:${port}/`,
-      options: {
-        "token-file": tokenFile,
-        ca: options.ca,
-        fingerprint: options.fingerprint ?? (options.ca === undefined ? tls?.current.fingerprint : undefined),
-      },
-    };
-  } finally {
-    tls?.close();
-  }
+  const tls = tlsKeys(options.flags, config.gateway);
+  const isSecure = tls["tls-self-signed"] || tls["tls-cert"] !== undefined || tls["tls-key"] !== undefined;
+  const isKnown = options.fingerprint !== undefined || options.ca !== undefined;
+  // An address that stands for all of this machine's is none that can be connected to.
+  const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return {
+    url: `${isSecure ? "https" : "http"}://${reached.includes(":") ? `[${reached}]` : reached}:${port}/`,
+    options: {
+      "token-file": tokenFile,
+      ca: options.ca,
+      fingerprint: isKnown ? options.fingerprint : await fingerprintHere(tls, { host, tokenFile, log }),
+    },
+  };
+}
+
+/** The fingerprint of the certificate that a gateway with these keys has; undefined if they ask for none. */
+async function fingerprintHere(
+  tls: TlsKeys,
+  options: { host: string; tokenFile: string; log: Log },
+): Promise<string | undefined> {
+  // Who asks makes none, and renews none.
+  if (tls["tls-self-signed"] && tls["tls-cert"] === undefined && tls["tls-key"] === undefined)
+    return keptFingerprint(dirname(options.tokenFile), { asRoot: true });
+  const certificates = await chooseCertificates(tls, options);
+  certificates?.close();
+  return certificates?.current.fingerprint;
 }

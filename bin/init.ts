@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig } from "../src/node/config/config.ts";
+import { makeFolders } from "../src/node/make-folders.ts";
 import { reasonOf } from "../src/node/system-error.ts";
 import { quoteWord } from "../src/node/systemd/quote-word.ts";
 
@@ -42,18 +43,35 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
   const target = resolve(folder ?? (isRoot ? "/etc/nbd-proxy" : "."));
   const config = join(target, "config.json");
   const words = [...command, "--config", config].map(quoteWord).join(" ");
-  if (mkdirSync(target, { recursive: true }) !== undefined) chmodSync(target, 0o755);
+  try {
+    if (makeFolders(target, 0o755)) chmodSync(target, 0o755); // whatever the umask is
+  } catch (error) {
+    throw new Error(`making the folder ${target}: ${reasonOf(error)}`);
+  }
   for (const [from, name] of FILES) {
-    const text = readFileSync(join(options.package, from), "utf8").replace(COMMAND, () => words);
-    write(join(target, name), text, say);
+    const text = readFileSync(join(options.package, from), "utf8");
+    write(
+      join(target, name),
+      name === "config.json" ? withoutDevices(text) : text.replace(COMMAND, () => words),
+      say,
+    );
   }
   await readConfig(config);
   if (!isRoot) return say(`next: ${words}`);
   const unseen = command.find((path) => !isSeenByServices(path));
   if (unseen !== undefined)
-    say(`a service cannot read ${unseen}: "npm install -g nbd-proxy" as root puts it where it can`);
+    say(`a service cannot read ${unseen}: "npm install -g" of the package as root puts it where it can`);
   if (!isSeenByServices(config)) say(`a service cannot read ${config}: name a folder below /etc or /srv`);
-  say(`next: systemctl enable --now ${quoteWord(join(target, "nbd-gateway.service"))}`);
+  const next = `systemctl enable --now ${quoteWord(join(target, "nbd-gateway.service"))}`;
+  const isReady = unseen === undefined && isSeenByServices(config);
+  say(`${isReady ? "next" : "when that is mended"}: ${next}`);
+}
+
+/** The configuration of the package, without what the unit allows only with its drop-in. */
+function withoutDevices(text: string): string {
+  const { configurations, ...rest } = JSON.parse(text) as { configurations: Record<string, object> };
+  const listening = Object.entries(configurations).filter(([, one]) => "listen" in one);
+  return `${JSON.stringify({ ...rest, configurations: Object.fromEntries(listening) }, undefined, 2)}\n`;
 }
 
 function write(file: string, text: string, say: (line: string) => void): void {

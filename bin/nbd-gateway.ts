@@ -64,7 +64,7 @@ Who wants in needs a token, which is made at the first start. On a terminal the 
                    of what standard error gets: text, lines for people; or json. Default: json for systemd's journal
   --fingerprint SHA256, --ca FILE
                    which certificate to believe there
-  --no-auth        asks for no token: every user and program of this machine gets in
+  --no-auth        asks for no token: every user and program of this machine gets in; with --eject and --status: sends none
   --help, --version
 `,
 };
@@ -94,6 +94,9 @@ run(program, async () => {
     ca: { type: "string" },
     "no-auth": { type: "boolean", default: false },
   });
+  const tasks = [values.init, values.eject !== undefined, values.status, values["new-token"]];
+  if (tasks.filter((isAsked) => isAsked).length > 1)
+    throw new Error("--init, --eject, --status and --new-token exclude each other");
   const takesOne = values.eject !== undefined || values.status || values.init;
   const surplus = positionals[takesOne ? 1 : 0];
   if (surplus !== undefined) throw new Error(`unexpected argument "${surplus}"; see nbd-gateway --help`);
@@ -207,6 +210,6 @@ run(program, async () => {
 
 /** Makes a new token: a gateway that runs takes it at once, and its logins end. */
 function renew(tokenFile: string): void {
-  renewToken(tokenFile);
+  renewToken(tokenFile, { asRoot: true });
   process.stdout.write(`${tokenFile}\n`);
 }

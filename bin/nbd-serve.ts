@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { basename } from "node:path";
+import { version as packageVersion } from "../package.json";
 import { failureLog } from "../src/node/failure-log.ts";
 import { openFile } from "../src/node/file.ts";
 import { fileIdentity } from "../src/node/resuming/file-identity.ts";
@@ -16,31 +17,53 @@ import type { Transport } from "../src/streams/duplex.ts";
 import { messageOf } from "../src/streams/message-of.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { pathArgument } from "./path-argument.ts";
-import { logger, onSignals, readArguments, run } from "./program.ts";
-import { type Remote, refuseRemoteOptions, remote, remoteFault, remoteOptions } from "./remote.ts";
+import { logger, onSignals, readArguments, run, shownWords } from "./program.ts";
+import {
+  type Remote,
+  type RemoteValues,
+  refuseRemoteOptions,
+  remote,
+  remoteFault,
+  remoteOptions,
+} from "./remote.ts";
 import { secondsArgument } from "./seconds-argument.ts";
+import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
+import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 const program = {
   name: "nbd-serve",
-  help: `Usage: nbd-serve [--writable] [--retry SECONDS] [--take-over] [--token-file FILE] [--fingerprint SHA256] [--ca FILE]
-                 IMAGE URL
-       nbd-serve [--writable] [--retry SECONDS] [--origin ORIGIN] [--token-file FILE] [--insecure] IMAGE WS-URL
-       nbd-serve [--writable] IMAGE -
+  help: `Usage: nbd-serve [OPTION]... IMAGE URL
+       nbd-serve [--writable] [--quiet] IMAGE -
 
-Serves a disk image to an nbd-gateway, or an nbd-proxy behind a relay, until the other side ends. URL is what nbd-gateway
-prints, http://HOST:PORT/#TOKEN or https://HOST:PORT/#TOKEN; its path names the configuration. WS-URL is a relay's. With "-" it
-serves on standard input and output, or on the sockets that it was started with, as in:  nbdinfo [ nbd-serve IMAGE - ]
+Serves a disk image, a file or a block device, to an nbd-gateway: there it is a disk until you press Ctrl-C, or the other
+side ejects it. On a terminal one line shows what is read, how fast, and how much of it.
+
+  nbd-serve image.iso http://127.0.0.1:8000/               to a gateway of yours on this machine
+  nbd-serve image.iso 'https://HOST:8000/#TOKEN' --fingerprint AB:CD:...
+                                                           to another machine, with what nbd-gateway has printed there
+  nbd-serve --writable disk.img https://HOST:8000/0 --token-file FILE
+                                                           as its configuration "0"; whoever has the disk can write to it
+  nbd-serve --json image.iso http://127.0.0.1:8000/ | jq .event
+                                                           for a script, which is told what happens
+  nbd-serve image.iso ws://127.0.0.1:8080/                 to nbd-proxy behind websocketd, or another relay
+  nbdinfo [ nbd-serve image.iso - ]                        to one command, without a gateway
 
   --writable            let the other side write to IMAGE
-  --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
   --take-over           end the session that has this configuration, if there is one
+  --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
+
   --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it
   --fingerprint SHA256  the only certificate to believe, as nbd-gateway prints it
   --ca FILE             certificates of the authorities to believe, in PEM
   --insecure            believe any certificate of a relay; not together with a token
   --origin ORIGIN       the Origin header to send, for relays that check it (websocketd --sameorigin=true)
-  --help, --version
+
+  --quiet, -q           say nothing but errors
+  --json                what happens, as one JSON object a line on standard output, for scripts
+  --help, -h; --version
+
+Ctrl-C ends in order: what was asked for is answered, what was written is made safe. Once more, it ends at once.
 `,
 };
 
@@ -48,76 +71,115 @@ serves on standard input and output, or on the sockets that it was started with,
 const RETRY = "300";
 
 run(program, async () => {
-  const log = logger(program);
   const { values, positionals } = readArguments(program, {
     writable: { type: "boolean", default: false },
     retry: { type: "string" },
+    quiet: { type: "boolean", short: "q", default: false },
+    json: { type: "boolean", default: false },
     ...remoteOptions,
   });
-  const [file, endpoint] = positionals;
-  if (file === undefined || endpoint === undefined || positionals.length > 2) {
+  const [image, endpoint] = positionals;
+  if (image === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error('an IMAGE and a URL, or "-", are needed; see nbd-serve --help');
   }
-  const path = pathArgument(file);
+  const path = pathArgument(image);
   const where = shownUrl(endpoint);
   // Other users of this machine can see a process's arguments.
-  if (where !== endpoint) process.title = `${program.name} ${file} ${where}`;
+  if (where !== endpoint) process.title = `${program.name} ${image} ${where}`;
   const isLocal = endpoint === "-";
   if (isLocal) refuseRemoteOptions(values);
   if (isLocal && values.retry !== undefined) throw new Error("--retry is for a URL");
+  if (isLocal && values.json) throw new Error("--json is for a URL: standard output is the wire");
   const retry = secondsArgument(values.retry ?? RETRY, "--retry");
-  const other = isLocal ? undefined : await remote(endpoint, values, log);
-  keepYoungGenerationSmall();
-  const signal = onSignals();
-
-  const url = endpoint;
-  const { handle, target, modifiedBefore } = await openFile(path, { writable: values.writable }).catch(
-    (error: unknown) => {
-      throw new Error(`opening ${file}: ${reasonOf(error)}`);
+  const telling = await Telling.begin(
+    { image, to: where, program: packageVersion },
+    {
+      isQuiet: values.quiet,
+      mayBeWatched: !isLocal,
+      hasEvents: values.json,
+      log: logger(program),
+      shown: shownWords,
+      prefix: `${program.name}: `,
     },
   );
-  const unlock = values.writable
+  await telling.during(() => serveImage({ ...values, image, path, endpoint, where, retry }, telling));
+});
+
+/** What the arguments say. */
+interface Arguments extends RemoteValues {
+  /** As it was written, for people. */
+  image: string;
+  path: string | Buffer;
+  /** A URL, or "-". */
+  endpoint: string;
+  /** The same, without secrets. */
+  where: string;
+  writable: boolean;
+  retry: number;
+}
+
+async function serveImage(given: Arguments, telling: Telling): Promise<void> {
+  const { image, endpoint, where, writable, retry } = given;
+  const warn = (line: string) => telling.line(line, "warning");
+  const other = endpoint === "-" ? undefined : await remote(endpoint, given, warn);
+  keepYoungGenerationSmall();
+  const signal = onSignals();
+  telling.heed(signal);
+  onNextInterrupt(signal, () => {
+    telling.leave();
+    endBy("SIGINT");
+  });
+
+  const unopened = (reason: string) => new Error(`opening ${image}: ${reason}`);
+  const { handle, target, modifiedBefore } = await openFile(given.path, { writable }).catch(
+    (error: unknown) => {
+      throw unopened(reasonOf(error));
+    },
+  );
+  const unlock = writable
     ? await soleWriter(handle).catch((error: unknown) => {
-        throw new Error(`opening ${file}: ${messageOf(error)}`);
+        throw unopened(messageOf(error));
       })
     : undefined;
-  const failures = failureLog((line) => log(`${file}: ${line}`));
-  const options = { name: basename(file), onerror: failures.add };
-  const isServing = `serving ${file}, ${target.size} bytes`;
+  await telling.open({ size: target.size, isWritable: writable, retry });
+  const failures = failureLog((line) => telling.line(`${image}: ${line}`, "error"));
+  const options = { name: basename(image), onerror: failures.add };
+  const isServing = `serving ${image}, ${target.size} bytes`;
 
   /** Serves everybody who connects to the sockets, until a signal comes. */
   async function serveOn(sockets: readonly number[]) {
     const budget = processBudget();
+    const counted = telling.over(target);
     const listening = sockets.map((socket) =>
-      listenOn(target, socket, { ...options, budget, log }).catch((cause: unknown) => {
+      listenOn(counted, socket, { ...options, budget, log: warn }).catch((cause: unknown) => {
         throw new Error(`descriptor ${socket} is not a listening socket`, { cause });
       }),
     );
     const listeners = await Promise.all(listening);
-    log(isServing);
+    telling.serving(isServing);
     if (!signal.aborted) await once(signal, "abort");
     await Promise.all(listeners.map((listener) => listener.close()));
   }
 
   function serveOver(transport: Transport, to: string) {
-    return serve(transport, target, { ...options, signal, onTransmission: () => log(`${isServing}${to}`) });
+    const onTransmission = () => telling.serving(`${isServing}${to}`);
+    return serve(transport, telling.over(target), { ...options, signal, onTransmission });
   }
 
   /** Serves a gateway, or a relay, over one link or as many as it takes. */
   async function serveTo(there: Remote) {
-    const onTransmission = () => log(`${isServing}, to ${where}`);
+    const onTransmission = () => telling.serving(`${isServing}, to ${where}`);
     if (retry === 0) {
       const link = await there.connect(signal).catch(unlessEnded);
       if (link) await serveOver(link.transport, `, to ${where}`);
       return;
     }
-    const state = await ResumeState.open(resumeFile(url), log);
+    const state = await ResumeState.open(resumeFile(endpoint), warn);
     let writes: OwnWrites | undefined;
     try {
       const note = (record: WriteRecord) => state.note(record);
-      if (values.writable)
-        writes = await OwnWrites.of(handle, { before: state.written, modifiedBefore, note });
-      await serveAgain(writes?.watch(target) ?? target, {
+      if (writable) writes = await OwnWrites.of(handle, { before: state.written, modifiedBefore, note });
+      await serveAgain(telling.over(writes?.watch(target) ?? target), {
         connect: (signal) => there.connect(signal),
         serve,
         serveOptions: { ...options, onTransmission },
@@ -132,7 +194,7 @@ run(program, async () => {
             await writes?.begin();
           },
         },
-        onReconnecting: log,
+        onReconnecting: (line) => telling.lost(line),
       });
     } finally {
       await writes?.end();
@@ -147,7 +209,7 @@ run(program, async () => {
   try {
     if (other) {
       await serveTo(other).catch((error: unknown) => {
-        throw remoteFault(error, endpoint, values["take-over"]);
+        throw remoteFault(error, endpoint, given["take-over"]);
       });
       return;
     }
@@ -161,4 +223,4 @@ run(program, async () => {
     await target.close();
     unlock?.();
   }
-});
+}

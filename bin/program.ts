@@ -42,9 +42,14 @@ function leave(text: string): never {
   process.exit(0);
 }
 
-/** Writes a line for people to standard error, as standard output may be the wire. No URL in it shows a password. */
+/** Words fit to be shown: on one line, and no URL in them shows a password. */
+export function shownWords(words: string): string {
+  return oneLine(withShownUrls(words));
+}
+
+/** Writes a line for people to standard error, as standard output may be the wire. */
 export function logger(program: Program): (line: string) => void {
-  return (line) => process.stderr.write(`${program.name}: ${oneLine(withShownUrls(line))}\n`);
+  return (line) => process.stderr.write(`${program.name}: ${shownWords(line)}\n`);
 }
 
 /**

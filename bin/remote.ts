@@ -4,7 +4,7 @@ import type { ConnectOptions } from "../src/node/connect-options.ts";
 import { connectSocket, type SocketLink, webSocketUrl } from "../src/node/connect-socket.ts";
 import { gatewayUrl } from "../src/node/login/gateway-url.ts";
 import { type Login, logIn } from "../src/node/login/log-in.ts";
-import { readPrivateFile } from "../src/node/login/private-file.ts";
+import { type PrivateFileOptions, readPrivateFile } from "../src/node/login/private-file.ts";
 import { defaultTokenFile, readTokenFile, tokenIn } from "../src/node/login/token-file.ts";
 import { isLoopbackUrl } from "../src/node/loopback.ts";
 import { reasonOf } from "../src/node/system-error.ts";
@@ -93,6 +93,7 @@ export async function gatewayCredentials(
   text: string,
   values: Pick<RemoteValues, "token-file">,
   { insecure, fingerprint, ca }: Trust,
+  options?: PrivateFileOptions,
 ): Promise<GatewayCredentials> {
   const { url, token: inUrl } = gatewayUrl(text);
   const trust = { ...(fingerprint !== undefined && { fingerprint }), ...(ca !== undefined && { ca }) };
@@ -102,7 +103,7 @@ export async function gatewayCredentials(
     );
   }
   checkTrust(trust, url.protocol);
-  return { url, trust, token: await tokenFor(url, inUrl, values["token-file"]) };
+  return { url, trust, token: await tokenFor(url, inUrl, values["token-file"], options) };
 }
 
 async function gatewayAt(
@@ -199,26 +200,32 @@ async function readCertificates(file: string): Promise<Buffer> {
 }
 
 /** The token for a gateway: of the URL, of a file that was named, or, for this machine, of the file that a gateway here has. */
-async function tokenFor(url: URL, inUrl: string | undefined, file: string | undefined): Promise<string> {
+async function tokenFor(
+  url: URL,
+  inUrl: string | undefined,
+  file: string | undefined,
+  options: PrivateFileOptions = {},
+): Promise<string> {
   const shown = shownUrl(url);
   if (inUrl !== undefined) {
     if (file !== undefined) throw new Error(`${shown}: the URL has a token already; leave --token-file out`);
     return inUrl;
   }
-  if (file !== undefined) return readToken(file);
+  if (file !== undefined) return readToken(file, options);
   if (!isLoopbackUrl(url)) {
     throw new Error(`${shown}: a token is needed: use the URL that nbd-gateway prints, or --token-file FILE`);
   }
   return readToken(
     defaultTokenFile(),
+    options,
     "; nbd-gateway makes it when it starts; another one's needs --token-file FILE",
   );
 }
 
 /** Reads a gateway's token from a file, or with "-" from standard input. */
-async function readToken(file: string, advice = ""): Promise<string> {
+async function readToken(file: string, options: PrivateFileOptions, advice = ""): Promise<string> {
   if (file === "-") return fromStandardInput(tokenIn);
-  return readTokenFile(file).catch((error: NodeJS.ErrnoException) => {
+  return readTokenFile(file, options).catch((error: NodeJS.ErrnoException) => {
     throw error.code === "ENOENT" ? new Error(`${error.message}${advice}`) : error;
   });
 }

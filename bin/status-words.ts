@@ -24,12 +24,14 @@ function paragraph(
   now: number,
 ): string[] {
   const first = `${name}: ${state}, ${where}${isReadOnly ? ", read-only" : ""}`;
-  const failed = lastError ? [`failed at ${lastError.at}: ${lastError.words}`] : [];
+  const failed = lastError
+    ? [`failed ${timeSpan(Math.max(0, now - Date.parse(lastError.at)))} ago: ${lastError.words}`]
+    : [];
   return [first, ...[...(session ? sessionLines(session, now) : []), ...failed].map((line) => INDENT + line)];
 }
 
 function sessionLines(
-  { since, medium, peer, waitingUntil, link, requests }: SessionStatus,
+  { id, since, medium, peer, waitingUntil, link, requests, outstanding }: SessionStatus,
   now: number,
 ): string[] {
   const what = medium
@@ -37,7 +39,12 @@ function sessionLines(
     : "a medium that is not known yet";
   const from = peer.address === null ? "" : `, from ${peer.address}`;
   const lost = waitingUntil
-    ? [`the link is lost; waited for ${timeSpan(Math.max(0, Date.parse(waitingUntil) - now))} more`]
+    ? [
+        `the link is lost; waited for ${timeSpan(Math.max(0, Date.parse(waitingUntil) - now))} more` +
+          (outstanding > 0
+            ? `; ${outstanding === 1 ? "1 request waits" : `${outstanding} requests wait`}`
+            : ""),
+      ]
     : [];
   const { read, write } = requests;
   const moved = [transferred(read, "reads"), transferred(write, "writes")].filter((one) => one !== undefined);
@@ -45,9 +52,13 @@ function sessionLines(
   if (errors > 0) moved.push(`${errors} failed`);
   if (link.roundTrip !== null)
     moved.push(`${(link.roundTrip * 1000).toFixed(1)} ms to the other side and back`);
-  if (link.losses > 0) moved.push(`link lost ${link.losses} times`);
+  if (link.losses > 0) moved.push(`link lost ${link.losses === 1 ? "once" : `${link.losses} times`}`);
   const ago = timeSpan(Math.max(0, now - Date.parse(since)));
-  return [`${what}${from}, for ${ago}`, ...lost, ...(moved.length > 0 ? [moved.join(", ")] : [])];
+  return [
+    `${what}${from}, for ${ago}, session ${id}`,
+    ...lost,
+    ...(moved.length > 0 ? [moved.join(", ")] : []),
+  ];
 }
 
 function transferred(requests: RequestStatus | undefined, name: string): string | undefined {

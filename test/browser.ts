@@ -1,6 +1,5 @@
-/** Chromium, and what a person does on the page. */
-import { type Browser, chromium, type Page } from "playwright-core";
-import { until } from "./harness.ts";
+/** Chromium without a window. */
+import { type Browser, chromium } from "playwright-core";
 
 /** What keeps it from asking other machines for anything, and lets root run it. */
 export const chromiumSwitches = [
@@ -28,30 +27,4 @@ export async function killChromium(browser: Browser): Promise<void> {
   const leader = processInfo.find(({ type }) => type === "browser");
   if (!leader) throw new Error("Chromium does not say which process it is");
   process.kill(-leader.id, "SIGKILL");
-}
-
-/** Opens the page and chooses a file there. */
-export async function openPage(browser: Pick<Browser, "newPage">, url: string, file: string): Promise<Page> {
-  const page = await browser.newPage();
-  await page.goto(url);
-  await page.setInputFiles("#file", file);
-  return page;
-}
-
-/** What the page says about its state. */
-export function stateOf(page: Page): Promise<string> {
-  return page.innerText("#state");
-}
-
-/** Serves with one click, and waits until the other machine has the disk. */
-export async function serve(page: Page, milliseconds?: number): Promise<void> {
-  await page.click("#serve");
-  const serves = async () => (await stateOf(page)).startsWith("Serving");
-  await until("the page says that it serves", serves, milliseconds);
-}
-
-/** Stops by a click, and waits until the page says that it has ended. */
-export async function stop(page: Page): Promise<void> {
-  await page.click("#stop");
-  await until("the page says that it has ended", async () => (await stateOf(page)).startsWith("Ended"));
 }

@@ -5,6 +5,7 @@ import type { Test } from "uvu";
 
 /** Debian packages of the programs that tests run. */
 const packages: Readonly<Record<string, string>> = {
+  bash: "bash",
   blkdiscard: "util-linux",
   busybox: "busybox-static",
   caddy: "caddy",
@@ -39,6 +40,7 @@ const packages: Readonly<Record<string, string>> = {
   nginx: "nginx",
   openssl: "openssl",
   promtool: "prometheus",
+  python3: "python3",
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
@@ -52,7 +54,9 @@ const packages: Readonly<Record<string, string>> = {
   "systemd-socket-activate": "systemd",
   taskset: "util-linux",
   unshare: "util-linux",
+  WebKitWebDriver: "webkit2gtk-driver",
   websocketd: "websocketd",
+  Xvfb: "xvfb",
   xorriso: "xorriso",
 };
 

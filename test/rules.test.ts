@@ -86,6 +86,7 @@ const timers = [
   "src/node/login/login-sessions.ts",
   "src/node/process-memory.ts",
   "src/node/resuming/own-writes.ts",
+  "src/node/session/held-socket.ts",
   "src/node/session/sign-of-life.ts",
   "src/node/session/watch-link.ts",
   "src/node/systemd/notify-socket.ts",
@@ -140,7 +141,7 @@ tests("every test file runs its tests", async () => {
   assert.ok(testFiles.includes("test/rules.test.ts"));
   for (const path of testFiles) {
     const text = readFileSync(join(root, path), "utf8");
-    const suites = text.match(/^\s*const \w+ = (?:suite|eachWay)\b/gm)?.length ?? 0;
+    const suites = text.match(/^\s*const \w+ = (?:suite|eachWay|flows)\b/gm)?.length ?? 0;
     const runs = text.match(/^\s*\w+\.run\(\);$/gm)?.length ?? 0;
     assert.ok(suites > 0, `${path} has no suite`);
     assert.is(runs, suites, `${path} runs ${runs} of ${suites} suites`);

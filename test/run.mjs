@@ -27,7 +27,7 @@ const HEAVY = /\/fuzz\.slow\.test\.ts$|\.qemu\.ts$|\/kernel\/(browser|ending)\.u
 /** How many of the slowest files are named at the end. */
 const SLOWEST = 10;
 /** Folders with tests of what was built. */
-const OF_THE_BUILD = /^test\/(node|security|system)\//;
+const OF_THE_BUILD = /^test\/(node|security|system|web)\//;
 
 const { values, positionals } = parseArgs({
   options: { all: { type: "boolean" }, rest: { type: "boolean" }, coverage: { type: "boolean" } },

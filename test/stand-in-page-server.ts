@@ -101,7 +101,8 @@ export class StandInGateway {
     response.setHeader("Content-Security-Policy", POLICY);
     if (path === "login" && request.method === "POST") return this.#logIn(body, response);
     if (path === "logout" && request.method === "POST") return this.#logOut(request, response);
-    if (path === "metadata" || path === "b") return this.#answerBehindLogin(path, request, response);
+    if (path === "metadata" || path === "events" || path === "b")
+      return this.#answerBehindLogin(path, request, response);
     const name = path === "" ? "index.html" : path;
     response.setHeader("Content-Type", types[name.split(".").at(-1)!] ?? "text/html");
     response.end(await readFile(join(root, "dist/web", name)).catch(() => ""));
@@ -132,6 +133,8 @@ export class StandInGateway {
       const headers = { "WWW-Authenticate": "Bearer", "Content-Type": "text/plain" };
       return response.writeHead(401, headers).end("log in first\n");
     }
+    // As a gateway that tells no events.
+    if (path === "events") return response.writeHead(404).end();
     if (path !== "metadata") return response.writeHead(426).end();
     return response.writeHead(200, { "Default-Configuration": "b" }).end('{"a":null,"b":null}');
   }

@@ -1,422 +1,307 @@
-import { sampleOf } from "../src/export/blob-sample.ts";
-import type { NBDServer } from "../src/NBDServer.ts";
-import { messageOf } from "../src/streams/message-of.ts";
-import { hasStreams } from "../src/streams/runtime.ts";
-import { type Closed, closedAs } from "./closed.ts";
-import { loadConfigurations, type OfferedConfiguration } from "./configurations.ts";
-import { droppedHandle, type FileHandle, fileOf, hasPicker, pickFile } from "./file-handle.ts";
-import { formatBytes } from "./format-bytes.ts";
-import {
-  findInterrupted,
-  forgetSession,
-  type Interrupted,
-  interruptedOf,
-  invitation,
-} from "./interrupted.ts";
-import { waitsUntil } from "./kept-session.ts";
-import { createLog } from "./log.ts";
-import { Login, takeToken } from "./login.ts";
-import { LoginForm } from "./login-form.ts";
-import { LOGIN_ENDED, type PageState, READY, words, wordsFor } from "./page-state.ts";
-import { whyRefused } from "./refusal.ts";
-import { startServing } from "./serving.ts";
-import { Trial } from "./trial.ts";
+import type { StatusDocument } from "../src/node/gateway/status/document.ts";
+import { forgetSession } from "./keeping/interrupted.ts";
+import { KeptField } from "./keeping/kept-field.ts";
+import { forgetServed, noteServed } from "./keeping/served-before.ts";
+import { Gate } from "./login/gate.ts";
+import { Login, takeToken } from "./login/login.ts";
+import { whyRefused } from "./login/refusal.ts";
+import type { NbdMediaElement } from "./media/nbd-media.ts";
+import { shownNameText } from "./media/shown-name.ts";
+import { CardsTold } from "./slots/card-events.ts";
+import { loadConfigurations } from "./slots/configurations.ts";
+import { type Dropped, takeDrops } from "./slots/dropping.ts";
+import { eject } from "./slots/eject.ts";
+import { Feed } from "./slots/feed/feed.ts";
+import type { News } from "./slots/feed/news.ts";
+import { SharedFeed } from "./slots/feed/shared-feed.ts";
+import { goOn } from "./slots/going-on.ts";
+import { showLacks } from "./slots/lacks.ts";
+import { Question } from "./slots/question.ts";
+import { ServedList } from "./slots/served-list.ts";
+import { Slots } from "./slots/slots.ts";
+import { askConsent, consent, notify } from "./slots/stop-notice.ts";
+import { TabFace } from "./slots/tab-face.ts";
+import { keepLanguage, languages, pageWords, translate } from "./words/words.ts";
 
 function element<E extends HTMLElement>(id: string): E {
   return document.getElementById(id) as E;
 }
 
-const form = element<HTMLFormElement>("form");
-const drop = element<HTMLLabelElement>("drop");
-const input = element<HTMLInputElement>("file");
-const choice = element<HTMLParagraphElement>("choice");
-const select = element<HTMLSelectElement>("configuration");
-const place = element<HTMLParagraphElement>("place");
-const serveButton = element<HTMLButtonElement>("serve");
-const stopButton = element<HTMLButtonElement>("stop");
-const takeOverButton = element<HTMLButtonElement>("take-over");
-const goOnButton = element<HTMLButtonElement>("go-on");
+/** What lies beside the page: a proxy may have put the gateway below a path. */
+const base = new URL(".", location.href);
+/** The name of the gateway's machine and the version of the gateway, as far as it tells. */
+let host = "";
+let version: string | undefined;
+let words = pageWords();
+/** Whether the gateway has let this page in once. */
+let hasEntered = false;
+/** Whether the gateway did not answer when it was asked last. */
+let isGatewayLost = false;
+
+const news = element("news");
 const logOutButton = element<HTMLButtonElement>("log-out");
-const stateText = element<HTMLParagraphElement>("state");
-const detail = element<HTMLParagraphElement>("detail");
-const bytes = element<HTMLSpanElement>("bytes");
-const log = createLog(element<HTMLOListElement>("log"));
+const languageButton = element<HTMLButtonElement>("language");
+const tellMeButton = element<HTMLButtonElement>("tell-me");
 
-const login = new Login();
-const loginForm = new LoginForm(element("login"), logIn);
+const login = new Login(() => words.login);
+const gate = new Gate({
+  form: element("login"),
+  login,
+  enter,
+  refusedAfter: () => words.login.refusedAfter,
+  onchange(isLocked) {
+    slots.lock(isLocked);
+    if (isLocked) shared.leave();
+    render();
+    if (!isLocked) element("drives-title").focus();
+    say(isLocked ? words.login.missing : "");
+  },
+});
+const field = new KeptField(element("kept"));
+const question = new Question(element("question"), element("question-text"));
+const face = new TabFace(document.querySelector<HTMLLinkElement>("link[rel=icon]")!);
 
-/** The file to be served; undefined while it cannot be read. */
-let file: File | undefined;
-/** By which the browser finds the chosen file again, if it can. */
-let handle: FileHandle | undefined;
-/** What waits on the other machine for its file to be chosen again. */
-let interrupted: Interrupted | undefined;
-let forgetting: ReturnType<typeof setTimeout> | undefined;
-let trial: Trial | undefined;
-let server: NBDServer | undefined;
-/** The configurations that may be chosen; undefined until they are known. */
-let configurations: OfferedConfiguration[] | undefined;
-/** Whether the gateway wants a login before anything else. */
-let isLocked = false;
-/** Whether the gateway is being asked if it wants a login. */
-let isAsking = false;
-/** Goes on with what a login was missing for. */
-let whenUnlocked: (() => void) | undefined;
-let state: PageState = "idle";
-let text = words.idle;
+const told = new CardsTold({
+  onstate() {
+    slots.settle();
+    render();
+  },
+  onattached(card, file, handle) {
+    const slot = slots.slotOf(card);
+    if (!slot || !handle) return;
+    const { name, size } = file;
+    const served = {
+      path: base.pathname,
+      host,
+      configuration: slot.name,
+      name,
+      size,
+      at: Date.now(),
+      handle,
+    };
+    void noteServed(served).then(() => before.look());
+  },
+  ontrouble(card, headline) {
+    const file = shownNameText(card.file?.name ?? "");
+    notify(headline, words.notice.body(file, card.label), card.endpoint);
+  },
+  onchosen: () => field.keep(slots.cards.flatMap(({ file }) => file ?? [])),
+  oneject: (card) => void ejectOthers(card),
+  onlogin: () => gate.lock(words.login.ended),
+});
+const slots = new Slots(element("cards"), {
+  endpointOf,
+  labelOf: ({ name, description, isDefault }) => words.drive(name, description, isDefault),
+  protocols: () => login.protocols(),
+  explain: (endpoint) => whyRefused(endpoint, login.headers),
+  onadd(card, name) {
+    told.listen(card);
+    void goOn([name], endpointOf, () => card, field);
+  },
+});
+const before = new ServedList(element("before"), {
+  gateway: () => ({ path: base.pathname, host }),
+  words: () => words,
+  isOpen: () => hasEntered && !gate.isLocked,
+  cardOf(name) {
+    const card = slots.card(name);
+    return card && { card, label: card.label };
+  },
+  say,
+});
 
-function show(next: PageState, nextText = words[next]) {
-  state = next;
-  text = nextText;
-  render();
-}
+/** The connection of this tab, if it is the one that has it. */
+let feed: Feed | undefined;
+const shared = new SharedFeed({
+  name: `nbd-proxy events ${base.pathname}`,
+  onnews: take,
+  locks: navigator.locks,
+  run(onnews, signal) {
+    feed = new Feed({ base: base.href, headers: () => login.headers, onnews });
+    return feed.run(signal);
+  },
+});
 
-function render() {
-  const running = server !== undefined;
-  const isReady = configurations && (!isLocked || running);
-  const instead = isLocked ? "locked" : "starting";
-  stateText.dataset.state = isReady ? state : instead;
-  const shown = isReady ? text : words[instead];
-  // Screen readers read out a status that is set, even if it stays the same.
-  if (stateText.textContent !== shown) stateText.textContent = shown;
-  // A disabled button loses the focus; a keyboard user would have to look for it.
-  const focused = document.activeElement;
-  serveButton.disabled = running || !file || !configurations;
-  stopButton.disabled = !running;
-  select.disabled = running;
-  input.disabled = running;
-  form.hidden = isLocked && !running;
-  takeOverButton.hidden = state !== "busy" && state !== "other";
-  takeOverButton.textContent = state === "other" ? "Serve this one instead" : "Take over";
-  detail.hidden = detail.textContent === "" || state !== "reconnecting";
-  goOnButton.hidden = running || !interrupted?.handle;
-  goOnButton.textContent = interrupted ? `Go on with ${interrupted.name}` : "";
-  serveButton.classList.toggle("main", goOnButton.hidden);
-  logOutButton.hidden = isLocked || !login.isKept;
-  logOutButton.disabled = running;
-  const isLost = (button: HTMLButtonElement) => focused === button && (button.disabled || button.hidden);
-  if ([serveButton, stopButton, takeOverButton, goOnButton].some(isLost)) {
-    [stopButton, serveButton, input].find(({ disabled }) => !disabled)?.focus();
-  }
-  drop.classList.toggle("busy", running);
-}
-
-function choose(
-  chosen: File | undefined,
-  { isFolder = false, by }: { isFolder?: boolean; by?: FileHandle | undefined } = {},
-) {
-  if (!chosen) return;
-  trial?.end();
-  handle = by;
-  element("file-label").hidden = true;
-  element("file-name").textContent = chosen.name;
-  element("file-size").textContent = isFolder
-    ? "A folder"
-    : `${formatBytes(chosen.size)} (${chosen.size.toLocaleString("en")} bytes)`;
-  if (!isFolder) {
-    tryToRead(chosen);
-    // That it is another file only the gateway can tell for sure.
-    if (isAwaited(chosen)) serve();
-    return;
-  }
-  file = undefined;
-  show("unreadable", "Cannot be read: a folder cannot be served, choose a file");
-}
-
-/** Whether a file looks like the one that is waited for in the chosen place. */
-function isAwaited({ name, size }: File): boolean {
-  return (
-    name === interrupted?.name && size === interrupted.size && select.value === interrupted.configuration
-  );
-}
-
-/** Takes a chosen file as the one to serve, and says whether it can be read. */
-function tryToRead(chosen: File, wasLogged = false) {
-  let isLogged = wasLogged;
-  // A fast user need not wait: a server looks at the file before it connects.
-  file = chosen;
-  trial = new Trial(chosen, {
-    onslow: () => show("looking"),
-    onfault(fault) {
-      file = undefined;
-      if (!isLogged) log(`${chosen.name} cannot be read: ${fault}`);
-      isLogged = true;
-      show("unreadable", `Cannot be read: ${fault}. Choose it again, or wait until it is back`);
-    },
-    onread() {
-      file = chosen;
-      if (interrupted) show("interrupted", `${READY}. ${invitation(interrupted)}`);
-      else show("idle", READY);
-    },
-  });
-  render();
-}
-
-/** The URL of the gateway or relay that this page came from, below whatever path a proxy has put it. */
-function endpoint(configuration = select.value): string {
-  const url = new URL(encodeURIComponent(configuration) || ".", location.href);
+/** The URL of a WebSocket of the gateway or relay that this page came from. */
+function endpointOf(configuration: string): string {
+  const url = new URL(encodeURIComponent(configuration) || ".", base);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
 }
 
-/** @param more subprotocols, as that which asks for a place that somebody else has */
-function serve(...more: string[]) {
-  if (!file || server || !configurations || isLocked) return;
-  trial?.end();
-  const served = file;
-  const configuration = select.value;
-  const again = () => serve(...more);
-  const running = startServing(
-    { endpoint: endpoint(), file: served, handle, login, more },
-    {
-      log,
-      onbytes: (read) => {
-        bytes.textContent = formatBytes(read);
-      },
-      onstate(news) {
-        const { state: next, line, wasOpen } = news;
-        if (next === "ended" || next === "failed") server = undefined;
-        if (next === "serving" || next === "ended") forgetInterrupted();
-        if (next === "serving" && isLocked) void enter();
-        if (next === "failed" && !wasOpen && sampleOf(served)?.isInDoubt) return tryToRead(served, true);
-        const closed = next === "failed" ? closedAs(news.error) : undefined;
-        if (closed) {
-          show(closed.state, closed.text);
-          return void afterRefusal(closed, configuration);
-        }
-        detail.textContent = next === "reconnecting" ? line : "";
-        show(next, wordsFor(news));
-        if (next === "reconnecting") void askForLogin(again);
-        if (next === "failed" && !wasOpen) void explain(endpoint(), again);
-      },
-    },
-  );
-  server = running;
-  render();
+/** Says something that has happened to the page as a whole. */
+function say(text: string): void {
+  // Screen readers read out a status that is set, even if it stays the same.
+  if (news.textContent !== text) news.textContent = text;
 }
 
-/** Says what can be done where a place is another's, or waits for another file. */
-async function afterRefusal({ state: refused, text: why }: Closed, configuration: string) {
-  forgetInterrupted();
-  if (refused !== "other") return;
-  const waiting = await interruptedOf(configuration, endpoint(configuration));
-  if (!waiting || server || text !== why) return;
-  remember(waiting);
-  show(refused, `${why}. ${invitation(waiting)}`);
+/** Takes what the gateway tells. */
+function take(heard: News): void {
+  const wasLost = isGatewayLost;
+  isGatewayLost = heard.kind === "lost";
+  if (heard.kind === "locked") gate.lock(words.login.ended);
+  if (heard.kind === "lost") say(words.gatewayLost(heard.words));
+  if (heard.kind !== "status") return;
+  takeStatus(heard.document);
+  if (!wasLost) return;
+  say(words.gatewayBack);
+  slots.wake();
 }
 
-/** While the link is lost: asks for the token if it is that what is missing. */
-async function askForLogin(again: () => void) {
-  const running = server;
-  if (!running || isLocked || isAsking) return;
-  isAsking = true;
-  const why = await whyRefused(running.endpoint, login.headers);
-  isAsking = false;
-  if (!why.wantsLogin || isLocked || server !== running || running.state !== "reconnecting") return;
-  lock(LOGIN_ENDED, () => {
-    // It tries again at once, as when the network is back.
-    if (server) dispatchEvent(new Event("online"));
-    else again();
-  });
-}
-
-/** Takes note of what waits on the other machine, until it waits no more. */
-function remember(waiting: Interrupted) {
-  forgetInterrupted();
-  interrupted = waiting;
-  forgetting = setTimeout(() => {
-    const wasShown = state === "interrupted";
-    forgetInterrupted();
-    log(`the other machine has waited for ${waiting.name} long enough`);
-    if (wasShown) show("idle", file ? READY : words.idle);
-    else render();
-  }, waitsUntil(waiting) - Date.now());
-}
-
-function forgetInterrupted() {
-  clearTimeout(forgetting);
-  interrupted = undefined;
-}
-
-/** After the page was loaded: says what was served before. */
-async function lookForInterrupted() {
-  const waiting = await findInterrupted(configurations ?? [], endpoint);
-  if (!waiting || server || interrupted) return;
-  remember(waiting);
-  select.value = waiting.configuration;
-  showPlace();
-  show("interrupted", invitation(waiting));
-  // Firefox fills the field in again when a page is reloaded.
-  const [again] = input.files ?? [];
-  if (again && isAwaited(again)) choose(again);
-}
-
-/** Goes on with the file that the browser has kept. */
-async function goOn() {
-  const waiting = interrupted;
-  if (!waiting?.handle || server) return;
-  select.value = waiting.configuration;
-  showPlace();
-  try {
-    choose(await fileOf(waiting.handle), { by: waiting.handle });
-  } catch (error) {
-    log(`${waiting.name} cannot be read: ${messageOf(error)}`);
-    show("interrupted", `${waiting.name} cannot be read: choose it again`);
+function takeStatus(document: StatusDocument): void {
+  const { gateway } = document;
+  if (gateway.host !== host || gateway.version !== version) {
+    // A gateway of an earlier version does not tell.
+    host = gateway.host ?? "";
+    version = gateway.version;
+    showMachine();
+    void before.look();
   }
-}
-
-/** Has the browser choose a file such that it can be found again after a reload. */
-async function pick() {
-  try {
-    const by = await pickFile();
-    if (by && !server) choose(await by.getFile(), { by });
-  } catch (error) {
-    log(`choosing a file: ${messageOf(error)}`);
-    show("unreadable", `${words.unreadable}: ${messageOf(error)}`);
-  }
-}
-
-/** Says more about a server that failed before it was connected. If it needs a login, `again` starts it after that. */
-async function explain(url: string, again: () => void) {
-  const failure = text;
-  const why = await whyRefused(url, login.headers);
-  log(`a plain request to the same address: ${why.words}`);
-  // The user may have begun something else meanwhile.
-  if (text !== failure) return;
-  show("failed", `${failure}: ${why.words}`);
-  if (why.wantsLogin) lock(LOGIN_ENDED, again);
-}
-
-/** Asks for the token, and says why; what is to go on after the login is done then. */
-function lock(why?: string, next = whenUnlocked) {
-  isLocked = true;
-  whenUnlocked = next;
-  login.forget();
+  slots.tell(document);
+  void offerAnew();
   render();
-  loginForm.show(why);
 }
 
-function unlock() {
-  if (!isLocked) return;
-  isLocked = false;
-  loginForm.hide();
-  render();
-  [serveButton, stopButton, input].find(({ disabled }) => !disabled)?.focus();
-  const next = whenUnlocked;
-  whenUnlocked = undefined;
-  next?.();
+/** What the offer was asked for anew because of. */
+let askedFor: string | undefined;
+
+/** Asks what is offered, where the gateway tells of something else; once for each, as it may never agree with itself. */
+async function offerAnew(): Promise<void> {
+  const { news: other } = slots;
+  if (other === undefined || other === askedFor) return;
+  askedFor = other;
+  const offered = await loadConfigurations(login.headers, slots.offered);
+  if (offered) slots.offer(offered);
 }
 
-/** Finds out what may be chosen. Returns false if the gateway wants a login first. */
+/** Finds out what is offered. Returns false if the gateway wants a login first. */
 async function enter(): Promise<boolean> {
-  const [offered] = await Promise.all([loadConfigurations(login.headers), streams]);
+  const offered = await loadConfigurations(login.headers, slots.offered);
   if (!offered) return false;
-  const isFirst = !configurations;
-  const chosen = configurations ? select.value : offered.find(({ isDefault }) => isDefault)?.name;
-  configurations = offered;
-  select.replaceChildren(
-    ...offered.map(({ name, label, isDefault }) => new Option(label, name, isDefault, name === chosen)),
-  );
-  choice.hidden = offered.length < 2;
-  showPlace();
+  hasEntered = true;
+  slots.offer(offered);
+  slots.wake();
+  gate.unlock();
+  say("");
+  follow();
+  showMachine();
   render();
-  unlock();
-  if (isFirst) void lookForInterrupted();
+  void before.look();
   return true;
 }
 
-/** Logs in with a token. Returns why that was refused, in words. */
-async function logIn(token: string): Promise<string | undefined> {
-  const fault = await login.logIn(token);
-  if (fault !== undefined) return fault;
-  if (await enter()) return undefined;
-  return "The token was right, but the next request was refused: does the browser block cookies?";
+/** Has the gateway tell what goes on, while somebody looks at this tab. */
+function follow(): void {
+  if (document.hidden || !hasEntered || gate.isLocked) shared.leave();
+  else shared.join();
 }
 
 /** Begins, with the token in the page's URL if there is one. */
-async function start() {
+async function start(): Promise<void> {
   const token = takeToken();
   const fault = token ? await login.logIn(token) : undefined;
   const hadLogin = login.isKept;
-  if (!(await enter())) lock(fault ?? (hadLogin ? LOGIN_ENDED : ""));
-  else if (fault !== undefined) log(`logging in with the token in the URL: ${fault}`);
+  if (!(await enter())) gate.lock(fault ?? (hadLogin ? words.login.ended : ""));
+  else if (fault !== undefined) say(words.login.inUrl(fault));
 }
 
-async function logOut() {
+async function logOut(): Promise<void> {
   const fault = await login.logOut();
-  if (fault !== undefined) return show("failed", `You are still logged in: ${fault}`);
-  forgetInterrupted();
-  await Promise.all((configurations ?? []).map(({ name }) => forgetSession(endpoint(name))));
-  if (state === "interrupted") show("idle", file ? READY : words.idle);
-  if (!(await enter())) lock();
+  if (fault !== undefined) return say(words.login.stillLoggedIn(fault));
+  shared.leave();
+  for (const card of slots.cards) card.interrupted = undefined;
+  await Promise.all([
+    forgetServed(base.pathname),
+    ...slots.slots.map(({ name }) => forgetSession(endpointOf(name))),
+  ]);
+  field.keep([]);
+  await before.look();
+  if (!(await enter())) gate.lock();
 }
 
-input.addEventListener("click", (event) => {
-  if (hasPicker) {
-    event.preventDefault();
-    return void pick();
-  }
-  // So that a file that has changed can be chosen again: the browser would see no change.
-  input.value = "";
-});
-input.addEventListener("change", () => choose(input.files?.[0]));
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  serve();
-});
-stopButton.addEventListener("click", () => server?.stop());
-goOnButton.addEventListener("click", () => void goOn());
-takeOverButton.addEventListener("click", () => serve("take-over"));
-logOutButton.addEventListener("click", () => void logOut());
-
-// Anywhere on the page: a file dropped beside the field would be opened in the page's place.
-for (const type of ["dragenter", "dragover"] as const) {
-  addEventListener(type, (event) => {
-    event.preventDefault();
-    drop.classList.toggle("over", !server);
-  });
-}
-addEventListener("dragleave", () => drop.classList.remove("over"));
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  const { files, items } = event.dataTransfer ?? {};
-  const item = [...(items ?? [])].find(({ kind }) => kind === "file");
-  const isFolder = item?.webkitGetAsEntry?.()?.isDirectory;
-  // It is asked for in the event: later the event has forgotten its files.
-  const handle = droppedHandle(item);
-  const dropped = files?.[0];
-  void handle.then((by) => {
-    if (!server) choose(dropped, { isFolder, by });
-  });
-});
-addEventListener("beforeunload", (event) => {
-  // Leaving the page takes the disk away from the other machine.
-  if (["serving", "unreadable", "reconnecting"].includes(server?.state ?? "")) event.preventDefault();
-});
-
-/** Loads what an old browser lacks of streams: twice as much code as the page itself, so only there. */
-async function loadMissingStreams() {
-  if (hasStreams) return;
-  const script = "./js/polyfill.js";
-  await import(script).catch((error) => log(`loading ${script}: ${messageOf(error)}`));
+/** Ends what somebody else serves, after a question. */
+async function ejectOthers(card: NbdMediaElement): Promise<void> {
+  const slot = slots.slotOf(card);
+  if (!slot) return;
+  const { medium, peer } = slot.status?.session ?? {};
+  const file = medium ? shownNameText(medium.name) : undefined;
+  const isSure = await question.ask(words.eject.question(card.label, file, peer?.address ?? undefined));
+  if (!isSure) return;
+  const ejected = await eject(base.href, slot.name, login.headers);
+  if (ejected.isDone) return say(words.eject.done(card.label));
+  say(words.eject.failed(card.label, ejected.why));
+  if (ejected.wantsLogin) gate.lock(words.login.ended);
 }
 
-/** Says where the disk will be, if that is known. */
-function showPlace() {
-  const where = configurations?.find(({ name }) => name === select.value)?.place;
-  place.textContent = where ? `Its place on the other machine: ${where}` : "";
-  place.hidden = !where;
+/** Takes a file that was dropped beside the cards, if it is clear which one it is for. */
+function takeDropped({ file, handle, isFolder }: Dropped, count: number): void {
+  if (gate.isLocked) return;
+  const free = slots.cards.filter((card) => !card.state.isRunning && !card.remote?.session);
+  const [card] = free;
+  if (count > 1) say(words.drop.oneByOne);
+  else if (!card || free.length > 1) say(words.drop.onACard);
+  else if (isFolder) say(words.drop.folder);
+  else card.choose(file, handle);
 }
 
-select.addEventListener("change", () => {
-  showPlace();
-  // Another place may be free.
-  if (state === "busy" || state === "other") show("idle", READY);
-});
+function render(): void {
+  const { isServing, cards } = slots;
+  element("drives").hidden = !hasEntered || (gate.isLocked && !isServing);
+  logOutButton.hidden = gate.isLocked || !login.isKept;
+  if (logOutButton.disabled !== isServing) logOutButton.disabled = isServing;
+  face.show(
+    cards.flatMap((card) => told.stateOf(card) ?? []),
+    { title: words.texts.title, ...words.tab },
+  );
+  showConsent();
+  before.show();
+}
+
+function showMachine(): void {
+  const machine = element("machine");
+  machine.textContent = words.machine(host || location.host, version);
+  machine.hidden = !hasEntered;
+}
+
+function showConsent(): void {
+  const given = consent();
+  tellMeButton.hidden = given !== "not asked";
+  const { granted, denied, notAsked } = words.notice;
+  const text = { granted, denied, "not asked": notAsked, impossible: "" }[given];
+  const line = element("told");
+  if (line.textContent !== text) line.textContent = text;
+}
+
+/** Says everything in the language that is wanted. */
+function speak(): void {
+  words = pageWords();
+  translate(words);
+  const other = words.language === "de" ? languages.en : languages.de;
+  languageButton.textContent = other.languageName;
+  languageButton.lang = other.language;
+  languageButton.hidden = false;
+  slots.speak(words.language);
+  showMachine();
+  showLacks(element("lacks"), words);
+  render();
+}
+
+// What <nbd-media> is told before it is defined would be lost.
+await customElements.whenDefined("nbd-media");
 element("late").remove();
-render();
-const streams = loadMissingStreams();
-void start();
+speak();
+say(words.starting);
+takeDrops(takeDropped);
+languageButton.addEventListener("click", () => {
+  keepLanguage(languageButton.lang);
+  speak();
+});
+logOutButton.addEventListener("click", () => void logOut());
+tellMeButton.addEventListener("click", () => void askConsent().then(showConsent));
+document.addEventListener("visibilitychange", follow);
+addEventListener("pagehide", () => shared.leave());
+addEventListener("pageshow", follow);
+addEventListener("online", () => feed?.wake());
 // Where the page is open already, the browser only changes the fragment.
 addEventListener("hashchange", () => void start());
+void start();

@@ -30,13 +30,14 @@ const STICKY = 0o1000;
  * From the root downwards, each folder before what is in it, so that nobody else can change anything in between.
  * Where there are no such users, as on Windows, nothing is judged.
  *
+ * @param alsoOwner a user who may own steps of it too
  * @throws UntrustedPathError
  * @throws the error of lstat(2), as ENOENT when there is nothing
  */
-export function trustedPath(path: string): TrustedPath {
+export function trustedPath(path: string, alsoOwner?: number): TrustedPath {
   const user = process.geteuid?.();
   if (user === undefined || path === "") return { path: resolve(path), stats: lstatSync(path) };
-  const trusted = new Trusted(user);
+  const trusted = new Trusted(user, alsoOwner);
   let current = "/";
   let stats = trusted.judge(current);
   let links = 0;
@@ -78,9 +79,9 @@ class Trusted {
   /** Who owns "/" can replace everything; in a user namespace that need not be user 0. */
   readonly #owners: ReadonlySet<number>;
 
-  constructor(user: number) {
+  constructor(user: number, alsoOwner = user) {
     this.#user = user;
-    this.#owners = new Set([0, user, this.#program.uid, lstatSync("/").uid]);
+    this.#owners = new Set([0, user, alsoOwner, this.#program.uid, lstatSync("/").uid]);
   }
 
   /** Looks at one step of a path. */

@@ -14,8 +14,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Browser } from "playwright-core";
 import { Request } from "../../src/nbd/messages.ts";
-import { openChromium, openPage, serve } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { root, Sandbox, until } from "../harness.ts";
+import { openPage } from "../page/open.ts";
 import { forkRelay } from "../relay.ts";
 import { attached, attachedAt, startGateway } from "../system/link.ts";
 import { type Bootable, busyboxCd, installerCd } from "./bootable.ts";
@@ -51,9 +52,9 @@ async function ours({ iso, line }: Bootable, browser: Browser, roundTrip: number
   try {
     await context.addInitScript(COUNT_RECEIVED);
     const page = await openPage(context, `http://127.0.0.1:${link.place}/`, iso);
-    await serve(page);
+    await page.card().serve();
     await attached(gateway);
-    const received = () => page.evaluate<number>("received");
+    const received = () => page.tab.page.evaluate<number>("received");
     const [before, asked] = [await link.counts(), await received()];
     const time = await bootFrom(sandbox, attachedAt(sandbox).socket, line, TOO_LONG);
     if (time === undefined) throw new Error(`no line of user space in ${TOO_LONG} ms: ${gateway.stderr}`);

@@ -39,7 +39,8 @@ async function readAll(of: readonly string[], part: number): Promise<number[]> {
       let bytes = 0;
       const reader = async (from: number) => {
         for (let at = from; performance.now() < end; at = (at + 4 * READ) % PART) {
-          bytes += (await disk.read(part * PART + at, READ)).byteLength;
+          const { byteLength } = await disk.read(part * PART + at, READ);
+          bytes += byteLength;
         }
       };
       await Promise.all([0, 1, 2, 3].map((i) => reader(i * READ)));

@@ -4,12 +4,13 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:tls";
 import * as assert from "uvu/assert";
-import { openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { startCaddy } from "../caddy.ts";
 import { type Pair, writePair } from "../certificates.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 import { startNginxExample } from "../nginx.ts";
+import { openPage } from "../page/open.ts";
 import { proxyExample } from "../proxy-examples.ts";
 import { asRoot } from "../security/others.ts";
 
@@ -158,20 +159,19 @@ for (const [name, start] of [
         const context = await browser.newContext({ ignoreHTTPSErrors: true });
         // Without the slash at the end, too.
         const stranger = await openPage(context, where.replace(/\/$/, ""), image);
-        await until("the stranger is asked", async () => (await stateOf(stranger)) === "Not logged in");
+        await stranger.isAsked("");
         await stranger.close();
 
         const page = await openPage(context, `${where}#${token()}`, image);
-        await serve(page);
+        await page.card().serve();
         assert.is(await copied(), digest);
         // All is encrypted outside, so the login is a cookie.
         const [cookie] = await context.cookies();
         assert.match(cookie!.name, /^__Host-nbd-proxy-/);
         assert.ok(cookie!.secure && cookie!.httpOnly);
-        await stop(page);
-        assert.match(await stateOf(page), /^Ended/);
-        await page.click("#log-out");
-        await until("it has logged out", async () => (await stateOf(page)) === "Not logged in");
+        await page.card().stop();
+        await page.logOut();
+        await page.isAsked("");
         assert.equal(await context.cookies(), []);
         for (const secret of [token(), cookie!.value]) {
           assert.not.ok((running.stdout + running.stderr).includes(secret), "it is in no log");
@@ -227,10 +227,10 @@ machines("two machines, and a certificate of the gateway's own: byte for byte", 
     try {
       const context = await chromium.newContext({ ignoreHTTPSErrors: true });
       const page = await openPage(context, `${url}#${token()}`, image);
-      await until("the login", () => page.isEnabled("#serve"));
-      await serve(page);
+      await until("the login", () => page.card().isEnabled("serve"));
+      await page.card().serve();
       assert.is(await copied(), digest);
-      await stop(page);
+      await page.card().stop();
     } finally {
       await chromium.close();
     }

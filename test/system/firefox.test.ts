@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { type Browser, launch } from "puppeteer-core";
 import * as assert from "uvu/assert";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
+import { startFirefox } from "../page/firefox.ts";
+import { MediaPage } from "../page/media-page.ts";
+import type { Browser } from "../page/tab.ts";
 
 const tests = suite("the page in Firefox");
 
@@ -43,40 +45,32 @@ for (const [what, size, options] of [
     const url = gateway.stdout.trim();
     const token = existsSync(tokenFile()) ? readFileSync(tokenFile(), "utf8").trim() : undefined;
 
-    browser ??= await launch({
-      browser: "firefox",
-      executablePath: "/usr/bin/firefox-esr",
-      headless: true,
-      acceptInsecureCerts: true,
-    });
-    const page = await browser.newPage();
-    await page.goto(token === undefined ? url : `${url}#${token}`);
-    const state = () => page.$eval("#state", (element) => element.textContent ?? "");
-    await until("it is logged in, where it has to be", async () => (await state()) === "No file chosen");
-    assert.is(page.url(), url, "the token is not in the address bar");
-    const input = await page.$("input#file");
-    await input!.uploadFile(image);
-    await until("the file is chosen", async () => (await state()) === "Ready to serve");
-    await page.click("#serve");
+    browser ??= await startFirefox();
+    const page = await MediaPage.open(await browser.newTab(), token === undefined ? url : `${url}#${token}`);
+    const card = page.card();
+    await card.is("free");
+    assert.is(await page.tab.evaluate("location.href"), url, "the token is not in the address bar");
+    await card.choose(image);
+    await card.is("ready");
+    await card.serve();
     await until("the socket is there", () => existsSync(socket));
-    assert.match(await state(), /^Serving/);
 
     const copy = sandbox.path("copy");
     await sandbox.run("nbdcopy", [`nbd+unix:///?socket=${socket}`, copy]);
     assert.is(await sha256(copy), digest);
 
-    await page.click("#stop");
-    await until("the page says that it has ended", async () => (await state()).startsWith("Ended"));
+    await card.stop();
     await until("the socket file is gone", () => !existsSync(socket));
     await until("the gateway says so", () => gateway.stderr.includes("local: ended"));
     if (token !== undefined) {
       const said = gateway.stdout + gateway.stderr;
       assert.not.ok(said.includes(token), "the gateway has not said the token");
       await page.reload();
-      await until("the login outlives a reload", async () => (await state()) === "No file chosen");
-      await page.click("#log-out");
-      await until("it has logged out", async () => (await state()) === "Not logged in");
+      await card.is("free");
+      await page.logOut();
+      await page.isAsked("");
     }
+    await page.isQuiet();
     await page.close();
     gateway.kill();
     assert.is(await gateway.exit, 0);

@@ -1,10 +1,11 @@
 import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, openPage } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
+import { type ChromiumPage, openPage } from "../page/open.ts";
 import { startWebsocketd, type Websocketd } from "../websocketd.ts";
 import { expectCan, mapOf, READING } from "./nbdinfo.ts";
 
@@ -20,7 +21,7 @@ const SIZE = 6_000_128;
 let sandbox: Sandbox;
 let relay: Websocketd;
 let browser: Browser | undefined;
-let page: Page;
+let page: ChromiumPage;
 let image: string;
 let digest: string;
 
@@ -72,8 +73,8 @@ async function chromium() {
     browser = await openChromium();
     page = await openPage(browser, relay.page, image);
   }
-  await until("the page can serve", () => page.isEnabled("#serve"));
-  await page.click("#serve");
+  await until("the page can serve", () => page.card().isEnabled("serve"));
+  await page.card().click("serve");
 }
 
 for (const [name, connect] of Object.entries({ chromium, "nbd-serve": nbdServe })) {

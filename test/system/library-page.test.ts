@@ -3,9 +3,10 @@ import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type Gateway, gateway, parseConfig } from "../../src/node/index.ts";
-import { openChromium, serve, stop } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { needing, root, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
+import { openPage } from "../page/open.ts";
 
 /* Other people's pages: the classic script and the ES module in Chromium. */
 const tests = suite("the library in a page");
@@ -174,14 +175,19 @@ peers("our own page loads the polyfill in an old browser, and in no other", asyn
     [missing, 1],
     ["", 0],
   ] as const) {
-    const page = await open("", script);
-    await serve(page);
+    browser ??= await openChromium();
+    const context = await browser.newContext();
+    await context.addInitScript(script);
+    const page = await openPage(context, running.url, image);
+    await page.card().serve();
     assert.is(await copy(), digest);
-    const names = await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)");
-    assert.is((names as string[]).filter((name) => name.endsWith("polyfill.js")).length, loaded);
-    await stop(page);
+    const names = await page.tab.evaluate<string[]>(
+      "performance.getEntriesByType('resource').map(({ name }) => name)",
+    );
+    assert.is(names.filter((name) => name.endsWith("polyfill.js")).length, loaded);
+    await page.card().stop();
     await until("the socket file is gone", () => !existsSync(socket));
-    await page.close();
+    await context.close();
   }
 });
 

@@ -43,10 +43,15 @@ tests("it has what is needed and nothing else", () => {
   ]);
   assert.equal(readdirSync(join(packed, "bin")).sort(), [
     "Caddyfile.example",
+    "config.5.md",
     "nbd-gateway-device.conf",
+    "nbd-gateway.1.md",
     "nbd-gateway.service",
     "nbd-gateway.socket",
+    "nbd-proxy.1.md",
+    "nbd-serve.1.md",
     "nginx.conf.example",
+    "serve-events.schema.json",
     "status.schema.json",
   ]);
   const files = readdirSync(packed, { recursive: true, encoding: "utf8" });
@@ -280,6 +285,21 @@ tests("the classic script is short, and the polyfill is in a file of its own", (
   }
 });
 
+/** Bytes with gzip of all that the custom element loads. */
+const ELEMENT = 60_000;
+
+tests("the element is short, with all that it loads", () => {
+  const files = ["nbd-media.js", "serving-worker.js"].map((name) =>
+    readFileSync(join(packed, "dist/web/js", name)),
+  );
+  const sizes = files.map((file) => gzipSync(file, { level: 9 }).byteLength);
+  const sum = sizes.reduce((all, size) => all + size, 0);
+  assert.ok(sum < ELEMENT, `${sizes.join(" + ")} bytes`);
+  // There is nothing else that they import, but what an old browser lacks.
+  const named = files.flatMap((file) => [...file.toString().matchAll(/["'`](\.\/[\w./-]+\.js)["'`]/g)]);
+  assert.equal([...new Set(named.map(([, name]) => name))].sort(), ["./polyfill.js", "./serving-worker.js"]);
+});
+
 const consumer = `
 import {
   blobExport,
@@ -357,6 +377,11 @@ tests("the declarations are right in a browser, without Node's types", async () 
 import { socketTransport } from "nbd-proxy";
 // @ts-expect-error: it needs Node
 import { recordToFile } from "nbd-proxy/fixtures";
+import { type MediaState, NbdMediaElement } from "nbd-proxy/nbd-media.js";
+const media: NbdMediaElement = document.createElement("nbd-media");
+export const states: MediaState[] = [media.state];
+media.addEventListener("nbd-state", ({ detail }) => states.push(detail));
+media.startServing = NbdMediaElement.startServing;
 `;
   await check("in-browser.ts", source, [
     ..."--module esnext --moduleResolution bundler --lib es2022,dom --types".split(" "),

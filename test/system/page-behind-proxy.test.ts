@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, openPage, serve, stateOf, stop } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
 import { HOST, locationOf, startNginx } from "../nginx.ts";
+import { openPage } from "../page/open.ts";
 
 /* The gateway under a path of a reverse proxy, beside whatever else the proxy serves. */
 const tests = suite("the page behind a reverse proxy");
@@ -41,19 +42,20 @@ const nginx = needing(tests, ["chromium", "nbdcopy", "nginx"]);
 nginx("finds the configurations and serves each of them", async () => {
   browser ??= await openChromium();
   const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway)), image);
-  await until("the configurations", async () => (await page.locator("#configuration option").count()) === 2);
+  await until("the configurations", async () => (await page.cards()).length === 2);
   for (const [name, file] of [
     ["first", "first.sock"],
     ["ü &=+.", "second.sock"],
   ] as const) {
-    await page.selectOption("#configuration", name);
-    await serve(page);
+    const card = page.card(name);
+    await card.choose(image);
+    await card.serve();
     const socket = sandbox.path(file);
     await until(`${socket} is there`, () => existsSync(socket));
     const copy = sandbox.path("copy");
     await sandbox.run("nbdcopy", [`nbd+unix:///?socket=${socket}`, copy]);
     assert.is(await sha256(copy), digest, name);
-    await stop(page);
+    await card.stop();
     await until(`${socket} is gone`, () => !existsSync(socket));
   }
   await page.close();
@@ -62,19 +64,16 @@ nginx("finds the configurations and serves each of them", async () => {
 nginx("says so where the proxy hands on no WebSocket", async () => {
   browser ??= await openChromium();
   const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway, [HOST])), image);
-  await page.click("#serve");
-  await until("the page says why", async () =>
-    /^Failed: .*426.*must pass on Upgrade, Connection and Host/.test(await stateOf(page)),
-  );
+  await page.card().click("serve");
+  await page.card().says(/^Refused\. .*426.*must pass on Upgrade, Connection and Host/);
   await page.close();
 });
 
 nginx("says so where its scripts are refused, as the proxy does not hand on Host", async () => {
   browser ??= await openChromium();
-  const page = await browser.newPage();
-  await page.goto(await startNginx(sandbox, locationOf(gateway, [])));
-  assert.is(await stateOf(page), "Starting…");
-  const late = page.locator("#late");
+  const page = await openPage(browser, await startNginx(sandbox, locationOf(gateway, [])));
+  assert.equal(await page.cards(), []);
+  const late = page.tab.page.locator("#late");
   await until("the page says so", async () => (await late.boundingBox())!.height > 0);
   assert.match(await late.innerText(), /has not started\. Reload/);
   await page.close();

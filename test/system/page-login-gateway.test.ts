@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, serve, stateOf, stop } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { needing, program, type Running, Sandbox, suite, until } from "../harness.ts";
 import { locationOf, startNginx } from "../nginx.ts";
+import { type ChromiumPage, openPage } from "../page/open.ts";
 
 /* The page's login at a gateway, and two pages that want the same configuration. */
 const tests = suite("the login of the page at a gateway");
@@ -14,17 +15,18 @@ let browser: Browser | undefined;
 let gateway: Running;
 let url: string;
 let config: string;
+let file: string;
 let tokenFile: string;
 let token: string;
 
 /** All that gateways have said. */
 let said = "";
 
-const file = { name: "boot.iso", mimeType: "", buffer: Buffer.from("x".repeat(512)) };
-
 tests.before(async () => {
   sandbox = new Sandbox();
   config = sandbox.path("config.json");
+  file = sandbox.path("boot.iso");
+  await writeFile(file, "x".repeat(512));
   tokenFile = sandbox.path("login/token");
   const configurations = { local: { listen: `unix:${sandbox.path("local.sock")}` } };
   await writeFile(
@@ -59,29 +61,13 @@ async function end() {
 }
 
 /** Opens the page in a browser that has not been there before. */
-async function open(address: string): Promise<Page> {
+async function open(address: string): Promise<ChromiumPage> {
   browser ??= await openChromium();
-  const page = await browser.newPage({ ignoreHTTPSErrors: true });
-  await page.goto(address);
-  return page;
-}
-
-async function says(page: Page, words: RegExp) {
-  await until(`the page says ${words}`, async () => words.test(await stateOf(page)));
-}
-
-async function isAsked(page: Page, words: RegExp) {
-  await until("the field", () => page.isVisible("#token"));
-  await until(`the words ${words}`, async () => words.test(await page.innerText("#login-words")));
-}
-
-async function give(page: Page, text: string) {
-  await page.fill("#token", text);
-  await page.keyboard.press("Enter");
+  return openPage(await browser.newContext({ ignoreHTTPSErrors: true }), address);
 }
 
 /** What this tab has kept of its login. */
-const kept = (page: Page) => page.evaluate(() => Object.values(sessionStorage).join());
+const kept = ({ tab }: ChromiumPage) => tab.evaluate<string>("Object.values(sessionStorage).join()");
 
 const chromium = needing(tests, ["chromium"]);
 
@@ -89,19 +75,19 @@ chromium(
   "a login outlives a reload and a restart of the gateway; neither token nor login is in its log",
   async () => {
     const page = await open(`${url}#${token}`);
-    await says(page, /^No file chosen$/);
+    await page.card().is("free");
     await page.reload();
-    await says(page, /^No file chosen$/);
+    await page.card().is("free");
     await end();
     await start(new URL(url).port);
-    await page.setInputFiles("#file", file);
-    await serve(page);
+    await page.card().choose(file);
+    await page.card().serve();
     await until("the socket is there", () => existsSync(sandbox.path("local.sock")));
-    await stop(page);
+    await page.card().stop();
     const session = await kept(page);
     assert.match(session, /^s\.[\w-]{43}$/);
-    await page.click("#log-out");
-    await isAsked(page, /^$/);
+    await page.logOut();
+    await page.isAsked(/^$/);
     const { status } = await fetch(`${url}metadata`, { headers: { Authorization: `Bearer ${session}` } });
     assert.is(status, 401);
     said += gateway.stdout + gateway.stderr;
@@ -112,77 +98,82 @@ chromium(
 
 chromium("a new token ends the login: Serve asks for it, and goes on", async () => {
   const page = await open(`${url}#${token}`);
-  await says(page, /^No file chosen$/);
-  await page.setInputFiles("#file", file);
+  await page.card().is("free");
+  await page.card().choose(file);
   await sandbox.run(program("nbd-gateway"), ["--new-token", "--token-file", tokenFile]);
-  await page.click("#serve");
-  await isAsked(page, /^Your login has ended/);
-  await give(page, token);
-  await isAsked(page, /^This is not the token/);
+  await page.card().click("serve");
+  await page.isAsked(/^Your login has ended/);
+  await page.logIn(token);
+  await page.isAsked(/^This is not the token/);
   token = (await readFile(tokenFile, "utf8")).trim();
-  await give(page, token);
-  await says(page, /^Serving/);
-  await stop(page);
+  await page.logIn(token);
+  await page.card().isServing();
+  await page.card().stop();
 });
 
 chromium(
   "two pages and a terminal want the same configuration: each takes it over from the one before",
   async () => {
     const [first, second] = await Promise.all([open(`${url}#${token}`), open(`${url}#${token}`)]);
-    await first.setInputFiles("#file", file);
-    await serve(first);
-    await second.setInputFiles("#file", file);
-    await second.click("#serve");
-    await says(second, /^In use since \d\d:\d\d by boot\.iso from 127\.0\.0\.1/);
-    await second.click("#take-over");
-    await says(first, /^Taken over by 127\.0\.0\.1$/);
-    await says(second, /^Serving/);
+    await first.card().choose(file);
+    await first.card().serve();
+    await second.card().choose(file);
+    await second.card().is("held");
+    await second
+      .card()
+      .says(
+        /^In use by 127\.0\.0\.1\. boot\.iso \(512 B(ytes)?\), since [\d:]+, attached\. Choose a file and take it over/,
+      );
+    await second.card().click("take-over");
+    await first.card().says(/^Taken over\. Taken over by 127\.0\.0\.1[.]/);
+    await second.card().isServing();
 
     // From the terminal, and back from there.
     const image = sandbox.path("terminal.img");
     await writeFile(image, Buffer.alloc(4096));
     const args = ["--take-over", "--token-file", tokenFile, image, url];
     const terminal = sandbox.start(program("nbd-serve"), args);
-    await says(second, /^Taken over by 127\.0\.0\.1$/);
+    await second.card().says(/^Taken over\. Taken over by 127\.0\.0\.1[.]/);
     await until("the terminal is served", () => gateway.stderr.includes("local: 4096 bytes, "));
-    await second.click("#serve");
-    await says(second, /^In use since \d\d:\d\d by terminal\.img from 127\.0\.0\.1/);
-    await second.click("#take-over");
+    await second.card().click("serve");
+    await second.card().is("in-use");
+    assert.match(await second.card().state(), /terminal\.img/);
+    await second.card().click("take-over");
     assert.is(await terminal.exit, 1);
     assert.match(terminal.stderr, /: taken over by 127\.0\.0\.1\n$/);
-    await says(second, /^Serving/);
-    await stop(second);
+    await second.card().isServing();
+    await second.card().stop();
   },
 );
 
 needing(tests, ["chromium", "nginx"])("below a path of a reverse proxy", async () => {
   const page = await open(`${await startNginx(sandbox, locationOf(url))}#${token}`);
-  await says(page, /^No file chosen$/);
-  await page.setInputFiles("#file", file);
-  await serve(page);
-  await stop(page);
-  await page.click("#log-out");
-  await isAsked(page, /^$/);
+  await page.card().is("free");
+  await page.card().choose(file);
+  await page.card().serve();
+  await page.card().stop();
+  await page.logOut();
+  await page.isAsked(/^$/);
 });
 
 chromium("over TLS the login is a cookie, which outlives a restart of the gateway", async () => {
   await end();
   await start("0", "--tls-self-signed");
   const page = await open(`${url}#${token}`);
-  await says(page, /^No file chosen$/);
+  await page.card().is("free");
   assert.is(await kept(page), "");
-  const [cookie] = await page.context().cookies();
+  const [cookie] = await page.tab.page.context().cookies();
   assert.match(cookie!.name, /^__Host-nbd-proxy-[\da-f]{8}$/);
   assert.equal([cookie!.secure, cookie!.httpOnly, cookie!.sameSite], [true, true, "Strict"]);
   await end();
   await start(new URL(url).port, "--tls-self-signed");
   await page.reload();
-  await page.setInputFiles("#file", file);
-  await serve(page);
-  await stop(page);
-  await page.click("#log-out");
-  await isAsked(page, /^$/);
-  assert.equal(await page.context().cookies(), []);
+  await page.card().choose(file);
+  await page.card().serve();
+  await page.card().stop();
+  await page.logOut();
+  await page.isAsked(/^$/);
+  assert.equal(await page.tab.page.context().cookies(), []);
   await end();
   assert.not.match(said, cookie!.value.slice(2));
   await start("0");
@@ -193,13 +184,13 @@ chromium("too many wrong tokens: when to try again; the right one passes at any 
   const page = await open(`${url}#wrong`);
   // This address may have sent some before.
   for (let i = 0; i < 10; i++) {
-    await isAsked(page, /./);
-    if ((await page.innerText("#login-words")).startsWith("There were")) break;
-    await give(page, `wrong ${i}`);
+    await page.isAsked(/./);
+    if ((await page.textOf("login-words")).startsWith("There were")) break;
+    await page.logIn(`wrong ${i}`);
   }
-  await isAsked(page, /^There were too many attempts with a wrong token: try again in \d+ s$/);
-  await give(page, `${url}#${token}`);
-  await says(page, /^No file chosen$/);
+  await page.isAsked(/^There were too many attempts with a wrong token: try again in \d+ s$/);
+  await page.logIn(`${url}#${token}`);
+  await page.card().is("free");
   await end();
   assert.not.match(said, token);
 });

@@ -1,10 +1,12 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, truncate, writeFile } from "node:fs/promises";
-import { type Browser, type ElementHandle, launch, type Page } from "puppeteer-core";
 import * as assert from "uvu/assert";
-import { chromiumSwitches } from "../browser.ts";
 import { needing, program, Sandbox, suite, until } from "../harness.ts";
 import { randomImage } from "../image.ts";
+import { type ChromiumTab, startChromium } from "../page/chromium.ts";
+import { startFirefox } from "../page/firefox.ts";
+import { MediaPage } from "../page/media-page.ts";
+import type { Browser } from "../page/tab.ts";
 
 /* What becomes of the page when the file it serves is not what it was, or not there. */
 const tests = suite("the page whose file cannot be read");
@@ -35,42 +37,24 @@ tests.after(async () => {
   await sandbox.end();
 });
 
-async function openPage(name: string): Promise<Page> {
-  let browser = browsers.get(name);
-  if (!browser) {
-    const args = name === "chromium" ? chromiumSwitches : [];
-    const kind = name === "chromium" ? "chrome" : "firefox";
-    browser = await launch({ browser: kind, executablePath: `/usr/bin/${name}`, headless: true, args });
-    browsers.set(name, browser);
-  }
-  const page = await browser.newPage();
-  await page.goto(url);
-  return page;
+async function openPage(name: string): Promise<MediaPage> {
+  const browser = browsers.get(name) ?? (await (name === "chromium" ? startChromium() : startFirefox()));
+  browsers.set(name, browser);
+  return MediaPage.open(await browser.newTab(), url);
 }
 
-async function choose(page: Page, path: string) {
-  await ((await page.$("#file")) as ElementHandle<HTMLInputElement>).uploadFile(path);
-  await says(page, /^Ready to serve$/);
+async function choose(page: MediaPage, path: string) {
+  await page.card().choose(path);
+  await page.card().is("ready");
 }
 
-const textOf = (page: Page, selector: string) => page.$eval(selector, (element) => element.textContent ?? "");
-
-async function says(page: Page, words: RegExp) {
-  const said = async () => words.test(await textOf(page, "#state"));
-  await until(`the page says ${words}`, said).catch(async ({ message }: Error) =>
-    assert.unreachable(`${message}, but: ${await textOf(page, "#state")}`),
-  );
-}
-
-async function serve(page: Page) {
-  await page.click("#serve");
-  await says(page, /^Serving/);
+async function serve(page: MediaPage) {
+  await page.card().serve();
   await until("the socket is there", () => existsSync(socket));
 }
 
-async function stop(page: Page) {
-  await page.click("#stop");
-  await says(page, /^Ended/);
+async function stop(page: MediaPage) {
+  await page.card().stop();
   await until("the socket is gone", () => !existsSync(socket));
   await page.close();
 }
@@ -129,14 +113,14 @@ for (const [name, packageName] of [
 
       await change(path, aside);
       for (const at of [30, 40, 50]) assert.is(await read(at * MIB), undefined, `what is at ${at} MiB`);
-      await says(page, /^Cannot be read: reading \d+ bytes at \d+: the file /);
-      const lines = (await textOf(page, "#log")).match(/reading \d+ bytes at/g);
+      await page.card().says(/^The file cannot be read any more\. Reading \d+ bytes at \d+: the file /);
+      const lines = (await page.card().textOf("log")).match(/reading \d+ bytes at/g);
       assert.is(lines?.length, 1, "one line of the log");
-      assert.ok(await page.$eval("#stop", (button) => !(button as HTMLButtonElement).disabled));
+      assert.ok(await page.card().isEnabled("stop"));
 
       await rename(aside, path);
       // Nobody reads: the page finds out by itself.
-      await says(page, /^Serving/);
+      await page.card().isServing();
       assert.is(await read(60 * MIB), await bytesAt(path, 60 * MIB));
       await stop(page);
     });
@@ -148,12 +132,12 @@ for (const [name, packageName] of [
     const page = await openPage(name);
     await choose(page, path);
     await rename(path, sandbox.path("aside.img"));
-    await page.click("#serve");
-    await says(page, /^Cannot be read: the file was /);
-    assert.ok(await page.$eval("#serve", (button) => (button as HTMLButtonElement).disabled));
+    await page.card().click("serve");
+    await page.card().says(/^The file cannot be read\. [Tt]he file was /);
+    assert.not(await page.card().isEnabled("serve"));
     assert.not(existsSync(socket), "the other machine has been offered nothing");
     await rename(sandbox.path("aside.img"), path);
-    await says(page, /^Ready to serve$/);
+    await page.card().is("ready");
     await serve(page);
     await stop(page);
   });
@@ -166,18 +150,12 @@ for (const entries of [true, false]) {
     await mkdir(folder);
     const page = await openPage("chromium");
     if (!entries) {
-      await page.evaluate(() => Reflect.deleteProperty(DataTransferItem.prototype, "webkitGetAsEntry"));
+      await page.tab.evaluate(`Reflect.deleteProperty(DataTransferItem.prototype, "webkitGetAsEntry")`);
     }
-    const session = await page.createCDPSession();
-    const data = { items: [], files: [folder], dragOperationsMask: 1 };
-    for (const type of ["dragEnter", "dragOver", "drop"] as const) {
-      await session.send("Input.dispatchDragEvent", { type, x: 100, y: 100, data });
-    }
-    await says(
-      page,
-      entries ? /^Cannot be read: a folder cannot be served, choose a file$/ : /or is a folder/,
-    );
-    assert.ok(await page.$eval("#serve", (button) => (button as HTMLButtonElement).disabled));
+    await new MediaPage(page.tab as ChromiumTab).card().dropByMouse(folder);
+    await page.card().is(entries ? "folder" : "bad-file");
+    await page.card().says(entries ? /^This is a folder\. / : /or is a folder/);
+    assert.not(await page.card().isEnabled("serve"));
     // A file is as welcome as ever.
     const path = sandbox.path("instead.img");
     await randomImage(path, MIB);

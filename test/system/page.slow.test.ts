@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, openPage, serve, stop } from "../browser.ts";
+import { openChromium } from "../browser.ts";
 import { needing, program, type Running, root, Sandbox, suite, until, within } from "../harness.ts";
 import { randomImage, sha256 } from "../image.ts";
+import { openPage } from "../page/open.ts";
 import { startWebsocketd } from "../websocketd.ts";
 import { expectCan, mapOf, READING } from "./nbdinfo.ts";
 
@@ -84,15 +85,11 @@ async function withGateway(gateway: Running) {
   const token = readFileSync(sandbox.path("token"), "utf8").trim();
   const page = await openPage(await chromium(), `${url}#${token}`, image);
   const socket = sandbox.path("run/nbd.sock");
-  await serve(page);
+  await page.card().serve();
   assert.is(await copy(socket), digest);
-  // What was read ahead is among them.
-  await until("the page tells the bytes served", async () => {
-    const [, bytes] = /^([\d.]+) MiB/.exec(await page.innerText("#bytes")) ?? [];
-    return Number(bytes) >= 286.1 && Number(bytes) < 300;
-  });
+  await page.card().shows("covered-text", /^100 ?%, 286(\.1)? MiB of 286(\.1)? MiB$/);
 
-  await stop(page);
+  await page.card().stop();
   await until("the socket file is gone", () => !existsSync(socket));
   await page.close();
 }
@@ -104,11 +101,11 @@ needing(tests, ["chromium", "nbdcopy", "nbdinfo", "websocketd"])(
     const relay = await startWebsocketd(sandbox, proxyCommand(config));
     const page = await openPage(await chromium(), relay.page, image);
     // This relay runs one configuration, and there is nothing to choose.
-    assert.not(await page.isVisible("#configuration"));
-    await serve(page);
+    assert.is((await page.cards()).length, 1);
+    await page.card().serve();
     assert.is(await copy(socket), digest);
     await expectInformation([`nbd+unix:///?socket=${socket}`]);
-    await stop(page);
+    await page.card().stop();
     await until("the socket file is gone", () => !existsSync(socket));
     await page.close();
     relay.kill();

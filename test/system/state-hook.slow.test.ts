@@ -179,7 +179,7 @@ tests("a stop that fails at the end of a gateway is a failure of the gateway", a
   assert.is(await within(5000, "nbd-gateway", gateway.exit), 1);
   assert.match(
     gateway.stderr,
-    /nbd-gateway: local: the state hook \S+ stop local failed with exit status 5\nnbd-gateway: a session has not ended in order, for the reason above\n$/,
+    /nbd-gateway: local: the state hook \S+ stop local failed with exit status 5\nnbd-gateway: local: ended after .*\nnbd-gateway: a session has not ended in order, for the reason above\n$/,
   );
   assert.is(await within(2000, "nbd-serve", server.exit), 0, server.stderr);
   assert.equal(said(), ["start local", "stop local"]);

@@ -1,5 +1,5 @@
 /** What an operator sees of a gateway: nbd-gateway --status, what Prometheus scrapes, and the log of a whole session. */
-import { existsSync, writeFileSync } from "node:fs";
+import { chownSync, copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { readToken } from "../../src/node/login/token-file.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
@@ -35,8 +35,8 @@ async function start(context: Context, ...options: string[]): Promise<void> {
     JSON.stringify({ "state-hook": "/nowhere", configurations: { local: { ...local, default: true }, cd } }),
   );
   context.gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", ...options]);
-  await until("the gateway listens", () => /http:\/\/\S+/.test(context.gateway.stdout));
-  [context.url] = /http:\/\/\S+/.exec(context.gateway.stdout)!;
+  await until("the gateway listens", () => /https?:\/\/\S+/.test(context.gateway.stdout));
+  [context.url] = /https?:\/\/\S+/.exec(context.gateway.stdout)!;
 }
 
 async function serve(context: Context): Promise<Running> {
@@ -74,7 +74,7 @@ needing(tests, ["nbdcopy"])(
     assert.is(attached.exit, 0);
     assert.match(
       attached.stdout,
-      /^local: attached, unix socket\n {2}disk\.img, 1\.0 MB, read-only, from 127\.0\.0\.1, for \d+ s\n {2}1\.0 MB in \d+ reads?, /m,
+      /^local: attached, unix socket\n {2}disk\.img, 1\.0 MB, read-only, from 127\.0\.0\.1, for \d+ s, session [0-9a-f]{8}\n {2}1\.0 MB in \d+ reads?, /m,
     );
     const json = await status(context, "--json");
     assert.is(json.exit, 0);
@@ -132,7 +132,7 @@ tests("--status tells a disk that could not be there", async (context) => {
   assert.is(failed.exit, 1);
   assert.match(
     failed.stdout,
-    /^cd: free, \/dev\/nbd99\n {2}failed at \S+Z: this machine has no place for the disk/m,
+    /^cd: free, \/dev\/nbd99\n {2}failed \d+ s ago: this machine has no place for the disk/m,
   );
 });
 
@@ -251,5 +251,63 @@ tests("a variable that another program was given for its journal changes nothing
   assert.is(await running.exit, 1);
   assert.match(running.stderr, /^nbd-gateway: reading /);
 });
+
+tests("who asks a gateway that is not there makes no certificate for it", async ({ sandbox }) => {
+  const config = sandbox.path("config.json");
+  writeFileSync(
+    config,
+    '{ "tls-self-signed": true, "configurations": { "a": { "listen": "unix:a.sock" } } }',
+  );
+  const args = ["--status", "--config", config, "--token-file", sandbox.path("state/token")];
+  const running = sandbox.start(program("nbd-gateway"), args);
+  assert.is(await within(30_000, "the status", running.exit), 2);
+  assert.match(
+    running.stderr,
+    /: reading the certificate \S+state\/self-signed\.pem: there is no such file\n$/,
+  );
+  assert.not.ok(existsSync(sandbox.path("state")));
+});
+
+if (process.geteuid?.() === 0) {
+  tests("root asks a service that has a user of its own, and makes it a new token", async (context) => {
+    const { sandbox } = context;
+    await start(context, "--tls-self-signed");
+    // As the service has them, whose user is there only while it runs.
+    const folder = sandbox.path("state/private");
+    const tokenFile = `${folder}/token`;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const name of ["token", "self-signed.pem"]) {
+      copyFileSync(sandbox.path(name), `${folder}/${name}`);
+      chownSync(`${folder}/${name}`, 64000, 64000);
+    }
+    chownSync(folder, 64000, 64000);
+    const run = async (...args: string[]) => {
+      const words = ["--config", sandbox.path("config.json"), "--token-file", tokenFile, ...args];
+      const running = sandbox.start(program("nbd-gateway"), words);
+      const exit = await within(30_000, args[0]!, running.exit);
+      return { exit, said: running.stdout + running.stderr };
+    };
+    const here = ["--tls-self-signed", "--port", new URL(context.url).port];
+    const { exit, said } = await run("--status", ...here);
+    assert.is(exit, 0, said);
+    assert.match(said, /local: free/);
+    assert.match(
+      (await run("--eject", "local", ...here)).said,
+      /ejecting "local" at \S+: the server answered 404/,
+    );
+    assert.equal(await run("--new-token"), { exit: 0, said: `${tokenFile}\n` });
+    const { uid, gid, mode } = statSync(tokenFile);
+    assert.equal([uid, gid, mode & 0o7777], [64000, 64000, 0o600]);
+    // The gateway itself, and nbd-serve, have a token of their own user.
+    for (const [name, words] of [
+      ["nbd-gateway", ["--config", sandbox.path("config.json"), "--port", "0"]],
+      ["nbd-serve", [sandbox.path("disk.img"), context.url]],
+    ] as const) {
+      const running = sandbox.start(program(name), ["--token-file", tokenFile, ...words]);
+      assert.is(await within(30_000, name, running.exit), 1);
+      assert.match(running.stderr, /the token file \S+ not safe, as \S+ belongs to user 64000/);
+    }
+  });
+}
 
 tests.run();

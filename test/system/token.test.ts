@@ -146,4 +146,21 @@ for (const [args, words] of [
   });
 }
 
+for (const [status, args] of [
+  [2, ["--init", "--status"]],
+  [2, ["--eject", "local", "--status"]],
+  [2, ["--status", "--new-token"]],
+  [1, ["--eject", "local", "--init"]],
+  [1, ["--new-token", "--init"]],
+  [1, ["--eject", "local", "--new-token"]],
+] as const) {
+  tests(`one thing at a time: ${args.join(" ")}`, async ({ sandbox, config, tokenFile }) => {
+    const words = [...args, "--config", config, "--token-file", tokenFile];
+    const running = sandbox.start(program("nbd-gateway"), words, { cwd: sandbox.folder });
+    assert.is(await within(10_000, "the end", running.exit), status);
+    const line = "nbd-gateway: --init, --eject, --status and --new-token exclude each other\n";
+    assert.equal([running.stdout, running.stderr], ["", line]);
+  });
+}
+
 tests.run();

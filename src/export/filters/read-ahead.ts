@@ -45,6 +45,9 @@ const STREAMS = 64;
 /** Milliseconds after which a reader that has stopped counts no more. */
 const IDLE = 10_000;
 
+/** Milliseconds after which what a stopped reader has ahead takes no room from the others: the cache may give it up for them. */
+const STOPPED = 1000;
+
 /** Requests are aligned to this many bytes, and are not shorter. */
 const PAGE = 4096;
 /** The limits of what is asked for at a time, in bytes. */
@@ -124,7 +127,8 @@ export class ReadAhead {
       stream.run += length;
       stream.reads++;
       stream.position = Math.max(stream.position, end);
-      stream.ahead = Math.max(stream.ahead, end);
+      // What was missing had been ahead, and was given up since: so may be what comes after it.
+      stream.ahead = isMiss ? end : Math.max(stream.ahead, end);
     } else if (isMiss) {
       this.#credit = Math.min(CREDIT, this.#credit + length * EARNING);
       stream = this.#begin(end, length);
@@ -191,7 +195,10 @@ export class ReadAhead {
 
   #neediest(target: number): { stream: Stream; bytes: number } | undefined {
     let total = 0;
-    for (const { position, ahead } of this.#streams) total += ahead - position;
+    const now = this.#now();
+    for (const { position, ahead, usedAt } of this.#streams) {
+      if (now - usedAt < STOPPED) total += ahead - position;
+    }
     const chunk = this.#chunk;
     const { limit } = this.#options;
     const { size } = this.#cache.export;

@@ -30,8 +30,7 @@ export class LiveConfig implements Config {
     const last = this.#now;
     const before = last.configurations;
     const after = config.configurations;
-    this.#now = config;
-    return {
+    const change = {
       added: [...after.keys()].filter((name) => !before.has(name)),
       changed: [...after].filter(([name, one]) => isOther(before.get(name), one)).map(([name]) => name),
       removed: [...before.keys()].filter((name) => !after.has(name)),
@@ -42,6 +41,9 @@ export class LiveConfig implements Config {
       ],
       later: laterKeys(this.#first, config),
     };
+    // Only what could be compared holds.
+    this.#now = config;
+    return change;
   }
 
   get configurations() {

@@ -34,7 +34,7 @@ interface Holder<Link> extends Deferred<void>, HolderOptions<Link> {
 }
 
 interface Look {
-  readonly since: number;
+  since: number;
   readonly outcome: Promise<void>;
 }
 
@@ -83,6 +83,12 @@ export class Exclusive<Link = never> {
       if (this.#looks.get(name) === mine) this.#looks.delete(name);
       throw error;
     }
+  }
+
+  /** Places may be other ones from now on: each is looked at anew. */
+  forgetLooks(): void {
+    // One that is under way is waited for all the same.
+    for (const look of this.#looks.values()) look.since = Number.NEGATIVE_INFINITY;
   }
 
   /** Whether the session that has the place of the configuration called `name` may take a new link. */

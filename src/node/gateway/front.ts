@@ -55,7 +55,7 @@ export interface FrontOptions {
   checks?: readonly Check[];
   /** Lets nobody in any more once it is aborted. */
   signal: AbortSignal;
-  /** Ends the session of a configuration in order; false if there is none. */
+  /** Ends the session of a configuration in order; false if there is none. Rejects if its end was not in order. */
   eject(name: string): Promise<boolean>;
   /** What each configuration is at, for those who look, and for those who go on looking. */
   overview: Overview;
@@ -119,7 +119,8 @@ export function front(options: FrontOptions): Server | SecureServer {
       if (origin !== undefined) allowReading(response, origin);
       const refusal = admission(visit, door, rules, checks);
       if (refusal) {
-        log(refusalLine(request, refusal));
+        // The login of a program ends with its WebSocket, often before it asks for that.
+        if (door !== "logout" || refusal.status !== 401) log(refusalLine(request, refusal));
         return sendRefusal(response, refusal);
       }
       if (!rulesOf(door).isPublic) connections.recognise(request.socket);

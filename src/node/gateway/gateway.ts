@@ -48,7 +48,8 @@ export interface GatewayOptions {
   socketPermissions?: SocketPermissions | undefined;
   /**
    * Sockets that listen already, as `inheritedSockets()` finds them, in place of host and port. Each is judged by its address as a
-   * host is; on a unix socket proxies connect, so `behindProxy` has to name one.
+   * host is; on a unix socket proxies connect, so `behindProxy` has to name one. They belong to the gateway from then on; when one
+   * cannot be listened on, those before it are closed.
    */
   sockets?: readonly InheritedSocket[] | undefined;
   /**
@@ -227,7 +228,10 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   return disposable({
     url: where.url,
     reload(renewed: Config) {
+      checkObject(renewed, "config");
       const change = config.take(renewed);
+      sessions.renewed();
+      board.forgetErrors([...change.changed, ...change.removed]);
       events.renewed();
       return change;
     },

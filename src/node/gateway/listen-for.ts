@@ -2,6 +2,7 @@ import { type AddressInfo, createServer, isIP, type Server } from "node:net";
 import { hostname } from "node:os";
 import { messageOf } from "../../streams/message-of.ts";
 import { AddressError } from "../address-error.ts";
+import { formatAddress } from "../config/address.ts";
 import { claimSocketFolder } from "../session/socket-folder.ts";
 import { claimSocketPath } from "../session/socket-path.ts";
 import type { SocketPermissions } from "../session/socket-permissions.ts";
@@ -68,20 +69,35 @@ function releasing(...servers: readonly Server[]): Pick<Listening, "release" | "
   };
 }
 
-/** A server listens on one socket only; what comes to the others is handed to it. */
+/**
+ * A server listens on one socket only; what comes to the others is handed to it. When one cannot be listened on, none is: those
+ * that were taken over are closed.
+ */
 async function listenOnInherited(
   server: Server,
   inherited: readonly InheritedSocket[],
   tls: Certificates | undefined,
 ): Promise<Listening> {
-  const [first, ...others] = inherited;
-  await startListening(server, { fd: first!.fd });
-  const doors = others.map(() => createServer((socket) => void server.emit("connection", socket)));
-  await Promise.all(doors.map((door, i) => startListening(door, { fd: others[i]!.fd })));
+  // As a server for HTTP has its sockets, and one for TLS.
+  const options = { allowHalfOpen: tls === undefined, noDelay: true };
+  const doors = inherited
+    .slice(1)
+    .map(() => createServer(options, (socket) => void server.emit("connection", socket)));
+  const servers = [server, ...doors];
+  for (const [i, { fd, address }] of inherited.entries()) {
+    try {
+      await startListening(servers[i]!, { fd });
+    } catch (error) {
+      for (const one of servers) one.close();
+      const { code } = error as NodeJS.ErrnoException;
+      const words = `listening on ${formatAddress(address)}, descriptor ${fd}: ${messageOf(error)}`;
+      throw new AddressError(words, code, { cause: error });
+    }
+  }
   for (const door of doors) door.on("error", (error) => void server.emit("error", error));
-  const { address } = first!;
+  const { address } = inherited[0]!;
   const url = "path" in address ? `unix:${address.path}` : urlOf(address.host, address.port, tls);
-  return { url, ...releasing(server, ...doors) };
+  return { url, ...releasing(...servers) };
 }
 
 async function listenAtPath(

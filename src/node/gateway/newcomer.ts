@@ -29,6 +29,7 @@ export class Newcomer {
   /** @param pingInterval milliseconds */
   constructor(client: WebSocket, socket: Socket, visitor: Visitor, pingInterval: number) {
     let closeCode: number | undefined;
+    let sent = 0;
     client.once("close", (code) => {
       closeCode = code;
     });
@@ -48,7 +49,9 @@ export class Newcomer {
         return socket.bytesRead;
       },
       get sent() {
-        return socket.bytesWritten;
+        // A socket that is destroyed takes back what had only been queued.
+        sent = Math.max(sent, socket.bytesWritten);
+        return sent;
       },
       get closeCode() {
         return closeCode;

@@ -11,6 +11,7 @@ import { refusalLine } from "./refusal-line.ts";
 import { nameIn } from "./sessions.ts";
 import type { Events } from "./status/events.ts";
 import type { Overview } from "./status/overview.ts";
+import { wordsToShow } from "./status/words-to-show.ts";
 import { credentialIn } from "./who.ts";
 
 const NOT_UPGRADED: Refusal = {
@@ -42,7 +43,7 @@ export interface PlainDoorsOptions {
   config: Config;
   page: PageFiles;
   access: Access | undefined;
-  /** Ends the session of a configuration in order; false if there is none. */
+  /** Ends the session of a configuration in order; false if there is none. Rejects if its end was not in order. */
   eject(name: string): Promise<boolean>;
   overview: Overview;
   events: Events;
@@ -87,7 +88,11 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
       logout: (request, response, visit) => answerLogout(request, response, visit, access),
       async eject({ url = "" }, response) {
         const name = nameIn(url.slice(EJECT.length - 1));
-        if (name !== undefined && (await eject(name))) return send(response, 204, "");
+        try {
+          if (name !== undefined && (await eject(name))) return send(response, 204, "");
+        } catch (error) {
+          return send(response, 500, `it has ended, but not in order: ${wordsToShow(error)}\n`);
+        }
         send(response, 404, "there is no such configuration, or nothing is attached there\n");
       },
       metadata(_request, response) {

@@ -89,12 +89,21 @@ export class Sessions {
     this.#follow(this.#receive(client, socket, visitor), () => client.terminate());
   }
 
-  /** Ends the session of a configuration in order, and waits for its end. Returns false if there is none. */
+  /** Another configuration holds from now on: what was found out for the one before does not count. */
+  renewed(): void {
+    this.#exclusive.forgetLooks();
+  }
+
+  /**
+   * Ends the session of a configuration in order, and waits for its end.
+   * @returns false if there is none
+   * @throws what the session has failed with at its end
+   */
   async eject(name: string): Promise<boolean> {
     const attached = this.#attached.get(name);
     if (!attached) return false;
     attached.ending.abort(new EjectedError());
-    await attached.running.ended.catch(() => {});
+    await attached.running.ended;
     return true;
   }
 
@@ -115,27 +124,36 @@ export class Sessions {
   }
 
   async #receive(client: WebSocket, socket: Socket, visitor: Visitor): Promise<void> {
-    const { pingInterval, signal, log } = this.#options;
+    const { config, pingInterval, signal, log } = this.#options;
     const newcomer = new Newcomer(client, socket, visitor, pingInterval);
     const { transport } = newcomer;
     let name: string | undefined;
     try {
-      const configuration =
-        this.#goingOn(visitor.path) ?? configurationAt(this.#options.config, visitor.path);
+      const [goingOn] = this.#goingOn(visitor.path);
+      const configuration = goingOn ?? configurationAt(config, visitor.path);
       name = configuration.name;
-      if (configuration.resume === 0) return await this.#attach(newcomer, transport);
-      if (!this.#exclusive.takesLinks(name)) await this.#look(configuration, visitor);
+      if (configuration.resume === 0) return await this.#attach(newcomer, transport, configuration);
+      if (!goingOn) await this.#look(configuration, visitor);
       const { timeout } = configuration;
       const introduce = { nonce: this.#nonce, wait: Math.ceil(configuration.resume) };
       const handshake = await beginLink(transport, { timeout, introduce, signal });
       if (!handshake) return;
+      let asked = configuration;
       const link = newcomer.link(handshake, (link, reason) => {
         // What is refused by the session that it could go on with may still end that session.
         if (!visitor.takesOver || !(reason instanceof AnotherMediumError)) return false;
-        this.#follow(this.#attach(newcomer, link), () => client.terminate());
+        const next = config.configurations.get(asked.name);
+        if (!next) return false;
+        this.#follow(this.#attach(newcomer, link, next), () => client.terminate());
         return true;
       });
-      if (!this.#exclusive.handOver(name, link)) await this.#attach(newcomer, link);
+      // Others may have come and gone during the handshake.
+      for (asked of this.#goingOn(visitor.path)) {
+        if (this.#exclusive.handOver(asked.name, link)) return;
+      }
+      const named = configurationAt(config, visitor.path);
+      name = named.name;
+      await this.#attach(newcomer, link, named);
     } catch (error) {
       log.stranger(messageOf(error), name === undefined ? {} : { configuration: name });
       if (name !== undefined && error instanceof ConfigError) this.#options.board.end(name, undefined, error);
@@ -143,20 +161,28 @@ export class Sessions {
     }
   }
 
-  /** What a session began with that takes new links, and that a path names: by its name, or as the default one at its beginning. */
-  #goingOn(path: string): Configuration | undefined {
+  /**
+   * What the sessions began with that take new links, and that a path may mean: by its name, or as the default one, now or at
+   * their beginning. Which of them a link belongs to is known when it has proved a key.
+   */
+  #goingOn(path: string): Configuration[] {
     const name = nameIn(path);
-    const isNamed = (one: Attached) =>
-      name === undefined ? nameIn(one.path) === undefined : one.configuration.name === name;
-    return [...this.#attached.values()].find(
-      (one) => isNamed(one) && this.#exclusive.takesLinks(one.configuration.name),
-    )?.configuration;
+    const { defaultName } = this.#options.config;
+    const isMeant = (one: Attached) =>
+      one.configuration.name === (name ?? defaultName) ||
+      (name === undefined && nameIn(one.path) === undefined);
+    return [...this.#attached.values()]
+      .filter((one) => isMeant(one) && this.#exclusive.takesLinks(one.configuration.name))
+      .map(({ configuration }) => configuration);
   }
 
-  /** Runs a session from its first link to its end, for what the path of that link names now. */
-  async #attach(newcomer: Newcomer, first: Transport | BegunLink): Promise<void> {
-    const { config, budget, memory, unflushed, signal, log, board } = this.#options;
-    const configuration = configurationAt(config, newcomer.visitor.path);
+  /** Runs a session from its first link to its end. */
+  async #attach(
+    newcomer: Newcomer,
+    first: Transport | BegunLink,
+    configuration: Configuration,
+  ): Promise<void> {
+    const { budget, memory, unflushed, signal, log, board } = this.#options;
     const { name } = configuration;
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
@@ -198,10 +224,7 @@ export class Sessions {
       await running.ended.finally(() => {
         if (this.#attached.get(name)?.running === running) this.#attached.delete(name);
       });
-      const { reason } = ending.signal;
-      const how =
-        reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : undefined;
-      note(summaryOf(running, performance.now() - began, how));
+      note(summaryOf(running, performance.now() - began, howEnded(ending.signal)));
       if (held) board.end(name, held);
     } catch (error) {
       const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
@@ -209,7 +232,7 @@ export class Sessions {
       // Who could not begin is refused; that the place is not there is a fault of this machine.
       const isFault = held !== undefined || error instanceof ConfigError;
       note(messageOf(error), isFault ? "error" : "warning");
-      if (held?.wasAttached) note(summaryOf(held, performance.now() - began));
+      if (held?.wasAttached) note(summaryOf(held, performance.now() - began, howEnded(ending.signal)));
       if (isFault) board.end(name, held, error);
       newcomer.transport.close(error);
     } finally {
@@ -232,10 +255,10 @@ export class Sessions {
     supply: LinkSupply,
     { running, ending }: Attached,
   ): Promise<Place> {
-    const { name, resumeForeign } = configuration;
+    const { name, resume, resumeForeign } = configuration;
     const current = () => running.connection ?? connection;
     const isIntroduced = "handshake" in first && first.handshake.introduction !== undefined;
-    const isResumable = "handshake" in first && (isIntroduced || resumeForeign);
+    const isResumable = "handshake" in first && resume > 0 && (isIntroduced || resumeForeign);
     /** A server that cannot show who it is may go on only where nobody is, and where one like it was. */
     const isOwn = ({ handshake }: BegunLink) =>
       isIntroduced
@@ -260,6 +283,11 @@ export class Sessions {
       ...(isResumable && { handOver, leaving: running.leaving }),
     });
   }
+}
+
+/** Who has asked for the end, in a word or two; undefined if that was nobody in particular. */
+function howEnded({ reason }: AbortSignal): string | undefined {
+  return reason instanceof TakenOverError || reason instanceof EjectedError ? reason.message : undefined;
 }
 
 function takeOverOf(

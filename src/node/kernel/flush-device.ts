@@ -4,6 +4,7 @@ import { hasErrno } from "../system-call-error.ts";
 import { reasonOf } from "../system-error.ts";
 import { isThere } from "./block-device.ts";
 import { type BlockLayer, blockStack } from "./block-stack.ts";
+import { mountsOf } from "./mount-info.ts";
 import { type SystemCalls, systemCalls } from "./system-calls.ts";
 
 /**
@@ -37,11 +38,13 @@ async function flushLayer(
 ): Promise<void> {
   if (isSuspended) throw new Error("it is suspended");
   if (mountpoint !== undefined) {
-    // One that was unmounted meanwhile has been written. Of one that cannot be opened nobody would tell what is lost.
-    const unmounted = async (error: Error) => {
-      if (!hasErrno(error, "ENOENT")) throw new Error(`${mountpoint}: ${reasonOf(error)}`);
+    const unopened = async (error: Error) => {
+      // One that was unmounted meanwhile has been written. Of one that cannot be opened, as another mount may lie over its folder,
+      // nobody would tell what is lost.
+      if (hasErrno(error, "ENOENT") && !(await isMounted(mountpoint))) return;
+      throw new Error(`${mountpoint}: ${reasonOf(error)}`);
     };
-    await withOpen(mountpoint, unmounted, ({ fd }) => syncFileSystem(fd));
+    await withOpen(mountpoint, unopened, ({ fd }) => syncFileSystem(fd));
   }
   const missing = async (error: Error) => {
     // A device that was taken away meanwhile holds nothing.
@@ -51,6 +54,10 @@ async function flushLayer(
     await flushBuffers(handle.fd);
     await handle.sync();
   });
+}
+
+async function isMounted(path: string): Promise<boolean> {
+  return (await mountsOf("self")).some(({ mountpoint }) => mountpoint === path);
 }
 
 async function withOpen(

@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import { stateFolder } from "../state-folder.ts";
 import { reasonOf } from "../system-error.ts";
-import { makePrivateFile, makePrivateFolder, readPrivateFile, replacePrivateFile } from "./private-file.ts";
+import {
+  makePrivateFile,
+  makePrivateFolder,
+  type PrivateFileOptions,
+  readPrivateFile,
+  replacePrivateFile,
+} from "./private-file.ts";
 import { newNonce } from "./proof.ts";
 
 /** Bytes of the longest token file. */
@@ -20,13 +26,13 @@ export function defaultTokenFile(env?: NodeJS.ProcessEnv, user?: number): string
  *
  * @throws Error in words, without anything of the contents; with the `code` of a system call that failed
  */
-export async function readTokenFile(file: string): Promise<string> {
-  return readToken(file);
+export async function readTokenFile(file: string, options?: PrivateFileOptions): Promise<string> {
+  return readToken(file, options);
 }
 
 /** The same at once. */
-export function readToken(file: string): string {
-  return about(file, "reading", () => tokenIn(readPrivateFile(file, LONGEST).toString("latin1")));
+export function readToken(file: string, options?: PrivateFileOptions): string {
+  return about(file, "reading", () => tokenIn(readPrivateFile(file, LONGEST, options).toString("latin1")));
 }
 
 /** Reads a token, or makes one where there is no file. Of several processes that do so at once all get the same. */
@@ -44,10 +50,10 @@ export function readOrMakeToken(file: string): string {
 }
 
 /** Puts a new token into the place of the one before. What was logged in with that is so no more. */
-export function renewToken(file: string): void {
+export function renewToken(file: string, options?: PrivateFileOptions): void {
   about(file, "making", () => {
     makePrivateFolder(file);
-    replacePrivateFile(file, `${newNonce()}\n`, true);
+    replacePrivateFile(file, `${newNonce()}\n`, true, options);
   });
 }
 

@@ -2,6 +2,15 @@ import type { OperationCounts } from "../../export/filters/statistics.ts";
 import { amountOf } from "../log/amount.ts";
 import { timeSpan } from "../log/time-span.ts";
 import type { Session } from "./session-state.ts";
+import type { Traffic } from "./traffic.ts";
+
+/** What is told of a session. */
+export interface Summarized {
+  /** Whether anybody could use the disk. */
+  readonly wasAttached: boolean;
+  readonly counts: Pick<Session["counts"], "of">;
+  readonly traffic: Pick<Traffic, "losses">;
+}
 
 /**
  * What a session was, in words for people: `ended after 4 min, 812 MB in 3,120 reads`; one whose disk was never there has just ended.
@@ -9,7 +18,7 @@ import type { Session } from "./session-state.ts";
  * @param how it has ended
  */
 export function summaryOf(
-  { wasAttached, counts, traffic }: Pick<Session, "wasAttached" | "counts" | "traffic">,
+  { wasAttached, counts, traffic }: Summarized,
   milliseconds: number,
   how = "ended",
 ): string {

@@ -45,7 +45,7 @@ export async function serviceManager(
     );
     return NOBODY;
   }
-  const starve = time === undefined ? () => {} : feedWatchdog(time, () => void socket.send("WATCHDOG=1"));
+  const starve = time === undefined ? () => {} : feedWatchdog(time, () => socket.send("WATCHDOG=1"));
   let isStopping = false;
   const unlessStopping = async (...assignments: readonly string[]) => {
     if (!isStopping) await socket.send(...assignments);

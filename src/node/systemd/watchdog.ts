@@ -11,11 +11,20 @@ export function watchdogTime(env: NodeJS.ProcessEnv): number | undefined {
 }
 
 /**
- * Gives signs of life twice in that time. They come from the event loop: when it stands still, there are none.
+ * Gives signs of life twice in that time. They come from the event loop: when it stands still, there are none. While one waits for
+ * a manager that is stuck, no other is given.
+ * @param sign gives one, and never fails
  * @returns ends it
  */
-export function feedWatchdog(time: number, sign: () => void): () => void {
-  const timer = setInterval(sign, Math.max(1, Math.min(time / 2, LONGEST_TIMER)));
+export function feedWatchdog(time: number, sign: () => Promise<void>): () => void {
+  let isSigning = false;
+  const signUnlessWaiting = async () => {
+    if (isSigning) return;
+    isSigning = true;
+    await sign();
+    isSigning = false;
+  };
+  const timer = setInterval(signUnlessWaiting, Math.max(1, Math.min(time / 2, LONGEST_TIMER)));
   timer.unref();
   return () => clearInterval(timer);
 }

@@ -8,6 +8,7 @@ import { forward } from "../../../src/export/filters/forward.ts";
 import { LinkMeter, metered } from "../../../src/export/filters/link-meter.ts";
 import { readAhead } from "../../../src/export/filters/read-ahead.ts";
 import { memoryExport } from "../../../src/export/memory.ts";
+import { MemoryBudget } from "../../../src/streams/memory-budget.ts";
 import { failure, sequence } from "../../bytes.ts";
 import { suite } from "../../harness.ts";
 import { Clock, type LinkOptions, overLink } from "../../simulated-link.ts";
@@ -181,6 +182,33 @@ tests("what is ahead of readers that have stopped stays within the budget", asyn
   }
   assert.ok(traffic.mostOutstanding <= budget);
   assert.ok(traffic.bytes <= 2 * 16 * MIB, "each is given no more ahead than it has read");
+});
+
+tests("a reader that has stopped takes no room from the next one", async () => {
+  const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 50 }, { budget: MIB });
+  await clock.run(readThrough(target, 16 * KIB, 0, 4 * MIB));
+  const requests = traffic.requests;
+  await clock.run(
+    (async () => {
+      await clock.sleep(2000);
+      await readThrough(target, 16 * KIB, 32 * MIB, 36 * MIB);
+    })(),
+  );
+  const more = traffic.requests - requests;
+  assert.ok(more <= 1.5 * requests, `${more} requests for as much as ${requests} before`);
+});
+
+tests("a reader goes on being read ahead of when what was ahead of it is given up for others", async () => {
+  const memory = new MemoryBudget(16 * MIB);
+  const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 50 }, { memory });
+  await clock.run(readThrough(target, 16 * KIB, 0, 16 * MIB));
+  await clock.run(clock.sleep(1000)); // all that was asked for is there
+  const others = memory.share({ oldest: Number.POSITIVE_INFINITY, giveUpOldest() {}, giveUpIdle() {} });
+  others.now();
+  assert.ok(others.take(15 * MIB));
+  const requests = traffic.requests;
+  await clock.run(readThrough(target, 16 * KIB, 16 * MIB, 20 * MIB));
+  assert.ok(traffic.requests - requests <= 64, `${traffic.requests - requests} requests for 256 reads`);
 });
 
 tests("a first-generation server: 128 KiB at a time, room for a read that is needed now", async () => {

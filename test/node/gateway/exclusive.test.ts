@@ -176,6 +176,27 @@ tests("a newcomer that leaves while it waits has no place afterwards, and the ne
 
 const takeOver = { by: "10.9.0.2", isAllowed: true, interval: 10_000 };
 
+tests("what was found out of a place counts no more once another configuration holds", async () => {
+  const exclusive = new Exclusive();
+  const look = (fault?: string) =>
+    exclusive.look("a", async () => {
+      if (fault) throw new Error(fault);
+    });
+  await look();
+  await look("is not looked at: it was free just now");
+  exclusive.forgetLooks();
+  assert.match((await failure(look("the new one is in use"))).message, /the new one is in use/);
+  // One that is under way has the place for a moment, also then.
+  const under = deferred<void>();
+  const looking = exclusive.look("a", () => under.promise);
+  exclusive.forgetLooks();
+  const claiming = exclusive.claim("a", { closed: new Promise<void>(() => {}) }, countedPlace().claim);
+  assert.ok(await isPending(claiming));
+  under.resolve();
+  await looking;
+  await (await claiming).release();
+});
+
 tests("a takeover ends the session there, and waits until it has left", async () => {
   const exclusive = new Exclusive();
   const { claim, place, counts, events } = await holderOf(exclusive, "a");

@@ -61,11 +61,22 @@ tests.after.each(async (context) => {
   await context.sandbox.end();
 });
 
-/** Serves an image of 1 MiB, which can only be read. */
-function serve({ here }: Context, image = new Uint8Array(1 << 20), name = NAME): WebSocket {
-  const socket = new WebSocket(`${here.running.url.replace("http", "ws")}disk`, { headers: here.headers });
+interface ServeOptions {
+  readOnly?: boolean;
+  takesOver?: boolean;
+}
+
+/** Serves an image of 1 MiB, which can only be read unless the options say otherwise. */
+function serve(
+  { here }: Context,
+  image = new Uint8Array(1 << 20),
+  name = NAME,
+  { readOnly = true, takesOver = false }: ServeOptions = {},
+): WebSocket {
+  const headers = { ...here.headers, ...(takesOver && { "nbd-take-over": "1" }) };
+  const socket = new WebSocket(`${here.running.url.replace("http", "ws")}disk`, { headers });
   socket.on("error", () => {});
-  const server = nbdServer(memoryExport(image, { readOnly: true }), { name });
+  const server = nbdServer(memoryExport(image, { readOnly }), { name });
   join(webSocket(socket), server).catch(() => {});
   return socket;
 }
@@ -97,6 +108,13 @@ async function inState(context: Context, state: ConfigurationStatus["state"]): P
 async function readSome(context: Context, length: number): Promise<void> {
   const disk = await connectExport(`nbd+unix:///?socket=${socketOf(context)}`);
   await disk.read(0, length);
+  await disk.close();
+}
+
+/** Reads, and writes as much. */
+async function useSome(context: Context, length: number): Promise<void> {
+  const disk = await connectExport(`nbd+unix:///?socket=${socketOf(context)}`);
+  await disk.write!(length, await disk.read(0, length));
   await disk.close();
 }
 
@@ -185,9 +203,13 @@ tests(
     socket.on("error", () => {});
     const server = nbdServer(memoryExport(new Uint8Array(512)));
     join(webSocket(socket), server).catch(() => {});
-    const cd = async () => (await status(context)).configurations[2]!;
+    const cd = async () => (await status(context)).configurations.find(({ name }) => name === "cd")!;
     await until("it has failed", async () => (await cd()).lastError !== null);
     assert.match((await cd()).lastError!.words, /no place for the disk/);
+    const other = { disk: { listen: `unix:${socketOf(context)}` }, cd: { "nbd-device": "/dev/nbd8" } };
+    const text = JSON.stringify({ "state-hook": "/nowhere", configurations: other });
+    context.here.running.reload(parseConfig(context.sandbox.path("config.json"), text));
+    assert.is((await cd()).lastError, null, "it is another configuration now");
   },
 );
 
@@ -208,11 +230,10 @@ tests("no path and no secret of either machine is in any of them", async (contex
   served.terminate();
   await inState(context, "waiting");
   await look();
-  // A server that refuses tells of its own paths.
-  serve(context, new Uint8Array(512)).close(4000, "reading /etc/shadow failed");
   const again = serve(context);
   await inState(context, "attached");
-  again.close(4000, 'the file "/home/somebody/secret/boot.iso" is gone; C:\\Users\\somebody');
+  // A server that fails tells of its own paths.
+  again.close(4000, 'the file "/home/somebody else/secret disks/boot.iso" is gone; C:\\Users\\somebody');
   const failed = await inState(context, "free");
   assert.match(failed.lastError!.words, /the file/, "the words themselves are told");
   await look();
@@ -225,7 +246,8 @@ tests("no path and no secret of either machine is in any of them", async (contex
     sandbox.folder,
     hook,
     "somebody",
-    "shadow",
+    "else",
+    "disks",
     "config.json",
     ".sock",
     "\u202e",
@@ -237,7 +259,7 @@ tests("no path and no secret of either machine is in any of them", async (contex
 tests(
   "counters never go back, over sessions too, and their labels are none that a peer can choose",
   async (context) => {
-    await start(context);
+    await start(context, { resume: 60, "resume-foreign": true, "take-over-interval": 0 });
     const counters = async () => {
       const samples = (await text(context, "metrics")).matchAll(
         /^(\w+(?:_total|_bucket|_sum|_count)\S*) (\S+)$/gm,
@@ -245,29 +267,64 @@ tests(
       return new Map(Array.from(samples, ([, name, value]) => [name!, Number(value)]));
     };
     let before = await counters();
+    const value = (name: string, more = "") => before.get(`${name}{configuration="disk"${more}}`)!;
+    const growing = async () => {
+      const now = await counters();
+      for (const [name, value] of before)
+        assert.ok(now.get(name)! >= value, `${name}: ${now.get(name)} < ${value}`);
+      before = now;
+      assert.not.match(await text(context, "metrics"), /name-/);
+    };
+    const image = new Uint8Array(1 << 20);
     for (let session = 1; session <= 3; session++) {
-      const socket = serve(context, undefined, `name-${session}`);
+      const first = serve(context, image, `name-${session}`);
       await inState(context, "attached");
       await readSome(context, 4096);
-      for (const state of ["attached", "free"] as const) {
-        if (state === "free") socket.close(1000);
-        await inState(context, state);
-        const now = await counters();
-        for (const [name, value] of before)
-          assert.ok(now.get(name)! >= value, `${name}: ${now.get(name)} < ${value}`);
-        before = now;
-      }
-      assert.is(before.get('nbd_requests_total{configuration="disk",command="read"}'), session);
-      assert.is(
-        before.get('nbd_request_duration_seconds_count{configuration="disk",command="read"}'),
-        session,
-      );
-      assert.is(before.get('nbd_sessions_total{configuration="disk"}'), session);
-      assert.ok(before.get('nbd_link_received_bytes_total{configuration="disk"}')! > session * 4096);
-      assert.not.match(await text(context, "metrics"), /name-/);
+      await growing();
+      first.terminate();
+      await inState(context, "waiting");
+      await growing();
+      const second = serve(context, image, `name-${session}`);
+      await inState(context, "attached");
+      await readSome(context, 4096);
+      await growing();
+      const last = serve(context, image, `last-name-${session}`, { readOnly: false, takesOver: true });
+      await until("it is taken over", async () => {
+        const { medium } = (await diskOf(context)).session ?? {};
+        return medium?.name.startsWith("last") ?? false;
+      });
+      await inState(context, "attached");
+      await useSome(context, 4096);
+      await growing();
+      last.close(1000);
+      await inState(context, "free");
+      await growing();
+      second.terminate();
+      assert.is(value("nbd_requests_total", ',command="read"'), 3 * session);
+      assert.is(value("nbd_requests_total", ',command="write"'), session);
+      assert.is(value("nbd_request_duration_seconds_count", ',command="read"'), 3 * session);
+      assert.is(value("nbd_sessions_total"), 2 * session);
+      assert.is(value("nbd_link_losses_total"), session);
+      assert.ok(value("nbd_link_received_bytes_total") > session * 4096);
+      assert.ok(value("nbd_link_sent_bytes_total") > session * 4096);
     }
   },
 );
+
+tests("an eject whose state hook fails is not said to be in order", async (context) => {
+  const hook = context.sandbox.path("hook");
+  writeFileSync(hook, '#!/bin/sh\n[ "$1" = start ]\n', { mode: 0o700 });
+  await start(context, { "state-hook": hook });
+  const { here } = context;
+  serve(context);
+  await inState(context, "attached");
+  const eject = new URL("eject/disk", here.running.url);
+  const answer = await fetch(eject, { method: "POST", headers: here.headers });
+  assert.is(answer.status, 500);
+  assert.match(await answer.text(), /^it has ended, but not in order: .*log of this machine says why\n$/);
+  assert.ok((await inState(context, "free")).lastError);
+  await until("how it has ended is told", () => /disk: ejected after \d+ s, /.test(here.log.join("\n")));
+});
 
 tests("events end with their login, and with the gateway", async (context) => {
   await start(context);
@@ -329,6 +386,11 @@ tests(
     const { events, here, sandbox } = context;
     const socket = serve(context);
     await inState(context, "attached");
+    for (const none of [undefined, null, "config.json"])
+      assert.throws(
+        () => here.running.reload(none as never),
+        /config is not an object|config must be an object/,
+      );
     const file = { new: { "nbd-device": "/dev/nbd8" }, other: { "nbd-device": "/dev/nbd9", default: true } };
     here.running.reload(
       parseConfig(

@@ -3,11 +3,15 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  type Stats,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -186,6 +190,15 @@ tests("what cannot be put into its place leaves nothing beside it", ({ file }) =
   assert.equal(readdirSync(folder).sort(), ["other", "token"]);
 });
 
+tests("a folder that cannot be made is told in one line, and not tried for ever", () => {
+  const file = "/proc/nowhere/deep/token";
+  for (const work of [() => readOrMakeToken(file), () => renewToken(file)])
+    assert.match(
+      messageOf(work),
+      /the token file \/proc\/nowhere\/deep\/token: no folder can be made in \/proc$/,
+    );
+});
+
 if (process.geteuid?.() === 0) {
   tests("refused: its folder belongs to another user", ({ file }) => {
     readOrMakeToken(file);
@@ -204,6 +217,118 @@ if (process.geteuid?.() === 0) {
       /: it belongs to user 12345, and not to you; /,
     );
   });
+
+  const asRoot = { asRoot: true };
+  const OWNER = 64000;
+  /** The token of a service, which has a user of its own. */
+  const ofService = (file: string) => {
+    const token = readOrMakeToken(file);
+    for (const path of [join(file, ".."), file]) chownSync(path, OWNER, OWNER);
+    return token;
+  };
+  const ownerOf = ({ uid, gid, mode }: Stats) => [uid, gid, mode & 0o7777];
+
+  tests("root may use that of another user where root asks for something, and nowhere else", ({ file }) => {
+    const token = ofService(file);
+    assert.is(readToken(file, asRoot), token);
+    for (const work of [() => readToken(file), () => readOrMakeToken(file), () => renewToken(file)])
+      assert.match(messageOf(work), /belongs to user 64000/);
+    assert.is(readToken(file, asRoot), token);
+  });
+
+  tests("a new one that root makes belongs to the owner of the one before", ({ file }) => {
+    const token = ofService(file);
+    renewToken(file, asRoot);
+    assert.is.not(readToken(file, asRoot), token);
+    assert.equal(ownerOf(lstatSync(file)), [OWNER, OWNER, 0o600]);
+    assert.equal(readdirSync(join(file, "..")), ["token"]);
+  });
+
+  tests(
+    "what its owner links there is neither read by root, nor written, nor given away",
+    ({ folder, file }) => {
+      const another = join(folder, "roots");
+      writeFileSync(another, `${"S".repeat(43)}\n`, { mode: 0o600 });
+      for (const link of [linkSync, symlinkSync]) {
+        const token = ofService(file);
+        rmSync(file);
+        link(another, file);
+        const message = messageOf(() => readToken(file, asRoot));
+        assert.match(
+          message,
+          /it is a symbolic link|: it belongs to user 0, and not to user 64000, as its folder/,
+        );
+        renewToken(file, asRoot);
+        assert.is(readFileSync(another, "utf8"), `${"S".repeat(43)}\n`);
+        assert.equal(ownerOf(lstatSync(another)), [0, 0, 0o600]);
+        assert.equal(ownerOf(lstatSync(file)), [OWNER, OWNER, 0o600]);
+        assert.is.not(readToken(file, asRoot), token);
+        rmSync(join(file, ".."), { recursive: true });
+      }
+    },
+  );
+
+  tests("root is led to nobody else by a link of another user", ({ folder, file }) => {
+    ofService(file);
+    const roots = join(folder, "roots");
+    mkdirSync(roots, { mode: 0o700 });
+    const lead = (owner: number) => {
+      chownSync(roots, owner, owner);
+      const link = join(folder, `link-to-${owner}`);
+      symlinkSync(roots, link);
+      lchownSync(link, OWNER, OWNER);
+      return join(link, "token");
+    };
+    for (const owner of [0, 12345]) {
+      const path = lead(owner);
+      for (const work of [() => readToken(path, asRoot), () => renewToken(path, asRoot)])
+        assert.match(messageOf(work), /belongs to user \d+/);
+      assert.equal(readdirSync(roots), []);
+    }
+    // Where a user leads to a folder of the same user, only that user has the outcome.
+    renewToken(lead(OWNER), asRoot);
+    assert.equal(ownerOf(lstatSync(join(roots, "token"))), [OWNER, OWNER, 0o600]);
+  });
+
+  tests("root makes no folder in one of another user", ({ folder, file }) => {
+    ofService(file);
+    const path = join(file, "../deep/token");
+    assert.match(
+      messageOf(() => renewToken(path, asRoot)),
+      /belongs to user 64000, who is neither root/,
+    );
+    assert.equal(readdirSync(join(file, "..")), ["token"]);
+    assert.equal(readdirSync(folder), ["state"]);
+  });
+
+  for (const [what, spoil, words] of [
+    [
+      "it belongs to a third user",
+      (file) => chownSync(file, 12345, OWNER),
+      /to user 12345, and not to user 64000/,
+    ],
+    ["others can look into its folder", (file) => chmodSync(join(file, ".."), 0o750), /is open to others/],
+    ["its group can read it", (file) => chmodSync(file, 0o640), /: others can use it/],
+    [
+      "a folder above belongs to a third user",
+      (file) => chownSync(join(file, "../.."), 12345, 12345),
+      /belongs to user 12345, who is neither/,
+    ],
+    [
+      "its folder is root's",
+      (file) => chownSync(join(file, ".."), 0, 0),
+      /: it belongs to user 64000, and not to you; /,
+    ],
+  ] as [string, (file: string) => void, RegExp][]) {
+    tests(`refused by root too: ${what}`, ({ file }) => {
+      ofService(file);
+      spoil(file);
+      assert.match(
+        messageOf(() => readToken(file, asRoot)),
+        words,
+      );
+    });
+  }
 }
 
 tests.run();

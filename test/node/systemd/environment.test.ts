@@ -1,12 +1,14 @@
 /** What systemd says in the environment, and what it reads in units. */
+import { setTimeout } from "node:timers/promises";
 import * as assert from "uvu/assert";
 import { takeNamedSockets } from "../../../src/node/socket-activation.ts";
 import { quoteWord } from "../../../src/node/systemd/quote-word.ts";
 import { serviceManager } from "../../../src/node/systemd/service-manager.ts";
 import { readAddress, unixAddress } from "../../../src/node/systemd/socket-address.ts";
-import { watchdogTime } from "../../../src/node/systemd/watchdog.ts";
+import { feedWatchdog, watchdogTime } from "../../../src/node/systemd/watchdog.ts";
+import { deferred } from "../../../src/streams/deferred.ts";
 import { hex } from "../../bytes.ts";
-import { suite } from "../../harness.ts";
+import { suite, until } from "../../harness.ts";
 
 const tests = suite("the environment of a service");
 
@@ -37,6 +39,30 @@ tests("the time of the watchdog", () => {
   assert.is(watchdogTime({ WATCHDOG_USEC: "1500" }), 1.5);
   for (const WATCHDOG_USEC of ["0", "-1", "soon", "", "1e9"])
     assert.is(watchdogTime({ WATCHDOG_USEC }), undefined, WATCHDOG_USEC);
+});
+
+tests("while a sign of life waits for a manager that is stuck, no other is given", async () => {
+  let waiting = deferred<void>();
+  let signs = 0;
+  const starve = feedWatchdog(2, () => {
+    signs++;
+    return waiting.promise;
+  });
+  try {
+    await until("the first", () => signs === 1);
+    // Timers of one time run in order: so many of the watchdog's are over.
+    for (let i = 0; i < 20; i++) await setTimeout(2);
+    assert.is(signs, 1);
+    for (const next of [2, 3]) {
+      const before = waiting;
+      waiting = deferred();
+      before.resolve();
+      await until("the next", () => signs === next);
+    }
+  } finally {
+    starve();
+    waiting.resolve();
+  }
 });
 
 tests("names of unix sockets", () => {

@@ -1,10 +1,12 @@
 /** Runs in User-Mode Linux with Chromium beside it: see beside-chromium.ts. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium } from "playwright-core";
 import * as assert from "uvu/assert";
-import { serve, stop } from "../../browser.ts";
 import { program, Sandbox, suite, until, within } from "../../harness.ts";
+import { ChromiumTab } from "../../page/chromium.ts";
+import { MediaPage } from "../../page/media-page.ts";
+import type { ChromiumPage } from "../../page/open.ts";
 import { startWebsocketd } from "../../websocketd.ts";
 import { pattern, sha256 } from "../link.ts";
 import { joinNetwork, NETWORK } from "./beside.ts";
@@ -60,29 +62,24 @@ tests.after.each(({ sandbox }) => sandbox.end());
 /** A file on the machine that Chromium runs on. */
 const outside = (name: string) => join(process.env.OUTSIDE!, name);
 
-/** Opens a page of a server of this machine, and chooses a file that is Chromium's own there. */
-async function openPage(sandbox: Sandbox, url: string, file: string): Promise<Page> {
+/** Opens a page of a server of this machine. */
+async function openPage(sandbox: Sandbox, url: string): Promise<ChromiumPage> {
   const { port } = new URL(url);
   if (!relayed.has(port)) {
     relayed.add(port);
     sandbox.start("socat", [`TCP-LISTEN:${port},bind=${NETWORK.machine},fork`, `TCP:127.0.0.1:${port}`]);
   }
-  const page = await browser.contexts()[0]!.newPage();
+  const tab = await ChromiumTab.of(await browser.contexts()[0]!.newPage());
   await until(
     "the page is there",
     () =>
-      page.goto(url).then(
+      tab.goto(url).then(
         () => true,
         () => false,
       ),
     180_000,
   );
-  // Playwright would take the file from here and send its bytes.
-  const session = await page.context().newCDPSession(page);
-  const { root } = await session.send("DOM.getDocument");
-  const { nodeId } = await session.send("DOM.querySelector", { nodeId: root.nodeId, selector: "#file" });
-  await session.send("DOM.setFileInputFiles", { nodeId, files: [file] });
-  return page;
+  return new MediaPage(tab);
 }
 
 async function assertSame(sandbox: Sandbox, device: string, image: string) {
@@ -94,12 +91,14 @@ async function assertSame(sandbox: Sandbox, device: string, image: string) {
 tests("page ▸ websocketd ▸ nbd-proxy 0 ▸ /dev/nbd0", async ({ sandbox, image, config }) => {
   const command = [program("nbd-proxy"), "--config", config, "0"];
   const websocketd = await startWebsocketd(sandbox, command);
-  const page = await openPage(sandbox, websocketd.page, image);
-  await serve(page, 60_000);
+  const card = (await openPage(sandbox, websocketd.page)).card();
+  // The file is Chromium's own, on the machine where it runs.
+  await card.choose(image);
+  await card.serve(60_000);
   await until("the hook has run", () => hookCalls(sandbox).length === 1, 60_000);
   assert.is(deviceState().size, SIZE);
   await assertSame(sandbox, "/dev/nbd0", image);
-  await stop(page);
+  await card.stop();
   await until("the hook has said stop", () => hookCalls(sandbox).length === 2, 60_000);
   assert.equal(hookCalls(sandbox), ["start 0", "stop 0"]);
   await free();
@@ -114,24 +113,19 @@ tests(
     const gateway = sandbox.start(program("nbd-gateway"), ["--config", config, "--port", "0", "--no-auth"]);
     await until("the gateway listens", () => gateway.stdout.includes("\n"), 60_000);
     const url = gateway.stdout.trim();
-    const first = await openPage(sandbox, url, image);
-    await first.selectOption("#configuration", "0");
-    await serve(first, 60_000);
-    const second = await openPage(sandbox, url, other);
-    await second.selectOption("#configuration", "second");
-    await serve(second, 60_000);
+    const first = (await openPage(sandbox, url)).card("0");
+    await first.choose(image);
+    await first.serve(60_000);
+    const second = (await openPage(sandbox, url)).card("second");
+    await second.choose(other);
+    await second.serve(60_000);
     await until("both are attached", () => hookCalls(sandbox).length === 2, 60_000);
     await Promise.all([assertSame(sandbox, "/dev/nbd0", image), sandbox.run("cmp", ["/dev/nbd1", other])]);
 
     // A tab that asks for a device in use is told so, and the one that has it is not disturbed.
-    const third = await openPage(sandbox, url, other);
-    await third.selectOption("#configuration", "0");
-    await third.click("#serve");
-    await until(
-      "the third is refused",
-      async () => (await third.innerText("body")).includes("in use"),
-      60_000,
-    );
+    const third = (await openPage(sandbox, url)).card("0");
+    await third.choose(other);
+    await third.says(/in use/i, 60_000);
     await assertSame(sandbox, "/dev/nbd0", image);
     assert.equal(hookCalls(sandbox).sort(), ["start 0", "start second"]);
 

@@ -110,4 +110,22 @@ tests(
   },
 );
 
+tests(
+  "what is mounted below a folder that another mount lies over is not taken for unmounted",
+  async ({ sandbox }) => {
+    const gateway = await startWith(sandbox, capabilities);
+    const served = serveHere(gateway.url, await image(sandbox));
+    await until("it is attached", () => gateway.stderr.includes(" on /dev/nbd0"), 60_000);
+    const mountpoint = await writeToMounted(sandbox);
+    await sandbox.run("mount", ["-t", "tmpfs", "none", sandbox.path("private")]);
+    gateway.kill();
+    assert.is(await within(60_000, "nbd-gateway", gateway.exit), 1);
+    assert.match(gateway.stderr, /not all of it could be written: \/dev\/nbd0: .*private\/mnt: /);
+    await served;
+    await sandbox.run("umount", [sandbox.path("private")]);
+    await sandbox.run("umount", [mountpoint]);
+    await free();
+  },
+);
+
 tests.run();

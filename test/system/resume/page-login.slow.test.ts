@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, stateOf, stop } from "../../browser.ts";
+import { openChromium } from "../../browser.ts";
 import { needing, program, suite, until } from "../../harness.ts";
-import { give, isAsked } from "../login-scene.ts";
-import { PageScene, says } from "./page-scene.ts";
+import { PageScene } from "./page-scene.ts";
 
 let browser: Browser;
 const tests = suite<{ scene: PageScene }>("the login of a page that comes back");
@@ -29,16 +28,16 @@ chromium(
     const tokenFile = scene.sandbox.path("token");
     await scene.sandbox.run(program("nbd-gateway"), ["--new-token", "--token-file", tokenFile]);
     scene.relay.cut();
-    await isAsked(page, "Your login has ended: log in again");
-    assert.match(await stateOf(page), /^Connection lost: trying again until/);
-    assert.ok(await page.isEnabled("#stop"));
+    await page.isAsked("Your login has ended: log in again");
+    await page.card().isLost();
+    assert.ok(await page.card().isEnabled("stop"));
     copy.goOn();
-    await give(page, await readFile(tokenFile, "utf8"));
-    await says(page, /^Serving again/);
-    assert.not(await page.isVisible("#token"));
+    await page.logIn(await readFile(tokenFile, "utf8"));
+    await page.card().says(/^Serving again/);
+    assert.not(await page.isVisible("token"));
     await copy.isWhole();
     assert.is(scene.gateway.stderr.match(/local: the link is back/g)?.length, 1, scene.gateway.stderr);
-    await stop(page);
+    await page.card().stop();
   },
 );
 
@@ -53,14 +52,14 @@ chromium(
     await first.isWhole();
     scene.gateway.kill("SIGKILL");
     await scene.gateway.exit;
-    await says(page, /^Connection lost/);
+    await page.card().isLost();
     await scene.startGateway(port);
-    await says(page, /^Serving again/, 20_000);
+    await page.card().says(/^Serving again/, 20_000);
     await until("the socket is there", () => existsSync(scene.socket));
     const copy = await scene.startCopy();
     copy.goOn();
     await copy.isWhole();
-    await stop(page);
+    await page.card().stop();
   },
 );
 

@@ -2,10 +2,12 @@
 import { appendFile, open, writeFile } from "node:fs/promises";
 import type { Browser } from "playwright-core";
 import * as assert from "uvu/assert";
-import { openChromium, stateOf, stop } from "../../browser.ts";
+import { openChromium } from "../../browser.ts";
 import { needing, suite, until } from "../../harness.ts";
 import { randomImage } from "../../image.ts";
-import { keptBy, PageScene, SIZE, says } from "./page-scene.ts";
+import { SIZE } from "../../page/gateway-scene.ts";
+import { inPage } from "../../page/tab.ts";
+import { keptBy, PageScene } from "./page-scene.ts";
 
 let browser: Browser;
 const tests = suite<{ scene: PageScene }>("the page goes on");
@@ -20,24 +22,22 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ scene }) => scene.end());
 
-const WAITING = /^Choose disk\.img again to go on: the disk waits until \d\d:\d\d$/;
-
 chromium("reloaded, and the file chosen again: the reader notices a pause only", async ({ scene }) => {
   const page = await scene.serve(await scene.context(browser));
   const copy = await scene.startCopy();
   await page.reload();
-  await says(page, WAITING);
+  await page.card().is("interrupted");
   copy.goOn();
   await until("the gateway waits", () => scene.gateway.stderr.includes("the disk waits for it, 60 s"));
-  await page.setInputFiles("#file", scene.image);
-  await says(page, /^Serving/);
+  await page.card().choose(scene.image);
+  await page.card().isServing();
   await copy.isWhole();
   const key = JSON.parse(await keptBy(page)).key;
-  assert.not.match(scene.gateway.stderr + (await page.innerText("body")), key);
-  await stop(page);
+  assert.not.match(scene.gateway.stderr + (await page.text()), key);
+  await page.card().stop();
   assert.is(await keptBy(page), "", "stopped, it forgets the key");
   await page.reload();
-  await says(page, /^No file chosen$/);
+  await page.card().is("free");
 });
 
 for (const how of ["its renderer has crashed", "it was closed"] as const) {
@@ -47,17 +47,17 @@ for (const how of ["its renderer has crashed", "it was closed"] as const) {
     const copy = await scene.startCopy();
     if (how === "it was closed") await page.close();
     else {
-      const crashed = new Promise((resolve) => page.once("crash", resolve));
-      page.goto("chrome://crash").catch(() => {});
+      const crashed = new Promise((resolve) => page.tab.page.once("crash", resolve));
+      page.tab.page.goto("chrome://crash").catch(() => {});
       await crashed;
     }
     copy.goOn();
     const next = await scene.open(context);
-    await says(next, WAITING);
-    await next.setInputFiles("#file", scene.image);
-    await says(next, /^Serving/);
+    await next.card().is("interrupted");
+    await next.card().choose(scene.image);
+    await next.card().isServing();
     await copy.isWhole();
-    await stop(next);
+    await next.card().stop();
   });
 }
 
@@ -66,23 +66,21 @@ chromium("the link is cut: the page says so, and goes on by itself", async ({ sc
   const copy = await scene.startCopy();
   scene.relay.isDown = true;
   scene.relay.cut();
-  await says(page, /^Connection lost: trying again until \d\d:\d\d$/);
-  await until("it says when it tries again", async () =>
-    /^trying again in \d+\.\d s: /.test(await page.innerText("#detail")),
-  );
+  await page.card().isLost();
+  await page.card().says(/tried.* until \d\d:\d\d$/);
+  await page.card().shows("log", /trying again in \d+\.\d s: /);
   copy.goOn();
   scene.relay.isDown = false;
-  await says(page, /^Serving again, after \d+ s without a connection$/, 20_000);
-  assert.not(await page.isVisible("#detail"));
+  await page.card().says(/^Serving again\. The link to 127\.0\.0\.1:\d+ was lost for \d+ s\. /, 20_000);
   await copy.isWhole();
-  await stop(page);
+  await page.card().stop();
 });
 
 chromium("another file is refused in words, and the disk waits on for the right one", async ({ scene }) => {
   const page = await scene.serve(await scene.context(browser));
   const copy = await scene.startCopy();
   await page.reload();
-  await says(page, WAITING);
+  await page.card().is("interrupted");
   copy.goOn();
   const shorter = scene.sandbox.path("shorter.img");
   await randomImage(shorter, SIZE - 512);
@@ -92,12 +90,13 @@ chromium("another file is refused in words, and the disk waits on for the right 
     [shorter, /medium than the one in use: it has 39999488 bytes, not 40000000/],
     [other, /medium than the one in use: it is "other\.img", not "disk\.img"/],
   ] as const) {
-    await page.setInputFiles("#file", wrong);
-    await says(page, /^Ready to serve\. Choose disk\.img again/);
-    await page.click("#serve");
-    await says(page, /\. Choose disk\.img again to go on: the disk waits until \d\d:\d\d$/);
-    assert.match(await stateOf(page), why);
-    assert.is(await page.innerText("#take-over"), "Serve this one instead");
+    await page.card().choose(wrong);
+    await page.card().is("interrupted", "another-medium");
+    await page.card().click("serve");
+    await page.card().is("another-medium");
+    await page.card().says(/\. Choose disk\.img, or serve this one instead: /);
+    assert.match(await page.card().state(), why);
+    assert.is(await page.card().textOf("take-over"), "Serve this one instead");
   }
 
   // One that was changed is named as the right one: it is tried at once.
@@ -106,35 +105,32 @@ chromium("another file is refused in words, and the disk waits on for the right 
   const first = Buffer.alloc(1);
   await changed.read(first, 0, 1, 0);
   await changed.write(Buffer.of(first[0]! ^ 1), 0, 1, 0);
-  await page.setInputFiles("#file", scene.image);
-  await says(page, /it was modified at another time\. Choose disk\.img again/);
+  await page.card().choose(scene.image);
+  await page.card().says(/it was modified at another time\. Choose disk\.img, or /);
   await changed.write(first, 0, 1, 0);
   // The same millisecond.
   const time = (Math.floor(mtimeMs) + 0.5) / 1000;
   await changed.utimes(time, time);
   await changed.close();
-  // A browser sees no change in a file that is chosen again, unless it is clicked at.
-  await page.setInputFiles("#file", []);
-  await page.setInputFiles("#file", scene.image);
-  await says(page, /^Serving/);
+  await page.card().choose(scene.image);
+  await page.card().isServing();
   await copy.isWhole();
-  await stop(page);
+  await page.card().stop();
 });
 
 chromium("another file takes the place, if that is what is wanted", async ({ scene }) => {
   const page = await scene.serve(await scene.context(browser));
   await page.reload();
-  await says(page, WAITING);
+  await page.card().is("interrupted");
   const other = scene.sandbox.path("other.img");
   await writeFile(other, Buffer.alloc(4096, 7));
-  await page.setInputFiles("#file", other);
-  await says(page, /^Ready to serve\. Choose/);
-  await page.click("#serve");
-  await says(page, /medium than the one in use/);
-  await page.click("#take-over");
-  await says(page, /^Serving/);
+  await page.card().choose(other);
+  await page.card().click("serve");
+  await page.card().says(/medium than the one in use/);
+  await page.card().click("take-over");
+  await page.card().isServing();
   assert.is(JSON.parse(await keptBy(page)).name, "other.img");
-  await stop(page);
+  await page.card().stop();
 });
 
 chromium(
@@ -144,27 +140,28 @@ chromium(
     const first = await scene.serve(context);
     const kept = await keptBy(first);
     const second = await scene.open(context);
-    await says(second, /^No file chosen$/);
-    await second.setInputFiles("#file", scene.image);
-    await second.click("#serve");
-    await says(second, /^In use since \d\d:\d\d by disk\.img/);
-    assert.match(await stateOf(first), /^Serving/);
+    await second.card().choose(scene.image);
+    await second.card().isInUse();
+    await second
+      .card()
+      .says(/^In use by another tab of this browser\. disk\.img \(38\.1 MiB\), since [\d:]+, attached\. /);
+    await first.card().isServing();
     assert.is(JSON.parse(await keptBy(first)).key, JSON.parse(kept).key);
 
-    await second.click("#take-over");
-    await says(first, /^Taken over/);
-    await says(second, /^Serving/);
+    await second.card().click("take-over");
+    await first.card().is("taken-over");
+    await second.card().isServing();
     await until("the key is the second one's", async () => {
       const now = await keptBy(second);
       return now !== "" && JSON.parse(now).key !== JSON.parse(kept).key;
     });
     // What is kept is the second one's now: it is that which goes on after a reload.
     await second.reload();
-    await says(second, WAITING);
-    await second.setInputFiles("#file", scene.image);
-    await says(second, /^Serving/);
-    assert.match(await stateOf(first), /^Taken over/);
-    await stop(second);
+    await second.card().is("interrupted");
+    await second.card().choose(scene.image);
+    await second.card().isServing();
+    assert.is(await first.card().kind(), "taken-over");
+    await second.card().stop();
   },
 );
 
@@ -172,40 +169,42 @@ chromium("reloaded with nothing kept, it is a stranger, who may take over", asyn
   const context = await scene.context(browser);
   const page = await scene.serve(context);
   await page.reload();
-  await page.evaluate(() => localStorage.clear());
+  await page.tab.page.evaluate(() => localStorage.clear());
   await page.reload();
-  await says(page, /^No file chosen$/);
-  await page.setInputFiles("#file", scene.image);
-  await page.click("#serve");
-  await says(page, /^In use since \d\d:\d\d by disk\.img from 127\.0\.0\.1, lost for \d+ s$/);
-  await page.click("#take-over");
-  await says(page, /^Serving/);
+  await page.card().choose(scene.image);
+  await page.card().isInUse();
+  await page.card().says(/disk\.img \(38\.1 MiB\), since [\d:]+, link lost, waiting for it until \d\d:\d\d/);
+  await page.card().click("take-over");
+  await page.card().isServing();
   await until("the first session is over", () =>
     scene.gateway.stderr.includes("local: taken over by 127.0.0.1"),
   );
-  await stop(page);
+  await page.card().stop();
 });
+
+/** Has a page find that its browser keeps nothing. */
+function keepNothing(): void {
+  const refuse = () => {
+    throw new DOMException("no", "SecurityError");
+  };
+  Object.defineProperty(window, "localStorage", { get: refuse });
+  Object.defineProperty(window, "indexedDB", { get: refuse });
+  Object.defineProperty(navigator, "locks", {
+    value: { request: () => Promise.reject(new Error("no")) },
+  });
+}
 
 chromium(
   "a browser that keeps nothing serves, and its page comes back over a new link",
   async ({ scene }) => {
     const context = await scene.context(browser);
-    await context.addInitScript(() => {
-      const refuse = () => {
-        throw new DOMException("no", "SecurityError");
-      };
-      Object.defineProperty(window, "localStorage", { get: refuse });
-      Object.defineProperty(window, "indexedDB", { get: refuse });
-      Object.defineProperty(navigator, "locks", {
-        value: { request: () => Promise.reject(new Error("no")) },
-      });
-    });
+    await context.addInitScript(inPage(keepNothing));
     const page = await scene.serve(context);
     const copy = await scene.startCopy();
     scene.relay.cut();
     copy.goOn();
     await copy.isWhole();
-    await stop(page);
+    await page.card().stop();
   },
 );
 
@@ -214,15 +213,14 @@ chromium("without locks, as over plain HTTP, the tabs ask each other", async ({ 
   await context.addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
   const first = await scene.serve(context);
   const second = await scene.open(context);
-  await second.setInputFiles("#file", scene.image);
-  await second.click("#serve");
-  await says(second, /^In use since/);
+  await second.card().choose(scene.image);
+  await second.card().isInUse();
   await first.close();
   await second.reload();
-  await says(second, WAITING);
-  await second.setInputFiles("#file", scene.image);
-  await says(second, /^Serving/);
-  await stop(second);
+  await second.card().is("interrupted");
+  await second.card().choose(scene.image);
+  await second.card().isServing();
+  await second.card().stop();
 });
 
 chromium(
@@ -233,8 +231,8 @@ chromium(
     await appendFile(scene.image, "more");
     scene.relay.cut();
     // The browser refuses to read it, so nothing can be said of what it is: that is tried again.
-    await says(page, /^Connection lost/);
-    await until("it says what is wrong", async () => /cannot be read/.test(await page.innerText("#detail")));
+    await page.card().isLost();
+    await page.card().shows("log", /cannot be read/);
     copy.goOn();
     assert.match(scene.gateway.stderr, /the disk waits for it/);
   },

@@ -2,7 +2,16 @@
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import type { StatusDocument } from "../../../src/node/gateway/status/document.ts";
-import { needing, program, type Running, Sandbox, suite, until, within } from "../../harness.ts";
+import {
+  needing,
+  program,
+  type Running,
+  type RunOptions,
+  Sandbox,
+  suite,
+  until,
+  within,
+} from "../../harness.ts";
 import { pattern, sha256 } from "../link.ts";
 
 interface Context {
@@ -52,8 +61,13 @@ async function reload(gateway: Running): Promise<string> {
 const wsOf = (url: string, name = "") => `${url.replace("http", "ws")}${name}`;
 
 /** nbd-serve, once it is attached at a socket. */
-async function serve({ sandbox, image }: Context, url: string, socket: string): Promise<Running> {
-  const server = sandbox.start(program("nbd-serve"), [image, url]);
+async function serve(
+  { sandbox, image }: Pick<Context, "sandbox" | "image">,
+  url: string,
+  socket: string,
+  options?: RunOptions,
+): Promise<Running> {
+  const server = sandbox.start(program("nbd-serve"), [image, url], options);
   await until("the disk", () => {
     if (server.process.exitCode !== null) throw new Error(server.stderr);
     return existsSync(sandbox.path(`${socket}.sock`));
@@ -195,5 +209,48 @@ tests("a session that came to the default goes on when another one is the defaul
   await until("the socket is gone", () => !existsSync(sandbox.path("one.sock")));
   await end(await serve(context, wsOf(url), "two"));
 });
+
+for (const isAnother of [false, true]) {
+  const what = isAnother
+    ? "one with another medium, that takes over, ends the session whose key it has, and no other"
+    : "each goes on when its link was lost";
+  tests(`of two sessions that came to the default, one after the other, ${what}`, async (context) => {
+    const { sandbox } = context;
+    const keys = { resume: 60, "take-over-interval": 0 };
+    const [one, two] = [
+      { ...at(sandbox, "one"), ...keys },
+      { ...at(sandbox, "two"), ...keys },
+    ];
+    write(sandbox, { one: { ...one, default: true }, two });
+    const { gateway, url } = await start(sandbox);
+    const image = (name: string) => sandbox.path(`${name}.img`);
+    // As on two machines.
+    const itsOwn = (name: string) => ({ env: { STATE_DIRECTORY: sandbox.path(`${name}-state`) } });
+    const served = async (name: string) => {
+      writeFileSync(image(name), pattern(1 << 20));
+      return serve({ sandbox, image: image(name) }, wsOf(url), name, itsOwn(name));
+    };
+    const servers: [string, Running][] = [["one", await served("one")]];
+    write(sandbox, { one, two: { ...two, default: true } });
+    await reload(gateway);
+    servers.push(["two", await served("two")]);
+
+    for (const [name, server] of servers) {
+      server.kill("SIGKILL");
+      await until("it waits", () => gateway.stderr.includes(`${name}: the link is lost`));
+      if (isAnother) writeFileSync(image(name), pattern(2 << 20));
+      const options = isAnother ? ["--take-over"] : [];
+      const words = [...options, image(name), wsOf(url)];
+      const again = sandbox.start(program("nbd-serve"), words, itsOwn(name));
+      const outcome = isAnother ? `${name}: 2097152 bytes` : `${name}: the link is back`;
+      await until(outcome, () => {
+        if (again.process.exitCode !== null) throw new Error(again.stderr);
+        return gateway.stderr.includes(outcome);
+      });
+    }
+    assert.is(gateway.stderr.match(/it has 2097152 bytes, not 1048576/g)?.length ?? 0, isAnother ? 2 : 0);
+    assert.is(gateway.stderr.match(/: taken over by /g)?.length ?? 0, isAnother ? 2 : 0);
+  });
+}
 
 tests.run();

@@ -92,6 +92,14 @@ export class Board {
     this.#changed(name);
   }
 
+  /** Forgets with what the last session of each of these configurations has failed, as they are others now. */
+  forgetErrors(names: readonly string[]): void {
+    for (const name of names) {
+      const entry = this.#entries.get(name);
+      if (entry) entry.lastError = undefined;
+    }
+  }
+
   #entry(name: string): Entry {
     const entry = this.#entries.get(name) ?? new Entry();
     this.#entries.set(name, entry);

@@ -21,6 +21,8 @@ export interface StatusDocument {
 
 export interface GatewayStatus {
   readonly version: string;
+  /** The name of its machine. */
+  readonly host: string;
   readonly startedAt: string;
   readonly uptime: number;
 }

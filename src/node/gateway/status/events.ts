@@ -9,7 +9,7 @@ const FIGURES_TIME = 1000;
 /** Milliseconds without a line after which a listener is sent an empty one, so that no proxy takes the connection for dead. */
 const QUIET_TIME = 15_000;
 
-/** Milliseconds that a listener may take nothing of what it is sent, if nothing else is said. */
+/** Milliseconds that a listener has to take what it was sent, if nothing else is said. */
 const STALL_TIME = 30_000;
 
 /** nginx would collect what it passes on. */
@@ -29,7 +29,7 @@ export interface EventsOptions {
   busy(): readonly string[];
   /** The most listeners at the same time. */
   most: number;
-  /** Milliseconds that a listener may take nothing of what it is sent. Default 30,000. */
+  /** Milliseconds that a listener has to take what it was sent. Default 30,000. */
   stallTime?: number;
 }
 
@@ -39,7 +39,7 @@ export interface EventsOptions {
  * are others.
  *
  * A listener that reads too slowly is sent the latest of each configuration once it reads again, so that nothing piles up; one
- * that takes nothing for 30 s is dropped. There is one timer, while there are listeners.
+ * that has not taken all of that within 30 s is dropped. There is one timer, while there are listeners.
  */
 export class Events {
   readonly #options: EventsOptions;

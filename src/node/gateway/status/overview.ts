@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { version } from "../../../../package.json";
 import type { Config, Configuration } from "../../config/config.ts";
 import type { Board, BoardEntry } from "./board.ts";
@@ -27,7 +28,7 @@ export class Overview {
     const uptime = Math.floor((performance.now() - this.#began) / 1000);
     return {
       version: STATUS_VERSION,
-      gateway: { version, startedAt: this.#startedAt.toISOString(), uptime },
+      gateway: { version, host: hostname(), startedAt: this.#startedAt.toISOString(), uptime },
       configurations: this.#all().map((one) => this.#statusOf(one)),
     };
   }

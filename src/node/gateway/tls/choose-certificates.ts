@@ -5,7 +5,7 @@ import { certificateFiles } from "./certificate-files.ts";
 import type { Certificates } from "./certificates.ts";
 import { selfSigned } from "./self-signed.ts";
 
-type TlsKeys = Pick<GatewayKeys, "tls-cert" | "tls-key" | "tls-self-signed">;
+export type TlsKeys = Pick<GatewayKeys, "tls-cert" | "tls-key" | "tls-self-signed">;
 
 /** What flags say of TLS; where they say nothing, what a configuration file says. */
 export function tlsKeys(flags: TlsKeys, file: TlsKeys): TlsKeys {

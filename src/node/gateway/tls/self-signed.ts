@@ -5,7 +5,12 @@ import { messageOf } from "../../../streams/message-of.ts";
 import { allowedHost } from "../../host-rules.ts";
 import { ipAddress } from "../../ip-address.ts";
 import type { Log } from "../../log/log.ts";
-import { makePrivateFolder, readPrivateFile, replacePrivateFile } from "../../login/private-file.ts";
+import {
+  makePrivateFolder,
+  type PrivateFileOptions,
+  readPrivateFile,
+  replacePrivateFile,
+} from "../../login/private-file.ts";
 import { reasonOf } from "../../system-error.ts";
 import { type Certificate, checkedCertificate, day } from "./certificate.ts";
 import type { Certificates } from "./certificates.ts";
@@ -144,6 +149,20 @@ export async function selfSigned(options: SelfSignedOptions): Promise<Certificat
     },
   };
   return certificates;
+}
+
+/**
+ * The SHA-256 fingerprint of the certificate that a gateway of this machine keeps in a folder. None is made.
+ * @throws Error in words when there is none that is valid
+ */
+export function keptFingerprint(folder: string, options?: PrivateFileOptions): string {
+  const file = join(folder, FILE);
+  try {
+    const text = readPrivateFile(file, LONGEST, options).toString("latin1");
+    return checkedCertificate(text, text, Date.now()).fingerprint;
+  } catch (error) {
+    throw new Error(`reading the certificate ${file}: ${reasonOf(error)}`);
+  }
 }
 
 /** The names that a certificate has to be for. Nobody connects to the address that stands for all. */

@@ -1,0 +1,7 @@
+import type { Gallery } from "./gallery.ts";
+
+declare global {
+  interface Window {
+    gallery: Gallery;
+  }
+}

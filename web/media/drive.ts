@@ -1,0 +1,368 @@
+import { messageOf } from "../../src/streams/message-of.ts";
+import { TAKEN_OVER } from "../../src/transport/close-codes.ts";
+import { type FileHandle, fileOf } from "../keeping/file-handle.ts";
+import type { Refusal } from "../login/refusal.ts";
+import type { BlockMap, ServingReport } from "../serving/report.ts";
+import type { Serving, ServingOptions, StartServing } from "../serving/serving.ts";
+import type { Awaited } from "./situation.ts";
+import { Trial } from "./trial.ts";
+
+/** Cells of the map. */
+export const CELLS = 2048;
+
+/** Milliseconds between two plain requests that ask why a link cannot be had. */
+const ASKING = 5000;
+
+/** Milliseconds between two notes that the link is there: there are no reports while nobody reads. */
+const NOTING = 5000;
+
+/** What the browser keeps of a session, so that a page that is loaded again can go on with it. */
+export interface KeptPlace extends Pick<ServingOptions["resumeKeys"], "get" | "set"> {
+  /** The link is there; `isLast`: the page is being left. */
+  note(isLast?: boolean): void;
+  /** Nothing is served any more. */
+  end(): void;
+}
+
+/** What a drive asks of where it is. */
+export interface DriveSurroundings {
+  /** A ws:// or wss:// URL. */
+  readonly endpoint: string;
+  readonly protocols: readonly string[];
+  /** Bytes. */
+  readonly cache: number;
+  /** Seconds. */
+  readonly retry: number;
+  readonly startServing: StartServing;
+  keep(file: File, handle: FileHandle | undefined): KeptPlace;
+  /** Asks by a plain request why there is no WebSocket; undefined: it cannot be asked. */
+  explain(): Promise<Refusal | undefined>;
+  /** Something is different. */
+  onchange(): void;
+  onreport(report: ServingReport): void;
+  /** Lines that are the drive's own. */
+  onnote(note: Note): void;
+  onlogin(): void;
+}
+
+export type Note =
+  | { readonly kind: "chosen"; readonly file: File }
+  | { readonly kind: "cannot-read"; readonly file: File; readonly why: string }
+  | { readonly kind: "plain-request"; readonly why: string };
+
+/** A file that was chosen, and what is known of it. */
+export interface Chosen {
+  readonly file: File;
+  readonly handle: FileHandle | undefined;
+  readonly isFolder: boolean;
+  /** How the last look at it has ended. */
+  readonly look: "none" | "slow" | "read" | { readonly fault: string };
+}
+
+/** The last server, which may have ended. */
+export interface Run {
+  readonly serving: Serving;
+  readonly file: File;
+  readonly kept: KeptPlace;
+  report: ServingReport | undefined;
+  map: BlockMap | undefined;
+  /** Whether this page has asked for the end, and whether the link was lost then. */
+  stop: "none" | "asked" | "asked-while-lost";
+  /** What a plain request was answered since the link was lost, or could not be had. */
+  refusal: Refusal | undefined;
+  /** Whether it is asked for the reason of the end. */
+  isAsking: boolean;
+  /** How long the last link was away, once it is back, in milliseconds. */
+  gap: number | undefined;
+  hasRead: boolean;
+  /** Since when the other machine has the disk, in milliseconds since 1970. */
+  servedSince: number | undefined;
+  /** Why the file cannot be read, since it cannot. */
+  fault: string;
+}
+
+/** The file of a card, and the server that serves it: one at a time. It knows nothing of how a card looks. */
+export class Drive {
+  readonly #at: DriveSurroundings;
+  #chosen: Chosen | undefined;
+  #run: Run | undefined;
+  #fault: string | undefined;
+  #awaited: (Awaited & { readonly handle: FileHandle | undefined }) | undefined;
+  #trial: Trial | undefined;
+  #forgetting: ReturnType<typeof setTimeout> | undefined;
+  #asking: ReturnType<typeof setTimeout> | undefined;
+  #noting: ReturnType<typeof setInterval> | undefined;
+  /** Serves again what was refused for want of a login. */
+  #again: (() => void) | undefined;
+
+  constructor(at: DriveSurroundings) {
+    this.#at = at;
+  }
+
+  get chosen(): Chosen | undefined {
+    return this.#chosen;
+  }
+
+  get run(): Run | undefined {
+    return this.#run;
+  }
+
+  /** Why nothing could even begin to serve; undefined: it could. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  get isRunning(): boolean {
+    const state = this.#run?.report?.state;
+    return this.#run !== undefined && state !== "ended" && state !== "failed";
+  }
+
+  /** Whether what was chosen may be served. One that is fast need not wait: a server looks at the file before it connects. */
+  get isServable(): boolean {
+    return this.#chosen !== undefined && !this.#chosen.isFolder && typeof this.#chosen.look === "string";
+  }
+
+  /** What waits on the other machine for its file. It is forgotten when that is over. */
+  get awaited(): (Awaited & { readonly handle: FileHandle | undefined }) | undefined {
+    return this.#awaited;
+  }
+
+  set awaited(awaited) {
+    clearTimeout(this.#forgetting);
+    this.#awaited = awaited;
+    if (awaited) {
+      const left = Math.min(awaited.until - Date.now(), 2 ** 31 - 1);
+      this.#forgetting = setTimeout(() => {
+        this.#awaited = undefined;
+        this.#at.onchange();
+      }, left);
+    }
+    this.#at.onchange();
+  }
+
+  /** Takes a file as the one to serve. That which is waited for is served at once. While one is served nothing is chosen. */
+  choose(file: File, { handle, isFolder = false }: { handle?: FileHandle | undefined; isFolder?: boolean }) {
+    if (this.isRunning) return;
+    this.#trial?.end();
+    this.#trial = undefined;
+    this.#run = undefined;
+    this.#fault = undefined;
+    this.#chosen = { file, handle, isFolder, look: "none" };
+    this.#at.onnote({ kind: "chosen", file });
+    if (!isFolder) this.#tryToRead();
+    this.#at.onchange();
+    // That it is another file only the gateway can tell for sure.
+    const { name, size } = this.#awaited ?? {};
+    if (!isFolder && file.name === name && file.size === size) this.serve();
+  }
+
+  serve({ takeOver = false }: { takeOver?: boolean } = {}): void {
+    if (this.isRunning || !this.#chosen || !this.isServable) return;
+    this.#trial?.end();
+    this.#again = undefined;
+    this.#run = undefined;
+    this.#fault = undefined;
+    try {
+      this.#begin(this.#chosen, takeOver);
+    } catch (error) {
+      // A setting makes no sense.
+      this.#fault = messageOf(error);
+      this.#at.onchange();
+    }
+  }
+
+  #begin({ file, handle }: Chosen, takeOver: boolean): void {
+    const { endpoint, cache, retry, startServing } = this.#at;
+    const protocols = this.#protocols(takeOver);
+    const kept = this.#at.keep(file, handle);
+    let run: Run | undefined;
+    let early: ServingReport | undefined;
+    const options = { endpoint, file, protocols, cache, retry, resumeKeys: kept, cells: CELLS };
+    const onReport = (report: ServingReport) => {
+      if (run) this.#take(run, report, takeOver);
+      else early = report;
+    };
+    try {
+      run = newRun(startServing(options, onReport), file, kept);
+    } catch (error) {
+      kept.end();
+      throw error;
+    }
+    this.#run = run;
+    if (early) this.#take(run, early, takeOver);
+    else this.#at.onchange();
+  }
+
+  stop(): void {
+    const run = this.#run;
+    if (!run || !this.isRunning) return;
+    if (run.stop === "none") run.stop = run.report?.state === "reconnecting" ? "asked-while-lost" : "asked";
+    run.serving.stop();
+    this.#at.onchange();
+  }
+
+  /** Chooses the file that is waited for, which serves it. A person may be asked, which takes a click. */
+  async goOn(): Promise<void> {
+    const handle = this.#awaited?.handle;
+    if (!handle || this.isRunning) return;
+    try {
+      const file = await fileOf(handle);
+      if (this.isRunning) return;
+      this.choose(file, { handle });
+      this.serve();
+    } catch (error) {
+      const { name } = this.#awaited ?? { name: "" };
+      this.#at.onnote({ kind: "cannot-read", file: new File([], name), why: messageOf(error) });
+      // Without its handle: it has to be chosen.
+      if (this.#awaited) this.awaited = { ...this.#awaited, handle: undefined };
+    }
+  }
+
+  /** Tries again what has failed for want of a link or a login, as when one of them is back. */
+  wake(): void {
+    if (this.isRunning) {
+      this.#run!.serving.protocols(this.#protocols(false));
+      this.#run!.serving.wake();
+    } else this.#again?.();
+  }
+
+  /** The page is being left. */
+  note(): void {
+    if (this.#run?.report?.state === "serving") this.#run.kept.note(true);
+  }
+
+  /** Ends all that it has begun. */
+  end(): void {
+    this.#trial?.end();
+    clearTimeout(this.#forgetting);
+    this.#endNoting();
+    this.stop();
+  }
+
+  #protocols(takeOver: boolean): string[] {
+    const asked = [...this.#at.protocols];
+    if (!takeOver) return asked;
+    // A browser hangs up where none of those that it asks for is chosen.
+    return [...(asked.length > 0 ? asked : ["nbd"]), "take-over"];
+  }
+
+  #take(run: Run, report: ServingReport, takeOver: boolean): void {
+    const before = run.report;
+    run.report = report;
+    run.map = report.map ?? run.map;
+    const { state } = report;
+    if (run === this.#run) {
+      // The line that came with it, and with nothing later.
+      if (state === "unreadable" && before?.state !== state) run.fault = report.lines.at(-1)?.text ?? "";
+      if (state !== "serving") this.#endNoting();
+      if (state === "reconnecting") this.#askWhileLost(run);
+      else if (state === "serving") this.#served(run, report, before);
+      else if ((state === "ended" || state === "failed") && before?.state !== state) {
+        this.#ended(run, report, takeOver);
+      }
+    }
+    this.#at.onreport(report);
+    this.#at.onchange();
+  }
+
+  #endNoting(): void {
+    clearInterval(this.#noting);
+    this.#noting = undefined;
+  }
+
+  #served(run: Run, report: ServingReport, before: ServingReport | undefined): void {
+    run.kept.note();
+    this.#noting ??= setInterval(() => run.kept.note(), NOTING);
+    run.servedSince ??= report.since;
+    if (before?.state !== "serving") {
+      run.refusal = undefined;
+      this.#awaited = undefined;
+      clearTimeout(this.#forgetting);
+      run.gap = report.lost && Math.max(0, report.since - report.lost.at);
+    }
+    run.hasRead ||= report.lastReadAt !== undefined;
+  }
+
+  #ended(run: Run, report: ServingReport, takeOver: boolean): void {
+    clearTimeout(this.#asking);
+    this.#asking = undefined;
+    const { failure, wasOpen } = report;
+    void this.#giveBack(run, report);
+    if (run.stop !== "none") return;
+    if (report.state === "failed" && failure?.code === undefined && !wasOpen) {
+      // Perhaps it is the file.
+      this.#tryToRead();
+    }
+    if (report.state === "ended" || failure?.code === undefined || !wasOpen) {
+      void this.#ask(run, () => this.serve({ takeOver }));
+    }
+  }
+
+  /** Gives back what is kept for a page that goes on. There is nothing to go on with if somebody else has the disk. */
+  async #giveBack({ kept }: Run, { failure }: ServingReport): Promise<void> {
+    if (failure?.code === TAKEN_OVER) await kept.set(undefined);
+    kept.end();
+  }
+
+  #askWhileLost(run: Run): void {
+    if (this.#asking !== undefined) return;
+    const next = () => {
+      this.#asking = undefined;
+      if (run === this.#run && run.report?.state === "reconnecting") this.#askWhileLost(run);
+    };
+    void this.#ask(run, undefined);
+    this.#asking = setTimeout(next, ASKING);
+  }
+
+  async #ask(run: Run, again: (() => void) | undefined): Promise<void> {
+    if (run.isAsking) return;
+    const state = run.report?.state;
+    run.isAsking = true;
+    const refusal = await this.#at.explain().catch(() => undefined);
+    run.isAsking = false;
+    // Something else may have begun meanwhile.
+    if (run !== this.#run || run.report?.state !== state || !refusal) return;
+    // That a plain request is answered is said of what could not be had, and not of what was there.
+    const isNews = !run.report?.wasOpen || !refusal.isAnswered || refusal.wantsLogin;
+    if (isNews && refusal.words !== run.refusal?.words) {
+      this.#at.onnote({ kind: "plain-request", why: refusal.words });
+    }
+    run.refusal = refusal;
+    if (refusal.wantsLogin) {
+      this.#again = again;
+      this.#at.onlogin();
+    }
+    this.#at.onchange();
+  }
+
+  #tryToRead(): void {
+    const chosen = this.#chosen;
+    if (!chosen) return;
+    this.#trial?.end();
+    let wasTold = false;
+    const become = (look: Chosen["look"]) => {
+      if (this.#chosen?.file !== chosen.file) return;
+      this.#chosen = { ...chosen, look };
+      this.#at.onchange();
+    };
+    this.#trial = new Trial(chosen.file, {
+      onslow: () => become("slow"),
+      onfault: (fault) => {
+        if (!wasTold) this.#at.onnote({ kind: "cannot-read", file: chosen.file, why: fault });
+        wasTold = true;
+        // It was the file that a server has failed for.
+        if (!this.isRunning) this.#run = undefined;
+        become({ fault });
+      },
+      onread: () => become("read"),
+    });
+  }
+}
+
+function newRun(serving: Serving, file: File, kept: KeptPlace): Run {
+  return {
+    ...{ serving, file, kept, report: undefined, map: undefined },
+    ...{ stop: "none", refusal: undefined, isAsking: false },
+    ...{ gap: undefined, hasRead: false, servedSince: undefined, fault: "" },
+  };
+}
