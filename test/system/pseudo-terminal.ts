@@ -22,7 +22,7 @@ export class PseudoTerminal {
   ) {
     const script = fileURLToPath(new URL("pseudo-terminal.py", import.meta.url));
     // What the terminal of whoever runs the tests is like is no matter.
-    const without = ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS"].flatMap((name) => ["-u", name]);
+    const without = ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS", "CI"].flatMap((name) => ["-u", name]);
     const variables = Object.entries({ TERM: "xterm-256color", ...env }).map((pair) => pair.join("="));
     this.#running = sandbox.start(
       "python3",
