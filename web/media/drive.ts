@@ -248,6 +248,7 @@ export class Drive {
     this.#isOver = true;
     this.#trial?.end();
     clearTimeout(this.#forgetting);
+    clearTimeout(this.#asking);
     this.#endNoting();
     this.stop();
   }

@@ -16,6 +16,13 @@ const host = "bmc.example";
 const file = new File(["x".repeat(5000)], "disk.iso");
 const NOT_ASKED = undefined;
 
+const drives: Drive[] = [];
+
+// A drive that has a server, or waits for its file, keeps a timer.
+tests.after.each(() => {
+  for (const drive of drives.splice(0)) drive.end();
+});
+
 function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as string[] } = {}) {
   const standIns = new StandIns();
   const kept: string[] = [];
@@ -48,6 +55,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
     onnote: (note) => void notes.push(note),
     onlogin: () => void logins++,
   });
+  drives.push(drive);
   const now = (more: Partial<Known> = {}): Situation =>
     situationOf({
       ...{ host, chosen: drive.chosen, run: drive.run, fault: drive.fault, awaited: drive.awaited },
