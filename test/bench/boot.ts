@@ -34,32 +34,21 @@ interface Boot {
   bytes: number;
 }
 
-/** Counts in the page what the gateway has sent: after the handshake these are requests alone. */
-const COUNT_RECEIVED = `
-  globalThis.received = 0;
-  globalThis.WebSocket = class extends WebSocket {
-    constructor(...args) {
-      super(...args);
-      this.addEventListener("message", ({ data }) => { received += data.byteLength ?? data.size; });
-    }
-  };`;
-
 async function ours({ iso, line }: Bootable, browser: Browser, roundTrip: number): Promise<Boot> {
   const sandbox = new Sandbox();
   const gateway = await startGateway(sandbox);
   const link = await forkRelay({ listen: 0, to: Number(new URL(gateway.url).port), roundTrip });
   const context = await browser.newContext();
   try {
-    await context.addInitScript(COUNT_RECEIVED);
     const page = await openPage(context, `http://127.0.0.1:${link.place}/`, iso);
     await page.card().serve();
     await attached(gateway);
-    const received = () => page.tab.page.evaluate<number>("received");
-    const [before, asked] = [await link.counts(), await received()];
+    const reads = () => page.tab.evaluate<number>('document.querySelector("nbd-media").report.totals.reads');
+    const [before, asked] = [await link.counts(), await reads()];
     const time = await bootFrom(sandbox, attachedAt(sandbox).socket, line, TOO_LONG);
     if (time === undefined) throw new Error(`no line of user space in ${TOO_LONG} ms: ${gateway.stderr}`);
     const after = await link.counts();
-    const requests = ((await received()) - asked) / Request.size;
+    const requests = (await reads()) - asked;
     return { time, requests, bytes: after.there - before.there };
   } finally {
     await context.close();

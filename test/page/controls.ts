@@ -64,25 +64,11 @@ export type Kind =
 
 /** What a card is at; "" where there is none yet. */
 export function kindOf(state: HTMLElement | null): string {
-  const kind = state?.dataset.state ?? "";
-  if (document.querySelector("nbd-media")) return kind;
-  const kinds: Record<string, string> = {
-    idle: state?.textContent === "No file chosen" ? "free" : "ready",
-    busy: "in-use",
-    taken: "taken-over",
-    other: "another-medium",
-    reconnecting: "lost",
-    ended: "stopped",
-  };
-  if (kind === "unreadable" && !document.querySelector("#stop:not(:disabled)")) return "bad-file";
-  if (state?.textContent?.startsWith("Ready to serve")) return "ready";
-  return kinds[kind] ?? kind;
+  return state?.dataset.state ?? "";
 }
 
 /** The names of the configurations that have a card. */
 export function cardNames(): string[] {
-  const select = document.querySelector<HTMLSelectElement>("#configuration");
-  if (select) return [...select.options].map(({ value }) => value);
   const endpoints = [...document.querySelectorAll("nbd-media")].map((card) => card.getAttribute("endpoint")!);
   return endpoints.map((url) => decodeURIComponent(url.slice(url.lastIndexOf("/") + 1)));
 }
@@ -93,14 +79,7 @@ export function partOf(card: string | null, part: Part): HTMLElement | null {
   const nameOf = (element: Element) =>
     decodeURIComponent(element.getAttribute("endpoint")!.replace(/^.*\//, ""));
   const found = card === null ? cards[0] : cards.find((element) => nameOf(element) === card);
-  if (cards.length > 0) return found?.shadowRoot?.querySelector<HTMLElement>(`[part~="${part}"]`) ?? null;
-  const select = document.querySelector<HTMLSelectElement>("#configuration");
-  const offered = [...(select?.options ?? [])].some(({ value }) => value === card);
-  if (select && card !== null && offered && !select.disabled && select.value !== card) {
-    select.value = card;
-    select.dispatchEvent(new Event("change", { bubbles: true }));
-  }
-  return document.getElementById(part);
+  return found?.shadowRoot?.querySelector<HTMLElement>(`[part~="${part}"]`) ?? null;
 }
 
 /** Whether a person can see something. */

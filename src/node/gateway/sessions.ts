@@ -97,13 +97,16 @@ export class Sessions {
   /**
    * Ends the session of a configuration in order, and waits for its end.
    * @returns false if there is none
-   * @throws what the session has failed with at its end
+   * @throws what has failed at its end: something that was written is lost, or the state hook has failed
    */
   async eject(name: string): Promise<boolean> {
     const attached = this.#attached.get(name);
     if (!attached) return false;
     attached.ending.abort(new EjectedError());
-    await attached.running.ended;
+    await attached.running.ended.catch((error: unknown) => {
+      // What was asked of the disk while its link was lost has failed: that is what an eject means then.
+      if (!isInOrder(error)) throw error;
+    });
     return true;
   }
 
@@ -227,8 +230,7 @@ export class Sessions {
       note(summaryOf(running, performance.now() - began, howEnded(ending.signal)));
       if (held) board.end(name, held);
     } catch (error) {
-      const isInOrder = !(error instanceof LossError || error instanceof StateHookError);
-      if (signal.aborted && !isInOrder) this.#failedAtEnd++;
+      if (signal.aborted && !isInOrder(error)) this.#failedAtEnd++;
       // Who could not begin is refused; that the place is not there is a fault of this machine.
       const isFault = held !== undefined || error instanceof ConfigError;
       note(messageOf(error), isFault ? "error" : "warning");
@@ -283,6 +285,11 @@ export class Sessions {
       ...(isResumable && { handOver, leaving: running.leaving }),
     });
   }
+}
+
+/** Whether a session that has failed so has lost nothing that was written, and its state hook has not failed. */
+function isInOrder(error: unknown): boolean {
+  return !(error instanceof LossError || error instanceof StateHookError);
 }
 
 /** Who has asked for the end, in a word or two; undefined if that was nobody in particular. */
