@@ -13,7 +13,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Browser } from "playwright-core";
-import { Request } from "../../src/nbd/messages.ts";
 import { openChromium } from "../browser.ts";
 import { root, Sandbox, until } from "../harness.ts";
 import { openPage } from "../page/open.ts";
