@@ -62,19 +62,21 @@ export class Card<T extends Tab = Tab> {
 
   /** Chooses a file. A person's click empties the field before, so that a file that has changed can be chosen again. */
   async choose(file: string): Promise<void> {
-    await until("there is a card", () => this.tab.evaluate<boolean>(`${this.part("file")} !== null`));
+    await this.#isThere();
     await this.tab.evaluate(`void (${this.part("file")}.value = "")`);
     await this.tab.upload(this.part("file"), [file]);
   }
 
   /** Drops a file with the mouse, which has the browser know where it is. */
   async dropByMouse(this: Card<Tab & { dropAt: DropAt }>, file: string): Promise<void> {
+    await this.#isThere();
     const place = await this.tab.evaluate<{ x: number; y: number }>(`(${middleOf})(${this.part("drop")})`);
     await this.tab.dropAt(place.x, place.y, [file]);
   }
 
   /** Drops a file. */
   async drop(file: string): Promise<void> {
+    await this.#isThere();
     await dropFile(this.tab, this.part("drop"), file);
   }
 
@@ -116,6 +118,10 @@ export class Card<T extends Tab = Tab> {
       if (await this.isEnabled("serve")) await this.click("serve").catch(() => {});
       return false;
     });
+  }
+
+  async #isThere(): Promise<void> {
+    await until("there is a card", () => this.tab.evaluate<boolean>(`${this.part("file")} !== null`));
   }
 
   async #isAt(kinds: readonly string[], milliseconds?: number): Promise<void> {

@@ -97,15 +97,16 @@ export class Sessions {
   /**
    * Ends the session of a configuration in order, and waits for its end.
    * @returns false if there is none
-   * @throws what has failed at its end: something that was written is lost, or the state hook has failed
+   * @throws what has failed at its end: something that was written is lost though there was a link, or the state hook has failed
    */
   async eject(name: string): Promise<boolean> {
     const attached = this.#attached.get(name);
     if (!attached) return false;
+    // Whoever gives up a disk whose link is lost gives up what was not written.
+    const isGivenUp = attached.running.state === "waiting";
     attached.ending.abort(new EjectedError());
     await attached.running.ended.catch((error: unknown) => {
-      // What was asked of the disk while its link was lost has failed: that is what an eject means then.
-      if (!isInOrder(error)) throw error;
+      if (!isInOrder(error) && !(isGivenUp && error instanceof LossError)) throw error;
     });
     return true;
   }
