@@ -210,8 +210,8 @@ chromium("logs out: not while it serves, and not where the gateway does not hear
     // The file is still there, and nothing is served by itself.
     await page.logIn(gateway.token);
     await page.card("b").is("stopped");
+    await until("the file can be served", () => page.card("b").isEnabled("serve"));
     assert.is(await page.card("b").textOf("file-name"), "boot.iso");
-    assert.ok(await page.card("b").isEnabled("serve"));
   });
 });
 

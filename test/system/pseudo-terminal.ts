@@ -31,6 +31,8 @@ export class PseudoTerminal {
     );
     this.#screen = new ShownScreen(columns);
     sandbox.onEnd(() => this.#screen.end());
+    // What is typed may come too late: the program has ended just now.
+    this.#running.process.stdin!.on("error", () => {});
     this.#running.process.stdout!.on("data", (bytes: Buffer) => {
       this.written += bytes.toString("latin1");
       this.#screen.write(bytes);
