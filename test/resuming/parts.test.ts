@@ -55,6 +55,13 @@ tests(
   },
 );
 
+tests("the shortest and the longest wait can be others", () => {
+  const backoff = new Backoff(() => 1, { least: 1000, most: 3000 });
+  assert.equal([backoff.next(), backoff.next(), backoff.next()], [2000, 3000, 3000]);
+  backoff.succeeded();
+  assert.is(backoff.next(), 2000);
+});
+
 tests("a pause lasts as long as it should, or until the signal", async () => {
   const { clock, time } = simulatedClock();
   const ending = new AbortController();
@@ -66,6 +73,19 @@ tests("a pause lasts as long as it should, or until the signal", async () => {
   ending.abort();
   await waiting;
   await pause(5000, { clock, onWake: never, signal: ending.signal });
+});
+
+tests("a pause ends when somebody wakes it", async () => {
+  const { clock } = simulatedClock();
+  let wake = () => {};
+  const onWake = (callback: () => void) => {
+    wake = callback;
+    return () => {};
+  };
+  const waiting = pause(5000, { clock, onWake, signal: new AbortController().signal });
+  assert.ok(await isPending(waiting));
+  wake();
+  await waiting;
 });
 
 tests("a pause ends when the clock has jumped", async () => {

@@ -1,5 +1,8 @@
+import { Backoff, type BackoffTimes } from "../../../src/resuming/backoff.ts";
+import { computerClock } from "../../../src/resuming/clock.ts";
+import { pause } from "../../../src/resuming/pause.ts";
 import { answerOf, PATIENCE, wantsLogin } from "../../login/answer.ts";
-import { Backoff, type BackoffTimes } from "./backoff.ts";
+import { Wakes } from "../../serving/wakes.ts";
 import { type News, statusIn, withConfiguration } from "./news.ts";
 import { Patience } from "./patience.ts";
 import { readEvents } from "./read-events.ts";
@@ -11,7 +14,7 @@ export interface FeedTimes extends BackoffTimes {
   readonly polls: number;
 }
 
-const TIMES: FeedTimes = { first: 1000, longest: 30_000, poll: 5000, polls: 6 };
+const TIMES: FeedTimes = { least: 1000, most: 30_000, poll: 5000, polls: 6 };
 
 /** The gateway's answer where as many read the events as may. */
 const NO_ROOM = 503;
@@ -34,11 +37,12 @@ export class Feed {
   readonly #options: FeedOptions;
   readonly #times: FeedTimes;
   readonly #backoff: Backoff;
+  readonly #wakes = new Wakes();
 
   constructor(options: FeedOptions) {
     this.#options = options;
     this.#times = options.times ?? TIMES;
-    this.#backoff = new Backoff(this.#times);
+    this.#backoff = new Backoff(Math.random, this.#times);
   }
 
   /** Runs until an abort, or its end. */
@@ -48,13 +52,18 @@ export class Feed {
       if (signal.aborted) return;
       if (news) this.#options.onnews(news);
       if (news?.kind === "locked" || news?.kind === "none") return;
-      await this.#backoff.pause(signal);
+      await this.#pause(this.#backoff.next(), signal);
     }
   }
 
   /** Tries at once to have a lost connection again, as when the network is back. */
   wake(): void {
-    this.#backoff.wake();
+    this.#backoff.succeeded();
+    this.#wakes.wake();
+  }
+
+  #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return pause(milliseconds, { clock: computerClock(), onWake: this.#wakes.on, signal });
   }
 
   /** Reads events. Returns why it does not any more; undefined if that is nothing to tell. */
@@ -89,13 +98,13 @@ export class Feed {
       });
       if (news?.kind !== "status") return news;
       this.#tell(news);
-      await this.#backoff.wait(this.#times.poll, signal);
+      await this.#pause(this.#times.poll, signal);
     }
     return undefined;
   }
 
   #tell(news: News): void {
-    this.#backoff.reset();
+    this.#backoff.succeeded();
     this.#options.onnews(news);
   }
 

@@ -24,7 +24,7 @@ interface Context {
 
 const tests = suite<Context>("what a gateway tells a page");
 
-const TIMES = { first: 5, longest: 20, poll: 5, polls: 2 };
+const TIMES = { least: 5, most: 20, poll: 5, polls: 2 };
 
 tests.before.each(async (context) => {
   Object.assign(context, { answers: new Map(), asked: new Map(), readers: [], news: [] });
