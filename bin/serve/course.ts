@@ -1,4 +1,4 @@
-import { type OperationSnapshot, Statistics } from "../../src/export/filters/statistics.ts";
+import { OPERATIONS, type OperationCounts, Statistics } from "../../src/export/filters/statistics.ts";
 import { summaryOf } from "../../src/node/session/summary.ts";
 
 /**
@@ -100,7 +100,7 @@ export class Course {
     return summaryOf({ wasAttached: true, counts: this.counts, traffic: this }, this.uptime, how);
   }
 
-  #total(of: (operation: OperationSnapshot) => number): number {
-    return Object.values(this.counts.snapshot().operations).reduce((all, one) => all + of(one), 0);
+  #total(of: (operation: OperationCounts) => number): number {
+    return OPERATIONS.reduce((all, operation) => all + of(this.counts.of(operation)), 0);
   }
 }

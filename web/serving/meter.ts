@@ -8,7 +8,7 @@ import { type Clock, computerClock } from "../../src/resuming/clock.ts";
 import { blockMap, copyOf, isSameMap } from "./block-map.ts";
 import { EventLines } from "./event-lines.ts";
 import { Pace } from "./pace.ts";
-import { Rates } from "./rates.ts";
+import { COUNTED, Rates } from "./rates.ts";
 import type { BlockMap, Failure, Level, ServingReport, Totals } from "./report.ts";
 
 /** Milliseconds from one report to the next, at least. */
@@ -22,8 +22,6 @@ const LEVELS: Partial<Record<NBDServerState, Level>> = {
   reconnecting: "warning",
   failed: "error",
 };
-
-const OPERATIONS: readonly Operation[] = ["read", "write", "flush", "trim", "writeZeroes"];
 
 export interface MeterOptions {
   /** Bytes of what is served. */
@@ -145,7 +143,7 @@ export class Meter {
   }
 
   #outstanding(): number {
-    return OPERATIONS.reduce((sum, operation) => sum + this.#statistics.of(operation).outstanding, 0);
+    return COUNTED.reduce((sum, operation) => sum + this.#statistics.of(operation).outstanding, 0);
   }
 
   #tell() {
@@ -174,7 +172,7 @@ export class Meter {
       bytesRead: read.bytes,
       writes: write.count,
       bytesWritten: write.bytes,
-      errors: OPERATIONS.reduce((sum, operation) => sum + this.#statistics.of(operation).errors, 0),
+      errors: COUNTED.reduce((sum, operation) => sum + this.#statistics.of(operation).errors, 0),
       outstanding: this.#outstanding(),
       hits: this.#hits,
       misses: this.#misses,

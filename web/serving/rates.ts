@@ -4,8 +4,8 @@ import type { RateSample } from "./report.ts";
 /** Samples that are kept until they are taken, at most. */
 const MOST = 120;
 
-/** The requests that a sample counts. */
-const COUNTED: readonly Operation[] = ["read", "write", "flush", "trim", "writeZeroes"];
+/** The requests that are told of. */
+export const COUNTED: readonly Operation[] = ["read", "write", "flush", "trim", "writeZeroes"];
 
 /** What was counted until some moment. */
 interface Sums {

@@ -7,7 +7,8 @@ import { forward } from "./forward.ts";
 import { Latency, type LatencySnapshot } from "./latency.ts";
 
 /** The calls of an export that are counted. */
-export type Operation = "read" | "write" | "flush" | "trim" | "writeZeroes" | "cache" | "extents";
+export const OPERATIONS = ["read", "write", "flush", "trim", "writeZeroes", "cache", "extents"] as const;
+export type Operation = (typeof OPERATIONS)[number];
 
 /** What is counted of one operation; it changes as calls begin and end. */
 export interface OperationCounts {

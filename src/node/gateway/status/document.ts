@@ -1,9 +1,8 @@
-import type { Operation, OperationSnapshot } from "../../../export/filters/statistics.ts";
+import { OPERATIONS, type Operation, type OperationSnapshot } from "../../../export/filters/statistics.ts";
 import { formatAddress } from "../../config/address.ts";
 import type { Configuration } from "../../config/config.ts";
 import type { Session } from "../../session/session-state.ts";
 import type { BoardEntry, Holding } from "./board.ts";
-import { OPERATIONS } from "./figures.ts";
 import { mediumName } from "./medium-name.ts";
 import { quantile } from "./quantile.ts";
 import { type ConfigurationState, stateWith } from "./state.ts";

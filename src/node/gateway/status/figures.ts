@@ -1,17 +1,6 @@
 import type { LatencySnapshot } from "../../../export/filters/latency.ts";
-import type { Operation, OperationSnapshot } from "../../../export/filters/statistics.ts";
+import { OPERATIONS, type Operation, type OperationSnapshot } from "../../../export/filters/statistics.ts";
 import type { Session } from "../../session/session-state.ts";
-
-/** What local clients do, in the order in which it is told. */
-export const OPERATIONS: readonly Operation[] = [
-  "read",
-  "write",
-  "flush",
-  "trim",
-  "writeZeroes",
-  "cache",
-  "extents",
-];
 
 /** What was counted of one session or of several. */
 export interface Figures {

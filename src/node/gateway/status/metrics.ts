@@ -1,9 +1,9 @@
 import { Errno } from "../../../export/error.ts";
 import { LATENCY_BOUNDS } from "../../../export/filters/latency.ts";
-import type { Operation } from "../../../export/filters/statistics.ts";
+import { OPERATIONS, type Operation } from "../../../export/filters/statistics.ts";
 import type { BoardEntry } from "./board.ts";
 import { Exposition, type Labels } from "./exposition.ts";
-import { type Figures, OPERATIONS } from "./figures.ts";
+import type { Figures } from "./figures.ts";
 import { stateWith } from "./state.ts";
 
 export { EXPOSITION_TYPE } from "./exposition.ts";
