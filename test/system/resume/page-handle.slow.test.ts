@@ -23,7 +23,16 @@ tests.after.each(({ scene }) => scene.end());
 /** Has the browser want to be asked again whether a page may read a file, as it does where it was not allowed for good. */
 const ASKS = "FileSystemHandle.prototype.queryPermission = async () => 'prompt'";
 
-/** Opens the page, drops the image there, and serves it. */
+/** How many handles this browser keeps for pages that go on. */
+const KEPT_HANDLES = `new Promise((done) => {
+  const opening = indexedDB.open("nbd-proxy");
+  opening.onsuccess = () => {
+    const counting = opening.result.transaction("handles").objectStore("handles").count();
+    counting.onsuccess = () => { opening.result.close(); done(counting.result); };
+  };
+})`;
+
+/** Opens the page, drops the image there, and serves it until the browser has kept where it is. */
 async function serveDropped(scene: PageScene, script = ""): Promise<ChromiumPage> {
   const context = await scene.context(browser);
   await context.addInitScript(script);
@@ -32,6 +41,7 @@ async function serveDropped(scene: PageScene, script = ""): Promise<ChromiumPage
   await page.card().dropByMouse(scene.image);
   await page.card().is("ready");
   await page.card().serve();
+  await until("the handle is kept", async () => (await page.tab.evaluate<number>(KEPT_HANDLES)) > 0);
   return page;
 }
 
