@@ -25,6 +25,7 @@ export { forward } from "./export/filters/forward.ts";
 export { LATENCY_BOUNDS, type LatencySnapshot } from "./export/filters/latency.ts";
 export { LinkMeter, type LinkMeterOptions, metered } from "./export/filters/link-meter.ts";
 export { type ReadAheadOptions, readAhead } from "./export/filters/read-ahead.ts";
+export type { ReadProgress } from "./export/filters/read-meter.ts";
 export {
   type Operation,
   type OperationCounts,
@@ -44,6 +45,7 @@ export {
   type NBDServerConstructor,
   type NBDServerState,
   type PageServerOptions,
+  type ServingPlace,
 } from "./NBDServer.ts";
 export type { HandshakeTimes } from "./nbd/client/handshake-times.ts";
 export { type ExportInquiry, type InquiryOptions, inquireExport, listExports } from "./nbd/client/inquiry.ts";
