@@ -1,13 +1,13 @@
 import { ExportError } from "./export/error.ts";
 import { ReadMeter, type ReadProgress } from "./export/filters/read-meter.ts";
-import { windows } from "./export/filters/windows.ts";
+import { windowsOver } from "./export/filters/windows.ts";
 import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
 import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { messageOf } from "./streams/message-of.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { webSocketClosed } from "./transport/web-socket-closed.ts";
-import { checkMaxMessage, type WebSocketLike } from "./transport/websocket.ts";
+import { checkMaxMessage, checkWebSocket, type WebSocketLike } from "./transport/websocket.ts";
 
 /**
  * Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. While
@@ -114,12 +114,13 @@ class PageServer implements NBDServer {
   socketStarted = () => {};
   socketClosed: NBDServer["socketClosed"] = () => {};
   errorReadingFile = () => {};
-  endpoint: string;
+  endpoint = "";
   readonly file: Blob;
   readonly id: DriveId;
   readonly counts: NBDServer["counts"];
   readonly #meter = new ReadMeter((progress) => callBack(() => this.onprogress?.(progress)));
-  readonly #where: ServingPlace;
+  readonly #open: (url: string, protocols?: string[]) => WebSocketLike;
+  readonly #given: WebSocketLike | undefined;
   readonly #options: PageServerOptions;
   readonly #cache: number;
   #isUsed = false;
@@ -128,17 +129,25 @@ class PageServer implements NBDServer {
   constructor(where: ServingPlace, file: Blob, rest: Rest) {
     const options = optionsIn(rest);
     const { cache = CACHE, onerror, retry = 0, maxMessage, onprogress } = options;
-    const isUrl = typeof where === "string" || where instanceof URL;
-    if (!isUrl && typeof where !== "function") {
-      checkMethods(where, "where a file is served", "a URL, a WebSocket or a function that makes one", [
-        "send",
-        "close",
-        "addEventListener",
-      ]);
-      if (retry) throw new TypeError("retry needs a URL, or a function that makes a WebSocket");
-    }
-    if (!isUrl && options.protocols) {
-      throw new TypeError("protocols are for a URL; give them to the WebSocket where it is made");
+    if (typeof where === "string" || where instanceof URL) {
+      this.endpoint = String(where);
+      this.#open = openWebSocket;
+    } else {
+      if (options.protocols) {
+        throw new TypeError("protocols are for a URL; give them to the WebSocket where it is made");
+      }
+      if (typeof where === "function")
+        this.#open = () => {
+          const made = where();
+          checkWebSocket(made, "what the function makes");
+          return this.#note(made);
+        };
+      else {
+        if (retry) throw new TypeError("retry needs a URL, or a function that makes a WebSocket");
+        checkWebSocket(where, "where a file is served", "a URL, a WebSocket or a function that makes one");
+        this.#given = this.#note(where);
+        this.#open = () => this.#once(where);
+      }
     }
     checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
     checkAmount(cache, "the cache, in bytes,");
@@ -146,8 +155,6 @@ class PageServer implements NBDServer {
     if (maxMessage !== undefined) checkMaxMessage(maxMessage);
     if (onerror !== undefined) checkType(onerror, "onerror", "function");
     if (onprogress !== undefined) checkType(onprogress, "onprogress", "function");
-    this.#where = where;
-    this.endpoint = isUrl ? String(where) : typeof where === "function" ? "" : urlOf(where);
     this.file = file;
     this.id = options === rest[0] ? undefined : (rest[0] as DriveId);
     this.counts = this.#meter.counts;
@@ -172,7 +179,7 @@ class PageServer implements NBDServer {
     let code = LOST;
     let hasLeft = false;
     const open = (url: string, protocols?: string[]) => {
-      const made = this.#webSocket(url, protocols);
+      const made = this.#open(url, protocols);
       code = LOST;
       const onClose = (event: { code?: number }) => {
         code = event.code ?? LOST;
@@ -184,7 +191,7 @@ class PageServer implements NBDServer {
     const failure = await serveBlob(this.endpoint, this.file, this.#options, {
       signal,
       open,
-      filters: (file) => this.#meter.over(windows({ budget: this.#cache })(file)),
+      filters: (file) => this.#meter.over(windowsOver(file, this.#cache)),
       become: (state, line) => this.#become(state, line),
       onDisconnect() {
         hasLeft = true;
@@ -206,28 +213,26 @@ class PageServer implements NBDServer {
     callBack(() => this.socketClosed(isInOrder ? IN_ORDER : code));
   }
 
-  #webSocket(url: string, protocols?: string[]): WebSocketLike {
-    const where = this.#where;
-    if (typeof where === "string" || where instanceof URL) return openWebSocket(url, protocols);
-    if (typeof where === "function") {
-      const made = where();
-      this.endpoint = urlOf(made);
-      return made;
-    }
+  /** Takes note of a WebSocket that the page has made. */
+  #note(socket: WebSocketLike & { url?: string }): WebSocketLike {
+    this.endpoint = socket.url ?? "";
+    return socket;
+  }
+
+  #once(socket: WebSocketLike): WebSocketLike {
     if (this.#isUsed)
       throw new Error("this WebSocket was used before; give a function that makes a WebSocket");
     this.#isUsed = true;
-    return where;
+    return socket;
   }
 
-  /** Ends a WebSocket that was given, if it has not been used. */
+  /** Ends a WebSocket that was given and not used. */
   #unused(): WebSocketLike | undefined {
-    const where = this.#where;
-    if (typeof where !== "object" || where instanceof URL) return undefined;
+    const given = this.#given;
     // Closed while it connects, `ws` throws an error that nobody listens to.
-    where.addEventListener("error" as never, (() => {}) as never);
-    where.close();
-    return where;
+    given?.addEventListener("error" as never, (() => {}) as never);
+    given?.close();
+    return given;
   }
 
   #become(state: NBDServerState, line: string) {
@@ -244,10 +249,6 @@ function optionsIn(rest: Rest): PageServerOptions {
   if (typeof first === "object" && first !== null) return first;
   if (rest.length < 2 && first === undefined) return {};
   return { maxMessage: BMC_MESSAGE, protocols: token ? [token] : undefined };
-}
-
-function urlOf(socket: WebSocketLike & { url?: string }): string {
-  return socket.url ?? "";
 }
 
 // What it makes is one of its own, as with any class.

@@ -17,8 +17,7 @@ export type {
   WriteZeroesOptions,
 } from "./export/export.ts";
 export type { FailedRequest, OnExportError } from "./export/failed-request.ts";
-// In pages a Cache is something else.
-export { Cache as ReadCache, type CacheFollower, type CacheOptions, cache } from "./export/filters/cache.ts";
+export { type CacheFollower, type CacheOptions, cache, ReadCache } from "./export/filters/cache.ts";
 export type { CoverageSnapshot } from "./export/filters/coverage.ts";
 export { type FastOptions, fast } from "./export/filters/fast.ts";
 export { forward } from "./export/filters/forward.ts";

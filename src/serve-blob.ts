@@ -2,7 +2,7 @@ import { blobExport } from "./export/blob.ts";
 import { sampleOf } from "./export/blob-sample.ts";
 import type { Export } from "./export/export.ts";
 import type { OnExportError } from "./export/failed-request.ts";
-import { watchReads } from "./export/filters/watch-reads.ts";
+import { watchedReads } from "./export/filters/watch-reads.ts";
 import type { Clock } from "./resuming/clock.ts";
 import type { ResumeKeys } from "./resuming/resume-keys.ts";
 import type { onWake } from "./resuming/wakes.ts";
@@ -13,7 +13,7 @@ import { ownRoom } from "./streams/own-room.ts";
 import { unlessAborted } from "./streams/unless-aborted.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { shownUrl } from "./transport/shown-url.ts";
-import { OPEN, type WebSocketLike, webSocket } from "./transport/websocket.ts";
+import { OPEN, transportOver, type WebSocketLike } from "./transport/websocket.ts";
 
 /** The states of a server that runs. See `NBDServerState`. */
 export type RunningState = "connecting" | "waiting" | "serving" | "unreadable" | "reconnecting";
@@ -93,7 +93,7 @@ export async function serveBlob(
     // Who took the place meanwhile keeps it.
     const asked = options.protocols?.filter((one) => !isAgain || one !== "take-over");
     const socket = open(endpoint, asked);
-    const transport = webSocket(socket, { wordsFor: wordsForOthers, maxMessage });
+    const transport = transportOver(socket, { wordsFor: wordsForOthers, maxMessage });
     const onOpen = () => {
       if (isAgain) return;
       link = "waiting";
@@ -104,7 +104,7 @@ export async function serveBlob(
     return { socket, transport };
   };
   const disk = filters(
-    watchReads({
+    watchedReads(blobExport(file), {
       onfailing(line) {
         reads = "unreadable";
         show(line);
@@ -114,7 +114,7 @@ export async function serveBlob(
         show(line);
       },
       trial: sample && (() => sample.look()),
-    })(blobExport(file)),
+    }),
   );
   const serveOptions: ServeOptions = {
     name: (file as Partial<File>).name ?? "",

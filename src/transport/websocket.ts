@@ -114,13 +114,19 @@ const LEAST = 64;
  * A browser's WebSocket has no backpressure for what arrives. Bound that by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
-  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
-  const { wordsFor = messageOf, explain = told, maxMessage = Number.POSITIVE_INFINITY } = options;
-  checkMethods(socket, "the socket", "a WebSocket", ["send", "close", "addEventListener"]);
+  const { sendBuffer = 0, receiveBuffer = 0, receiveLimit = 0, maxMessage } = options;
+  checkWebSocket(socket, "the socket");
   checkAmount(sendBuffer, "sendBuffer, in bytes,");
   checkAmount(receiveBuffer, "receiveBuffer, in bytes,");
   checkAmount(receiveLimit, "receiveLimit, in bytes,");
-  checkMaxMessage(maxMessage);
+  if (maxMessage !== undefined) checkMaxMessage(maxMessage);
+  return transportOver(socket, options);
+}
+
+/** `webSocket` without checks, for what was checked before. */
+export function transportOver(socket: WebSocketLike, options: WebSocketTransportOptions): Transport {
+  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const { wordsFor = messageOf, explain = told, maxMessage = Number.POSITIVE_INFINITY } = options;
   const closed = deferred();
   const opened = deferred();
   let problem: WebSocketError | undefined;
@@ -286,6 +292,10 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
   // Nothing would ever tell.
   if (socket.readyState === CLOSED) finish(new WebSocketError("the WebSocket is closed already"));
   return { readable: incoming.readable, writable, closed: closed.promise, close };
+}
+
+export function checkWebSocket(value: unknown, what: string, kind = "a WebSocket"): void {
+  checkMethods(value, what, kind, ["send", "close", "addEventListener"]);
 }
 
 export function checkMaxMessage(value: unknown): void {

@@ -1,5 +1,5 @@
 import type { Export } from "../../src/export/export.ts";
-import { Cache } from "../../src/export/filters/cache.ts";
+import { ReadCache } from "../../src/export/filters/cache.ts";
 import { LEAST_BUDGET, windowsIn } from "../../src/export/filters/windows.ts";
 import type { Clock } from "../../src/resuming/clock.ts";
 import { serveBlob } from "../../src/serve-blob.ts";
@@ -88,7 +88,7 @@ export class MediaServer implements Engine {
     const { cache: budget } = this.#options;
     const file = lateFaults(read);
     if (budget < LEAST_BUDGET) return this.#meter.over(file, undefined);
-    const cache = new Cache(file, { budget });
+    const cache = new ReadCache(file, { budget });
     return this.#meter.over(windowsIn(cache, budget), cache);
   }
 }
