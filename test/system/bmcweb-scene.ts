@@ -56,38 +56,62 @@ const processOf = (running: Running): Serving => ({
   freeze: () => running.kill("SIGSTOP"),
 });
 
-const html = `<!doctype html>
+/** A page with a script of the package's, and how a server is made there of the expressions `endpoint` and `file`. */
+interface Page {
+  script: string;
+  html: string;
+  server(options: { maxMessage?: number }): string;
+}
+
+const htmlWith = (script: string) => `<!doctype html>
 <input id="file" type="file">
 <script type="module">
-  import { NBDServer } from "./nbd-proxy.js";
+  ${script}
   globalThis.NBDServer = NBDServer;
 </script>`;
 
-/** The server in a page, in Chromium: the ES module that the package has. */
-const inPage: Serve = async (sandbox, image, endpoint, { maxMessage } = {}) => {
-  const console = createServer((request, response) => {
-    const isScript = request.url === "/nbd-proxy.js";
-    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? readFileSync(join(root, "dist/browser/nbd-proxy.js")) : html);
-  }).listen(0, "127.0.0.1");
-  sandbox.onEnd(() => console.close());
-  await once(console, "listening");
-  const browser = await openChromium();
-  sandbox.onEnd(() => browser.close());
-  const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${(console.address() as AddressInfo).port}/`);
-  await page.waitForFunction("globalThis.NBDServer");
-  await page.setInputFiles("#file", image);
-  const options = JSON.stringify({ ...(maxMessage !== undefined && { maxMessage }) });
-  await page.evaluate(`globalThis.server = new NBDServer(${JSON.stringify(endpoint)},
-    document.getElementById("file").files[0], ${options}); server.start()`);
-  return {
-    async end() {
-      await page.evaluate("server.stop()");
-      await browser.close();
-    },
-  };
+const ownPage: Page = {
+  script: "dist/browser/nbd-proxy.js",
+  html: htmlWith('import { NBDServer } from "./script.js";'),
+  server: (options) => `new NBDServer(endpoint, file, ${JSON.stringify(options)})`,
 };
+
+/** It needs not be told what the relay takes. */
+const consolePage: Page = {
+  script: "dist/browser/NBDServer.js",
+  html: htmlWith('import NBDServer from "./script.js";'),
+  server: () => 'new NBDServer(endpoint, file, "0", "token")',
+};
+
+/** A server in a page, in Chromium. */
+const inPage =
+  ({ script, html, server }: Page): Serve =>
+  async (sandbox, image, endpoint, options = {}) => {
+    const console = createServer((request, response) => {
+      const isScript = request.url === "/script.js";
+      response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
+      response.end(isScript ? readFileSync(join(root, script)) : html);
+    }).listen(0, "127.0.0.1");
+    sandbox.onEnd(() => console.close());
+    await once(console, "listening");
+    const browser = await openChromium();
+    sandbox.onEnd(() => browser.close());
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(console.address() as AddressInfo).port}/`);
+    await page.waitForFunction("globalThis.NBDServer");
+    await page.setInputFiles("#file", image);
+    const made = `(endpoint, file) => ${server(options)}`;
+    const file = 'document.getElementById("file").files[0]';
+    await page.evaluate(
+      `globalThis.server = (${made})(${JSON.stringify(endpoint)}, ${file}); server.start()`,
+    );
+    return {
+      async end() {
+        await page.evaluate("server.stop()");
+        await browser.close();
+      },
+    };
+  };
 
 export const servers: Record<string, Serve> = {
   "nbd-serve": async (sandbox, image, endpoint, { maxMessage } = {}) => {
@@ -96,7 +120,8 @@ export const servers: Record<string, Serve> = {
   },
   "a first-generation server": async (sandbox, image, endpoint) =>
     processOf(sandbox.start("node", [join(root, "test/first-generation-server.js"), image, endpoint, "0"])),
-  "NBDServer in Chromium": inPage,
+  "NBDServer in Chromium": inPage(ownPage),
+  "webui-vue's NBDServer in Chromium": inPage(consolePage),
 };
 
 /** Waits until the export can be used. */

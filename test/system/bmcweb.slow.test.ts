@@ -54,6 +54,22 @@ for (const [name, serve] of Object.entries(servers)) {
   );
 }
 
+for (const [name, serve] of Object.entries(servers)) {
+  peers(
+    `${name}: a relay that takes no message of more than 128 KiB and a header`,
+    async ({ sandbox, image }) => {
+      const maxMessage = (128 << 10) + 16;
+      const relay = await startBmcwebRelay(sandbox, writeRelayed(sandbox), { maxMessage });
+      const serving = await serve(sandbox, image, relay.endpoint, { maxMessage });
+      await untilAttached(relay);
+      await load(sandbox, image, READS / 4);
+      await serving.end();
+      const session = await relay.ended();
+      assert.equal([session.overruns, session.spoiled, session.status], [0, 0, 0], JSON.stringify(session));
+    },
+  );
+}
+
 peers(
   "a pipe that cannot be made larger: half as much is asked for, and nothing is spoiled",
   async ({ sandbox, image }) => {
