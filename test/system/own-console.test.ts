@@ -43,19 +43,44 @@ for (const name of ["page.html", "classic.html"]) {
   });
 }
 
-inChromium("nbd-proxy is killed while it reads: the page says so, and serves again", async ({ console }) => {
+inChromium(
+  "nbd-proxy is killed with bytes on their way: the page says so, and serves again",
+  async (context) => {
+    const { console } = context;
+    const page = await serving(console, "page.html");
+    const disk = await console.disk();
+    const reading = Array.from({ length: 64 }, (_, i) => disk.read(i << 17, 1 << 17));
+    const ends = Promise.allSettled(reading);
+    await reading[0];
+    // More comes to it than its pipe can hold.
+    process.kill(console.proxy, "SIGSTOP");
+    await page.reads(1 << 18);
+    process.kill(console.proxy, "SIGKILL");
+    await ends;
+    await page.is("failed");
+    assert.match(await page.text("error"), /nbd-proxy has failed/);
+    assert.equal(console.ends, ["SIGKILL"]);
+    await page.click("start");
+    await page.is("serving");
+    assert.is(await console.copied(), console.digest);
+    assert.is(await page.text("error"), "");
+    await page.close();
+  },
+);
+
+inChromium("whoever starts while the last nbd-proxy is on its way out waits for it", async ({ console }) => {
   const page = await serving(console, "page.html");
-  const disk = await console.disk();
-  const reading = Array.from({ length: 64 }, (_, i) => failure(disk.read(i << 17, 1 << 17)));
-  process.kill(console.proxy, "SIGKILL");
-  await Promise.all(reading);
-  await page.is("failed");
-  assert.match(await page.text("error"), /nbd-proxy has failed/);
-  assert.equal(console.ends, ["SIGKILL"]);
+  process.kill(console.proxy, "SIGSTOP");
+  await page.click("stop");
+  await page.is("ended");
   await page.click("start");
+  // A server that did not wait would refuse it by now.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.is(await page.text("state"), "connecting");
+  process.kill(console.proxy, "SIGCONT");
   await page.is("serving");
+  assert.equal(console.ends, ["0"]);
   assert.is(await console.copied(), console.digest);
-  assert.is(await page.text("error"), "");
   await page.close();
 });
 
