@@ -12,6 +12,11 @@ import { connectionError } from "./system-error.ts";
 /** Milliseconds to receive what the other side said last, once it has stopped reading. */
 const LAST_WORDS = 200;
 
+/** A transport over standard input and output, which tells how many bytes came. */
+export interface StdioTransport extends Transport {
+  readonly received: number;
+}
+
 /**
  * A transport over standard input and output, each a pipe, socket, file or device. They belong to the transport.
  *
@@ -21,9 +26,9 @@ const LAST_WORDS = 200;
  *
  * @throws Error if either is a terminal
  */
-export function stdioTransport(): Transport {
+export function stdioTransport(): StdioTransport {
   const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
-  const input: Readable = isInputPipe
+  const input: Readable & { readonly bytesRead: number } = isInputPipe
     ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
     : fs.createReadStream("", { fd: 0, fs: keptOpen });
   const output: Writable = isOutputPipe
@@ -50,6 +55,9 @@ export function stdioTransport(): Transport {
     readable: readableOf(input),
     writable: writableOf(output),
     closed: closed.promise,
+    get received() {
+      return input.bytesRead;
+    },
     close(reason) {
       destroy(input, reason);
       destroy(output, reason);
