@@ -43,30 +43,28 @@ for (const name of ["page.html", "classic.html"]) {
   });
 }
 
-inChromium(
-  "nbd-proxy is killed with bytes on their way: the page says so, and serves again",
-  async (context) => {
-    const { console } = context;
-    const page = await serving(console, "page.html");
-    const disk = await console.disk();
-    const reading = Array.from({ length: 64 }, (_, i) => disk.read(i << 17, 1 << 17));
-    const ends = Promise.allSettled(reading);
-    await reading[0];
-    // More comes to it than its pipe can hold.
-    process.kill(console.proxy, "SIGSTOP");
-    await page.reads(1 << 18);
-    process.kill(console.proxy, "SIGKILL");
-    await ends;
-    await page.is("failed");
-    assert.match(await page.text("error"), /nbd-proxy has failed/);
-    assert.equal(console.ends, ["SIGKILL"]);
-    await page.click("start");
-    await page.is("serving");
-    assert.is(await console.copied(), console.digest);
-    assert.is(await page.text("error"), "");
-    await page.close();
-  },
-);
+inChromium("nbd-proxy is killed with bytes on their way to it: the page says so", async ({ console }) => {
+  const page = await serving(console, "page.html");
+  const disk = await console.disk();
+  const reading = Array.from({ length: 64 }, (_, i) => disk.read(i << 17, 1 << 17));
+  const ends = Promise.allSettled(reading);
+  await reading[0];
+  process.kill(console.proxy, "SIGSTOP");
+  // What was asked for has been read, and is more than the pipe can hold.
+  await until("the page reads no more", async () => (await page.text("progress")).endsWith("; 0 bytes/s"));
+  process.kill(console.proxy, "SIGKILL");
+  await ends;
+  await page.is("failed");
+  assert.match(await page.text("error"), /nbd-proxy has failed/);
+  assert.equal(console.ends, ["SIGKILL"]);
+  await page.click("start");
+  await page.is("serving");
+  assert.is(await console.copied(), console.digest);
+  assert.is(await page.text("error"), "");
+  await page.close();
+  console.server.kill();
+  await within(10_000, "the server's end, which waits for each WebSocket's", console.server.exit);
+});
 
 inChromium("whoever starts while the last nbd-proxy is on its way out waits for it", async ({ console }) => {
   const page = await serving(console, "page.html");
