@@ -27,10 +27,12 @@ tests.after(() => chromium?.close());
 
 const inChromium = needing(tests, ["chromium", "nbdcopy"]);
 
-/** A page of the example, with its file chosen and served. */
+/** A page of the example, with its file chosen and served. Before that it is asked to serve none. */
 async function serving({ origin, image }: OwnConsole, name: string): Promise<OwnPage> {
   chromium ??= await startChromium();
   const page = await OwnPage.open(chromium, `${origin}/${name}`);
+  await page.click("start");
+  assert.is(await page.text("error"), "choose a disk image first");
   await page.choose(image);
   await page.click("start");
   await page.is("serving");
@@ -155,6 +157,9 @@ tests("what is not of the page is not served", async ({ console: { origin } }) =
   for (const path of ["/server.mjs", "/config.json", "/..%2fimage.img", "/js/nbd.js", "/no-such"]) {
     assert.is((await fetch(origin + path)).status, 404, path);
   }
+  const byName = await fetch(origin.replace("127.0.0.1", "localhost"), { redirect: "manual" });
+  assert.is(byName.headers.get("location"), `${origin}/`, "by another name it is not the page");
+  assert.is(byName.headers.get("set-cookie"), null);
 });
 
 tests.run();
