@@ -128,7 +128,7 @@ export const servers: Record<string, Serve> = {
 export async function untilAttached(relay: BmcwebRelay): Promise<void> {
   await until(
     "the export is attached",
-    () => / bytes, .* on unix:/.test(readFileSync(relay.stderrFile, "utf8")),
+    () => / bytes, (?:writable|read-only), on /.test(readFileSync(relay.stderrFile, "utf8")),
     60_000,
   );
   writeFileSync(relay.stderrFile, "");
