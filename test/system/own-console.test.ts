@@ -104,6 +104,7 @@ inChromium("the server is stopped: the disk ends in order, then the server", asy
   assert.is(await within(10_000, "the server's end", console.server.exit), 0);
   assert.equal(console.ends, ["0"]);
   assert.equal(console.hooks, ["start", "stop"]);
+  assert.not.match(console.server.stderr, /ignored/, "all keys of the configuration are known");
   await page.close();
 });
 
