@@ -1,4 +1,3 @@
-import { ExportError } from "./export/error.ts";
 import { ReadMeter, type ReadProgress } from "./export/filters/read-meter.ts";
 import { windowsOver } from "./export/filters/windows.ts";
 import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
@@ -200,6 +199,7 @@ class PageServer implements NBDServer {
       open,
       filters: (file) => this.#meter.over(windowsOver(file, this.#cache)),
       become: (state, line) => this.#become(state, line),
+      onUnreadable: () => callBack(() => this.errorReadingFile()),
       onDisconnect() {
         hasLeft = true;
       },
@@ -213,7 +213,6 @@ class PageServer implements NBDServer {
     socket?.close();
     // Whoever hears of the end may start anew, and the other side may have one place only.
     await webSocketClosed(socket);
-    if (failure?.error instanceof ExportError) callBack(() => this.errorReadingFile());
     this.#meter.end();
     this.#ending = undefined;
     this.error = failure?.error;
@@ -240,11 +239,9 @@ class PageServer implements NBDServer {
   }
 
   #become(state: NBDServerState, line: string) {
-    const before = this.state;
     this.state = state;
     callBack(() => this.onlog?.(line));
     callBack(() => this.onstate?.(state));
-    if (state === "unreadable" && state !== before) callBack(() => this.errorReadingFile());
   }
 }
 
