@@ -7,6 +7,7 @@ import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { onHangUp } from "./hang-up.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
+import { pipeInput } from "./pipe-input.ts";
 import { connectionError } from "./system-error.ts";
 
 /** Milliseconds to receive what the other side said last, once it has stopped reading. */
@@ -23,9 +24,7 @@ const LAST_WORDS = 200;
  */
 export function stdioTransport(): Transport {
   const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
-  const input: Readable = isInputPipe
-    ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
-    : fs.createReadStream("", { fd: 0, fs: keptOpen });
+  const { stream: input, readable } = isInputPipe ? pipeInput(0) : fileInput(0);
   const output: Writable = isOutputPipe
     ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
     : fs.createWriteStream("", { fd: 1, fs: keptOpen });
@@ -47,7 +46,7 @@ export function stdioTransport(): Transport {
     });
   }
   return {
-    readable: readableOf(input),
+    readable,
     writable: writableOf(output),
     closed: closed.promise,
     close(reason) {
@@ -55,6 +54,12 @@ export function stdioTransport(): Transport {
       destroy(output, reason);
     },
   };
+}
+
+/** What comes out of a file or device, by its descriptor. */
+function fileInput(fd: number): { stream: Readable; readable: ReadableStream<Uint8Array> } {
+  const stream = fs.createReadStream("", { fd, fs: keptOpen });
+  return { stream, readable: readableOf(stream) };
 }
 
 /**
