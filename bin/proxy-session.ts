@@ -1,14 +1,15 @@
+import { fstatSync } from "node:fs";
 import type { Configuration } from "../src/node/config/config.ts";
+import { enlargePipes } from "../src/node/pipe-size.ts";
 import { ProcessMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
+import { isUnknownRelay, relayWindow } from "../src/node/relay-window.ts";
 import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
+import { nextTask } from "../src/streams/next-task.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
-
-/** Seconds of silence after which a sector is read: nginx cuts a silent WebSocket after 60 s, others after 30. */
-const SILENCE = 20;
 
 /**
  * Runs a session over standard input and output, and records it to the file `record`, if one is named. At most `memory` bytes
@@ -26,11 +27,19 @@ export async function proxySession(
   keepYoungGenerationSmall();
   const budget = processBudget();
   const memory = new ProcessMemory(bytes, budget);
-  const options = { budget, memory: memory.kept, log, signal, silence: SILENCE };
   try {
-    if (record === undefined) return await session(stdioTransport(), configuration, options).ended;
+    const transport = stdioTransport();
+    // In a later task, so that the greeting is on its way: loading what it takes needs some milliseconds.
+    const pipes = new Promise<void>(nextTask).then(() => enlargePipes([0, 1]));
+    const options: SessionOptions = {
+      ...{ budget, memory: memory.kept, log, signal },
+      silence: configuration.keepAlive,
+      received: () => transport.received,
+      ...(isUnknownRelay(process.env, fstatSync(0)) && { window: async () => relayWindow((await pipes)[0]) }),
+    };
+    if (record === undefined) return await session(transport, configuration, options).ended;
     const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";
-    const recording = await recordToFile(stdioTransport(), "client", record, title);
+    const recording = await recordToFile(transport, "client", record, title);
     try {
       await session(recording.transport, configuration, options).ended;
     } finally {

@@ -1,9 +1,13 @@
-import type { Export } from "./export/export.ts";
-import { windows } from "./export/filters/windows.ts";
+import { ExportError } from "./export/error.ts";
+import { ReadMeter, type ReadProgress } from "./export/filters/read-meter.ts";
+import { windowsOver } from "./export/filters/windows.ts";
 import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
 import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { messageOf } from "./streams/message-of.ts";
+import { openWebSocket } from "./transport/open-web-socket.ts";
+import { webSocketClosed } from "./transport/web-socket-closed.ts";
+import { checkMaxMessage, checkWebSocket, type WebSocketLike } from "./transport/websocket.ts";
 
 /**
  * Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. While
@@ -13,8 +17,11 @@ export type NBDServerState = "idle" | RunningState | "ended" | "failed";
 
 /** Serves a File over a WebSocket. */
 export interface NBDServer {
+  /** The URL of the WebSocket; "" before a function has made the first one. */
   readonly endpoint: string;
   readonly file: Blob;
+  /** What webui-vue has told it that the drive is. */
+  readonly id: string | number | undefined;
   readonly state: NBDServerState;
   /** What failed, if `state` is "failed". A `WebSocketError` has the close code and the reason of the other side. */
   readonly error: unknown;
@@ -24,6 +31,17 @@ export interface NBDServer {
   onlog: ((line: string) => void) | undefined;
   /** Called when `state` has changed. */
   onstate: ((state: NBDServerState) => void) | undefined;
+  /** Called four times a second while something is read, once more when the rate has fallen to 0, and at the end. */
+  onprogress: ((progress: ReadProgress) => void) | undefined;
+  /** Called by `start()`. */
+  socketStarted: () => void;
+  /**
+   * Called once for each start, after all else: with 1000 after `stop()` or a goodbye of the other side, else the close code of
+   * the last WebSocket; 1006 if there was none, or it was never opened.
+   */
+  socketClosed: (code: number) => void;
+  /** Called each time that the file has become unreadable. */
+  errorReadingFile: () => void;
   /**
    * Connects and serves until the other side ends or `stop()`. A File that cannot be read is not served: it fails before it
    * connects. Starting a server that runs does nothing.
@@ -36,106 +54,201 @@ export interface NBDServer {
 export interface PageServerOptions extends LinkOptions {
   /** Bytes of the file that are kept in memory; 0: none. Default 16 MiB. */
   cache?: number;
+  /** See `NBDServer.onprogress`. */
+  onprogress?: ((progress: ReadProgress) => void) | undefined;
 }
+
+/**
+ * Where a file is served: a ws:// or wss:// URL; a WebSocket, connecting or open, for a single start; or what makes one, at each
+ * start and for each link that replaces a lost one. The WebSocket is the server's then.
+ */
+export type ServingPlace = string | URL | WebSocketLike | (() => WebSocketLike);
 
 export interface NBDServerConstructor {
   /**
-   * @param endpoint a ws:// or wss:// URL
    * @param file what to serve, read-only
    * @throws TypeError, RangeError when an argument is not what it should be. A URL that is not one shows when the server is started.
    */
-  new (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
-  (endpoint: string, file: Blob, options?: PageServerOptions): NBDServer;
+  new (where: ServingPlace, file: Blob, options?: PageServerOptions): NBDServer;
+  /**
+   * As webui-vue calls it: `token` is the subprotocol that the WebSocket asks for, if any, and messages have at most 128 KiB
+   * and a header, as relays of BMCs take no more.
+   */
+  new (where: ServingPlace, file: Blob, id: DriveId, token?: string | undefined): NBDServer;
+  (where: ServingPlace, file: Blob, options?: PageServerOptions): NBDServer;
+  (where: ServingPlace, file: Blob, id: DriveId, token?: string | undefined): NBDServer;
 }
+
+type DriveId = string | number | undefined;
+
+/** What stands behind `where` and `file`. */
+type Rest = [options?: PageServerOptions] | [id: DriveId, token?: string | undefined];
 
 const CACHE = 1 << 24;
 
+/** The longest message that relays of BMCs take: 128 KiB and the header of a reply. */
+const BMC_MESSAGE = (1 << 17) + 16;
+
+/** The close codes that a page is told of which no frame has come. */
+const IN_ORDER = 1000;
+const LOST = 1006;
+
 /**
  * The pipeline `join(webSocket, nbdServer(blobExport(file)))` with the interface that pages of the first
- * generation know: `NBDServer(endpoint, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
+ * generation know: `NBDServer(where, file)`, with or without `new`, `.start()`, `.stop()`, `.onlog`.
  */
-export const NBDServer = function NBDServer(
-  endpoint: string,
-  file: Blob,
-  options?: PageServerOptions,
-): NBDServer {
-  return new PageServer(endpoint, file, options);
+export const NBDServer = function NBDServer(where: ServingPlace, file: Blob, ...rest: Rest): NBDServer {
+  return new PageServer(where, file, rest);
 } as unknown as NBDServerConstructor;
 
+/**
+ * Its methods are its own, and what a page sees are plain properties: Vue calls them by way of a Proxy, which has no private
+ * members.
+ */
 class PageServer implements NBDServer {
-  readonly counts = { reads: 0, bytesRead: 0 };
+  state: NBDServerState = "idle";
+  error: unknown;
   onlog: NBDServer["onlog"];
   onstate: NBDServer["onstate"];
-  readonly endpoint: string;
+  onprogress: NBDServer["onprogress"];
+  socketStarted = () => {};
+  socketClosed: NBDServer["socketClosed"] = () => {};
+  errorReadingFile = () => {};
+  endpoint = "";
   readonly file: Blob;
-  error: unknown;
+  readonly id: DriveId;
+  readonly counts: NBDServer["counts"];
+  readonly #meter = new ReadMeter((progress) => callBack(() => this.onprogress?.(progress)));
+  readonly #open: (url: string, protocols?: string[]) => WebSocketLike;
+  readonly #given: WebSocketLike | undefined;
   readonly #options: PageServerOptions;
   readonly #cache: number;
-  #state: NBDServerState = "idle";
+  #isUsed = false;
   #ending: AbortController | undefined;
 
-  constructor(endpoint: string, file: Blob, options: PageServerOptions = {}) {
-    const { cache = CACHE, onerror, retry = 0 } = options;
-    if (!((endpoint as unknown) instanceof URL)) checkType(endpoint, "endpoint", "string");
+  constructor(where: ServingPlace, file: Blob, rest: Rest) {
+    const options = optionsIn(rest);
+    const { cache = CACHE, onerror, retry = 0, maxMessage, onprogress } = options;
+    if (typeof where === "string" || where instanceof URL) {
+      this.endpoint = String(where);
+      this.#open = openWebSocket;
+    } else {
+      if (options.protocols) {
+        throw new TypeError("protocols are for a URL; give them to the WebSocket where it is made");
+      }
+      if (typeof where === "function")
+        this.#open = () => {
+          const made = where();
+          checkWebSocket(made, "what the function makes");
+          return this.#note(made);
+        };
+      else {
+        if (retry) throw new TypeError("retry needs a URL, or a function that makes a WebSocket");
+        checkWebSocket(where, "where a file is served", "a URL, a WebSocket or a function that makes one");
+        this.#given = this.#note(where);
+        this.#open = () => this.#once(where);
+      }
+    }
     checkMethods(file, "file", "a File or Blob", ["slice", "arrayBuffer"]);
     checkAmount(cache, "the cache, in bytes,");
     checkAmount(retry, "retry, in seconds,");
+    if (maxMessage !== undefined) checkMaxMessage(maxMessage);
     if (onerror !== undefined) checkType(onerror, "onerror", "function");
-    this.endpoint = endpoint;
+    if (onprogress !== undefined) checkType(onprogress, "onprogress", "function");
     this.file = file;
+    this.id = options === rest[0] ? undefined : (rest[0] as DriveId);
+    this.counts = this.#meter.counts;
+    this.onprogress = onprogress;
     this.#cache = cache;
     this.#options = options;
   }
 
-  get state(): NBDServerState {
-    return this.#state;
-  }
-
-  start(): void {
+  start = (): void => {
     if (this.#ending) return;
     this.#ending = new AbortController();
-    serveBlob(this.endpoint, this.file, this.#options, {
-      signal: this.#ending.signal,
-      filters: (file) => this.#counted(windows({ budget: this.#cache })(file)),
-      become: (state, line) => this.#become(state, line),
-    }).then(
-      () => this.#finish("ended", "the session has ended"),
-      (error: unknown) => this.#finish("failed", messageOf(error), error),
-    );
-  }
+    void this.#run(this.#ending.signal);
+    callBack(() => this.socketStarted());
+  };
 
-  stop(): void {
+  stop = (): void => {
     this.#ending?.abort();
-  }
+  };
 
-  /** Counts the reads of an export. The filter `statistics` would make the classic script a twentieth longer. */
-  #counted(disk: Export): Export {
-    return {
-      ...disk,
-      read: (offset, length, options) => {
-        const reading = disk.read(offset, length, options);
-        const count = () => {
-          this.counts.reads++;
-          this.counts.bytesRead += length;
-        };
-        reading.then(count, () => {});
-        return reading;
-      },
+  async #run(signal: AbortSignal): Promise<void> {
+    let socket: WebSocketLike | undefined;
+    let code = LOST;
+    let hasLeft = false;
+    const open = (url: string, protocols?: string[]) => {
+      const made = this.#open(url, protocols);
+      code = LOST;
+      const onClose = (event: { code?: number }) => {
+        code = event.code ?? LOST;
+      };
+      made.addEventListener("close" as never, onClose as never);
+      socket = made;
+      return made;
     };
+    const failure = await serveBlob(this.endpoint, this.file, this.#options, {
+      signal,
+      open,
+      filters: (file) => this.#meter.over(windowsOver(file, this.#cache)),
+      become: (state, line) => this.#become(state, line),
+      onDisconnect() {
+        hasLeft = true;
+      },
+    }).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    const isInOrder = signal.aborted || hasLeft;
+    if (!socket) socket = this.#unused();
+    // Whoever hears of the end may start anew, and the other side may have one place only.
+    await webSocketClosed(socket);
+    if (failure?.error instanceof ExportError) callBack(() => this.errorReadingFile());
+    this.#meter.end();
+    this.#ending = undefined;
+    this.error = failure?.error;
+    if (failure) this.#become("failed", messageOf(failure.error));
+    else this.#become("ended", "the session has ended");
+    callBack(() => this.socketClosed(isInOrder ? IN_ORDER : code));
   }
 
-  #finish(state: "ended" | "failed", line: string, error?: unknown) {
-    // First of all: whoever hears of the end may start anew.
-    this.#ending = undefined;
-    this.error = error;
-    this.#become(state, line);
+  /** Takes note of a WebSocket that the page has made. */
+  #note(socket: WebSocketLike & { url?: string }): WebSocketLike {
+    this.endpoint = socket.url ?? "";
+    return socket;
+  }
+
+  #once(socket: WebSocketLike): WebSocketLike {
+    if (this.#isUsed)
+      throw new Error("this WebSocket was used before; give a function that makes a WebSocket");
+    this.#isUsed = true;
+    return socket;
+  }
+
+  /** Ends a WebSocket that was given and not used. */
+  #unused(): WebSocketLike | undefined {
+    const given = this.#given;
+    // Closed while it connects, `ws` throws an error that nobody listens to.
+    given?.addEventListener("error" as never, (() => {}) as never);
+    given?.close();
+    return given;
   }
 
   #become(state: NBDServerState, line: string) {
-    this.#state = state;
+    const before = this.state;
+    this.state = state;
     callBack(() => this.onlog?.(line));
     callBack(() => this.onstate?.(state));
+    if (state === "unreadable" && state !== before) callBack(() => this.errorReadingFile());
   }
+}
+
+function optionsIn(rest: Rest): PageServerOptions {
+  const [first, token] = rest;
+  if (typeof first === "object" && first !== null) return first;
+  if (rest.length < 2 && first === undefined) return {};
+  return { maxMessage: BMC_MESSAGE, protocols: token ? [token] : undefined };
 }
 
 // What it makes is one of its own, as with any class.

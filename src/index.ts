@@ -17,14 +17,14 @@ export type {
   WriteZeroesOptions,
 } from "./export/export.ts";
 export type { FailedRequest, OnExportError } from "./export/failed-request.ts";
-// In pages a Cache is something else.
-export { Cache as ReadCache, type CacheFollower, type CacheOptions, cache } from "./export/filters/cache.ts";
+export { type CacheFollower, type CacheOptions, cache, ReadCache } from "./export/filters/cache.ts";
 export type { CoverageSnapshot } from "./export/filters/coverage.ts";
 export { type FastOptions, fast } from "./export/filters/fast.ts";
 export { forward } from "./export/filters/forward.ts";
 export { LATENCY_BOUNDS, type LatencySnapshot } from "./export/filters/latency.ts";
 export { LinkMeter, type LinkMeterOptions, metered } from "./export/filters/link-meter.ts";
 export { type ReadAheadOptions, readAhead } from "./export/filters/read-ahead.ts";
+export type { ReadProgress } from "./export/filters/read-meter.ts";
 export {
   type Operation,
   type OperationCounts,
@@ -44,6 +44,7 @@ export {
   type NBDServerConstructor,
   type NBDServerState,
   type PageServerOptions,
+  type ServingPlace,
 } from "./NBDServer.ts";
 export type { HandshakeTimes } from "./nbd/client/handshake-times.ts";
 export { type ExportInquiry, type InquiryOptions, inquireExport, listExports } from "./nbd/client/inquiry.ts";

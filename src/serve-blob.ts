@@ -2,7 +2,7 @@ import { blobExport } from "./export/blob.ts";
 import { sampleOf } from "./export/blob-sample.ts";
 import type { Export } from "./export/export.ts";
 import type { OnExportError } from "./export/failed-request.ts";
-import { watchReads } from "./export/filters/watch-reads.ts";
+import { watchedReads } from "./export/filters/watch-reads.ts";
 import type { Clock } from "./resuming/clock.ts";
 import type { ResumeKeys } from "./resuming/resume-keys.ts";
 import type { onWake } from "./resuming/wakes.ts";
@@ -13,7 +13,7 @@ import { ownRoom } from "./streams/own-room.ts";
 import { unlessAborted } from "./streams/unless-aborted.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { shownUrl } from "./transport/shown-url.ts";
-import { webSocket } from "./transport/websocket.ts";
+import { OPEN, transportOver, type WebSocketLike } from "./transport/websocket.ts";
 
 /** The states of a server that runs. See `NBDServerState`. */
 export type RunningState = "connecting" | "waiting" | "serving" | "unreadable" | "reconnecting";
@@ -32,6 +32,8 @@ export interface LinkOptions {
    * page goes on where it was. Default: in memory, for this server.
    */
   resumeKeys?: ResumeKeys | undefined;
+  /** The longest message that is sent, in bytes, at least 64, as the other side may refuse longer ones. Default: about 1 MiB. */
+  maxMessage?: number | undefined;
   /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
   onerror?: OnExportError | undefined;
 }
@@ -48,8 +50,10 @@ export interface ServerOwner {
   onWake?: typeof onWake;
   /** Default: that of the computer. */
   clock?: Clock | undefined;
-  /** Default: with the constructor of the runtime. */
-  open?: typeof openWebSocket;
+  /** Makes each WebSocket. Default: with the constructor of the runtime. */
+  open?: (endpoint: string, protocols?: string[]) => WebSocketLike;
+  /** Called when the other side says that it needs nothing more. */
+  onDisconnect?(): void;
 }
 
 /** Bytes in flight: what our proxies ask for at a time. Each byte of a long read may hold 16 bytes of a window. */
@@ -69,10 +73,10 @@ export async function serveBlob(
   endpoint: string,
   file: Blob,
   options: LinkOptions,
-  { signal, filters, become, onWake, clock, open = openWebSocket }: ServerOwner,
+  { signal, filters, become, onWake, clock, open = openWebSocket, onDisconnect }: ServerOwner,
 ): Promise<void> {
-  const { retry, resumeKeys: keys, onerror } = options;
-  become("connecting", `connecting to ${shownUrl(endpoint)}`);
+  const { retry, resumeKeys: keys, onerror, maxMessage = MESSAGE } = options;
+  become("connecting", endpoint ? `connecting to ${shownUrl(endpoint)}` : "connecting");
   const sample = sampleOf(file);
   try {
     if (sample) await unlessAborted(sample.look(), signal);
@@ -89,15 +93,18 @@ export async function serveBlob(
     // Who took the place meanwhile keeps it.
     const asked = options.protocols?.filter((one) => !isAgain || one !== "take-over");
     const socket = open(endpoint, asked);
-    socket.addEventListener("open", () => {
+    const transport = transportOver(socket, { wordsFor: wordsForOthers, maxMessage });
+    const onOpen = () => {
       if (isAgain) return;
       link = "waiting";
       show("connected, waiting for the other side");
-    });
-    return { socket, transport: webSocket(socket, { wordsFor: wordsForOthers }) };
+    };
+    if (socket.readyState === OPEN) onOpen();
+    else socket.addEventListener("open" as never, onOpen as never);
+    return { socket, transport };
   };
   const disk = filters(
-    watchReads({
+    watchedReads(blobExport(file), {
       onfailing(line) {
         reads = "unreadable";
         show(line);
@@ -107,14 +114,15 @@ export async function serveBlob(
         show(line);
       },
       trial: sample && (() => sample.look()),
-    })(blobExport(file)),
+    }),
   );
   const serveOptions: ServeOptions = {
     name: (file as Partial<File>).name ?? "",
     room: ownRoom(IN_FLIGHT),
-    gatherUpTo: MESSAGE,
+    gatherUpTo: Math.min(maxMessage, MESSAGE),
     later: nextTask,
     onerror,
+    onDisconnect,
     onTransmission() {
       link = "serving";
       show(`serving ${file.size} bytes`);

@@ -105,6 +105,37 @@ tests("the check finds what does not exist", () => {
   ]);
 });
 
+/** Blocks of code that name the file whose text they are. */
+const quotes = documents.flatMap((path) =>
+  [...read(path).matchAll(/^```\w+ (\S+\/\S+)\n(.*?)^```$/gms)].map(([, file, text]) => ({
+    path,
+    file: file!,
+    text: text!,
+  })),
+);
+
+tests("what a document quotes of a file is the whole text of the file", () => {
+  for (const { path, file, text } of quotes) assert.is(text, read(file), `${path} quotes ${file}`);
+});
+
+tests("the console of others is quoted, once", () => {
+  assert.equal(quotes.map(({ file }) => file).sort(), [
+    "test/examples/console/module.js",
+    "test/examples/console/server.mjs",
+  ]);
+});
+
+tests("its page is the same with the classic script, which it does not import", () => {
+  const text = (name: string) => read(`test/examples/console/${name}`);
+  const [, script] = /^import [^\n]*\n\n(.*)$/s.exec(text("module.js"))!;
+  assert.is(text("classic.js").replace(/^\/\/.*\n/, ""), script);
+  const classic = /<script src="nbd\.js" defer><\/script>\n *<script src="classic\.js" defer>/;
+  assert.is(
+    text("classic.html").replace(classic, '<script type="module" src="module.js">'),
+    text("page.html"),
+  );
+});
+
 tests("the README is read in three minutes", () => {
   assert.ok(read("README.md").split("\n").length <= 180);
 });

@@ -1,7 +1,7 @@
-/** How many bytes of payload may be asked of an export that is far away. */
+/** How many bytes may be asked of an export that is far away. */
 export interface RequestWindow {
-  /** In one request. */
+  /** Payload of one request. */
   readonly request: number;
-  /** In all requests that are outstanding. */
+  /** In all requests that are outstanding, headers of their replies included. */
   readonly outstanding: number;
 }

@@ -18,11 +18,21 @@ export async function writeZeroesPiecewise(
   target: WritableExport,
   offset: number,
   length: number,
-  { fua = false, fast = false, signal }: WriteZeroesOptions = {},
+  options: WriteZeroesOptions = {},
 ): Promise<void> {
   checkMethods(target, "what is written to", "an export with write()", ["write"]);
   checkWhole(offset, "the offset");
   checkWhole(length, "the length");
+  await writeZeroesUnchecked(target, offset, length, options);
+}
+
+/** `writeZeroesPiecewise` without checks, for what was checked before. */
+export async function writeZeroesUnchecked(
+  target: WritableExport,
+  offset: number,
+  length: number,
+  { fua = false, fast = false, signal }: WriteZeroesOptions,
+): Promise<void> {
   if (fast) throw new ExportError(Errno.ENOTSUP, "the zeroes would have to be written");
   for (let at = 0; at < length; at += PIECE) {
     signal?.throwIfAborted();

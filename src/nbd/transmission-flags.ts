@@ -6,9 +6,17 @@ import type { Negotiated } from "./transmission.ts";
 /** The transmission flags of an export, for a client that has negotiated these replies. */
 export function transmissionFlags(
   target: Export,
-  { headers, allocation }: Pick<Negotiated, "headers" | "allocation"> = {},
+  negotiated: Pick<Negotiated, "headers" | "allocation"> = {},
 ): number {
   checkExport(target);
+  return flagsOf(target, negotiated);
+}
+
+/** `transmissionFlags` without checks, for an export that was checked before. */
+export function flagsOf(
+  target: Export,
+  { headers, allocation }: Pick<Negotiated, "headers" | "allocation">,
+): number {
   const { write, flush, trim, writeZeroes, cache } = target;
   // CAN_MULTI_CONN, since a flush covers the writes of all clients: they share the export.
   let flags: number = TransmissionFlag.HAS_FLAGS | TransmissionFlag.CAN_MULTI_CONN;

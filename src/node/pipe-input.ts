@@ -48,7 +48,13 @@ export function pipeInput(fd: number): PipeInput {
       return true;
     },
   };
-  const socket = new Socket({ fd, readable: true, writable: false, allowHalfOpen: true, onread } as SocketConstructorOpts);
+  const socket = new Socket({
+    fd,
+    readable: true,
+    writable: false,
+    allowHalfOpen: true,
+    onread,
+  } as SocketConstructorOpts);
   socket.resume();
   socket.once("end", () => incoming.close());
   socket.on("error", (error) => incoming.error(connectionError(error)));

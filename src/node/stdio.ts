@@ -13,6 +13,11 @@ import { connectionError } from "./system-error.ts";
 /** Milliseconds to receive what the other side said last, once it has stopped reading. */
 const LAST_WORDS = 200;
 
+/** A transport over standard input and output, which tells how many bytes came. */
+export interface StdioTransport extends Transport {
+  readonly received: number;
+}
+
 /**
  * A transport over standard input and output, each a pipe, socket, file or device. They belong to the transport.
  *
@@ -22,9 +27,9 @@ const LAST_WORDS = 200;
  *
  * @throws Error if either is a terminal
  */
-export function stdioTransport(): Transport {
+export function stdioTransport(): StdioTransport {
   const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
-  const { stream: input, readable } = isInputPipe ? pipeInput(0) : fileInput(0);
+  const { stream: input, readable }: Input = isInputPipe ? pipeInput(0) : fileInput(0);
   const output: Writable = isOutputPipe
     ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
     : fs.createWriteStream("", { fd: 1, fs: keptOpen });
@@ -49,6 +54,9 @@ export function stdioTransport(): Transport {
     readable,
     writable: writableOf(output),
     closed: closed.promise,
+    get received() {
+      return input.bytesRead;
+    },
     close(reason) {
       destroy(input, reason);
       destroy(output, reason);
@@ -56,8 +64,13 @@ export function stdioTransport(): Transport {
   };
 }
 
+interface Input {
+  readonly stream: Readable & { readonly bytesRead: number };
+  readonly readable: ReadableStream<Uint8Array>;
+}
+
 /** What comes out of a file or device, by its descriptor. */
-function fileInput(fd: number): { stream: Readable; readable: ReadableStream<Uint8Array> } {
+function fileInput(fd: number): Input {
   const stream = fs.createReadStream("", { fd, fs: keptOpen });
   return { stream, readable: readableOf(stream) };
 }

@@ -217,6 +217,7 @@ class Serving {
         },
         onDisconnect() {
           hasLeft = true;
+          serveOptions.onDisconnect?.();
         },
       });
       await Promise.race([served, gone.promise]);

@@ -2,29 +2,29 @@ import type { ConcurrentOptions, Emit, Work } from "./concurrent-options.ts";
 import type { Layer } from "./duplex.ts";
 import { Ended } from "./ended.ts";
 import { Flight } from "./flight.ts";
-import { Elements, type Items } from "./items.ts";
+import type { Items } from "./items.ts";
 import { ReadyResults } from "./ready-results.ts";
 import { ReadableStream, WritableStream } from "./runtime.ts";
 import { tryClose, tryError } from "./try-close.ts";
 import { Turns } from "./turns.ts";
 
 /** What `concurrent` makes. */
-export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
-  readonly readable: ReadableStream<unknown>;
-  readonly writable: WritableStream<unknown>;
+export class ConcurrentLayer<In, Out, Chunk = unknown, Result = unknown> implements Layer<Chunk, Result> {
+  readonly readable: ReadableStream<Result>;
+  readonly writable: WritableStream<Chunk>;
   readonly #work: Work<In, Out>;
-  readonly #items: Items<unknown, In>;
+  readonly #items: Items<Chunk, In>;
   readonly #weight: (item: In) => number;
   readonly #held: (item: In) => number;
   readonly #effort: (item: In) => number;
-  readonly #emit: Emit<Out, unknown>;
-  readonly #enqueue = (chunk: unknown) => this.#output.enqueue(chunk);
+  readonly #emit: Emit<Out, Result>;
+  readonly #enqueue = (chunk: Result) => this.#output.enqueue(chunk);
   readonly #signal: AbortSignal | undefined;
   readonly #onSignal = () => this.#obeySignal();
   readonly #flight: Flight;
   readonly #ready: ReadyResults<Out>;
   readonly #turns = new Turns();
-  #output!: ReadableStreamDefaultController<unknown>;
+  #output!: ReadableStreamDefaultController<Result>;
   #input!: WritableStreamDefaultController;
   #failure: { reason: unknown } | undefined;
   #running = 0;
@@ -36,15 +36,18 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
   #isFinishing = false;
   #isClosed = false;
 
-  constructor(work: Work<In, Out>, options: ConcurrentOptions<In, Out, unknown, unknown>) {
+  constructor(
+    work: Work<In, Out>,
+    options: ConcurrentOptions<In, Out, Chunk, Result> & { items: Items<Chunk, In>; emit: Emit<Out, Result> },
+  ) {
     const { limit, room, chunkWeight = 1 << 20, later, signal } = options;
     const { weight = () => 0, held = () => 0, effort = () => 0 } = options;
     this.#work = work;
-    this.#items = options.items ?? new Elements<In>();
+    this.#items = options.items;
     this.#weight = weight;
     this.#held = held;
     this.#effort = effort;
-    this.#emit = options.emit ?? ((results, enqueue) => enqueue(results));
+    this.#emit = options.emit;
     this.#signal = signal;
     this.#flight = new Flight(limit, room);
     this.#ready = new ReadyResults(chunkWeight, () => this.#deliver(), later);
@@ -55,7 +58,7 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
   }
 
   #makeReadable() {
-    return new ReadableStream<unknown>(
+    return new ReadableStream<Result>(
       {
         start: (controller) => {
           this.#output = controller;
@@ -73,7 +76,7 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
   }
 
   #makeWritable() {
-    return new WritableStream<unknown>({
+    return new WritableStream<Chunk>({
       start: (controller) => {
         this.#input = controller;
         const { signal } = controller;
@@ -100,7 +103,7 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
     });
   }
 
-  async #write(chunk: unknown): Promise<void> {
+  async #write(chunk: Chunk): Promise<void> {
     this.#isWriting = true;
     try {
       await this.#startAll(chunk);
@@ -120,7 +123,7 @@ export class ConcurrentLayer<In, Out> implements Layer<unknown, unknown> {
   }
 
   /** Starts the items of a chunk, each when there is room for it: very many or laborious ones in several turns. */
-  async #startAll(chunk: unknown): Promise<void> {
+  async #startAll(chunk: Chunk): Promise<void> {
     const flight = this.#flight;
     this.#items.push(chunk);
     for (;;) {

@@ -2,7 +2,7 @@ import { checkAmount, checkSignal, checkType } from "./check.ts";
 import { ConcurrentLayer } from "./concurrent-layer.ts";
 import type { ConcurrentOptions, Emit, Work } from "./concurrent-options.ts";
 import type { Layer } from "./duplex.ts";
-import type { Items } from "./items.ts";
+import { Elements, type Items } from "./items.ts";
 
 export type { ConcurrentOptions } from "./concurrent-options.ts";
 
@@ -34,6 +34,10 @@ export function concurrent<In, Out>(
   checkType(work, "the work", "function");
   checkAmount(options.limit, "the limit of items in flight", 1);
   checkSignal(options.signal, "signal");
-  const { readable, writable } = new ConcurrentLayer(work, options);
+  const { readable, writable } = new ConcurrentLayer(work, {
+    ...options,
+    items: options.items ?? new Elements<In>(),
+    emit: options.emit ?? ((results, enqueue) => enqueue(results)),
+  });
   return { readable, writable };
 }

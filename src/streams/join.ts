@@ -22,6 +22,15 @@ export async function join<A, B>(
   checkDuplex(a, "the first channel to join");
   checkDuplex(b, "the second channel to join");
   checkSignal(options.signal, "signal");
+  await joinUnchecked(a, b, options);
+}
+
+/** `join` without checks, for what is known to be right. */
+export async function joinUnchecked<A, B>(
+  a: Duplex<A, B> & Partial<Pick<Transport, "close">>,
+  b: Duplex<B, A> & Partial<Pick<Transport, "close">>,
+  options: JoinOptions = {},
+): Promise<void> {
   const abort = new AbortController();
   let failure: { reason: unknown } | undefined;
 

@@ -48,6 +48,14 @@ export async function negotiate<T>(
 ): Promise<DialogueOutcome<T>> {
   checkDuplex(channel, "the channel");
   checkType(dialogue, "the dialogue", "function");
+  return converse(channel, dialogue);
+}
+
+/** `negotiate` without checks, for what is known to be right. */
+export async function converse<T>(
+  channel: Duplex<Uint8Array>,
+  dialogue: (dialogue: Dialogue) => Promise<T>,
+): Promise<DialogueOutcome<T>> {
   const reader = channel.readable.getReader();
   const writer = channel.writable.getWriter();
   writer.closed.catch(() => {});

@@ -75,12 +75,20 @@ export interface WebSocketTransportOptions {
   receiveLimit?: number;
   /** The words for the other side about a reason to close. Default: the message of an error, else the reason as a string. */
   wordsFor?(reason: unknown): string;
+  /**
+   * The longest message that is sent, in bytes, at least 64; what is longer is sent in pieces. Relays may refuse long messages
+   * (close code 1009). Default: no limit.
+   */
+  maxMessage?: number | undefined;
+  /** What to do after the other side has refused a message as too long, in words. Default: "set maxMessage". */
+  remedy?: string;
   /** Explains why the WebSocket could not be opened, or failed. Default: the error's message. Browsers do not tell why. */
   explain?(error: Error): WebSocketError;
 }
 
 const CONNECTING = 0;
-const OPEN = 1;
+export const OPEN = 1;
+export const CLOSED = 3;
 /** Milliseconds between two looks at `bufferedAmount`: no event reports that it has decreased. */
 const DRAIN_INTERVAL = 4;
 /** How many milliseconds the other side has to answer a close frame. */
@@ -89,12 +97,14 @@ const CLOSE_TIME = 1000;
 const LOST = 1006;
 /** Close codes that say no more than that the other side is gone: normal, going away, no code, no close frame. */
 const GONE = new Set([1000, 1001, 1005, LOST]);
+/** The close code of a side to which a message was too long. */
+const TOO_LONG = 1009;
 /** The least that a message counts while it waits to be read, in bytes: an object takes more than that. */
 const LEAST = 64;
 
 /**
  * A transport over a WebSocket, a browser's or one of the package `ws`. It may still be connecting. Each write is a binary
- * message; message boundaries mean nothing.
+ * message, or several (`maxMessage`); message boundaries mean nothing.
  *
  * If the connection is lost, the readable ends in order: its reader judges whether bytes are missing. The writable fails at
  * the next write, or at the close if something was not sent.
@@ -104,18 +114,26 @@ const LEAST = 64;
  * A browser's WebSocket has no backpressure for what arrives. Bound that by what is asked for, and by `receiveLimit`.
  */
 export function webSocket(socket: WebSocketLike, options: WebSocketTransportOptions = {}): Transport {
-  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
-  const { wordsFor = messageOf, explain = told } = options;
-  checkMethods(socket, "the socket", "a WebSocket", ["send", "close", "addEventListener"]);
+  const { sendBuffer = 0, receiveBuffer = 0, receiveLimit = 0, maxMessage } = options;
+  checkWebSocket(socket, "the socket");
   checkAmount(sendBuffer, "sendBuffer, in bytes,");
   checkAmount(receiveBuffer, "receiveBuffer, in bytes,");
   checkAmount(receiveLimit, "receiveLimit, in bytes,");
+  if (maxMessage !== undefined) checkMaxMessage(maxMessage);
+  return transportOver(socket, options);
+}
+
+/** `webSocket` without checks, for what was checked before. */
+export function transportOver(socket: WebSocketLike, options: WebSocketTransportOptions): Transport {
+  const { sendBuffer = 1 << 22, receiveBuffer = 1 << 20, receiveLimit = 1 << 26 } = options;
+  const { wordsFor = messageOf, explain = told, maxMessage = Number.POSITIVE_INFINITY } = options;
   const closed = deferred();
   const opened = deferred();
   let problem: WebSocketError | undefined;
   let over = false;
   let lost = false;
   let unsent = false;
+  let longest = 0;
   let writer!: WritableStreamDefaultController;
   let wake: (() => void) | undefined;
   let callOff: (() => void) | undefined;
@@ -198,21 +216,37 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     unsent ||= socket.bufferedAmount > 0;
     if (problem !== undefined) finish(problem);
     else if (GONE.has(code)) finish();
-    else if (reason === "")
-      finish(new WebSocketError(`the other side closed the WebSocket with code ${code}`, { code }));
-    else
-      finish(
-        new WebSocketError(`the other side closed the WebSocket: ${quoted(reason, MAX_REASON)}`, {
-          code,
-          reason,
-        }),
-      );
+    else finish(new WebSocketError(closedBecause(code, reason), { code, ...(reason !== "" && { reason }) }));
   });
 
-  /** Called by `ws` once the kernel has the chunk. A browser's WebSocket makes a copy, and reports nothing. */
-  function sent(chunk: Uint8Array, error?: Error | null) {
+  function closedBecause(code: number, reason: string): string {
+    if (code === TOO_LONG) {
+      const length = longest > 0 ? ` of ${longest} bytes` : "";
+      return `the other side refused a message${length} as too long; ${options.remedy ?? "set maxMessage"}`;
+    }
+    const why = reason === "" ? ` with code ${code}` : `: ${quoted(reason, MAX_REASON)}`;
+    return `the other side closed the WebSocket${why}`;
+  }
+
+  /** Sends bytes in one message, or in several of at most `maxMessage`. They are given back after the last one. */
+  function send(chunk: Uint8Array) {
+    const last = chunk.byteLength - maxMessage;
+    let at = 0;
+    for (; at < last; at += maxMessage) sendMessage(chunk.subarray(at, at + maxMessage), noteUnsent);
+    sendMessage(at === 0 ? chunk : chunk.subarray(at), (error) => {
+      noteUnsent(error);
+      giveBack(chunk);
+    });
+  }
+
+  /** `done` is called by `ws` once the kernel has the bytes. A browser's WebSocket makes a copy, and reports nothing. */
+  function sendMessage(bytes: Uint8Array, done: (error?: Error | null) => void) {
+    longest = Math.max(longest, bytes.byteLength);
+    socket.send(bytes as never, done as never);
+  }
+
+  function noteUnsent(error?: Error | null) {
     unsent ||= Boolean(error);
-    giveBack(chunk);
   }
 
   /** Waits until there is room to send. It also looks when a message comes in, since timers are slow in hidden pages. */
@@ -243,7 +277,7 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
       if (socket.readyState === CONNECTING) await opened.promise;
       if (lost) throw lostError();
       if (over) throw new Ended("the WebSocket was closed");
-      socket.send(chunk as never, ((error?: Error | null) => sent(chunk, error)) as never);
+      send(chunk);
       if (socket.bufferedAmount > sendBuffer) await drain();
     },
     async close() {
@@ -255,7 +289,17 @@ export function webSocket(socket: WebSocketLike, options: WebSocketTransportOpti
     abort: (reason) => close(reason),
   });
 
+  // Nothing would ever tell.
+  if (socket.readyState === CLOSED) finish(new WebSocketError("the WebSocket is closed already"));
   return { readable: incoming.readable, writable, closed: closed.promise, close };
+}
+
+export function checkWebSocket(value: unknown, what: string, kind = "a WebSocket"): void {
+  checkMethods(value, what, kind, ["send", "close", "addEventListener"]);
+}
+
+export function checkMaxMessage(value: unknown): void {
+  checkAmount(value, "maxMessage, in bytes,", 64);
 }
 
 /** The bytes of a message; undefined if it is text. */

@@ -10,8 +10,6 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { program, type Running, root, Sandbox, until } from "../harness.ts";
 import { forkRelay, type Relay } from "../relay.ts";
-import { runInMachine } from "../system/kernel/machine.ts";
-import { userModeLinux } from "../system/kernel/user-mode-linux.ts";
 import { startWebsocketd } from "../websocketd.ts";
 import { median } from "./median.ts";
 import { makeImage, memory } from "./path.ts";
@@ -127,7 +125,9 @@ async function main(rounds: number, roundTrip: number, mebibytes: number) {
       for (const [name, start] of Object.entries(WAYS)) {
         const figures = await measure(start, image, roundTrip);
         all.get(name)!.push(figures);
-        console.log(`${name}: ${FIGURES.map((figure) => `${figure} ${figures[figure].toFixed(0)}`).join(", ")}`);
+        console.log(
+          `${name}: ${FIGURES.map((figure) => `${figure} ${figures[figure].toFixed(0)}`).join(", ")}`,
+        );
       }
     }
     const [replaced] = all.values();
@@ -145,6 +145,7 @@ async function main(rounds: number, roundTrip: number, mebibytes: number) {
   }
 }
 
-const [where, ...rest] = process.argv[2] === "uml" ? process.argv.slice(2) : ["here", ...process.argv.slice(2)];
+const [where, ...rest] =
+  process.argv[2] === "uml" ? process.argv.slice(2) : ["here", ...process.argv.slice(2)];
 const [rounds = 3, roundTrip = 0, mebibytes = 256] = rest.map(Number);
 if (where === "here") await main(rounds, roundTrip, mebibytes);

@@ -65,7 +65,6 @@ tests.before(async () => {
   await writeFile(`${folder}/classic.html`, classic);
   await writeFile(`${folder}/old.html`, old);
   await writeFile(`${folder}/own.js`, "");
-  await copyFile(`${root}/dist/web/js/nbd.js`, `${folder}/nbd.js`);
   await writeFile(`${folder}/readme.html`, `<!doctype html>\n${ownPage!.replace("own.js", "readme.js")}`);
   await writeFile(`${folder}/readme.js`, ownScript!);
   await writeFile(`${folder}/module.html`, module);

@@ -1,13 +1,9 @@
-import { once } from "node:events";
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createConnection, createServer } from "node:net";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import * as assert from "uvu/assert";
-import { WebSocket } from "ws";
-import { nbdClient, socketTransport } from "../../src/node/index.ts";
-import { root, Sandbox, suite, until, within } from "../harness.ts";
+import { root, Sandbox, suite } from "../harness.ts";
 import { installPacked } from "../packed-package.ts";
 
 const tests = suite("the packed package");
@@ -113,12 +109,10 @@ const programs = [
   ...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```js program\n(.*?)^```$/gms),
 ].map(([, code]) => code!);
 const printing = programs.filter((code) => code.includes("// prints "));
-const [ownServer, ...others] = programs.filter((code) => !code.includes("// prints "));
 
-tests("each program of the README is run here, and one of them is a server", () => {
+tests("each program of the README is run here", () => {
   assert.is(printing.length, 2);
-  assert.match(ownServer!, /new WebSocketServer/);
-  assert.equal(others, []);
+  assert.equal(programs, printing);
 });
 
 for (const code of printing) {
@@ -126,74 +120,6 @@ for (const code of printing) {
   tests(`the README's program that prints ${expected.trim()}`, async () => {
     writeFileSync(join(project, "readme.mjs"), code);
     assert.is(await node("readme.mjs"), expected);
-  });
-}
-
-tests("the README's server of one's own: sessions begin and end with their WebSockets", async () => {
-  const port = await freePort();
-  const socket = sandbox.path("own.sock");
-  const config = { configurations: { local: { listen: `unix:${socket}` } }, "state-hook": "/nowhere" };
-  writeFileSync(join(project, "config.json"), JSON.stringify(config));
-  writeFileSync(join(project, "server.mjs"), ownServer!.replace("8001", String(port)));
-  for (const name of ["index.html", "own.js", "nbd.js"])
-    writeFileSync(join(project, name), `this is ${name}`);
-  writeFileSync(sandbox.path("disk.img"), "the bytes of a disk".padEnd(4096));
-  const bin = join(project, "node_modules/.bin");
-  const env = { PATH: [bin, process.env.PATH].join(delimiter) };
-  const server = sandbox.start(process.execPath, ["server.mjs"], { cwd: project, env });
-  await until("the server listens", () => isListening(port));
-
-  // It serves the page.
-  const origin = `http://127.0.0.1:${port}`;
-  for (const [path, name] of Object.entries({
-    "/": "index.html",
-    "/own.js": "own.js",
-    "/nbd.js": "nbd.js",
-  })) {
-    assert.is(await (await fetch(origin + path)).text(), `this is ${name}`);
-  }
-  assert.is((await fetch(`${origin}/server.mjs`)).status, 404);
-
-  // A page of another site gets nothing.
-  const foreign = new WebSocket(`ws://127.0.0.1:${port}/`, { origin: "http://elsewhere.example" });
-  await within(10_000, "the end of a foreign page", once(foreign, "close"));
-  assert.match(server.stderr, /the request comes from another web page/);
-
-  for (const round of ["one", "another"]) {
-    // As from the page: the Origin is the server's own.
-    const serve = sandbox.start(join(bin, "nbd-serve"), [
-      ...["--origin", origin],
-      sandbox.path("disk.img"),
-      `ws://127.0.0.1:${port}/`,
-    ]);
-    await until(`${round} session is there`, () => existsSync(socket));
-    const disk = await nbdClient(socketTransport(createConnection({ path: socket, allowHalfOpen: true })));
-    assert.is(new TextDecoder().decode(await disk.read(4, 5)), "bytes");
-    await disk.close();
-    serve.kill(round === "one" ? "SIGTERM" : "SIGKILL");
-    await serve.exit;
-    await until("its socket is gone, and nbd-proxy with it", () => !existsSync(socket));
-  }
-  server.kill();
-  await server.exit;
-});
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-function isListening(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createConnection({ port, host: "127.0.0.1" }, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
   });
 }
 

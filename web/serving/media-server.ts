@@ -1,10 +1,11 @@
 import type { Export } from "../../src/export/export.ts";
-import { Cache } from "../../src/export/filters/cache.ts";
+import { ReadCache } from "../../src/export/filters/cache.ts";
 import { LEAST_BUDGET, windowsIn } from "../../src/export/filters/windows.ts";
 import type { Clock } from "../../src/resuming/clock.ts";
 import { serveBlob } from "../../src/serve-blob.ts";
 import { messageOf } from "../../src/streams/message-of.ts";
 import { openWebSocket } from "../../src/transport/open-web-socket.ts";
+import { webSocketClosed } from "../../src/transport/web-socket-closed.ts";
 import { WebSocketError } from "../../src/transport/websocket.ts";
 import type { Engine } from "./engine.ts";
 import { lateFaults } from "./late-faults.ts";
@@ -12,11 +13,6 @@ import { Meter } from "./meter.ts";
 import type { Failure, ServingReport } from "./report.ts";
 import type { ServingOptions } from "./serving.ts";
 import { Wakes } from "./wakes.ts";
-
-const CLOSED = 3;
-
-/** Milliseconds that the last WebSocket has to close, before who runs this may end it by force. */
-const CLOSING_TIME = 1000;
 
 export interface MediaServerOptions extends ServingOptions {
   clock?: Clock;
@@ -59,7 +55,8 @@ export class MediaServer implements Engine {
 
   async #run(): Promise<void> {
     const failure = await this.#serve().then(() => undefined, failureOf);
-    await this.#closed();
+    // Before that, who runs this may not end it by force.
+    await webSocketClosed(this.#socket);
     if (failure) this.#meter.become("failed", failure.words, failure);
     else this.#meter.become("ended", "the session has ended");
   }
@@ -91,21 +88,8 @@ export class MediaServer implements Engine {
     const { cache: budget } = this.#options;
     const file = lateFaults(read);
     if (budget < LEAST_BUDGET) return this.#meter.over(file, undefined);
-    const cache = new Cache(file, { budget });
+    const cache = new ReadCache(file, { budget });
     return this.#meter.over(windowsIn(cache, budget), cache);
-  }
-
-  /** Resolves when the last WebSocket has said goodbye, or has had the time for it. */
-  async #closed(): Promise<void> {
-    const socket = this.#socket;
-    if (!socket || socket.readyState === CLOSED) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, CLOSING_TIME);
-      socket.addEventListener("close", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
   }
 }
 

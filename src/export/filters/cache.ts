@@ -3,12 +3,13 @@ import { deferred } from "../../streams/deferred.ts";
 import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
+import { checkExport } from "../check-export.ts";
 import { Errno, ExportError } from "../error.ts";
 import type { Export, Filter, ReadOptions } from "../export.ts";
 import { payloadOfRead } from "../payload-of-read.ts";
 import { CachedPiece } from "./cached-piece.ts";
 import { type AskAgain, type Covering, readPieces } from "./covering.ts";
-import { forward } from "./forward.ts";
+import { passedOn } from "./forward.ts";
 import { KeptPieces } from "./kept-pieces.ts";
 import type { Piece } from "./pieces.ts";
 
@@ -49,10 +50,10 @@ const LARGEST_PART = 4;
  */
 export function cache(options = {} as CacheOptions): Filter<AsyncDisposable> {
   checkOptions(options);
-  return (next) => new Cache(next, options).export;
+  return (next) => new ReadCache(next, options).export;
 }
 
-/** A cache that tells what it has, for a filter that reads ahead. See `cache`. */
+/** What `ReadCache` is, without checks, for what is known to be right. */
 export class Cache {
   /** The next export, read through the cache. Its `close` closes the cache. */
   readonly export: Export & AsyncDisposable;
@@ -69,9 +70,7 @@ export class Cache {
   #withoutRoom = 0;
   #isClosed = false;
 
-  constructor(next: Export, options = {} as CacheOptions) {
-    checkOptions(options);
-    const { budget, memory } = options;
+  constructor(next: Export, { budget, memory }: CacheOptions) {
     this.export = this.#exportOf(next);
     this.#next = next;
     this.#budget = Math.min(budget, memory?.limit ?? budget);
@@ -82,9 +81,9 @@ export class Cache {
   }
 
   #exportOf(next: Export): Export & AsyncDisposable {
-    const { write, trim, writeZeroes, ...passedOn } = forward(next);
+    const { write, trim, writeZeroes, ...others } = passedOn(next);
     return {
-      ...passedOn,
+      ...others,
       read: (offset, length, options) => this.read(offset, length, options, this.follower),
       ...(write && {
         write: (offset, data, options) =>
@@ -252,6 +251,15 @@ export class Cache {
       if (!hasRoom) this.#withoutRoom--;
       else if (!piece.isKept) this.#kept.releaseRoom(start, end);
     }
+  }
+}
+
+/** A cache that tells what it has, for a filter that reads ahead. See `cache`. */
+export class ReadCache extends Cache {
+  constructor(next: Export, options = {} as CacheOptions) {
+    checkExport(next);
+    checkOptions(options);
+    super(next, options);
   }
 }
 

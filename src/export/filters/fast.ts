@@ -3,7 +3,7 @@ import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Filter, ReadOptions } from "../export.ts";
 import type { RequestWindow } from "../request-window.ts";
-import { Cache, type CacheFollower } from "./cache.ts";
+import { type CacheFollower, ReadCache } from "./cache.ts";
 import { type Sample, samplesOf } from "./cache-sample.ts";
 import { LinkMeter, metered } from "./link-meter.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -59,7 +59,7 @@ export function fast(
   return (next) => {
     const meter = new LinkMeter({ ceiling: Math.min(window.outstanding - window.request, budget / 2), now });
     const link = metered(meter)(next);
-    const kept = new Cache(link, { budget, memory });
+    const kept = new ReadCache(link, { budget, memory });
     const ahead = new ReadAhead({
       cache: kept,
       meter,

@@ -8,6 +8,11 @@ import type { Export } from "../export.ts";
  */
 export function forward(next: Export): Export & AsyncDisposable {
   checkExport(next);
+  return passedOn(next);
+}
+
+/** `forward` without checks, for an export that was checked before. */
+export function passedOn(next: Export): Export & AsyncDisposable {
   const { size, blockSize } = next;
   return disposable<Export>({
     size,

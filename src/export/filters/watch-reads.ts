@@ -1,8 +1,9 @@
 import { checkObject, checkType } from "../../streams/check.ts";
 import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { messageOf } from "../../streams/message-of.ts";
-import type { Filter } from "../export.ts";
-import { forward } from "./forward.ts";
+import { checkExport } from "../check-export.ts";
+import type { Export, Filter } from "../export.ts";
+import { passedOn } from "./forward.ts";
 
 export interface WatchReadsOptions {
   /** Called when reads begin to fail. The line says which read failed, and why. */
@@ -29,25 +30,30 @@ export function watchReads(options: WatchReadsOptions): Filter<AsyncDisposable> 
   checkType(options.onworking, "onworking", "function");
   if (options.trial !== undefined) checkType(options.trial, "trial", "function");
   return (next) => {
-    const passedOn = forward(next);
-    const watch = new Watch(options);
-    return {
-      ...passedOn,
-      read(offset, length, readOptions) {
-        const reading = next.read(offset, length, readOptions);
-        reading.then(
-          () => watch.succeeded(),
-          (error: unknown) => {
-            if (!readOptions?.signal?.aborted) watch.failed(error, offset, length);
-          },
-        );
-        return reading;
-      },
-      close() {
-        watch.end();
-        return next.close();
-      },
-    };
+    checkExport(next);
+    return watchedReads(next, options);
+  };
+}
+
+/** `watchReads` of an export, without checks, for what is known to be right. */
+export function watchedReads(next: Export, options: WatchReadsOptions): Export & AsyncDisposable {
+  const watch = new Watch(options);
+  return {
+    ...passedOn(next),
+    read(offset, length, readOptions) {
+      const reading = next.read(offset, length, readOptions);
+      reading.then(
+        () => watch.succeeded(),
+        (error: unknown) => {
+          if (!readOptions?.signal?.aborted) watch.failed(error, offset, length);
+        },
+      );
+      return reading;
+    },
+    close() {
+      watch.end();
+      return next.close();
+    },
   };
 }
 

@@ -1,9 +1,10 @@
 import { checkAmount } from "../../streams/check.ts";
 import type { AsyncDisposable } from "../../streams/disposable.ts";
 import { giveBack } from "../../streams/lent.ts";
+import { checkExport } from "../check-export.ts";
 import type { Export, Filter } from "../export.ts";
 import { Cache } from "./cache.ts";
-import { forward } from "./forward.ts";
+import { passedOn } from "./forward.ts";
 import { powerOfTwo } from "./power-of-two.ts";
 import { type SequentialReader, SequentialReaders } from "./sequential-readers.ts";
 
@@ -54,16 +55,24 @@ const PART = 16;
  */
 export function windows({ budget } = {} as WindowsOptions): Filter<AsyncDisposable> {
   checkAmount(budget, "the budget of windows, in bytes,");
-  return (next) => (budget < LEAST_BUDGET ? forward(next) : windowsIn(new Cache(next, { budget }), budget));
+  return (next) => {
+    checkExport(next);
+    return windowsOver(next, budget);
+  };
+}
+
+/** `windows` over an export, without checks, for what is known to be right. */
+export function windowsOver(next: Export, budget: number): Export & AsyncDisposable {
+  return budget < LEAST_BUDGET ? passedOn(next) : windowsIn(new Cache(next, { budget }), budget);
 }
 
 /** `windows` in a cache that was made for this, so that who made it can look into it. The budget is at least `LEAST_BUDGET`. */
 export function windowsIn({ export: kept }: Cache, budget: number): Export & AsyncDisposable {
   const wanted = new Windows(kept, budget);
   // The export has no `cache`: the other side must not decide what this memory is used for.
-  const { cache: _, ...passedOn } = forward(kept);
+  const { cache: _, ...others } = passedOn(kept);
   return {
-    ...passedOn,
+    ...others,
     async read(offset, length, options) {
       // A window is one piece, whose bytes are handed on as they are. A read that spans several pieces is copied.
       const arrival = wanted.around(offset, length);

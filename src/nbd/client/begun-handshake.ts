@@ -1,3 +1,4 @@
+import type { RequestWindow } from "../../export/request-window.ts";
 import {
   checkAmount,
   checkObject,
@@ -25,6 +26,7 @@ import type { Negotiated } from "../transmission.ts";
 import { checkWord, newWord } from "../word.ts";
 import { agreeOnHeaders, answerGreeting, chooseExport, takeGreeting } from "./handshake.ts";
 import { HandshakeClock, type HandshakeTimes } from "./handshake-times.ts";
+import { checkWindow } from "./link-window.ts";
 import { type RemoteExport, remoteExport } from "./remote-export.ts";
 
 /** The longest time that can be waited for, in seconds. */
@@ -46,6 +48,11 @@ export interface BeginHandshakeOptions {
 export interface FinishHandshakeOptions {
   /** A word that the server is to keep, if it has introduced itself. */
   key?: string;
+  /**
+   * What the server is asked for at most, in bytes; see `RemoteExport`. Default: 4 MiB outstanding, in requests of 256 KiB. A
+   * promise is waited for when the export was chosen.
+   */
+  window?: Partial<RequestWindow> | Promise<Partial<RequestWindow>>;
   /** Gives the rest of the handshake up. */
   signal?: AbortSignal;
 }
@@ -134,23 +141,32 @@ class Handshake implements BegunHandshake {
     return proves(this.introduction?.proof, key, this.#challenge);
   }
 
-  async finish({ key, signal }: FinishHandshakeOptions = {}): Promise<RemoteExport & AsyncDisposable> {
+  async finish({
+    key,
+    window,
+    signal,
+  }: FinishHandshakeOptions = {}): Promise<RemoteExport & AsyncDisposable> {
     try {
       if (key !== undefined) checkWord(key, "the key");
+      if (window instanceof Promise) window.catch(() => {});
+      else checkWindow(window);
       checkSignal(signal, "signal");
     } catch (error) {
       this.refuse(error);
       throw error;
     }
     this.#clock.goOn();
-    const information = await this.#part(signal, async (dialogue) => {
+    const { chosen, wanted } = await this.#part(signal, async (dialogue) => {
       if (this.#flags === undefined) await this.#answer(dialogue);
       if (key !== undefined && this.introduction) {
         await askForContext(dialogue, this.#name, keyQuery(key), NAMESPACE);
       }
-      return chooseExport(dialogue, this.#name, this.#flags!, this.#headers);
+      const chosen = await chooseExport(dialogue, this.#name, this.#flags!, this.#headers);
+      const wanted = await window;
+      checkWindow(wanted);
+      return { chosen, wanted };
     });
-    return disposable(remoteExport(information, this.#rest, this.transport, this.#timeout * 1000));
+    return disposable(remoteExport(chosen, this.#rest, this.transport, this.#timeout * 1000, wanted));
   }
 
   refuse(reason: unknown): void {

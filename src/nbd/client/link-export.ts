@@ -14,13 +14,15 @@ export interface Limits {
   effects: number;
   /** One BLOCK_STATUS. */
   inquiry: number;
+  /** One BLOCK_STATUS that is answered with all extents there are. Where it is asked about more, one extent is told. */
+  whole: number;
 }
 
 /**
  * The export of a server: a method for each command that its transmission flags allow. A call is one request on the link, as
  * it is: the caller keeps to the server's block sizes, and asks for FUA only where the server has SEND_FUA.
  */
-export function linkExport(link: Link, negotiated: Negotiated, { effects, inquiry }: Limits): Export {
+export function linkExport(link: Link, negotiated: Negotiated, { effects, inquiry, whole }: Limits): Export {
   const { size, flags, blockSize, allocation } = negotiated;
   const has = (flag: number) => (flags & flag) !== 0;
   const isWritable = !has(TransmissionFlag.READ_ONLY);
@@ -85,15 +87,23 @@ export function linkExport(link: Link, negotiated: Negotiated, { effects, inquir
   if (has(TransmissionFlag.SEND_CACHE)) {
     target.cache = (offset, length, { signal } = {}) => effect(Command.CACHE, 0, offset, length, signal);
   }
-  if (allocation !== undefined) target.extents = blockStatus(link, inquiry, blockSize?.minimum ?? 1);
+  if (allocation !== undefined) target.extents = blockStatus(link, inquiry, whole, blockSize?.minimum ?? 1);
   return target;
 }
 
 /**
  * Asks for extents. Servers tell all extents of a range, even if only the first ones are used: where there are many, the next
  * range is no longer than what the first ones covered.
+ *
+ * How many there are in a range nobody knows before. Where all of them would be too many, one is asked for; and if that is short,
+ * all of a range that is short enough.
  */
-function blockStatus(link: Link, longest: number, minimum: number): NonNullable<Export["extents"]> {
+function blockStatus(
+  link: Link,
+  longest: number,
+  whole: number,
+  minimum: number,
+): NonNullable<Export["extents"]> {
   /** The longest range that is likely to have no more extents than are used. */
   let likely = Number.POSITIVE_INFINITY;
 
@@ -104,8 +114,14 @@ function blockStatus(link: Link, longest: number, minimum: number): NonNullable<
     } else if (asked === likely) likely *= 2;
   }
 
+  const few = whole === Number.POSITIVE_INFINITY ? whole : Math.max(minimum, whole - (whole % minimum));
   return async (offset, length, { signal } = {}) => {
-    const asked = Math.min(length, longest, likely);
+    let asked = Math.min(length, longest, likely);
+    if (asked > few) {
+      const { extents } = await link.send(Command.BLOCK_STATUS, CommandFlag.REQ_ONE, offset, asked, signal);
+      if (extents![0]!.length >= few) return sliceExtents(extents!, 0, length);
+      asked = few;
+    }
     const { extents } = await link.send(Command.BLOCK_STATUS, 0, offset, asked, signal);
     note(asked, extents!);
     return sliceExtents(extents!, 0, length);

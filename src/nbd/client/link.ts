@@ -1,4 +1,5 @@
 import { Errno } from "../../export/error.ts";
+import type { RequestWindow } from "../../export/request-window.ts";
 import { ByteBudget, type Room } from "../../streams/budget.ts";
 import { deadline } from "../../streams/deadline.ts";
 import { deferred } from "../../streams/deferred.ts";
@@ -10,17 +11,15 @@ import { LinkError } from "../error.ts";
 import type { NbdReply, NbdRequest, Negotiated, ReplyContent } from "../transmission.ts";
 import { linkGone, Outstanding } from "./outstanding.ts";
 import { replyParsers } from "./reply-parser.ts";
+import { type ReplyWeights, replyWeights } from "./reply-weight.ts";
 import { encodeRequests } from "./request-encoder.ts";
-
-/** What a request without payload counts in the window, in bytes, so that their number is bounded too. */
-const REQUEST_WEIGHT = 4096;
 
 /** Milliseconds that a server is given to answer what is outstanding and end the connection after NBD_CMD_DISC. */
 const DISCONNECT_TIME = 500;
 
 export interface LinkOptions {
-  /** Bytes of payload that may be outstanding. Requests beyond that wait. */
-  window: number;
+  /** Bytes that may be outstanding, headers of the replies included. Requests beyond that wait. */
+  window: RequestWindow;
   /** Milliseconds without an answer after which the link counts as lost; 0: never. */
   timeout: number;
 }
@@ -36,6 +35,7 @@ export class Link {
   readonly #transport: Transport;
   readonly #outstanding: Outstanding;
   readonly #room: Room;
+  readonly #weights: ReplyWeights;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #encode: ReturnType<typeof encodeRequests>;
   readonly #end = deferred();
@@ -58,7 +58,8 @@ export class Link {
   ) {
     this.closed = this.#end.promise;
     this.#transport = transport;
-    this.#room = new ByteBudget(window).share(window);
+    this.#room = new ByteBudget(window.outstanding).share(window.outstanding);
+    this.#weights = replyWeights(negotiated, window.request);
     this.#outstanding = new Outstanding({
       timeout,
       onTimeout: (error) => this.#fail(error),
@@ -78,6 +79,16 @@ export class Link {
   /** How many requests have been sent. */
   get requests(): bigint {
     return this.#cookie;
+  }
+
+  /** How many of them have no answer yet. */
+  get unanswered(): number {
+    return this.#outstanding.count;
+  }
+
+  /** Bytes of the longest range that a BLOCK_STATUS may ask about so that its answer is within the window, whoever answers. */
+  get inquiry(): number {
+    return this.#weights.inquiry;
   }
 
   /**
@@ -102,9 +113,8 @@ export class Link {
     payload?: Uint8Array,
   ): Promise<ReplyContent> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const carries = type === Command.READ || type === Command.WRITE;
-    const weight = carries ? Math.max(length, REQUEST_WEIGHT) : REQUEST_WEIGHT;
     const request: NbdRequest = { type, flags, cookie: 0n, offset, length };
+    const weight = this.#weights.of(request);
     if (payload) request.payload = payload;
     const wait = this.#room.acquire(weight);
     return wait

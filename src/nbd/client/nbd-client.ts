@@ -1,9 +1,15 @@
+import type { RequestWindow } from "../../export/request-window.ts";
 import type { AsyncDisposable } from "../../streams/disposable.ts";
 import type { Transport } from "../../streams/duplex.ts";
 import { type BeginHandshakeOptions, beginHandshake } from "./begun-handshake.ts";
 import type { RemoteExport } from "./remote-export.ts";
 
 export interface NbdClientOptions extends Omit<BeginHandshakeOptions, "introduce" | "signal"> {
+  /**
+   * What the server is asked for at most, in bytes, headers of the replies included. Default: 4 MiB outstanding, in requests of
+   * 256 KiB. Servers that know only EXPORT_NAME are never asked for more than 512 KiB, in requests of 128 KiB, and headers.
+   */
+  window?: Partial<RequestWindow>;
   /** Gives the handshake up. */
   signal?: AbortSignal;
 }
@@ -21,6 +27,7 @@ export async function nbdClient(
   transport: Transport,
   options: NbdClientOptions = {},
 ): Promise<RemoteExport & AsyncDisposable> {
+  const { window, signal } = options;
   const begun = await beginHandshake(transport, options);
-  return begun.finish(options.signal && { signal: options.signal });
+  return begun.finish({ ...(window && { window }), ...(signal && { signal }) });
 }

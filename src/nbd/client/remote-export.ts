@@ -11,11 +11,7 @@ import type { ExportInformation } from "../option/go.ts";
 import { effectWindow } from "./effect-window.ts";
 import { Link } from "./link.ts";
 import { type Limits, linkExport } from "./link-export.ts";
-
-const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
-
-/** Relays around first-generation servers drop a connection on which more than 512 KiB are pending. */
-const FIRST_GENERATION_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 1 << 19 };
+import { isNarrow, linkWindow } from "./link-window.ts";
 
 /**
  * The longest TRIM, WRITE_ZEROES, CACHE and BLOCK_STATUS where a request's length has 32 bits: what fits, in multiples of
@@ -47,6 +43,8 @@ export interface RemoteExport extends Export {
   readonly closed: Promise<void>;
   /** How many requests have been sent. */
   readonly requests: bigint;
+  /** How many of them have no answer yet. */
+  readonly unanswered: number;
   /** Ends the link in order: waits for what is outstanding, sends NBD_CMD_DISC, waits for the server's end. */
   close(): Promise<void>;
 }
@@ -57,19 +55,22 @@ export interface RemoteExport extends Export {
  * @param rest the channel from the first byte after the handshake
  * @param transport the transport below it, which is closed when the link ends
  * @param timeout milliseconds without an answer after which the link counts as lost; 0: never
+ * @param wanted what the server is asked for at most, where it is not the default
  */
 export function remoteExport(
   information: ExportInformation,
   rest: Duplex<Uint8Array>,
   transport: Transport,
   timeout: number,
+  wanted?: Partial<RequestWindow>,
 ): RemoteExport {
   const { flags, name, description, exportNameOnly, headers } = information;
-  const window = exportNameOnly ? FIRST_GENERATION_WINDOW : WINDOW;
-  const link = new Link(rest, transport, information, { window: window.outstanding, timeout });
+  const window = linkWindow(exportNameOnly === true, wanted);
+  const link = new Link(rest, transport, information, { window, timeout });
   const effects = effectWindow(timeout);
   const inquiry = headers === "extended" ? Number.POSITIVE_INFINITY : MAX_EFFECT;
-  const limits: Limits = { effects, inquiry };
+  const whole = isNarrow(window) ? link.inquiry : inquiry;
+  const limits: Limits = { effects, inquiry, whole };
   const split = blocksize({
     longest: window.request,
     longestRange: Math.min(inquiry, Math.max(MAX_MINIMUM, effects / EFFECTS)),
@@ -86,6 +87,9 @@ export function remoteExport(
     closed: link.closed,
     get requests() {
       return link.requests;
+    },
+    get unanswered() {
+      return link.unanswered;
     },
     close: () => link.close(new LinkError("the export was closed")),
   };

@@ -29,8 +29,8 @@ export const USED_DESCRIPTORS = 1 << 10;
 /** How many are read at a time, between which others may have their turn. */
 const DESCRIPTORS = 32;
 
-/** Error chunks of types that are not known may have some fields more. */
-const MAX_ERROR = ErrorChunk.size + MAX_STRING + 64;
+/** Bytes of an error chunk without its header. Those of types that are not known may have some fields more. */
+export const MAX_ERROR = ErrorChunk.size + MAX_STRING + 64;
 
 /** Bytes that a server gives at a time at least, in the mean, wherever they are; with some to spare for short READs. */
 const SECTOR = 512;

@@ -1,5 +1,5 @@
 import { Errno } from "../../export/error.ts";
-import { type WritableExport, writeZeroesPiecewise } from "../../export/zeroes.ts";
+import { type WritableExport, writeZeroesUnchecked } from "../../export/zeroes.ts";
 import { CommandFlag } from "../constants.ts";
 import type { CommandHandler } from "./command.ts";
 import { isAligned, isInside } from "./range.ts";
@@ -21,7 +21,7 @@ export const writeZeroes: CommandHandler = {
       fast: (flags & CommandFlag.FAST_ZERO) !== 0,
     };
     if (target.writeZeroes) await target.writeZeroes(offset, length, options);
-    else await writeZeroesPiecewise(target as WritableExport, offset, length, options);
+    else await writeZeroesUnchecked(target as WritableExport, offset, length, options);
     return undefined;
   },
 };

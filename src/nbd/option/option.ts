@@ -8,7 +8,7 @@ import { skip } from "../../streams/skip.ts";
 import { TransmissionFlag } from "../constants.ts";
 import { OptionReply, OptionRequest } from "../messages.ts";
 import type { Negotiated } from "../transmission.ts";
-import { transmissionFlags } from "../transmission-flags.ts";
+import { flagsOf } from "../transmission-flags.ts";
 import { checkName } from "./name.ts";
 
 /** The longest option data that is read, in bytes: the longest legal name and 30,000 information requests fit. */
@@ -96,7 +96,7 @@ export function chosen(
     ...(allocationOf !== undefined && allocationOf === name && { allocation: ALLOCATION_ID }),
   };
   const { size, blockSize } = target;
-  const possible = transmissionFlags(target, settled);
+  const possible = flagsOf(target, settled);
   // nbdcopy, for example, connects four times if it may, and fails if it cannot.
   const flags = isSingle ? possible & ~TransmissionFlag.CAN_MULTI_CONN : possible;
   return { target, negotiated: { size, flags, ...(blockSize && { blockSize }), ...settled } };

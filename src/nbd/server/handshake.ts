@@ -53,6 +53,15 @@ export async function serverHandshake(
 ): Promise<Chosen | undefined> {
   checkMethods(dialogue, "the dialogue", "a Dialogue", ["read", "write"]);
   checkOffered(exports, true);
+  return chooseExport(dialogue, exports, options);
+}
+
+/** `serverHandshake` without checks, for what was checked before. */
+export async function chooseExport(
+  dialogue: Dialogue,
+  exports: readonly OfferedExport[],
+  options: HandshakeOptions,
+): Promise<Chosen | undefined> {
   await dialogue.write(Greeting.encode({ style: NBD_OPTS_MAGIC, flags: OFFERED }));
   const { flags } = await dialogue.read(ClientFlags.parser(), "client flags");
   if (flags & ~OFFERED) throw new ProtocolError(`the client set unknown flags, 0x${flags.toString(16)}`);

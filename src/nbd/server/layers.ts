@@ -9,6 +9,7 @@ import type { Export } from "../../export/export.ts";
 import type { Room } from "../../streams/budget.ts";
 import { checkMethods, checkSignal, checkWhole } from "../../streams/check.ts";
 import { concurrent } from "../../streams/concurrent.ts";
+import { ConcurrentLayer } from "../../streams/concurrent-layer.ts";
 import type { Layer } from "../../streams/duplex.ts";
 import { parseMessages } from "../../streams/parse.ts";
 import { transform } from "../../streams/transform.ts";
@@ -127,7 +128,7 @@ export function transmissionOf(
 ): Layer<Uint8Array, Uint8Array> {
   const { signal, room = defaultRoom(), ...options } = allOptions;
   const [answer, limits] = answering(target, negotiated, { ...options, room });
-  return concurrent(answer, {
+  return new ConcurrentLayer(answer, {
     ...limits,
     items: requestMessages(negotiated, room),
     emit: encodeReplies(negotiated, options),

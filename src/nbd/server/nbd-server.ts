@@ -2,12 +2,12 @@ import type { Export } from "../../export/export.ts";
 import { checkOwnTransport } from "../../streams/check.ts";
 import type { Layer, Transport } from "../../streams/duplex.ts";
 import { Ended } from "../../streams/ended.ts";
-import { join } from "../../streams/join.ts";
-import { negotiate } from "../../streams/negotiate.ts";
+import { joinUnchecked } from "../../streams/join.ts";
+import { converse } from "../../streams/negotiate.ts";
 import { duplexPair } from "../../streams/pair.ts";
 import { checkOffered, type HandshakeOptions, type OfferedExport } from "../option/option.ts";
 import type { Negotiated } from "../transmission.ts";
-import { serverHandshake } from "./handshake.ts";
+import { chooseExport } from "./handshake.ts";
 import { checkTransmissionOptions, type TransmissionOptions, transmissionOf } from "./layers.ts";
 
 export interface NbdServerOptions extends TransmissionOptions, HandshakeOptions {
@@ -110,7 +110,7 @@ export async function serveExports(
     const { negotiated } = chosen;
     options.onTransmission?.(negotiated);
     const served = transmissionOf(chosen.target, negotiated, options);
-    await join({ ...rest, close: (reason) => client.close(reason) }, served);
+    await joinUnchecked({ ...rest, close: (reason) => client.close(reason) }, served);
   } catch (error) {
     client.close(error);
     throw error;
@@ -124,7 +124,7 @@ async function haggle(client: Transport, exports: readonly OfferedExport[], opti
   signal?.throwIfAborted();
   signal?.addEventListener("abort", leave);
   try {
-    return await negotiate(client, (dialogue) => serverHandshake(dialogue, exports, options));
+    return await converse(client, (dialogue) => chooseExport(dialogue, exports, options));
   } finally {
     signal?.removeEventListener("abort", leave);
   }

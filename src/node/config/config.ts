@@ -12,6 +12,7 @@ import { type Address, formatAddress, parseAddress, tooLongPath } from "./addres
 import { isConfigurationName, NAME_RULE } from "./configuration-name.ts";
 import { type GatewayKeys, gatewayKeysOf, socketPermissionsOf } from "./gateway-keys.ts";
 import { type GatewayLimits, limitsOf } from "./limits.ts";
+import { type LinkSettings, linkKeysFault, linkSettingsOf } from "./link-keys.ts";
 import { type ConfigurationPermissions, permissionsOf } from "./permissions.ts";
 import { type ResumeSettings, resumeSettingsOf } from "./resume-keys.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
@@ -58,7 +59,7 @@ export interface ListenTarget {
 export type HeldSockets = ReadonlyMap<string, HeldSocket>;
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration extends ConfigurationPermissions, ResumeSettings {
+export interface Configuration extends ConfigurationPermissions, ResumeSettings, LinkSettings {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -228,6 +229,8 @@ function configurationOf(
       `${here} ${fault} "nbd-device" ${device === undefined ? "nor" : "and"} "listen"; it needs one of them`,
     );
   }
+  const fault = linkKeysFault({ ...source, ...entry });
+  if (fault) throw new ConfigError(`${here}: ${fault}`);
   let target: Configuration["target"];
   if (device !== undefined && held)
     throw new ConfigError(`${here} has "nbd-device", and the socket that is called so could serve nobody`);
@@ -268,6 +271,7 @@ function configurationOf(
     stateHook: entry["state-hook"] ?? source["state-hook"] ?? DEFAULT_STATE_HOOK,
     ...permissionsOf({ ...source, ...entry }),
     ...resumeSettingsOf({ ...source, ...entry }),
+    ...linkSettingsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { allowedHost } from "../host-rules.ts";
 import { gatewayKeys, socketKeys } from "./gateway-keys.ts";
 import { limitKeys } from "./limits.ts";
+import { linkKeys } from "./link-keys.ts";
 import { permissionKeys } from "./permissions.ts";
 import { resumeKeys } from "./resume-keys.ts";
 import { LONGEST_TIME, time, whole, yesOrNo } from "./values.ts";
@@ -31,6 +32,7 @@ const shared = {
   insecure: v.optional(yesOrNo),
   ...permissionKeys,
   ...resumeKeys,
+  ...linkKeys,
   ...device,
 };
 

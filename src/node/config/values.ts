@@ -15,4 +15,11 @@ export const time = (least: number, most: number) => {
   return v.pipe(v.number(message), v.minValue(least, message), v.maxValue(most, message));
 };
 
+/** A time, or 0 for what is never done. */
+export const timeOrNever = (least: number, most: number) => {
+  const message = `must be 0, or a number of seconds from ${least} to ${most}`;
+  const isOne = (input: number) => input === 0 || (input >= least && input <= most);
+  return v.pipe(v.number(message), v.check(isOne, message));
+};
+
 export const yesOrNo = v.boolean("must be true or false");

@@ -22,6 +22,7 @@ const MSG_NOSIGNAL = 0x4000;
 /** Bytes of the longest address of a socket (struct sockaddr_storage). */
 const LONGEST_ADDRESS = 128;
 const F_DUPFD_CLOEXEC = 1030;
+const F_SETPIPE_SZ = 1031;
 /** linux/fs.h, linux/loop.h */
 const BLKFLSBUF = 0x1261;
 const LOOP_GET_STATUS64 = 0x4c05;
@@ -58,6 +59,8 @@ export interface SystemCalls {
   loopStatus(fd: number): Promise<{ fileSystem: bigint; device: bigint }>;
   /** Another descriptor of the same file, which programs that are run do not get either. */
   duplicate(fd: number): number;
+  /** Sets how many bytes a pipe holds; returns how many that is, which may be more. */
+  setPipeSize(fd: number, bytes: number): number;
   close(fd: number): void;
 }
 
@@ -157,6 +160,7 @@ async function load(): Promise<SystemCalls> {
       return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));
     },
     duplicate: (fd) => checked("fcntl", fcntl(fd, F_DUPFD_CLOEXEC, "int", 0)),
+    setPipeSize: (fd, bytes) => checked("fcntl", fcntl(fd, F_SETPIPE_SZ, "int", bytes)),
     close: (fd) => {
       checked("close", close(fd));
     },

@@ -1,7 +1,9 @@
+import type { RequestWindow } from "../../export/request-window.ts";
 import { type BegunHandshake, beginHandshake } from "../../nbd/client/begun-handshake.ts";
 import type { RemoteExport } from "../../nbd/client/remote-export.ts";
 import type { Introduction } from "../../nbd/introduction.ts";
 import type { Transport } from "../../streams/duplex.ts";
+import { endWhenSilent } from "./last-answers.ts";
 import { type BegunLink, type Connection, isBegun } from "./links.ts";
 import { signOfLife } from "./sign-of-life.ts";
 import { watchLink } from "./watch-link.ts";
@@ -41,6 +43,10 @@ export interface LinkedExportOptions extends Omit<BeginLinkOptions, "introduce">
   silence: number;
   /** Called when the server has greeted, and waited for before the rest of the handshake. */
   onGreeting?(): Promise<void>;
+  /** What the server is asked for at most; asked for when the server has greeted. Default: what `RemoteExport` says. */
+  window?(): Promise<Partial<RequestWindow>>;
+  /** Bytes that have come from the other side, where that is known: see `endWhenSilent`. */
+  received?(): number;
   /** Given to the server to keep, if it has introduced itself. */
   key?: string;
 }
@@ -63,7 +69,7 @@ export interface LinkedExport {
  */
 export async function linkedExport(
   link: Transport | BegunLink,
-  { timeout, silence, signal, onGreeting, key }: LinkedExportOptions,
+  { timeout, silence, signal, onGreeting, window, received, key }: LinkedExportOptions,
 ): Promise<LinkedExport | undefined> {
   const connection = isBegun(link) ? link.connection : undefined;
   const handshake = isBegun(link) ? link.handshake : await beginLink(link, { timeout, signal });
@@ -71,7 +77,12 @@ export async function linkedExport(
   const { transport, introduction } = handshake;
   const finish = async () => {
     await onGreeting?.();
-    return handshake.finish({ signal, ...(key !== undefined && introduction && { key }) });
+    const wanted = window?.();
+    return handshake.finish({
+      signal,
+      ...(wanted && { window: wanted }),
+      ...(key !== undefined && introduction && { key }),
+    });
   };
   const remote = await unlessGivenUp(finish(), transport, signal);
   if (!remote) return undefined;
@@ -80,6 +91,7 @@ export async function linkedExport(
     const endSigns = signOfLife(remote, silence);
     remote.closed.then(endSigns, endSigns);
   }
+  if (received) endWhenSilent(remote, transport, received, signal);
   return { remote, introduction, connection, close: (reason) => transport.close(reason) };
 }
 

@@ -1,5 +1,6 @@
 import { fast } from "../../export/filters/fast.ts";
 import { readOnly } from "../../export/filters/read-only.ts";
+import type { RequestWindow } from "../../export/request-window.ts";
 import type { ByteBudget } from "../../streams/budget.ts";
 import { checkObject } from "../../streams/check.ts";
 import type { Transport } from "../../streams/duplex.ts";
@@ -29,6 +30,13 @@ export interface SessionOptions {
   signal: AbortSignal;
   /** Seconds of silence on the link after which a sector is read, as a sign of life; 0: never. Default 0. */
   silence?: number;
+  /** What the server is asked for at most, where the configuration does not say. Default: what `RemoteExport` says. */
+  window?(): Promise<Partial<RequestWindow>>;
+  /**
+   * Bytes that have come from the other side so far. With it the link counts as lost if nothing comes for 5 s while something is
+   * outstanding, once an orderly end was asked for.
+   */
+  received?(): number;
   /** Where the place of a configuration comes from. Default: this machine's. */
   places?: Places;
   /**
@@ -77,8 +85,9 @@ async function run(
   options: SessionOptions,
   record: SessionRecord,
 ): Promise<void> {
-  const { memory, signal, silence = 0, places = placesOfThisMachine } = options;
+  const { memory, signal, silence = 0, received, places = placesOfThisMachine } = options;
   const { timeout } = configuration;
+  const window = async () => ({ ...(await options.window?.()), ...configuration.window });
   await places.look(configuration);
   const link = await nextLink(links, signal);
   if (!link) return;
@@ -88,7 +97,11 @@ async function run(
   };
   try {
     const key = options.resume?.key;
-    const first = await linkedExport(link, { timeout, silence, signal, onGreeting, ...(key && { key }) });
+    const first = await linkedExport(link, {
+      ...{ timeout, silence, signal, onGreeting, window },
+      ...(received && { received }),
+      ...(key && { key }),
+    });
     if (!first) return;
     record.connection = first.connection;
     const { remote } = first;

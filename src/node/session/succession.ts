@@ -249,8 +249,9 @@ export class Succession {
   }
 
   async #tried(link: BegunLink, signal: AbortSignal): Promise<Opened> {
-    const { timeout } = this.#options;
-    const linked = await linkedExport(link, { timeout, silence: 0, signal });
+    const { timeout, first } = this.#options;
+    const window = async () => first.remote.window;
+    const linked = await linkedExport(link, { timeout, silence: 0, signal, window });
     if (!linked) throw signal.reason;
     const { remote, introduction } = linked;
     const callOff = deadline(FIRST_ANSWER, () =>
@@ -259,7 +260,7 @@ export class Succession {
     const giveUp = () => linked.close(signal.reason);
     signal.addEventListener("abort", giveUp);
     try {
-      const fault = lacks(remote, this.#options.first.remote);
+      const fault = lacks(remote, first.remote);
       if (fault) throw another(fault);
       await firstSector(remote);
       await this.#compareKept(remote);

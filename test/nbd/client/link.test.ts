@@ -20,7 +20,8 @@ const reply = (cookie: number, error = 0) => `67446698 ${digits(error, 8)} ${dig
 /** A link with a server that the test plays. */
 function linked({ window = 1 << 16, timeout = 0 } = {}) {
   const [near, far] = transportPair();
-  const link = new Link(near, near, { size: 1 << 20, flags: 1 }, { window, timeout });
+  const options = { window: { outstanding: window, request: window }, timeout };
+  const link = new Link(near, near, { size: 1 << 20, flags: 1 }, options);
   return { link, peer: new Peer(far), near };
 }
 

@@ -50,10 +50,10 @@ async function attached(flags: number, options: NbdClientOptions = {}, blockSize
 }
 
 /** The same with a first-generation server. */
-async function firstGeneration(flags: number) {
+async function firstGeneration(flags: number, options: NbdClientOptions = {}) {
   const [client, server] = transportPair();
   const peer = new Peer(server);
-  const opened = nbdClient(client);
+  const opened = nbdClient(client, options);
   await peer.say("4e42444d41474943 49484156454f5054 0000");
   await peer.expect("00000000 49484156454f5054 00000001 00000000");
   await peer.say(`${number(SIZE, 16)} ${number(flags, 4)} ${"00".repeat(124)}`);
@@ -156,11 +156,11 @@ tests("a server's maximum and minimum block sizes are kept", async () => {
   );
 });
 
-tests("the window: 256 KiB a request, never more than 4 MiB outstanding", async () => {
+tests("the window: 256 KiB a request, never more than 4 MiB outstanding, headers included", async () => {
   const { remote, peer } = await attached(READ_ONLY);
   const whole = Promise.all(Array.from({ length: 16 }, () => remote.read(0, 1 << 20)));
   const cookies: bigint[] = [];
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 15; i++) {
     const { cookie, length } = await taken(peer);
     assert.is(length, 1 << 18);
     cookies.push(cookie);
@@ -181,26 +181,82 @@ tests("a long request leaves half of the window to others", async () => {
   assert.is((await taken(peer)).length, 1);
 });
 
-tests("a first-generation server: 128 KiB a request, never more than 512 KiB outstanding", async () => {
-  for (const way of ["read", "write"] as const) {
-    const { remote, peer } = await firstGeneration(NO_FLUSH);
-    const data = sequence(1 << 20);
-    const all = way === "read" ? remote.read(0, 1 << 20) : remote.write!(0, data);
-    let outstanding: Awaited<ReturnType<typeof taken>>[] = [];
-    for (let asked = 0; asked < 1 << 20; ) {
-      const next = await taken(peer);
-      assert.is(next.length, 1 << 17);
-      asked += next.length;
-      outstanding.push(next);
-      if (outstanding.length < 4) continue;
-      await peer.expectSilence();
-      for (const { cookie, offset, length, type } of outstanding.splice(0)) {
-        await peer.say(concat([hex(reply(cookie)), type === READ ? sequence(length, offset) : hex("")]));
+tests(
+  "a first-generation server: 128 KiB a request, four replies outstanding, or what goes there",
+  async () => {
+    for (const [way, most] of [
+      ["read", 4],
+      ["write", 3],
+    ] as const) {
+      const { remote, peer } = await firstGeneration(NO_FLUSH);
+      const data = sequence(1 << 20);
+      const all = way === "read" ? remote.read(0, 1 << 20) : remote.write!(0, data);
+      let outstanding: Awaited<ReturnType<typeof taken>>[] = [];
+      for (let asked = 0; asked < 1 << 20; ) {
+        const next = await taken(peer);
+        assert.is(next.length, 1 << 17);
+        asked += next.length;
+        outstanding.push(next);
+        if (outstanding.length < most && asked < 1 << 20) continue;
+        await peer.expectSilence();
+        for (const { cookie, offset, length, type } of outstanding.splice(0)) {
+          await peer.say(concat([hex(reply(cookie)), type === READ ? sequence(length, offset) : hex("")]));
+        }
       }
+      outstanding = [];
+      const got = await within(5000, way, all as Promise<Uint8Array | undefined>);
+      if (way === "read") assert.equal(got, sequence(1 << 20));
     }
-    outstanding = [];
-    const got = await within(5000, way, all as Promise<Uint8Array | undefined>);
-    if (way === "read") assert.equal(got, sequence(1 << 20));
+  },
+);
+
+tests(
+  "a window that is asked for; a first-generation server is asked for no more than is known to be safe",
+  async () => {
+    const { remote, peer } = await attached(READ_ONLY, {
+      window: { outstanding: 1 << 15, request: 1 << 15 },
+    });
+    assert.equal(remote.window, { outstanding: 1 << 15, request: 28 << 10 }, "the headers fit too");
+    const read = remote.read(0, 1 << 16);
+    for (let asked = 0; asked < 1 << 16; ) {
+      const { cookie, length, offset } = await taken(peer);
+      assert.is(remote.unanswered, 1);
+      asked += length;
+      await peer.say(concat([hex(reply(cookie)), sequence(length, offset)]));
+    }
+    assert.equal(await within(1000, "the read", read), sequence(1 << 16));
+
+    const old = (window: NbdClientOptions["window"]) => firstGeneration(READ_ONLY, { window: window! });
+    const large = await old({ outstanding: 1 << 22, request: 1 << 20 });
+    assert.equal(large.remote.window, { outstanding: 524_352, request: 1 << 17 });
+    const small = await old({ outstanding: 1 << 17, request: 1 << 14 });
+    assert.equal(small.remote.window, { outstanding: 1 << 17, request: 1 << 14 });
+  },
+);
+
+tests("a window for a server's long blocks: one block at a time, however long", async () => {
+  const window = { outstanding: 1 << 14 };
+  const { remote, peer } = await attached(READ_ONLY, { window }, "00010000 00010000 00100000");
+  const read = remote.read(0, 1 << 17);
+  for (const at of [0, 1 << 16]) {
+    const { cookie, length, offset } = await taken(peer);
+    assert.equal([offset, length], [at, 1 << 16]);
+    await peer.expectSilence();
+    await peer.say(concat([hex(reply(cookie)), sequence(length, offset)]));
+  }
+  assert.equal(await within(1000, "the read", read), sequence(1 << 17));
+});
+
+tests("windows that cannot be are told at once", async () => {
+  for (const [window, words] of [
+    [{ outstanding: 1 }, /window.outstanding, in bytes, must be/],
+    [{ request: 0 }, /window.request, in bytes, must be/],
+    [7, /window must be/],
+  ] as const) {
+    const [client, server] = transportPair();
+    const opened = nbdClient(client, { window } as NbdClientOptions);
+    await new Peer(server).say(GREETING);
+    assert.match(((await failure(opened)) as Error).message, words);
   }
 });
 
@@ -500,10 +556,15 @@ const [TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS] = [4, 5, 6, 7] as const;
 const ALL = 0xced;
 
 /** A client of a server with extended headers, or structured replies, and base:allocation, whose id is 42. */
-async function chunked(headers: "structured" | "extended", flags: number, blockSize = "") {
+async function chunked(
+  headers: "structured" | "extended",
+  flags: number,
+  blockSize = "",
+  options: NbdClientOptions = {},
+) {
   const [client, server] = transportPair();
   const peer = new Peer(server);
-  const opened = nbdClient(client);
+  const opened = nbdClient(client, options);
   opened.catch(() => {});
   const ask = async (option: string, answer: string, data = "") => {
     await peer.expect(`49484156454f5054 ${option} ${number(hex(data).byteLength, 8)} ${data}`);
@@ -750,6 +811,29 @@ tests("extents are asked about in whole blocks, as many as a request can tell", 
     "less than the block that was asked about says nothing of what is in it",
   );
 });
+
+tests(
+  "a narrow window: of a long range one extent is asked for, and where that is short all of a short range",
+  async () => {
+    const window = { outstanding: 1 << 15, request: 1 << 13 };
+    const { remote, peer } = await chunked("structured", 3, "", { window });
+    // 8 KiB are 1,024 descriptors, each of a sector at least.
+    const few = 1 << 19;
+    const long = remote.extents!(0, 1 << 30);
+    await peer.expect(request(BLOCK_STATUS, 0, 0, 1 << 30, 8));
+    await peer.say(structuredReply("0005", 0, `0000002a ${number(few, 8)} 00000000`));
+    assert.equal(await within(1000, "the extents", long), [{ length: few, hole: false, zero: false }]);
+    const short = remote.extents!(few, 1 << 29);
+    await peer.expect(request(BLOCK_STATUS, 1, few, 1 << 29, 8));
+    await peer.say(structuredReply("0005", 1, "0000002a 00000200 00000000"));
+    await peer.expect(request(BLOCK_STATUS, 2, few, few));
+    await peer.say(structuredReply("0005", 2, "0000002a 00000200 00000000 00000400 00000003"));
+    assert.equal(await within(1000, "the extents", short), [
+      { length: 512, hole: false, zero: false },
+      { length: 1024, hole: true, zero: true },
+    ]);
+  },
+);
 
 tests("what is not aligned is padded where it is read or cached; a write is left to the server", async () => {
   const { remote, peer } = await attached(ALL, {}, "00000200 00001000 00010000");
