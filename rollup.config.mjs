@@ -78,7 +78,7 @@ function writeLauncher(name, settings = "") {
 const manyThreads = 'process.env.UV_THREADPOOL_SIZE ??= "32";\n';
 
 /** Makes what is sent to a page short. A script's top level is everybody's: its names stay. */
-const short = (format) => terser({ module: format === "es", compress: { passes: 2 } });
+const short = (format) => terser({ module: format === "es", compress: { passes: 3 } });
 
 /** The entries of the library; `dist/modules` and `package.json` name them likewise. */
 const entries = [
@@ -94,6 +94,9 @@ const entries = [
 
 /** The custom element, which a page imports, or a bundle. */
 const element = "web/media/nbd-media.ts";
+
+/** A class in one file, which a page's source takes in. */
+const oneFile = "web/NBDServer.ts";
 
 /** A script for pages without a bundler, which imports nothing. */
 const script = (input, file, output, extra = []) => ({
@@ -134,13 +137,21 @@ export default [
   {
     input: entries,
     external: installed,
-    plugins: [...typescript, afterwards(() => declareTypes(...entries, element, "web/media/style.d.ts"))],
+    plugins: [
+      ...typescript,
+      afterwards(() => declareTypes(...entries, element, oneFile, "web/media/style.d.ts")),
+    ],
     // As package.json says: an import that nothing is used of goes.
     treeshake: { moduleSideEffects: (id) => id.endsWith("/polyfill.ts") },
     // A file for each module: what a page does not use costs its bundle nothing.
     output: { dir: "dist/modules", format: "es", preserveModules: true, preserveModulesRoot: "src" },
   },
   script("src/index.ts", "dist/browser/nbd-proxy.js", { format: "es" }),
+  script(oneFile, "dist/browser/NBDServer.js", {
+    format: "es",
+    // It lies among the source of others, whose style is another one.
+    banner: "/*! NBDServer of nbd-proxy. SPDX-License-Identifier: Apache-2.0 */\n/* eslint-disable */",
+  }),
   {
     ...script("web/nbd.ts", "dist/web/js/nbd.js", { format: "iife", name: "NBDServer", exports: "default" }),
     plugins: [resumingApart, ...typescript, short("iife"), sizes],

@@ -26,10 +26,10 @@ import {
   remoteFault,
   remoteOptions,
 } from "./remote.ts";
-import { secondsArgument } from "./seconds-argument.ts";
 import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
 import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
+import { wholeArgument } from "./whole-argument.ts";
 
 const program = {
   name: "nbd-serve",
@@ -57,6 +57,7 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
   --fingerprint SHA256  the only certificate to believe, as nbd-gateway prints it
   --ca FILE             certificates of the authorities to believe, in PEM
   --insecure            believe any certificate of a relay; not together with a token
+  --max-message BYTES   the longest message that is sent, for relays that refuse longer ones. Default: no limit
   --origin ORIGIN       the Origin header to send, for relays that check it (websocketd --sameorigin=true)
 
   --quiet, -q           say nothing but errors
@@ -69,6 +70,9 @@ Ctrl-C ends in order: what was asked for is answered, what was written is made s
 
 /** Seconds for which a lost link is tried to be had again, unless one says otherwise: as long as a gateway waits. */
 const RETRY = "300";
+
+/** What it may be: no timer waits longer. */
+const RETRIES = { unit: "seconds", least: 0, most: 2_147_483 };
 
 run(program, async () => {
   const { values, positionals } = readArguments(program, {
@@ -90,7 +94,7 @@ run(program, async () => {
   if (isLocal) refuseRemoteOptions(values);
   if (isLocal && values.retry !== undefined) throw new Error("--retry is for a URL");
   if (isLocal && values.json) throw new Error("--json is for a URL: standard output is the wire");
-  const retry = secondsArgument(values.retry ?? RETRY, "--retry");
+  const retry = wholeArgument(values.retry ?? RETRY, "--retry", RETRIES);
   const telling = await Telling.begin(
     { image, to: where, program: packageVersion },
     {

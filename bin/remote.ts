@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { LONGEST_MESSAGE } from "../src/nbd/constants.ts";
 import { AnswerError } from "../src/node/connect-error.ts";
 import type { ConnectOptions } from "../src/node/connect-options.ts";
 import { connectSocket, type SocketLink, webSocketUrl } from "../src/node/connect-socket.ts";
@@ -14,6 +15,7 @@ import { IN_USE, TAKEN_OVER } from "../src/transport/close-codes.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { WebSocketError } from "../src/transport/websocket.ts";
 import { firstLine } from "./first-line.ts";
+import { wholeArgument } from "./whole-argument.ts";
 
 /** The options of a program that connects to a gateway or a relay. */
 export const remoteOptions = {
@@ -23,6 +25,7 @@ export const remoteOptions = {
   fingerprint: { type: "string" },
   ca: { type: "string" },
   insecure: { type: "boolean", default: false },
+  "max-message": { type: "string" },
 } as const;
 
 export interface RemoteValues {
@@ -32,6 +35,7 @@ export interface RemoteValues {
   fingerprint?: string | undefined;
   ca?: string | undefined;
   insecure: boolean;
+  "max-message"?: string | undefined;
 }
 
 /** @throws Error when there are options for another side that there is none of */
@@ -52,6 +56,9 @@ export interface Remote {
   leave(): Promise<void>;
 }
 
+/** What a longest message may have. */
+const LENGTHS = { unit: "bytes", least: 64, most: LONGEST_MESSAGE };
+
 /** Bytes of the longest token that is read. */
 const LONGEST_TOKEN = 4096;
 
@@ -69,10 +76,12 @@ export async function remote(
     throw new Error(`"${shownUrl(url)}" is not the URL of a gateway (http, https), nor of a relay (ws, wss)`);
   }
   const trust = await readTrust(values);
+  const message = values["max-message"];
   const options = {
     ...trust,
     ...(values.origin && { origin: values.origin }),
     ...(values["take-over"] && { takeOver: true }),
+    ...(message !== undefined && { maxMessage: wholeArgument(message, "--max-message", LENGTHS) }),
   };
   return /^https?:/i.test(url) ? gatewayAt(url, values, options) : relayAt(url, values, options, log);
 }
@@ -143,7 +152,12 @@ function dialling(options: ConnectOptions) {
   let { takeOver = false } = options;
   return async (endpoint: string, token: string | undefined, signal: AbortSignal): Promise<SocketLink> => {
     const credentials = token === undefined ? {} : { token };
-    const link = connectSocket(endpoint, { ...options, takeOver, ...credentials });
+    const link = connectSocket(endpoint, {
+      ...options,
+      takeOver,
+      ...credentials,
+      remedy: "use --max-message",
+    });
     await opened(link, signal);
     takeOver = false;
     return link;

@@ -1,13 +1,19 @@
-import { ExportError } from "./export/error.ts";
 import { ReadMeter, type ReadProgress } from "./export/filters/read-meter.ts";
 import { windowsOver } from "./export/filters/windows.ts";
 import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
 import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { messageOf } from "./streams/message-of.ts";
+import { quoted } from "./streams/quoted.ts";
+import { MAX_REASON } from "./transport/close-reason.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { webSocketClosed } from "./transport/web-socket-closed.ts";
-import { checkMaxMessage, checkWebSocket, type WebSocketLike } from "./transport/websocket.ts";
+import {
+  checkMaxMessage,
+  checkWebSocket,
+  WebSocketError,
+  type WebSocketLike,
+} from "./transport/websocket.ts";
 
 /**
  * Where a server is in its life. While reads of the file fail it is `unreadable`, and `serving` again when they succeed. While
@@ -79,6 +85,11 @@ export interface NBDServerConstructor {
   (where: ServingPlace, file: Blob, id: DriveId, token?: string | undefined): NBDServer;
 }
 
+interface CloseFrame {
+  readonly code?: number;
+  readonly reason?: string;
+}
+
 type DriveId = string | number | undefined;
 
 /** What stands behind `where` and `file`. */
@@ -136,15 +147,9 @@ class PageServer implements NBDServer {
       if (options.protocols) {
         throw new TypeError("protocols are for a URL; give them to the WebSocket where it is made");
       }
-      if (typeof where === "function")
-        this.#open = () => {
-          const made = where();
-          checkWebSocket(made, "what the function makes");
-          return this.#note(made);
-        };
+      if (typeof where === "function") this.#open = () => this.#note(where());
       else {
         if (retry) throw new TypeError("retry needs a URL, or a function that makes a WebSocket");
-        checkWebSocket(where, "where a file is served", "a URL, a WebSocket or a function that makes one");
         this.#given = this.#note(where);
         this.#open = () => this.#once(where);
       }
@@ -175,17 +180,18 @@ class PageServer implements NBDServer {
   };
 
   async #run(signal: AbortSignal): Promise<void> {
-    let socket: WebSocketLike | undefined;
+    let socket = this.#given;
     let code = LOST;
+    let reason = "";
     let hasLeft = false;
     const open = (url: string, protocols?: string[]) => {
       const made = this.#open(url, protocols);
+      socket = made;
       code = LOST;
-      const onClose = (event: { code?: number }) => {
-        code = event.code ?? LOST;
+      const onClose = (event: CloseFrame) => {
+        if (socket === made) ({ code = LOST, reason = "" } = event);
       };
       made.addEventListener("close" as never, onClose as never);
-      socket = made;
       return made;
     };
     const failure = await serveBlob(this.endpoint, this.file, this.#options, {
@@ -193,6 +199,7 @@ class PageServer implements NBDServer {
       open,
       filters: (file) => this.#meter.over(windowsOver(file, this.#cache)),
       become: (state, line) => this.#become(state, line),
+      onUnreadable: () => callBack(() => this.errorReadingFile()),
       onDisconnect() {
         hasLeft = true;
       },
@@ -200,21 +207,26 @@ class PageServer implements NBDServer {
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    const isInOrder = signal.aborted || hasLeft;
-    if (!socket) socket = this.#unused();
+    const isInOrder = !failure && (signal.aborted || hasLeft);
+    // Of one that was not used nothing else is heard; and closed while it connects, `ws` throws an error.
+    socket?.addEventListener("error" as never, (() => {}) as never);
+    socket?.close();
     // Whoever hears of the end may start anew, and the other side may have one place only.
     await webSocketClosed(socket);
-    if (failure?.error instanceof ExportError) callBack(() => this.errorReadingFile());
     this.#meter.end();
     this.#ending = undefined;
     this.error = failure?.error;
-    if (failure) this.#become("failed", messageOf(failure.error));
-    else this.#become("ended", "the session has ended");
+    const words = failure ? messageOf(failure.error) : "the session has ended";
+    // Relays give the reason of a failure with a close code that says that there was none.
+    const why =
+      reason === "" || failure?.error instanceof WebSocketError ? "" : `: ${quoted(reason, MAX_REASON)}`;
+    this.#become(failure ? "failed" : "ended", `${words}${why}`);
     callBack(() => this.socketClosed(isInOrder ? IN_ORDER : code));
   }
 
   /** Takes note of a WebSocket that the page has made. */
   #note(socket: WebSocketLike & { url?: string }): WebSocketLike {
+    checkWebSocket(socket, "where a file is served", "a URL, a WebSocket or a function that makes one");
     this.endpoint = socket.url ?? "";
     return socket;
   }
@@ -226,21 +238,10 @@ class PageServer implements NBDServer {
     return socket;
   }
 
-  /** Ends a WebSocket that was given and not used. */
-  #unused(): WebSocketLike | undefined {
-    const given = this.#given;
-    // Closed while it connects, `ws` throws an error that nobody listens to.
-    given?.addEventListener("error" as never, (() => {}) as never);
-    given?.close();
-    return given;
-  }
-
   #become(state: NBDServerState, line: string) {
-    const before = this.state;
     this.state = state;
     callBack(() => this.onlog?.(line));
     callBack(() => this.onstate?.(state));
-    if (state === "unreadable" && state !== before) callBack(() => this.errorReadingFile());
   }
 }
 

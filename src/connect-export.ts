@@ -5,9 +5,9 @@ import type { AsyncDisposable } from "./streams/disposable.ts";
 import { wordsForOthers } from "./streams/for-others.ts";
 import { openWebSocket } from "./transport/open-web-socket.ts";
 import { shownUrl } from "./transport/shown-url.ts";
-import { webSocket } from "./transport/websocket.ts";
+import { checkMaxMessage, type WebSocketTransportOptions, webSocket } from "./transport/websocket.ts";
 
-export type ConnectExportOptions = NbdClientOptions;
+export type ConnectExportOptions = NbdClientOptions & Pick<WebSocketTransportOptions, "maxMessage">;
 
 /**
  * Connects to an NBD server behind a WebSocket, and returns its export. The connection ends when that is closed. In Node it
@@ -19,11 +19,12 @@ export type ConnectExportOptions = NbdClientOptions;
  */
 export async function connectExport(
   url: string | URL,
-  options: ConnectExportOptions = {},
+  { maxMessage, ...options }: ConnectExportOptions = {},
 ): Promise<RemoteExport & AsyncDisposable> {
   if (!(url instanceof URL)) checkType(url, "the URL of an export", "string");
   if (!/^wss?:\/\//i.test(String(url))) {
     throw new TypeError(`"${shownUrl(url)}": without Node, only ws:// and wss:// can be connected to`);
   }
-  return nbdClient(webSocket(openWebSocket(url), { wordsFor: wordsForOthers }), options);
+  if (maxMessage !== undefined) checkMaxMessage(maxMessage);
+  return nbdClient(webSocket(openWebSocket(url), { wordsFor: wordsForOthers, maxMessage }), options);
 }

@@ -52,6 +52,8 @@ export interface ServerOwner {
   clock?: Clock | undefined;
   /** Makes each WebSocket. Default: with the constructor of the runtime. */
   open?: (endpoint: string, protocols?: string[]) => WebSocketLike;
+  /** Called each time that the file has become unreadable. */
+  onUnreadable?(): void;
   /** Called when the other side says that it needs nothing more. */
   onDisconnect?(): void;
 }
@@ -73,7 +75,7 @@ export async function serveBlob(
   endpoint: string,
   file: Blob,
   options: LinkOptions,
-  { signal, filters, become, onWake, clock, open = openWebSocket, onDisconnect }: ServerOwner,
+  { signal, filters, become, onWake, clock, open = openWebSocket, onUnreadable, onDisconnect }: ServerOwner,
 ): Promise<void> {
   const { retry, resumeKeys: keys, onerror, maxMessage = MESSAGE } = options;
   become("connecting", endpoint ? `connecting to ${shownUrl(endpoint)}` : "connecting");
@@ -82,6 +84,7 @@ export async function serveBlob(
     if (sample) await unlessAborted(sample.look(), signal);
   } catch (error) {
     if (signal.aborted) return;
+    onUnreadable?.();
     throw error;
   }
   let link: RunningState = "connecting";
@@ -108,6 +111,7 @@ export async function serveBlob(
       onfailing(line) {
         reads = "unreadable";
         show(line);
+        onUnreadable?.();
       },
       onworking(line) {
         reads = "serving";

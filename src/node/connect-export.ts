@@ -16,7 +16,7 @@ const CONNECT_TIME = 30_000;
 
 export interface ConnectExportOptions
   extends NbdClientOptions,
-    Pick<ConnectOptions, "origin" | "token" | "fingerprint" | "ca" | "insecure"> {
+    Pick<ConnectOptions, "origin" | "token" | "fingerprint" | "ca" | "insecure" | "maxMessage"> {
   /** The export to ask for at a ws:// or wss:// URL; an NBD URI has it in itself. Default "". */
   name?: string;
 }
@@ -36,7 +36,7 @@ export interface ConnectExportOptions
  */
 export async function connectExport(
   url: string | URL,
-  { origin, token, fingerprint, ca, insecure, ...options }: ConnectExportOptions = {},
+  { origin, token, fingerprint, ca, insecure, maxMessage, ...options }: ConnectExportOptions = {},
 ): Promise<RemoteExport & AsyncDisposable> {
   if (!(url instanceof URL)) checkType(url, "the URL of an export", "string");
   if (/^(wss?|https?):/i.test(String(url))) {
@@ -46,9 +46,11 @@ export async function connectExport(
       ...(fingerprint !== undefined && { fingerprint }),
       ...(ca !== undefined && { ca }),
       ...(insecure && { insecure }),
+      maxMessage,
     };
     return nbdClient(connect(String(url), forWebSocket), options);
   }
+  if (maxMessage !== undefined) throw new TypeError("maxMessage is for a ws:// or wss:// URL");
   if (token !== undefined || fingerprint !== undefined || ca !== undefined || insecure) {
     throw new TypeError("a token and certificates are for a ws:// or wss:// URL");
   }

@@ -7,6 +7,8 @@ export interface ConnectOptions extends Trust {
   token?: string;
   /** Whether to end a session that a gateway has for this configuration already. */
   takeOver?: boolean;
+  /** The longest message that is sent, in bytes; see `WebSocketTransportOptions`. Default: no limit. */
+  maxMessage?: number | undefined;
   /** Milliseconds that the server is given to answer the WebSocket's handshake. Default 30 s. */
   handshakeTime?: number;
 }

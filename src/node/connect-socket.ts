@@ -7,7 +7,12 @@ import type { Transport } from "../streams/duplex.ts";
 import { wordsForOthers } from "../streams/for-others.ts";
 import { quoted } from "../streams/quoted.ts";
 import { shownUrl } from "../transport/shown-url.ts";
-import { WebSocketError, webSocket } from "../transport/websocket.ts";
+import {
+  checkMaxMessage,
+  WebSocketError,
+  type WebSocketTransportOptions,
+  webSocket,
+} from "../transport/websocket.ts";
 import { AnswerError, connectError, refusal } from "./connect-error.ts";
 import type { ConnectOptions } from "./connect-options.ts";
 import { isLoopbackUrl } from "./loopback.ts";
@@ -23,9 +28,14 @@ export interface SocketLink {
 }
 
 /** `connect`, with the WebSocket beside the transport, for those who look at it: its class is not for a public declaration. */
-export function connectSocket(endpoint: string, options: ConnectOptions = {}): SocketLink {
-  const { origin, token, takeOver, handshakeTime = HANDSHAKE_TIME, ...trust } = options;
+export function connectSocket(
+  endpoint: string,
+  options: ConnectOptions & Pick<WebSocketTransportOptions, "remedy"> = {},
+): SocketLink {
+  const { origin, token, takeOver, handshakeTime = HANDSHAKE_TIME, maxMessage, remedy, ...trust } = options;
   checkAmount(handshakeTime, "handshakeTime, in milliseconds,", 0, LONGEST_TIMER);
+  // Before there is a WebSocket that would have to be ended.
+  if (maxMessage !== undefined) checkMaxMessage(maxMessage);
   const url = webSocketUrl(endpoint);
   if (origin && /[^\x20-\x7e]/.test(origin)) {
     throw new TypeError(`the origin must have printable characters of ASCII only, not ${quoted(origin)}`);
@@ -48,6 +58,8 @@ export function connectSocket(endpoint: string, options: ConnectOptions = {}): S
   });
   const transport = webSocket(socket, {
     wordsFor: wordsForOthers,
+    maxMessage,
+    remedy,
     explain: (error) => connectError(error, url.protocol),
   });
   // The timer of `ws` would judge before it has read what came while this process was stopped.

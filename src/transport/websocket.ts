@@ -81,7 +81,7 @@ export interface WebSocketTransportOptions {
    */
   maxMessage?: number | undefined;
   /** What to do after the other side has refused a message as too long, in words. Default: "set maxMessage". */
-  remedy?: string;
+  remedy?: string | undefined;
   /** Explains why the WebSocket could not be opened, or failed. Default: the error's message. Browsers do not tell why. */
   explain?(error: Error): WebSocketError;
 }

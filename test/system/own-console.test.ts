@@ -27,10 +27,12 @@ tests.after(() => chromium?.close());
 
 const inChromium = needing(tests, ["chromium", "nbdcopy"]);
 
-/** A page of the example, with its file chosen and served. */
+/** A page of the example, with its file chosen and served. Before that it is asked to serve none. */
 async function serving({ origin, image }: OwnConsole, name: string): Promise<OwnPage> {
   chromium ??= await startChromium();
   const page = await OwnPage.open(chromium, `${origin}/${name}`);
+  await page.click("start");
+  assert.is(await page.text("error"), "choose a disk image first");
   await page.choose(image);
   await page.click("start");
   await page.is("serving");
@@ -43,12 +45,17 @@ for (const name of ["page.html", "classic.html"]) {
   });
 }
 
-inChromium("nbd-proxy is killed while it reads: the page says so, and serves again", async ({ console }) => {
+inChromium("nbd-proxy is killed with bytes on their way to it: the page says so", async ({ console }) => {
   const page = await serving(console, "page.html");
   const disk = await console.disk();
-  const reading = Array.from({ length: 64 }, (_, i) => failure(disk.read(i << 17, 1 << 17)));
+  const reading = Array.from({ length: 64 }, (_, i) => disk.read(i << 17, 1 << 17));
+  const ends = Promise.allSettled(reading);
+  await reading[0];
+  process.kill(console.proxy, "SIGSTOP");
+  // What was asked for has been read, and is more than the pipe can hold.
+  await until("the page reads no more", async () => (await page.text("progress")).endsWith("; 0 bytes/s"));
   process.kill(console.proxy, "SIGKILL");
-  await Promise.all(reading);
+  await ends;
   await page.is("failed");
   assert.match(await page.text("error"), /nbd-proxy has failed/);
   assert.equal(console.ends, ["SIGKILL"]);
@@ -56,6 +63,24 @@ inChromium("nbd-proxy is killed while it reads: the page says so, and serves aga
   await page.is("serving");
   assert.is(await console.copied(), console.digest);
   assert.is(await page.text("error"), "");
+  await page.close();
+  console.server.kill();
+  await within(10_000, "the server's end, which waits for each WebSocket's", console.server.exit);
+});
+
+inChromium("whoever starts while the last nbd-proxy is on its way out waits for it", async ({ console }) => {
+  const page = await serving(console, "page.html");
+  process.kill(console.proxy, "SIGSTOP");
+  await page.click("stop");
+  await page.is("ended");
+  await page.click("start");
+  // A server that did not wait would refuse it by now.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.is(await page.text("state"), "connecting");
+  process.kill(console.proxy, "SIGCONT");
+  await page.is("serving");
+  assert.equal(console.ends, ["0"]);
+  assert.is(await console.copied(), console.digest);
   await page.close();
 });
 
@@ -132,6 +157,9 @@ tests("what is not of the page is not served", async ({ console: { origin } }) =
   for (const path of ["/server.mjs", "/config.json", "/..%2fimage.img", "/js/nbd.js", "/no-such"]) {
     assert.is((await fetch(origin + path)).status, 404, path);
   }
+  const byName = await fetch(origin.replace("127.0.0.1", "localhost"), { redirect: "manual" });
+  assert.is(byName.headers.get("location"), `${origin}/`, "by another name it is not the page");
+  assert.is(byName.headers.get("set-cookie"), null);
 });
 
 tests.run();

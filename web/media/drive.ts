@@ -33,6 +33,8 @@ export interface DriveSurroundings {
   readonly cache: number;
   /** Seconds. */
   readonly retry: number;
+  /** Bytes. */
+  readonly maxMessage?: number | undefined;
   readonly startServing: StartServing;
   keep(file: File, handle: FileHandle | undefined): KeptPlace;
   /** Asks by a plain request why there is no WebSocket; undefined: it cannot be asked. */
@@ -182,13 +184,13 @@ export class Drive {
   }
 
   #begin({ file, handle }: Chosen, takeOver: boolean): void {
-    const { endpoint, cache, retry, startServing } = this.#at;
+    const { endpoint, cache, retry, maxMessage, startServing } = this.#at;
     const protocols = this.#protocols(takeOver);
     this.#at.onbegin(!takeOver && this.#awaited !== undefined);
     const kept = this.#at.keep(file, handle);
     let run: Run | undefined;
     let early: ServingReport | undefined;
-    const options = { endpoint, file, protocols, cache, retry, resumeKeys: kept, cells: CELLS };
+    const options = { endpoint, file, protocols, cache, retry, maxMessage, resumeKeys: kept, cells: CELLS };
     const onReport = (report: ServingReport) => {
       if (run) this.#take(run, report, takeOver);
       else early = report;

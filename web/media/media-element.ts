@@ -58,7 +58,16 @@ export interface MediaEventMap {
 
 /** A card with a drive of another machine, at an endpoint: what is served there, by whom, and how to serve a file. */
 export class NbdMediaElement extends HTMLElement {
-  static readonly observedAttributes = ["endpoint", "label", "place", "cache", "retry", "lang", "can-eject"];
+  static readonly observedAttributes = [
+    "endpoint",
+    "label",
+    "place",
+    "cache",
+    "retry",
+    "max-message",
+    "lang",
+    "can-eject",
+  ];
 
   /** What serves, if an element has none of its own. */
   static startServing: StartServing | undefined;
@@ -111,6 +120,9 @@ export class NbdMediaElement extends HTMLElement {
       },
       get retry() {
         return element.retry;
+      },
+      get maxMessage() {
+        return element.maxMessage;
       },
       get startServing() {
         const start = element.startServing ?? NbdMediaElement.startServing;
@@ -183,6 +195,16 @@ export class NbdMediaElement extends HTMLElement {
 
   set retry(retry: number) {
     this.setAttribute("retry", String(retry));
+  }
+
+  /** Bytes of the longest message that is sent, at least 64, as a relay may refuse longer ones. Default: about 1 MiB. */
+  get maxMessage(): number | undefined {
+    return amountOf(this.getAttribute("max-message"), undefined);
+  }
+
+  set maxMessage(bytes: number | undefined) {
+    if (bytes === undefined) this.removeAttribute("max-message");
+    else this.setAttribute("max-message", String(bytes));
   }
 
   /** Whether the page can eject what somebody else serves: there is a button then, which makes an event `nbd-eject`. */
@@ -407,7 +429,7 @@ export class NbdMediaElement extends HTMLElement {
 }
 
 /** A whole number that is not negative, or a default. */
-function amountOf(text: string | null, otherwise: number): number {
+function amountOf<T>(text: string | null, otherwise: T): number | T {
   return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : otherwise;
 }
 

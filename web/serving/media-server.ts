@@ -62,13 +62,14 @@ export class MediaServer implements Engine {
   }
 
   async #serve(): Promise<void> {
-    const { endpoint, file, retry, resumeKeys, clock } = this.#options;
+    const { endpoint, file, retry, maxMessage, resumeKeys, clock } = this.#options;
     const protocols = () => this.#protocols;
     const links = {
       get protocols() {
         return protocols();
       },
       retry,
+      maxMessage,
       resumeKeys,
     };
     await serveBlob(endpoint, file, links, {

@@ -12,6 +12,8 @@ export interface ServingOptions {
   readonly cache: number;
   /** Seconds for which a link that was lost is tried to be had again. */
   readonly retry: number;
+  /** Bytes of the longest message that is sent. Default: about 1 MiB. */
+  readonly maxMessage?: number | undefined;
   /** Where the key is kept by which the gateway knows this server again. It stays in the page. */
   readonly resumeKeys: ResumeKeys;
   /** How many cells the map of the image has at most; 0: no map. */

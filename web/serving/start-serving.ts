@@ -143,8 +143,8 @@ class Started implements Serving {
   readonly #fail = (error: unknown) => this.#end("failed", messageOf(error));
 
   #current(): ServingOptions {
-    const { endpoint, file, cache, retry, resumeKeys, cells } = this.#options;
-    return { endpoint, file, protocols: [...this.#protocols], cache, retry, resumeKeys, cells };
+    const { endpoint, file, cache, retry, maxMessage, resumeKeys, cells } = this.#options;
+    return { endpoint, file, protocols: [...this.#protocols], cache, retry, maxMessage, resumeKeys, cells };
   }
 
   /** Ends it where no engine does. */

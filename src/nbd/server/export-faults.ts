@@ -1,6 +1,7 @@
 import { ExportError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
 import { type FailedRequest, isRefusal, type OnExportError } from "../../export/failed-request.ts";
+import { callBack } from "../../streams/call-back.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { Command, nameOf } from "../constants.ts";
 import type { NbdRequest } from "../transmission.ts";
@@ -23,20 +24,9 @@ export function exportFaults(
     if (isRefusal(thrown)) return;
     const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown });
     const request = { command: nameOf(Command, type), offset, length };
-    if (onerror) callBack(onerror, error, request);
+    if (onerror) callBack(() => onerror(error, request));
     else if (!(error instanceof ExportError)) warnOnce(target, error, request);
   };
-}
-
-/** What a callback throws is reported as what an event listener throws is, and disturbs nothing here. */
-function callBack(onerror: OnExportError, error: Error, request: FailedRequest): void {
-  try {
-    onerror(error, request);
-  } catch (thrown) {
-    queueMicrotask(() => {
-      throw thrown;
-    });
-  }
 }
 
 function warnOnce(target: Export, error: Error, { command, offset, length }: FailedRequest): void {

@@ -6,8 +6,10 @@ const [file, start, stop, state, progress, error] = names.map((id) => document.g
 let server;
 
 start.onclick = () => {
-  if (file.files.length === 0) return;
-  server = new NBDServer(url, file.files[0], { onprogress });
+  const [image] = file.files;
+  error.textContent = image ? "" : "choose a disk image first";
+  if (!image) return;
+  server = new NBDServer(url, image, { onprogress });
   let words; // about the state that follows
   server.onlog = (line) => {
     words = line;

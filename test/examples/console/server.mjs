@@ -7,10 +7,12 @@ import { createServer } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { createWebSocketStream, WebSocketServer } from "ws";
 
-const origin = `http://127.0.0.1:${process.env.PORT ?? 8001}`;
+const port = process.env.PORT ?? 8001;
+const { origin, host } = new URL(`http://127.0.0.1:${port}`); // as browsers see it
 const cookie = `console=${randomBytes(32).toString("base64url")}`; // in place of the one of your login
 const types = { html: "text/html; charset=utf-8", js: "text/javascript" };
-const http = createServer(({ url }, response) => {
+const http = createServer(({ url, headers }, response) => {
+  if (headers.host !== host) return response.writeHead(302, { Location: `${origin}/` }).end();
   const [, name, ending] = /^\/([\w-]+\.(html|js))$/.exec(url === "/" ? "/page.html" : url) ?? [];
   if (!name) return response.writeHead(404).end();
   response.setHeader("Content-Type", types[ending]);
@@ -47,7 +49,7 @@ server.on("connection", (socket, { headers }) => {
   });
 });
 
-http.listen(new URL(origin).port, "127.0.0.1", () => console.log(`open ${origin}/`));
+http.listen(port, "127.0.0.1", () => console.log(`open ${origin}/`));
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
 function stop() {
   http.close();

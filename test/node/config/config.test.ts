@@ -41,6 +41,8 @@ tests("what is right is read, and the top's keys are filled in", () => {
     takeOverInterval: 10,
     resume: 300,
     resumeForeign: false,
+    window: {},
+    keepAlive: 20,
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {
@@ -88,6 +90,53 @@ tests("memory, in MiB, is of the whole process; clients are of a listener", () =
   ]) {
     assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
   }
+});
+
+tests("what a link is asked for, in KiB, and how often it says something", () => {
+  const configurations = { a: { listen }, b: { listen, "window-kb": 64, "request-kb": 64, "keep-alive": 0 } };
+  const found = (keys: object) =>
+    ["a", "b"].map((name) => {
+      const { window, keepAlive } = chooseConfiguration(parse({ ...keys, configurations }), name);
+      return [window, keepAlive];
+    });
+  const own = [{ outstanding: 1 << 16, request: 1 << 16 }, 0];
+  assert.equal(found({}), [[{}, 20], own]);
+  const keys = { "window-kb": 32_768, "request-kb": 4096, "keep-alive": 1.5 };
+  assert.equal(found(keys), [[{ outstanding: 1 << 25, request: 1 << 22 }, 1.5], own]);
+  for (const [key, value] of [
+    ["window-kb", 15],
+    ["window-kb", 32_769],
+    ["window-kb", "512"],
+    ["request-kb", 3],
+    ["request-kb", 4097],
+    ["keep-alive", 0.5],
+    ["keep-alive", -1],
+    ["keep-alive", 86_401],
+    ["keep-alive", "never"],
+  ]) {
+    assert.throws(() => parse({ [key!]: value, configurations }), new RegExp(`"${key}" must be `));
+    const one = { a: { listen, [key!]: value } };
+    assert.throws(() => parse({ configurations: one }), new RegExp(`"a": "${key}" must be `));
+  }
+  assert.throws(
+    () => parse({ "window-kb": 256, configurations: { a: { listen, "request-kb": 512 } } }),
+    'config.json: configuration "a": "request-kb" is 512, more than "window-kb", which is 256; a request must fit in the window',
+  );
+});
+
+tests("OpenBMC's own file is taken as it is", () => {
+  const device = (number: number, description: string) => ({
+    "nbd-device": `/dev/nbd${number}`,
+    metadata: { description },
+  });
+  const config = parse({
+    timeout: 30,
+    configurations: { "0": device(0, "Virtual media device"), "1": device(1, "Dump Offload") },
+  });
+  assert.equal(config.warnings, []);
+  const { target, stateHook, timeout } = chooseConfiguration(config, "0");
+  assert.equal(target, { nbdDevice: "/dev/nbd0", settings: {} });
+  assert.equal([stateHook, timeout], ["/etc/nbd-proxy/state", 30]);
 });
 
 tests("permissions: of one configuration, or of all", () => {

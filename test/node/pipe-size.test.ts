@@ -1,0 +1,37 @@
+import { closeSync, constants, openSync } from "node:fs";
+import * as assert from "uvu/assert";
+import { enlargePipes } from "../../src/node/pipe-size.ts";
+import { isUnknownRelay } from "../../src/node/relay-window.ts";
+import { Sandbox, suite } from "../harness.ts";
+
+const tests = suite("the pipes to a relay");
+
+tests("a pipe holds 1 MiB then; what is no pipe is left alone", async () => {
+  const sandbox = new Sandbox();
+  await sandbox.run("mkfifo", [sandbox.path("pipe")]);
+  const pipe = openSync(sandbox.path("pipe"), constants.O_RDWR | constants.O_NONBLOCK);
+  const file = openSync(sandbox.path("file"), "w");
+  try {
+    assert.equal(await enlargePipes([file, pipe]), [undefined, 1 << 20]);
+    assert.equal(await enlargePipes([file]), [undefined]);
+  } finally {
+    for (const fd of [pipe, file]) closeSync(fd);
+    await sandbox.end();
+  }
+});
+
+tests("websocketd says what it is; a file or terminal is no relay", () => {
+  const kind = (isFIFO: boolean, isSocket: boolean) => ({ isFIFO: () => isFIFO, isSocket: () => isSocket });
+  const [pipe, socket, file] = [kind(true, false), kind(false, true), kind(false, false)];
+  const websocketd = { GATEWAY_INTERFACE: "websocketd-CGI/0.1" };
+  assert.equal(
+    [pipe, socket, file].map((input) => isUnknownRelay({}, input)),
+    [true, true, false],
+  );
+  assert.equal(
+    [pipe, socket].map((input) => isUnknownRelay(websocketd, input)),
+    [false, false],
+  );
+});
+
+tests.run();
