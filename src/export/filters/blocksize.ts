@@ -145,9 +145,9 @@ async function inPieces(
       });
     }
   };
+  const lines = Array.from({ length: Math.min(PIECES, Math.ceil(length / longest)) }, oneAfterAnother);
   // Not Promise.all: data that is written is lent until the last piece has settled.
-  const lines = await Promise.allSettled(Array.from({ length: PIECES }, oneAfterAnother));
-  for (const line of lines) if (line.status === "rejected") throw line.reason;
+  for (const line of await Promise.allSettled(lines)) if (line.status === "rejected") throw line.reason;
 }
 
 /** The largest number of bytes that is not more, and whole blocks; one block at least. */
