@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import type { Configuration } from "../src/node/config/config.ts";
+import { enlargePipes } from "../src/node/pipe-size.ts";
 import { ProcessMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { isUnknownRelay, relayWindow } from "../src/node/relay-window.ts";
@@ -7,6 +8,7 @@ import { processBudget } from "../src/node/session/listen.ts";
 import { type SessionOptions, session } from "../src/node/session/session.ts";
 import { judgeStateHook } from "../src/node/session/state-hook.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
+import { nextTask } from "../src/streams/next-task.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 
 /**
@@ -27,11 +29,13 @@ export async function proxySession(
   const memory = new ProcessMemory(bytes, budget);
   try {
     const transport = stdioTransport();
+    // In a later task, so that the greeting is on its way: loading what it takes needs some milliseconds.
+    const pipes = new Promise<void>(nextTask).then(() => enlargePipes([0, 1]));
     const options: SessionOptions = {
       ...{ budget, memory: memory.kept, log, signal },
       silence: configuration.keepAlive,
       received: () => transport.received,
-      ...(isUnknownRelay(process.env, fstatSync(0)) && { window: relayWindow }),
+      ...(isUnknownRelay(process.env, fstatSync(0)) && { window: async () => relayWindow((await pipes)[0]) }),
     };
     if (record === undefined) return await session(transport, configuration, options).ended;
     const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";

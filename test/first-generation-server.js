@@ -5,7 +5,8 @@
  *     node first-generation-server.js FILE WS-URL     connects, as the page does
  *     node first-generation-server.js FILE SOCKET     listens for one client on a unix socket
  *
- * A third argument is how many milliseconds a read takes, 2 unless it is given; 0 is at once.
+ * A third argument is how many milliseconds a read takes, 2 unless it is given; 0 is at once. A fourth is the origin of the page
+ * that it stands for.
  *
  * When the connection has ended it prints what it was asked for as JSON.
  */
@@ -13,7 +14,7 @@ import { openSync, readSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { WebSocket } from "ws";
 
-const [file, where, duration = "2"] = process.argv.slice(2);
+const [file, where, duration = "2", origin] = process.argv.slice(2);
 const image = openSync(file, "r");
 const { size } = statSync(file);
 
@@ -22,7 +23,7 @@ let send;
 let hangUp;
 
 if (/^wss?:/.test(where)) {
-  const socket = new WebSocket(where, { perMessageDeflate: false });
+  const socket = new WebSocket(where, { perMessageDeflate: false, origin });
   socket.binaryType = "nodebuffer";
   send = (bytes) => socket.send(bytes);
   hangUp = () => socket.close();

@@ -12,7 +12,7 @@ const WANTED = 1 << 20;
 export async function enlargePipes<const Fds extends readonly number[]>(
   fds: Fds,
 ): Promise<{ [I in keyof Fds]: number | undefined }> {
-  const pipes = fds.map((fd) => (fstatSync(fd).isFIFO() ? fd : undefined));
+  const pipes = fds.map((fd) => (isPipe(fd) ? fd : undefined));
   const calls = pipes.some((fd) => fd !== undefined) ? await systemCalls().catch(() => undefined) : undefined;
   const enlarged = (fd: number): number | undefined => {
     for (let wanted = WANTED; wanted >= WANTED / 8; wanted /= 2) {
@@ -27,4 +27,12 @@ export async function enlargePipes<const Fds extends readonly number[]>(
   return pipes.map((fd) => (fd === undefined ? undefined : enlarged(fd))) as {
     [I in keyof Fds]: number | undefined;
   };
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFIFO();
+  } catch {
+    return false; // it is closed already
+  }
 }

@@ -1,7 +1,5 @@
 import type { RequestWindow } from "../export/request-window.ts";
 import { RELAY_WINDOW } from "../nbd/client/link-window.ts";
-import { nextTask } from "../streams/next-task.ts";
-import { enlargePipes } from "./pipe-size.ts";
 
 /** A pipe that holds what a relay may have for it, in however many pieces: the kernel may take a page for less than a page. */
 const ROOMY = 1 << 20;
@@ -11,12 +9,9 @@ const ROOMY = 1 << 20;
  * holds, which does not push back. It also spoils what is pending if that is more than half of its buffer while a write
  * to the pipe waits. So it is asked for half of that, unless the pipe is so large that no write waits.
  *
- * The pipes are made larger in a later task, so that what was just written is on its way: loading what it takes needs some
- * milliseconds.
+ * @param input bytes that standard input holds; undefined if it is no pipe, or that is not known
  */
-export async function relayWindow(): Promise<RequestWindow> {
-  await new Promise<void>(nextTask);
-  const [input = 0] = await enlargePipes([0, 1]);
+export function relayWindow(input = 0): RequestWindow {
   const { request, outstanding } = RELAY_WINDOW;
   return { request, outstanding: input >= ROOMY ? outstanding : outstanding / 2 };
 }

@@ -7,6 +7,7 @@ import { deferred } from "../streams/deferred.ts";
 import type { Transport } from "../streams/duplex.ts";
 import { onHangUp } from "./hang-up.ts";
 import { destroy, readableOf, writableOf } from "./node-stream.ts";
+import { pipeInput } from "./pipe-input.ts";
 import { connectionError } from "./system-error.ts";
 
 /** Milliseconds to receive what the other side said last, once it has stopped reading. */
@@ -28,9 +29,7 @@ export interface StdioTransport extends Transport {
  */
 export function stdioTransport(): StdioTransport {
   const [isInputPipe, isOutputPipe] = [isPipe(0), isPipe(1)];
-  const input: Readable & { readonly bytesRead: number } = isInputPipe
-    ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
-    : fs.createReadStream("", { fd: 0, fs: keptOpen });
+  const { stream: input, readable }: Input = isInputPipe ? pipeInput(0) : fileInput(0);
   const output: Writable = isOutputPipe
     ? new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true })
     : fs.createWriteStream("", { fd: 1, fs: keptOpen });
@@ -52,7 +51,7 @@ export function stdioTransport(): StdioTransport {
     });
   }
   return {
-    readable: readableOf(input),
+    readable,
     writable: writableOf(output),
     closed: closed.promise,
     get received() {
@@ -63,6 +62,17 @@ export function stdioTransport(): StdioTransport {
       destroy(output, reason);
     },
   };
+}
+
+interface Input {
+  readonly stream: Readable & { readonly bytesRead: number };
+  readonly readable: ReadableStream<Uint8Array>;
+}
+
+/** What comes out of a file or device, by its descriptor. */
+function fileInput(fd: number): Input {
+  const stream = fs.createReadStream("", { fd, fs: keptOpen });
+  return { stream, readable: readableOf(stream) };
 }
 
 /**

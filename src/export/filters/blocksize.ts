@@ -1,5 +1,6 @@
 import { checkAmount } from "../../streams/check.ts";
 import { giveBack } from "../../streams/lent.ts";
+import { spareMemory } from "../../streams/reused-memory.ts";
 import type { Extent, Filter, ReadOptions } from "../export.ts";
 import { payloadOfRead } from "../payload-of-read.ts";
 import { sliceExtents } from "../slice-extents.ts";
@@ -63,7 +64,7 @@ export function blocksize({
 
     async function readSplit(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array> {
       if (length <= most) return payloadOfRead(await next.read(offset, length, options), offset, length);
-      const result = new Uint8Array(length);
+      const result = spareMemory.lend(spareMemory.take(length));
       await inPieces(length, most, async (from, to) => {
         const piece = await next.read(offset + from, to - from, options);
         result.set(payloadOfRead(piece, offset + from, to - from), from);
@@ -144,9 +145,9 @@ async function inPieces(
       });
     }
   };
+  const lines = Array.from({ length: Math.min(PIECES, Math.ceil(length / longest)) }, oneAfterAnother);
   // Not Promise.all: data that is written is lent until the last piece has settled.
-  const lines = await Promise.allSettled(Array.from({ length: PIECES }, oneAfterAnother));
-  for (const line of lines) if (line.status === "rejected") throw line.reason;
+  for (const line of await Promise.allSettled(lines)) if (line.status === "rejected") throw line.reason;
 }
 
 /** The largest number of bytes that is not more, and whole blocks; one block at least. */
