@@ -67,6 +67,8 @@ const duplexes: Wrong[] = [
 ];
 const transports: Wrong[] = [...duplexes, { readable: new ReadableStream(), writable: new WritableStream() }];
 const times: Wrong[] = [Number.NaN, -1, 2 ** 31, "30"];
+/** Of the longest message. */
+const lengths: Wrong[] = [Number.NaN, 0, 63, "64"];
 const names: Wrong[] = [1, null, "x".repeat(4097), "é".repeat(2049)];
 const near = (): Wrong => transportPair()[0];
 const opened = (changes: object = {}): Wrong => ({
@@ -160,6 +162,9 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     () => call("ws://127.0.0.1/", new Uint8Array(1)),
     ...[Number.NaN, -1, "1"].map((cache) => () => call("ws://127.0.0.1/", new Blob([]), { cache })),
     () => call("ws://127.0.0.1/", new Blob([]), { onerror: 1 }),
+    () => call("ws://127.0.0.1/", new Blob([]), { onprogress: 1 }),
+    ...lengths.map((maxMessage) => () => call("ws://127.0.0.1/", new Blob([]), { maxMessage })),
+    () => call(() => {}, new Blob([]), { protocols: ["nbd"] }),
   ],
   ByteBudget: (call) => [
     ...amounts.map((total) => () => call(total)),
@@ -204,6 +209,10 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...["sendBuffer", "receiveBuffer", "receiveLimit"].map(
       (name) => () =>
         call({ send() {}, close() {}, addEventListener() {}, readyState: 1 }, { [name]: Number.NaN }),
+    ),
+    ...lengths.map(
+      (maxMessage) => () =>
+        call({ send() {}, close() {}, addEventListener() {}, readyState: 1 }, { maxMessage }),
     ),
   ],
   nbdClient: (call) => [
@@ -304,6 +313,7 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ...[undefined, 1, "", "nbd://127.0.0.1/", "ws:", "ws://127.0.0.1:99999/"].map((x) => () => call(x)),
     () => call("ws://127.0.0.1/", { origin: "\n" }),
     ...times.map((handshakeTime) => () => call("ws://127.0.0.1/", { handshakeTime })),
+    ...lengths.map((maxMessage) => () => call("ws://127.0.0.1/", { maxMessage })),
   ],
   logIn: (call) => [
     ...[undefined, 1, "", "ws://127.0.0.1/", "disk.img"].map((x) => () => call(x)),
@@ -317,6 +327,8 @@ const table: Record<string, (call: (...args: Wrong[]) => unknown) => (() => unkn
     ),
     () => call("nbd://127.0.0.1/", { name: "disk" }),
     () => call("nbd://127.0.0.1/", { signal: {} }),
+    () => call("nbd://127.0.0.1/", { maxMessage: 64 }),
+    ...lengths.map((maxMessage) => () => call("ws://127.0.0.1/", { maxMessage })),
   ],
   chooseConfiguration: (call) => [() => call(), () => call("config.json")],
   metadataOf: (call) => [() => call()],

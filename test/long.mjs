@@ -1,5 +1,5 @@
 /**
- * What takes long by its nature, some 110 minutes, one thing after the other: npm run test:long
+ * What takes long by its nature, some 130 minutes, one thing after the other: npm run test:long
  *
  * Ends with one line, "N passed, N failed, N skipped". Needs the build and what .ci/run installs.
  */
@@ -45,6 +45,12 @@ const runs = [
     script: "test/system/resume/lost-under-load.slow.test.ts",
     env: { RESUME_SECONDS: "300" },
     needs: ["fio", "nbdcopy"],
+  },
+  {
+    what: "some twenty minutes of random reads through a relay that does not push back",
+    script: "test/system/bmcweb.slow.test.ts",
+    env: { BMCWEB_READS: "40000" },
+    needs: ["chromium", "nbdcopy", "nbdsh"],
   },
   { what: "10 GiB through the gateway", script: "test/bench/memory.ts", needs: ["nbdcopy"] },
   {

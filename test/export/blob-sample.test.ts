@@ -19,6 +19,17 @@ async function openFile(path: string): Promise<File> {
   return new File([await openAsBlob(path)], path);
 }
 
+tests("a file that was removed before its size was known, as Chromium has it: with 0 bytes", async () => {
+  const file = new File([], "x");
+  await sampleOf(file)!.look();
+  const gone = new File([], "x");
+  gone.arrayBuffer = async () => {
+    throw new DOMException("it was removed", "NotFoundError");
+  };
+  const error = await failure(sampleOf(gone)!.look());
+  assert.is(error.message, "the file was removed, or is a folder (NotFoundError)");
+});
+
 /** A File whose bytes change without the runtime's knowledge, as Firefox lets them. */
 function unsteady(content: Uint8Array<ArrayBuffer>, changed: { from?: number }) {
   const file = new File([content], "x");

@@ -15,7 +15,7 @@ import {
   writeRelayed,
 } from "./bmcweb-scene.ts";
 
-/** Random reads in a test; for an hour of them set a million. */
+/** Random reads in a test. */
 const READS = Number(process.env.BMCWEB_READS ?? 600);
 
 interface Context {
@@ -69,6 +69,19 @@ for (const [name, serve] of Object.entries(servers)) {
     },
   );
 }
+
+peers(
+  "and without maxMessage, asked for more at a time, a server is closed on",
+  async ({ sandbox, image }) => {
+    const maxMessage = (128 << 10) + 16;
+    const config = writeRelayed(sandbox, { "window-kb": 512, "request-kb": 256 });
+    const relay = await startBmcwebRelay(sandbox, config, { maxMessage });
+    await servers["nbd-serve"]!(sandbox, image, relay.endpoint);
+    await untilAttached(relay);
+    await load(sandbox, image, READS).catch(() => {});
+    assert.is((await relay.ended()).reason, "message too long");
+  },
+);
 
 peers(
   "a pipe that cannot be made larger: half as much is asked for, and nothing is spoiled",

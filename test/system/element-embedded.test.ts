@@ -43,6 +43,14 @@ peers("a file that is chosen there is a disk, until it is ejected", async ({ san
       if (message.type() === "error" && !isIcon) faults.push(message.text());
     });
     await page.goto(new URL("media.html", running.url).href);
+    // The property is the attribute.
+    const lengths = await page.evaluate(`(() => {
+      const media = document.querySelector("nbd-media");
+      const before = media.maxMessage;
+      media.maxMessage = 65536;
+      return [before, media.getAttribute("max-message"), media.maxMessage];
+    })()`);
+    assert.equal(lengths, [undefined, "65536", 65536]);
     await page.setInputFiles("#file", image);
     await page.click("#serve");
     await until("the socket is there", () => existsSync(socket));

@@ -1,5 +1,7 @@
 /** A page and a server that are not ours, as the documents quote them: test/examples/console. */
+import { once } from "node:events";
 import { rename } from "node:fs/promises";
+import { createConnection } from "node:net";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { failure } from "../bytes.ts";
@@ -99,11 +101,15 @@ inChromium("the file is removed while it is served: the page says so", async ({ 
 inChromium("the server is stopped: the disk ends in order, then the server", async ({ console }) => {
   const page = await serving(console, "page.html");
   assert.is(await console.copied(), console.digest);
+  // As browsers do, in case that they need one.
+  const unused = createConnection({ port: console.port, host: "127.0.0.1" });
+  await once(unused, "connect");
   console.server.kill();
   await page.is("ended");
   assert.is(await within(10_000, "the server's end", console.server.exit), 0);
   assert.equal(console.ends, ["0"]);
   assert.equal(console.hooks, ["start", "stop"]);
+  assert.not.match(console.server.stderr, /ignored/, "all keys of the configuration are known");
   await page.close();
 });
 

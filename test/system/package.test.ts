@@ -140,6 +140,10 @@ tests("Node gets what needs Node, a browser what runs anywhere", async () => {
   await sandbox.run(join(root, "node_modules/.bin/esbuild"), bundle, { cwd: project });
   assert.is(await node("bundled.mjs"), "function undefined\n");
 
+  // One file has the class alone, for the source of another page.
+  const oneFile = `import Default, { NBDServer } from "nbd-proxy/NBDServer.js"; console.log(typeof NBDServer, Default === NBDServer)`;
+  assert.is(await node("--input-type=module", "--eval", oneFile), "function true\n");
+
   // One file serves pages without a bundler, where there are no bare specifiers.
   const code = readFileSync(join(packed, "dist/browser/nbd-proxy.js"), "utf8");
   assert.not.match(code, /^\s*import\b/m);
@@ -304,6 +308,12 @@ import { socketTransport } from "nbd-proxy";
 // @ts-expect-error: it needs Node
 import { recordToFile } from "nbd-proxy/fixtures";
 import { type MediaState, NbdMediaElement } from "nbd-proxy/nbd-media.js";
+import OneFile, { NBDServer as named, type ReadProgress } from "nbd-proxy/NBDServer.js";
+export const server: named = new OneFile("ws://127.0.0.1/", new Blob(["x"]), "slot 0", "token");
+export const others = [new OneFile(new WebSocket("ws://127.0.0.1/"), new Blob([])), named(() => new WebSocket("ws://127.0.0.1/"), new Blob([]), { maxMessage: 64, onprogress: (progress: ReadProgress) => console.log(progress.bytesPerSecond) })];
+server.socketClosed = (code: number) => console.log(code);
+// @ts-expect-error: a token is a string
+new OneFile("ws://127.0.0.1/", new Blob([]), "slot 0", 1);
 const media: NbdMediaElement = document.createElement("nbd-media");
 export const states: MediaState[] = [media.state];
 media.addEventListener("nbd-state", ({ detail }) => states.push(detail));

@@ -34,7 +34,7 @@ export class Newcomer {
       closeCode = code;
     });
     this.visitor = visitor;
-    const transport = webSocket(client, { wordsFor: wordsForOthers });
+    const transport = webSocket(client, { wordsFor: wordsForOthers, remedy: 'set "request-kb"' });
     this.transport = { ...transport, close: (reason) => transport.close(withCode(reason)) };
     const beat = heartbeat(client, socket, pingInterval, () => {
       this.transport.close(new NoAnswerError("the other side does not answer any more"));

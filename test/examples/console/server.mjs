@@ -53,5 +53,6 @@ http.listen(port, "127.0.0.1", () => console.log(`open ${origin}/`));
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
 function stop() {
   http.close();
+  http.closeAllConnections(); // WebSockets are none of them
   session?.proxy.kill(); // it ends in order, then its WebSocket, and then this program
 }

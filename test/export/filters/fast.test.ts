@@ -222,6 +222,25 @@ tests("a first-generation server: 128 KiB at a time, room for a read that is nee
   assert.ok(traffic.mostOutstanding <= 384 * KIB);
 });
 
+for (const outstanding of [512 * KIB, 256 * KIB, 128 * KIB]) {
+  tests(
+    `a window of ${outstanding / KIB} KiB in requests of 128 KiB: a sequential reader has what is left of it read ahead`,
+    async () => {
+      const roundTrip = 50;
+      const size = 8 * MIB;
+      const window = { request: 128 * KIB, outstanding };
+      const { clock, traffic, target } = far(large(size), { roundTrip, rate: RATE }, { window });
+      await clock.run(readThrough(target, 32 * KIB));
+      assert.ok(traffic.mostOutstanding <= outstanding, `${traffic.mostOutstanding} bytes at a time`);
+      const inRoundTrip = (size / clock.now()) * roundTrip;
+      assert.ok(
+        inRoundTrip > Math.max((outstanding - window.request) / 3, 24 * KIB),
+        `${inRoundTrip} bytes in a round trip`,
+      );
+    },
+  );
+}
+
 tests("what a client says it will read is brought in, at the same pace", async () => {
   const { clock, traffic, target } = far(large(64 * MIB), { roundTrip: 50, rate: RATE });
   await clock.run(target.cache!(MIB, 2 * MIB));

@@ -37,7 +37,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
     get endpoint() {
       return at.endpoint;
     },
-    ...{ protocols, cache: 1, retry: 2, startServing: standIns.start },
+    ...{ protocols, cache: 1, retry: 2, maxMessage: 3, startServing: standIns.start },
     keep: () => ({
       get: () => undefined,
       set: (key) => void kept.push(`set ${key}`),
@@ -110,7 +110,8 @@ tests("from a file to green, which is said only after a read has succeeded", () 
   assert.is(standIns.all.length, 1, "one server at a time");
   const { options } = standIns.last;
   assert.is(options.file, file);
-  assert.equal([options.endpoint, options.cache, options.retry], [`ws://${host}/0`, 1, 2]);
+  const { endpoint, cache, retry, maxMessage } = options;
+  assert.equal([endpoint, cache, retry, maxMessage], [`ws://${host}/0`, 1, 2, 3]);
   assert.is(now().kind, "connecting");
   assert.equal(offers(), ["eject"]);
   standIns.last.say({ state: "waiting", wasOpen: true });

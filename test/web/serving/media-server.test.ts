@@ -45,6 +45,22 @@ tests("without a cache every read is a miss", async () => {
   end();
 });
 
+tests("no message is longer than it may be", async () => {
+  const { options, sockets, client, end } = await scene({ maxMessage: 1000 });
+  const reports = new Reports();
+  const server = new MediaServer(options, reports.take);
+  await until("a WebSocket", () => sockets.length > 0);
+  let longest = 0;
+  sockets[0]!.on("message", (data: Buffer) => {
+    longest = Math.max(longest, data.byteLength);
+  });
+  await (await client()).read(0, 1 << 16);
+  assert.is(longest, 1000);
+  server.stop();
+  await reports.until("ended");
+  end();
+});
+
 tests("a refusal is told with its code and reason", async () => {
   const { options, sockets, end } = await scene();
   const reports = new Reports();

@@ -96,6 +96,25 @@ tests("it serves in a Worker, which is ended with the server", async () => {
   end();
 });
 
+for (const fault of [undefined, "throws"] as const) {
+  tests(`${fault ? "in the page" : "in a Worker"} no message is longer than it may be`, async () => {
+    StandInWorker.fault = fault;
+    const { options, sockets, client, end } = await scene({ maxMessage: 1000 });
+    const reports = new Reports();
+    const serving = startServingBy(SCRIPT, options, reports.take);
+    await until("a WebSocket", () => sockets.length > 0);
+    let longest = 0;
+    sockets[0]!.on("message", (data: Buffer) => {
+      longest = Math.max(longest, data.byteLength);
+    });
+    await (await client()).read(0, SIZE);
+    assert.is(longest, 1000);
+    serving.stop();
+    await reports.until("ended");
+    end();
+  });
+}
+
 for (const fault of ["throws", "fails to load"] as const) {
   tests(`where a Worker ${fault} the page serves itself`, async () => {
     StandInWorker.fault = fault;
