@@ -21,8 +21,8 @@ for (const headers of [undefined, "structured", "extended"] as const) {
   tests(
     `${headers ?? "simple"} headers: a relay that is not known has room for four long READs, or two`,
     () => {
-      assert.is(longestReads(relayWindow(1 << 20), headers), 4);
-      assert.is(longestReads(relayWindow(), headers), 2);
+      assert.is(longestReads(relayWindow(true, 1 << 20), headers), 4);
+      assert.is(longestReads(relayWindow(true), headers), 2);
     },
   );
 }
