@@ -393,7 +393,7 @@ tests("timeout 0: a request may take as long as it takes", async (context) => {
 });
 
 tests("a local client that vanishes in mid-read disturbs no other", async (context) => {
-  const { proxy, waiting, answer } = await hesitantRemote(context);
+  const { proxy, waiting, answer } = await hesitantRemote(context, { "window-kb": 4096 });
   const [leaves, stays] = [await RawClient.open(proxy.socket), await RawClient.open(proxy.socket)];
   for (let i = 0; i < 16; i++) leaves.read(i, i << 16, 1 << 16);
   stays.read(1, 512, 512);
