@@ -17,7 +17,9 @@ export function textFault(text: string): string | undefined {
   if (ENCODED.test(path)) return 'it has a ".", "/", "\\" or control character that is encoded';
   if (!isDecodable(path)) return 'it has a "%" that does not encode UTF-8';
   // What follows a ";" is a parameter of the segment, and some servers look at the segment without it.
-  if (path.split("/").some((segment) => /^\.\.?(;|$)/.test(segment))) return 'it has a segment "." or ".."';
+  if (path.split("/").some((segment) => /^(\.\.?$|\.{0,2};)/.test(segment))) {
+    return 'it has a segment ".", ".." or ";"';
+  }
   return undefined;
 }
 

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { allowedRedirect, allowedSource } from "../../../src/node/pull/allowed-source.ts";
 import { SourceError } from "../../../src/node/pull/source-error.ts";
@@ -57,7 +58,7 @@ tests("what is under a source may be fetched", () => {
 
 const NOT_UNDER = "under none of the";
 const ENCODED = "is encoded";
-const DOTS = 'segment "." or ".."';
+const DOTS = 'segment "."';
 const NO_URL = "not an http:// or https:// URL";
 const REFUSED: readonly [text: string, why: string][] = [
   // Another origin.
@@ -93,6 +94,9 @@ const REFUSED: readonly [text: string, why: string][] = [
   ["https://mirror.example/iso/..;/a.iso", DOTS],
   ["https://mirror.example/iso/..;x=y/a.iso", DOTS],
   ["https://mirror.example/iso/../a.iso?q", DOTS],
+  ["https://mirror.example/iso/;/a.iso", DOTS],
+  ["https://mirror.example/iso/.;", DOTS],
+  ["https://mirror.example/iso/;x", DOTS],
   ["https://mirror.example/iso//a.iso", "empty segment"],
   ["https://mirror.example//iso/a.iso", "empty segment"],
   // Encodings of what would be none.
@@ -227,6 +231,78 @@ tests("any other redirect is refused, in words that say where it led", () => {
     assert.ok(words.includes(why), `${location}: ${words}`);
     assert.not.match(words, /secret|[\r\n]/);
   }
+});
+
+/** What URLs are made of, and what is mistaken for it. */
+const PIECE = fc.constantFrom(
+  ...[
+    "https:",
+    "http:",
+    "//",
+    "/",
+    "\\",
+    "mirror.example",
+    "evil.example",
+    "@",
+    ":",
+    ":443",
+    "iso",
+    "iso/",
+    "a.iso",
+  ],
+  ...[
+    ".",
+    "..",
+    ";",
+    "%",
+    "%2e",
+    "%2f",
+    "%25",
+    "2e",
+    "%5c",
+    "?",
+    "#",
+    " ",
+    "\t",
+    "é",
+    "https://mirror.example/iso/",
+  ],
+);
+const TEXT = fc.array(PIECE, { maxLength: 8 }).map((pieces) => pieces.join(""));
+
+/** What is asked for, as it goes to the server: nothing in it may mean another place. */
+function isSafe({ protocol, host, pathname, username, hash }: URL): boolean {
+  const path = decodeURIComponent(
+    decodeURIComponent(pathname.replace(/%(?![\da-f]{2})/gi, "%25")).replace(/%/g, "%25"),
+  );
+  const isUnder = host === "mirror.example" && (path.startsWith("/iso/") || path === "/one.img");
+  return (
+    /^https?:$/.test(protocol) && isUnder && !/\/\.{0,2}(\/|;|$)|\\/.test(path) && username + hash === ""
+  );
+}
+
+tests("whatever a text is made of, only what is under a source is allowed", () => {
+  const allowed: URL[] = [];
+  const sources = SOURCES.filter(({ url }) => url.includes("mirror.example"));
+  const judge = (decide: () => { url: URL }) => {
+    const found: URL[] = [];
+    refusal(() => found.push(decide().url));
+    allowed.push(...found);
+    return found.every(isSafe);
+  };
+  fc.assert(
+    fc.property(TEXT, (text) => judge(() => allowedSource(`https://mirror.example/iso/${text}`, sources))),
+    { numRuns: 3000 },
+  );
+  fc.assert(
+    fc.property(TEXT, (text) => judge(() => allowedSource(text, sources))),
+    { numRuns: 3000 },
+  );
+  fc.assert(
+    fc.property(TEXT, (text) => judge(() => allowedRedirect(new URL(FROM), text, sources))),
+    { numRuns: 3000 },
+  );
+  assert.ok(allowed.length > 100, `${allowed.length} were allowed`);
 });
 
 tests.run();

@@ -75,7 +75,7 @@ tests("what is wrong is said with file and key, and without secrets", () => {
     [["https://mirror.example/?secret"], /it has a query/],
     [["https://mirror.example/?"], /it has a query/],
     [["https://mirror.example/#secret"], /it has a "#"/],
-    [["https://mirror.example/../iso/"], /segment "\." or "\.\."/],
+    [["https://mirror.example/../iso/"], /segment "\."/],
     [["https://mirror.example//iso/"], /empty segment/],
     [["https://mirror.example/%2e%2e/"], /is encoded/],
     [["https://mirror.example/a b/"], /blanks or control/],
