@@ -48,7 +48,8 @@ function declareTypes(...entries) {
 }
 
 /** What Node loads from node_modules stays there. */
-const installed = /^(node:|ws$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
+const installed =
+  /^(node:|ws$|ipaddr\.js$|mrmime$|valibot$|pino$|web-streams-polyfill$|koffi$|@noble\/|@peculiar\/)/;
 
 /** Prints what each script for pages costs those who load it: its bytes, and those with gzip. */
 const sizes = {

@@ -4,6 +4,7 @@ import { checkObject, checkType } from "../../streams/check.ts";
 import { messageOf } from "../../streams/message-of.ts";
 import { quoted } from "../../streams/quoted.ts";
 import { isLoopback } from "../loopback.ts";
+import { type SourceSettings, sourceSettingsOf } from "../pull/sources.ts";
 import type { HeldSocket } from "../session/held-socket.ts";
 import type { SocketPermissions } from "../session/socket-permissions.ts";
 import { reasonOf } from "../system-error.ts";
@@ -59,7 +60,11 @@ export interface ListenTarget {
 export type HeldSockets = ReadonlyMap<string, HeldSocket>;
 
 /** One configuration of the file, with the keys from the file's top level filled in. */
-export interface Configuration extends ConfigurationPermissions, ResumeSettings, LinkSettings {
+export interface Configuration
+  extends ConfigurationPermissions,
+    ResumeSettings,
+    LinkSettings,
+    SourceSettings {
   name: string;
   /** The file that it stands in, for messages. */
   file: string;
@@ -272,6 +277,7 @@ function configurationOf(
     ...permissionsOf({ ...source, ...entry }),
     ...resumeSettingsOf({ ...source, ...entry }),
     ...linkSettingsOf({ ...source, ...entry }),
+    ...sourceSettingsOf({ ...source, ...entry }),
     metadata: entry.metadata ?? null,
   };
 }

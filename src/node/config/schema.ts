@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { allowedHost } from "../host-rules.ts";
+import { sourceKeys } from "../pull/sources.ts";
 import { gatewayKeys, socketKeys } from "./gateway-keys.ts";
 import { limitKeys } from "./limits.ts";
 import { linkKeys } from "./link-keys.ts";
@@ -33,6 +34,7 @@ const shared = {
   ...permissionKeys,
   ...resumeKeys,
   ...linkKeys,
+  ...sourceKeys,
   ...device,
 };
 

@@ -43,6 +43,7 @@ tests("what is right is read, and the top's keys are filled in", () => {
     resumeForeign: false,
     window: {},
     keepAlive: 20,
+    sources: [],
     metadata: { description: "first" },
   });
   assert.equal(config.configurations.get("b")!.target, {
