@@ -28,7 +28,8 @@ export async function startWebsocketd(sandbox: Sandbox, command: readonly string
     "--address=127.0.0.1",
     "--sameorigin=true",
     `--staticdir=${root}/dist/web`,
-    "--binary", "--passenv=PATH,BUD,TMPDIR,STATE_DIRECTORY",
+    "--binary",
+    "--passenv=PATH,BUD,TMPDIR,STATE_DIRECTORY",
     ...command,
   ]);
   const page = `http://${address}/`;

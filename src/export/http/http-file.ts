@@ -1,38 +1,20 @@
 import { Backoff } from "../../resuming/backoff.ts";
-import type { Clock } from "../../resuming/clock.ts";
 import { pause } from "../../resuming/pause.ts";
 import { onWake } from "../../resuming/wakes.ts";
 import { shownUrl } from "../../transport/shown-url.ts";
-import { Attempt } from "./attempt.ts";
-import { checkPart, type KnownFile, type WantedRange } from "./check-part.ts";
-import { type Followed, follow } from "./follow.ts";
+import type { KnownFile, WantedRange } from "./check-part.ts";
 import { HttpError } from "./http-error.ts";
 import { type HttpIdentity, identityOf } from "./identity.ts";
-import { fetchFault } from "./network-fault.ts";
 import type { OwnHeaders } from "./own-headers.ts";
-import {
-  forbiddenToPage,
-  hiddenRange,
-  isThere,
-  mixedContent,
-  type PageLocation,
-  unreachableFromPage,
-} from "./page-fault.ts";
-import { readBody } from "./read-body.ts";
+import { type Part, PartAsking, type PartAskingOptions } from "./part-asking.ts";
 import { Slots } from "./slots.ts";
 import { Trouble } from "./trouble.ts";
-import { isStrong, validatorOf } from "./validator.ts";
 
-export interface HttpFileOptions {
-  fetch: typeof globalThis.fetch;
-  /** Milliseconds. */
-  timeout: number;
+export interface HttpFileOptions extends PartAskingOptions {
   retries: number;
+  /** How many parts are asked for at a time. */
   concurrency: number;
   onnote(line: string): void;
-  clock: Clock;
-  /** Undefined: this is no page. */
-  page: PageLocation | undefined;
 }
 
 /** How often the first request is tried again at most: a URL that is wrong should be told soon. */
@@ -44,17 +26,10 @@ const STALE: ReadonlySet<number | undefined> = new Set([401, 403, 404, 410]);
 /** The first byte: the answer to it says all that there is to know of a file. */
 const FIRST_BYTE: WantedRange = { first: 0, last: 0 };
 
-/** A part of a file. */
-interface Part {
-  file: KnownFile;
-  bytes: Uint8Array;
-  url: URL;
-}
-
-/** One file on a web server, whose parts are asked for. Whatever is wrong with an answer, none of its bytes are handed on. */
+/** One file on a web server: where it is, whether it is still the same, and who waits for parts of it. */
 export class HttpFile {
   readonly #start: URL;
-  readonly #own: OwnHeaders;
+  readonly #asking: PartAsking;
   readonly #options: HttpFileOptions;
   readonly #slots: Slots;
   readonly #trouble: Trouble;
@@ -66,15 +41,13 @@ export class HttpFile {
   #known: KnownFile | undefined;
   #changed: HttpError | undefined;
   #isClosed = false;
-  /** Whether the server understands If-Range. */
-  #hasIfRange = true;
   /** Until when the server wants to be left alone, by the clock. */
   #quietUntil = 0;
 
   constructor(url: URL, own: OwnHeaders, options: HttpFileOptions) {
     this.#start = url;
     this.#at = url;
-    this.#own = own;
+    this.#asking = new PartAsking(own, options);
     this.#options = options;
     this.#slots = new Slots(options.concurrency);
     this.#trouble = new Trouble(options.onnote);
@@ -115,15 +88,15 @@ export class HttpFile {
     });
   }
 
-  /** Asks what the file is now. */
+  /** Asks once what the file is now, beside all that waits. */
   async identity(): Promise<HttpIdentity> {
-    const doing = `looking at ${shownUrl(this.#start)}`;
-    try {
-      await this.#run(doing, undefined, (life) =>
-        this.#persist(FIRST_BYTE, doing, this.#options.retries, life),
-      );
-    } catch (error) {
-      if (!this.#changed) throw error;
+    if (!this.#changed) {
+      const doing = `looking at ${shownUrl(this.#start)}`;
+      try {
+        await this.#run(doing, undefined, (life) => this.#once(this.#at, FIRST_BYTE, life));
+      } catch (error) {
+        if (!this.#changed) throw error;
+      }
     }
     return identityOf(this.#at, this.#known!.validator, this.#changed?.message);
   }
@@ -164,27 +137,20 @@ export class HttpFile {
     await this.#slots.enter(life);
     const backoff = new Backoff(() => this.#options.clock.random());
     try {
-      let from: URL | undefined;
-      for (let failures = 0; ; ) {
+      let at: URL | undefined;
+      for (let failures = 0; ; failures++) {
         await this.#quiet(life);
         if (this.#changed) throw this.#changed;
-        const at = from ?? this.#at;
         try {
-          const part = await this.#attempt(at, wanted, life);
-          this.#found(part.url);
-          this.#trouble.succeeded();
-          return part;
+          return await this.#once(at ?? this.#at, wanted, life);
         } catch (error) {
-          if (!(error instanceof HttpError) || error === life.reason) throw error;
-          if (error.code === "changed") this.#changed = error;
-          // What a redirect led to may have been for a while only.
-          from = this.#start;
-          if (at !== from && STALE.has(error.status)) continue;
-          if (!error.mayPass || failures++ >= retries) throw error;
+          if (life.aborted || !(error instanceof HttpError && error.mayPass) || failures >= retries)
+            throw error;
           this.#trouble.failed(error.while(doing));
-          const wait = Math.max(backoff.next(), error.retryAfter ?? 0);
-          if (error.retryAfter !== undefined) this.#quietUntil = this.#options.clock.now() + error.retryAfter;
-          await this.#pause(wait, life);
+          this.#leaveAlone(error.retryAfter ?? 0);
+          await this.#pause(backoff.next(), life);
+          // What a redirect led to may have been for a while only.
+          at = this.#start;
         }
       }
     } finally {
@@ -192,101 +158,29 @@ export class HttpFile {
     }
   }
 
-  async #attempt(at: URL, wanted: WantedRange, life: AbortSignal): Promise<Part> {
-    const attempt = new Attempt(life, this.#options.timeout, this.#options.clock);
-    let isComplete = false;
-    let where = at;
-    const check = (url: URL) => {
-      where = url;
-      const fault = mixedContent(url, this.#options.page);
-      if (fault) throw fault;
-    };
+  /** Asks once; and where a redirect led before is not valid any more, where the URL leads now. */
+  async #once(at: URL, wanted: WantedRange, life: AbortSignal): Promise<Part> {
     try {
-      const { response, url } = await this.#ask(at, wanted, { attempt, check });
-      where = url;
-      const file = checkPart(response, wanted, this.#known);
-      const length = 1 + wanted.last - wanted.first;
-      const bytes = await readBody(response.body, length, () => attempt.heard());
-      isComplete = true;
-      return { file, bytes, url };
+      const part = await this.#asking.ask({ start: this.#start, at, wanted, known: this.#known }, life);
+      this.#found(part.url);
+      this.#trouble.succeeded();
+      return part;
     } catch (error) {
-      // What an abort does to a stream has many faces.
-      if (attempt.signal.aborted) throw attempt.signal.reason;
-      const fault = error instanceof HttpError ? error : await this.#faultOf(error, where, attempt.signal);
-      attempt.signal.throwIfAborted();
-      throw where.href === this.#start.href ? fault : fault.while(`redirected to ${shownUrl(where)}`);
-    } finally {
-      attempt.end(isComplete);
+      if (!(error instanceof HttpError) || life.aborted) throw error;
+      if (error.code === "changed") this.#changed = error;
+      if (at === this.#start || !STALE.has(error.status)) throw error;
     }
-  }
-
-  /** The answer where all redirects end. */
-  async #ask(
-    at: URL,
-    wanted: WantedRange,
-    { attempt, check }: { attempt: Attempt; check(url: URL): void },
-  ): Promise<Followed> {
-    const followed = await follow(at, {
-      fetch: this.#options.fetch,
-      own: this.#own,
-      signal: attempt.signal,
-      headersFor: (url) => this.#headersFor(url, wanted),
-      check,
-    });
-    attempt.heard();
-    const { response, url } = followed;
-    if (response.status === 200 && this.#ignoresIfRange(url, response)) {
-      this.#hasIfRange = false;
-      response.body?.cancel().catch(() => {});
-      return this.#ask(at, wanted, { attempt, check });
-    }
-    if (response.status === 206 && this.#isForeign(url) && !response.headers.has("content-range")) {
-      throw hiddenRange();
-    }
-    return followed;
-  }
-
-  /** Why there is no answer. */
-  async #faultOf(error: unknown, url: URL, signal: AbortSignal): Promise<HttpError> {
-    const { page, fetch } = this.#options;
-    if (!page || !(error instanceof TypeError)) return fetchFault(error, url);
-    // A page that could read before may still do so.
-    const isAllowed = this.#known !== undefined || !this.#isForeign(url);
-    if (isAllowed || !(await isThere(url, fetch, signal))) return unreachableFromPage(error);
-    return forbiddenToPage(error, page, this.#own.namesFor(url));
-  }
-
-  #headersFor(url: URL, { first, last }: WantedRange): Record<string, string> {
-    const headers: Record<string, string> = {
-      range: `bytes=${first}-${last}`,
-      "accept-encoding": "identity",
-    };
-    const etag = this.#ifRange(url);
-    if (etag !== undefined) headers["if-range"] = etag;
-    return headers;
-  }
-
-  /** The ETag for If-Range. A page would have to ask another origin first whether it may send that. */
-  #ifRange(url: URL): string | undefined {
-    const etag = this.#known?.validator.etag;
-    return this.#hasIfRange && isStrong(etag) && !this.#isForeign(url) ? etag : undefined;
-  }
-
-  /** Whether an answer 200 has the ETag that was sent in If-Range: then there should have been a part. */
-  #ignoresIfRange(url: URL, { headers }: Response): boolean {
-    const { etag } = validatorOf(headers);
-    return etag !== undefined && etag === this.#ifRange(url);
-  }
-
-  #isForeign(url: URL): boolean {
-    const { page } = this.#options;
-    return page !== undefined && page.origin !== url.origin;
+    return this.#once(this.#start, wanted, life);
   }
 
   #found(url: URL): void {
     const before = this.url;
     this.#at = url;
     if (this.url !== before) this.#trouble.note(`${shownUrl(this.#start)} redirects to ${this.url}`);
+  }
+
+  #leaveAlone(milliseconds: number): void {
+    this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.now() + milliseconds);
   }
 
   /** Waits for as long as the server wants to be left alone. */

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import * as assert from "uvu/assert";
 import type { HttpError } from "../../../src/export/http/http-error.ts";
 import { type HttpExportOptions, httpExport } from "../../../src/export/http.ts";
@@ -259,9 +260,12 @@ tests("an ETag that is the same, but a 200: the server does not understand If-Ra
     server.part(request, response);
   };
   const target = await httpExport(server.url);
-  assert.equal(await target.read(5, 10), sequence(10, 5));
+  assert.equal(await Promise.all([target.read(5, 10), target.read(6, 10)]), [
+    sequence(10, 5),
+    sequence(10, 6),
+  ]);
   assert.equal(await target.read(7, 10), sequence(10, 7));
-  assert.is(server.asked.length, 4, "it is asked so only once");
+  assert.is(server.asked.filter(({ headers }) => headers["if-range"]).length, 2, "it is not asked so again");
   await target.close();
 });
 
@@ -344,6 +348,17 @@ tests("close ends what is under way, what waits, and what is tried again", async
   for (const error of (await Promise.all(reads)) as HttpError[]) assert.is(error.code, "closed");
   assert.is(((await failure(target.read(0, 1))) as HttpError).code, "closed");
   await until("the end of all requests", () => server.open === 0);
+});
+
+tests("a signal that outlives many reads keeps nothing of them", async ({ server, options }) => {
+  const { signal } = new AbortController();
+  const target = await httpExport(server.url, { ...options, signal, concurrency: 2 });
+  server.next.push(status(404));
+  const reads = Array.from({ length: 8 }, (_, i) => target.read(i, 10, { signal }));
+  const ends = await Promise.allSettled(reads);
+  assert.is(ends.filter(({ status }) => status === "fulfilled").length, 7);
+  assert.is(getEventListeners(signal, "abort").length, 0);
+  await target.close();
 });
 
 tests("opening can be cancelled", async ({ server }) => {
