@@ -11,5 +11,5 @@ const KNOWN = { from: 20, to: 26 };
  */
 export function keepYoungGenerationSmall(): void {
   const major = Number.parseInt(process.versions.node, 10);
-  if (major >= KNOWN.from && major <= KNOWN.to) { setFlagsFromString("--semi-space-growth-factor=1"); if (process.env.BUD) setFlagsFromString(`--interrupt-budget=${process.env.BUD}`); }
+  if (major >= KNOWN.from && major <= KNOWN.to) setFlagsFromString("--semi-space-growth-factor=1");
 }

@@ -29,7 +29,6 @@ export async function startWebsocketd(sandbox: Sandbox, command: readonly string
     "--sameorigin=true",
     `--staticdir=${root}/dist/web`,
     "--binary",
-    "--passenv=PATH,BUD,TMPDIR,STATE_DIRECTORY",
     ...command,
   ]);
   const page = `http://${address}/`;

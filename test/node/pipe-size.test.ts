@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import * as assert from "uvu/assert";
-import { enlargePipes } from "../../src/node/pipe-size.ts";
+import { enlarged, enlargePipes } from "../../src/node/pipe-size.ts";
 import { isUnknownRelay } from "../../src/node/relay-window.ts";
 import { Sandbox, suite } from "../harness.ts";
 
@@ -17,6 +17,23 @@ tests("a pipe holds 1 MiB then; what is no pipe is left alone", async () => {
   } finally {
     for (const fd of [pipe, file]) closeSync(fd);
     await sandbox.end();
+  }
+});
+
+tests("as much as is allowed, and never less than before", () => {
+  for (const [before, allowed, after] of [
+    [1 << 16, 1 << 18, 1 << 18],
+    [1 << 16, 0, 1 << 16],
+    [1 << 21, 1 << 22, 1 << 21],
+  ] as const) {
+    const calls = {
+      getPipeSize: () => before,
+      setPipeSize(_fd: number, bytes: number) {
+        if (bytes > allowed) throw new Error("EPERM");
+        return bytes;
+      },
+    };
+    assert.is(enlarged(7, calls), after);
   }
 });
 

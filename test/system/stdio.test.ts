@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { createWriteStream, existsSync, open as openFile, writeFileSync } from "node:fs";
-import { Socket } from "node:net";
+import { connect, Socket } from "node:net";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
 import * as assert from "uvu/assert";
-import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
+import { needing, program, type Running, root, Sandbox, suite, until, within } from "../harness.ts";
 import { attached, attachedAt, pattern, sha256, startProxy, writeConfig } from "./link.ts";
 import { RawClient } from "./raw-client.ts";
 
@@ -50,6 +51,31 @@ needing(tests, ["socat", "nbdcopy"])("one socket pair for both", async ({ sandbo
   await sandbox.run("nbdcopy", [attachedAt(sandbox).uri, copy]);
   assert.is(await sha256(copy), await sha256(image));
 });
+
+needing(tests, ["nbdcopy"])(
+  "a socket from who says not what it is: half of what a relay holds is outstanding; with websocketd's word, all of it",
+  async ({ sandbox, image }) => {
+    const config = writeConfig(sandbox);
+    for (const [env, most] of [
+      [{}, 2 << 17],
+      [{ GATEWAY_INTERFACE: "websocketd-CGI/0.1", HTTP_HOST: "localhost" }, 4 << 17],
+    ] as const) {
+      const socket = sandbox.path(`server-${most}.sock`);
+      const server = sandbox.start("node", [join(root, "test/first-generation-server.js"), image, socket]);
+      await until("the server listens", () => existsSync(socket));
+      const proxy = sandbox.start(program("nbd-proxy"), ["--config", config], { wire: true, env });
+      const link = connect(socket);
+      link.pipe(proxy.process.stdin!);
+      proxy.process.stdout!.pipe(link);
+      await attached(proxy);
+      await sandbox.run("nbdcopy", [attachedAt(sandbox).uri, sandbox.path("copy.img")]);
+      proxy.kill();
+      await within(10_000, "nbd-proxy", proxy.exit);
+      await within(10_000, "the server", server.exit);
+      assert.is((JSON.parse(server.stdout) as { mostOutstanding: number }).mostOutstanding, most);
+    }
+  },
+);
 
 for (const redirection of ["</dev/null >/dev/null", "</dev/null >out", "<empty >out", "</dev/null | cat"]) {
   tests(`${redirection}: there is no server, which is one line`, async ({ sandbox }) => {

@@ -23,6 +23,7 @@ const MSG_NOSIGNAL = 0x4000;
 const LONGEST_ADDRESS = 128;
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
 /** linux/fs.h, linux/loop.h */
 const BLKFLSBUF = 0x1261;
 const LOOP_GET_STATUS64 = 0x4c05;
@@ -59,6 +60,8 @@ export interface SystemCalls {
   loopStatus(fd: number): Promise<{ fileSystem: bigint; device: bigint }>;
   /** Another descriptor of the same file, which programs that are run do not get either. */
   duplicate(fd: number): number;
+  /** How many bytes a pipe holds. */
+  getPipeSize(fd: number): number;
   /** Sets how many bytes a pipe holds; returns how many that is, which may be more. */
   setPipeSize(fd: number, bytes: number): number;
   close(fd: number): void;
@@ -160,6 +163,7 @@ async function load(): Promise<SystemCalls> {
       return data.subarray(0, checked("recv", recv(fd, data, size, MSG_DONTWAIT)));
     },
     duplicate: (fd) => checked("fcntl", fcntl(fd, F_DUPFD_CLOEXEC, "int", 0)),
+    getPipeSize: (fd) => checked("fcntl", fcntl(fd, F_GETPIPE_SZ, "int", 0)),
     setPipeSize: (fd, bytes) => checked("fcntl", fcntl(fd, F_SETPIPE_SZ, "int", bytes)),
     close: (fd) => {
       checked("close", close(fd));
