@@ -144,8 +144,7 @@ export class HttpFile {
         try {
           return await this.#once(at ?? this.#at, wanted, life);
         } catch (error) {
-          if (life.aborted || !(error instanceof HttpError && error.mayPass) || failures >= retries)
-            throw error;
+          if (!(error instanceof HttpError && error.mayPass) || failures >= retries) throw error;
           this.#trouble.failed(error.while(doing));
           this.#leaveAlone(error.retryAfter ?? 0);
           await this.#pause(backoff.next(), life);

@@ -1,9 +1,9 @@
 import { getEventListeners } from "node:events";
 import * as assert from "uvu/assert";
-import type { HttpError } from "../../../src/export/http/http-error.ts";
+import { HttpError } from "../../../src/export/http/http-error.ts";
 import { type HttpExportOptions, httpExport } from "../../../src/export/http.ts";
 import { giveBack, isLent } from "../../../src/streams/lent.ts";
-import { failure, sequence } from "../../bytes.ts";
+import { failure, isPending, sequence } from "../../bytes.ts";
 import { suite, until, within } from "../../harness.ts";
 import { simulatedClock } from "../../resuming/clock.ts";
 import { HastyClock } from "./hasty-clock.ts";
@@ -84,6 +84,26 @@ const faults: Record<string, [(server: WebServer) => void, string, RegExp]> = {
     },
     "content-range",
     /another part than bytes 0 to 0: its Content-Range is "bytes 1-1\/10000"$/,
+  ],
+  "a part that begins elsewhere": [
+    (server) => {
+      server.always = (request, response) => {
+        const [, last] = request.headers.range!.split("-");
+        server.part(request, response, { "content-range": `bytes 1-${last}/10000` });
+      };
+    },
+    "content-range",
+    /its Content-Range is "bytes 1-0\/10000"$/,
+  ],
+  "a part that ends elsewhere": [
+    (server) => {
+      server.always = (request, response) => {
+        const [, first] = /=(\d+)/.exec(request.headers.range!)!;
+        server.part(request, response, { "content-range": `bytes ${first}-500/10000` });
+      };
+    },
+    "content-range",
+    /its Content-Range is "bytes 0-500\/10000"$/,
   ],
   "another unit": [
     (server) => {
@@ -195,6 +215,8 @@ tests(
     const same = [
       "no ranges",
       "another part",
+      "a part that begins elsewhere",
+      "a part that ends elsewhere",
       "another unit",
       "no Content-Range",
       "compressed",
@@ -214,6 +236,24 @@ tests(
     }
   },
 );
+
+tests("a server that never stops sending is cut off", async ({ server }) => {
+  for (const code of [200, 206, 302, 404]) {
+    server.always = (_, response) => {
+      response.writeHead(code);
+      const more = () => void (response.destroyed || response.write(sequence(1 << 16), more));
+      more();
+    };
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const watched: typeof fetch = (input, init) => {
+      signals.push(init?.signal);
+      return fetch(input, init);
+    };
+    assert.is(((await failure(httpExport(server.url, { fetch: watched }))) as HttpError).name, "HttpError");
+    assert.ok(signals.at(-1)?.aborted);
+    await until(`the end of ${code}`, () => server.open === 0);
+  }
+});
 
 tests("what cannot be a file's URL is told, without its secrets", async () => {
   for (const url of ["ftp://joe:s3cret@host/x", "s3cret:s3cret@host/x", "/x?s3cret", "https://s3cret@", ""]) {
@@ -279,6 +319,18 @@ tests("user and password in the URL become a header; other headers go along", as
   }
   assert.is(target.url, server.url);
   await target.close();
+});
+
+tests("a header says more than the URL; a fragment is nobody's", async () => {
+  const asked: [string, string | null][] = [];
+  const fetch = async (url: string | URL | Request, init?: RequestInit) => {
+    asked.push([String(url), new Headers(init?.headers).get("authorization")]);
+    return new Response(null, { status: 404 });
+  };
+  await failure(
+    httpExport("http://joe:pass@host/x?a=b#s3cret", { fetch, headers: { Authorization: "Bearer t" } }),
+  );
+  assert.equal(asked, [["http://host/x?a=b", "Bearer t"]]);
 });
 
 tests("headers that cannot be sent are refused, and their values not told", async ({ server }) => {
@@ -358,6 +410,37 @@ tests("a signal that outlives many reads keeps nothing of them", async ({ server
   const ends = await Promise.allSettled(reads);
   assert.is(ends.filter(({ status }) => status === "fulfilled").length, 7);
   assert.is(getEventListeners(signal, "abort").length, 0);
+  await target.close();
+});
+
+tests("close waits for what does not end at once", async ({ server, options }) => {
+  let fail: (() => void) | undefined;
+  const slow = (_input: unknown, _init: unknown) =>
+    new Promise<Response>((_, reject) => {
+      fail = () => reject(new TypeError("fetch failed"));
+    });
+  let use: typeof fetch = fetch;
+  const target = await httpExport(server.url, { ...options, fetch: (...request) => use(...request) });
+  use = slow;
+  const reading = failure(target.read(0, 1));
+  await until("the request", () => fail !== undefined);
+  const closing = target.close();
+  assert.ok(await isPending(closing));
+  fail!();
+  await closing;
+  assert.is(((await reading) as HttpError).code, "closed");
+});
+
+tests("why a read is cancelled says nothing of the file", async ({ server }) => {
+  const target = await httpExport(server.url);
+  server.next.push(() => {});
+  const stop = new AbortController();
+  const reading = failure(target.read(0, 1, { signal: stop.signal }));
+  await until("the request", () => server.asked.length === 2);
+  const reason = new HttpError("changed", "of another export", { mayPass: true });
+  stop.abort(reason);
+  await reading;
+  assert.equal(await target.read(0, 1), sequence(1));
   await target.close();
 });
 

@@ -149,6 +149,19 @@ tests("and the one that shows the range", async () => {
   assert.match(error.message, /lack "Access-Control-Expose-Headers: Content-Range, ETag"$/);
 });
 
+tests("an opening that is cancelled asks nothing more", async () => {
+  const stop = new AbortController();
+  const web = browser(page, {
+    "https://files.example": () => {
+      stop.abort(new Error("nobody wants it"));
+      throw new TypeError("Failed to fetch");
+    },
+  });
+  const error = await failure(open(web, "https://files.example/disk.iso", { signal: stop.signal }));
+  assert.is(error, stop.signal.reason);
+  assert.equal(web.asked, ["cors https://files.example/disk.iso"]);
+});
+
 tests("no server at all", async () => {
   const web = browser(page, {});
   const error = (await failure(open(web, "https://files.example/disk.iso"))) as HttpError;
@@ -235,6 +248,22 @@ tests("a redirect that only those see who send headers cannot be followed", asyn
   const error = (await failure(open(web, "https://start.example/disk", options))) as HttpError;
   assert.is(error.code, "redirect");
   assert.match(error.message, /a browser does not tell a page where to; use the URL that it leads to$/);
+});
+
+tests("nor one to where those who send none get no file", async () => {
+  const web = browser(page, {
+    "https://start.example": (url, headers) =>
+      to(headers.has("x-token") ? "https://files.example/disk.iso" : "https://login.example/", CORS)(
+        url,
+        headers,
+      ),
+    "https://login.example": () => new Response("log in", { status: 404, headers: CORS }),
+    "https://files.example": file(CORS),
+  });
+  const options = { headers: { "x-token": "s3cret" } };
+  const error = (await failure(open(web, "https://start.example/disk", options))) as HttpError;
+  assert.is(error.code, "redirect");
+  assert.match(error.message, /those who send headers or a password/);
 });
 
 tests.run();

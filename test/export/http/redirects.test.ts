@@ -59,7 +59,7 @@ tests("five redirects are followed, six are not", async ({ start }) => {
 
 tests("headers and password go to the URL's own origin only", async ({ start, mirror }) => {
   start.next.push(redirect("/elsewhere"), redirect(mirror.url));
-  mirror.next.push(redirect(`${start.origin}/back`), redirect(mirror.url.replace("//", "//joe:other@")));
+  mirror.next.push(redirect(mirror.url.replace("//", "//joe:other@")), redirect(`${start.origin}/back`));
   const url = start.url.replace("//", "//joe:s3cret@");
   const target = await httpExport(url, { headers: { "x-token": "s3cret" } });
   assert.is(target.url, `${start.origin}/back`);
