@@ -9,7 +9,7 @@ const program = {
        nbd-proxy [--config FILE] --metadata
 
 Takes the disk image that an NBD server offers on standard input and output, and offers it on this machine as
-CONFIGURATION says; without one, the default configuration. Run it under websocketd, or use nbd-gateway.
+CONFIGURATION says; without one, the default configuration. It is for relays such as websocketd; nbd-gateway needs none.
 
   --config FILE    default: /etc/nbd-proxy/config.json, else ./config.json, but not for root
   --record FILE    write what both sides say to FILE, which must not exist, as commented hexadecimal

@@ -28,6 +28,7 @@ export async function proxySession(
   const budget = processBudget();
   const memory = new ProcessMemory(bytes, budget);
   try {
+    const input = fstatSync(0);
     const transport = stdioTransport();
     // In a later task, so that the greeting is on its way: loading what it takes needs some milliseconds.
     const pipes = new Promise<void>(nextTask).then(() => enlargePipes([0, 1]));
@@ -35,7 +36,9 @@ export async function proxySession(
       ...{ budget, memory: memory.kept, log, signal },
       silence: configuration.keepAlive,
       received: () => transport.received,
-      ...(isUnknownRelay(process.env, fstatSync(0)) && { window: async () => relayWindow((await pipes)[0]) }),
+      ...(isUnknownRelay(process.env, input) && {
+        window: async () => relayWindow(input.isFIFO(), (await pipes)[0]),
+      }),
     };
     if (record === undefined) return await session(transport, configuration, options).ended;
     const title = "An NBD session, recorded by nbd-proxy as the client (C) of a server (S)";

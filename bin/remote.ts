@@ -156,7 +156,7 @@ function dialling(options: ConnectOptions) {
       ...options,
       takeOver,
       ...credentials,
-      remedy: "use --max-message",
+      remedy: "use --max-message with fewer bytes",
     });
     await opened(link, signal);
     takeOver = false;

@@ -136,6 +136,8 @@ class PageServer implements NBDServer {
   readonly #cache: number;
   #isUsed = false;
   #ending: AbortController | undefined;
+  /** Calls `socketClosed`, if that is due. */
+  #tellClosed = () => {};
 
   constructor(where: ServingPlace, file: Blob, rest: Rest) {
     const options = optionsIn(rest);
@@ -169,6 +171,8 @@ class PageServer implements NBDServer {
   }
 
   start = (): void => {
+    // By one who was told of the end first.
+    this.#tellClosed();
     if (this.#ending) return;
     this.#ending = new AbortController();
     void this.#run(this.#ending.signal);
@@ -220,8 +224,12 @@ class PageServer implements NBDServer {
     // Relays give the reason of a failure with a close code that says that there was none.
     const why =
       reason === "" || failure?.error instanceof WebSocketError ? "" : `: ${quoted(reason, MAX_REASON)}`;
+    this.#tellClosed = () => {
+      this.#tellClosed = () => {};
+      callBack(() => this.socketClosed(isInOrder ? IN_ORDER : code));
+    };
     this.#become(failure ? "failed" : "ended", `${words}${why}`);
-    callBack(() => this.socketClosed(isInOrder ? IN_ORDER : code));
+    this.#tellClosed();
   }
 
   /** Takes note of a WebSocket that the page has made. */

@@ -447,6 +447,25 @@ tests("closed is told last, when the WebSocket is closed: another may begin at o
   await within(5000, "the second end", over);
 });
 
+tests("who starts again when it hears of the end is told closed before it begins anew", async (scene) => {
+  const server = new NBDServer(scene.url, image(), "0", "token");
+  const events = heard(server);
+  const note = server.onstate!;
+  server.onstate = (state) => {
+    note(state);
+    if (state === "ended" && scene.sockets.length < 2) server.start();
+  };
+  server.start();
+  await (await disk(scene)).read(0, 512);
+  server.stop();
+  await (await disk(scene, 1)).read(0, 512);
+  const since = events.indexOf("ended");
+  assert.equal(events.slice(since, since + 4), ["ended", "closed 1000", "connecting", "started"]);
+  server.stop();
+  await until("the second end", () => events.at(-1) === "closed 1000");
+  assert.is(events.filter((event) => event === "closed 1000").length, 2);
+});
+
 tests("closed is told when the WebSocket is closed, also where nothing was asked for", async ({ url }) => {
   let made: WebSocket | undefined;
   const server = new NBDServer(() => {

@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Ended } from "../streams/ended.ts";
 import { giveBack } from "../streams/lent.ts";
-import { push } from "../streams/push.ts";
+import { type Push, push } from "../streams/push.ts";
 import { WritableStream } from "../streams/runtime.ts";
 import { tryError } from "../streams/try-close.ts";
 import { connectionError } from "./system-error.ts";
@@ -29,26 +29,37 @@ export function destroy(stream: Readable | Writable, reason: unknown): void {
  * @param buffer bytes that may wait to be read before the stream is paused; one chunk more may
  */
 export function readableOf(stream: Readable, buffer = RECEIVE_BUFFER): ReadableStream<Uint8Array> {
-  const incoming = push<Uint8Array>(
-    {
-      highWaterMark: buffer,
-      resume: () => stream.resume(),
-      cancel(reason) {
-        if (!(reason instanceof Ended) || !(stream as Duplex).writable) return destroy(stream, reason);
-        // Data that nobody wants any more is drained, or the end of the connection would never be seen.
-        stream.removeAllListeners("data");
-        stream.resume();
-      },
-    },
-    (chunk) => chunk.byteLength + CHUNK_WEIGHT,
-  );
+  const cancel = (reason: unknown) => {
+    if (!(reason instanceof Ended) || !(stream as Duplex).writable) return destroy(stream, reason);
+    // Data that nobody wants any more is drained, or the end of the connection would never be seen.
+    stream.removeAllListeners("data");
+    stream.resume();
+  };
+  const incoming = incomingOf(stream, cancel, buffer);
   stream.on("data", (chunk: Uint8Array) => {
     if (!incoming.push(chunk)) stream.pause();
   });
+  return incoming.readable;
+}
+
+/**
+ * Where the chunks of a stream of Node's are pushed to: it ends and fails with the stream, and resumes it. Who pushes pauses it.
+ *
+ * @param cancel what becomes of the stream when nobody wants more of it
+ */
+export function incomingOf(
+  stream: Readable,
+  cancel: (reason: unknown) => void,
+  buffer = RECEIVE_BUFFER,
+): Push<Uint8Array> {
+  const incoming = push<Uint8Array>(
+    { highWaterMark: buffer, resume: () => stream.resume(), cancel },
+    (chunk) => chunk.byteLength + CHUNK_WEIGHT,
+  );
   stream.once("end", () => incoming.close());
   stream.on("error", (error) => incoming.error(connectionError(error)));
   stream.once("close", () => incoming.close());
-  return incoming.readable;
+  return incoming;
 }
 
 /**

@@ -1,16 +1,9 @@
 import { Socket, type SocketConstructorOpts } from "node:net";
-import { push } from "../streams/push.ts";
 import { spareMemory } from "../streams/reused-memory.ts";
-import { connectionError } from "./system-error.ts";
+import { destroy, incomingOf } from "./node-stream.ts";
 
 /** The most that is received at once, in bytes. A pipe has room for 64 KiB, unless somebody has made it larger. */
 const PLACE = 1 << 18;
-
-/** Bytes that may wait to be read before the pipe is paused; what was received at once comes on top. */
-const RECEIVE_BUFFER = 1 << 18;
-
-/** What a chunk takes besides its bytes: very many short ones would hold many times their length. */
-const CHUNK_WEIGHT = 1 << 9;
 
 /** Fewer bytes than this are copied, so that they do not hold a whole place. */
 const SHORT = 1 << 14;
@@ -27,14 +20,6 @@ export interface PipeInput {
  */
 export function pipeInput(fd: number): PipeInput {
   let place = spareMemory.take(PLACE);
-  const incoming = push<Uint8Array>(
-    {
-      highWaterMark: RECEIVE_BUFFER,
-      resume: () => socket.resume(),
-      cancel: () => void socket.destroy(),
-    },
-    (chunk) => chunk.byteLength + CHUNK_WEIGHT,
-  );
   const onread = {
     buffer: () => new Uint8Array(place),
     callback(length: number) {
@@ -55,9 +40,7 @@ export function pipeInput(fd: number): PipeInput {
     allowHalfOpen: true,
     onread,
   } as SocketConstructorOpts);
+  const incoming = incomingOf(socket, (reason) => destroy(socket, reason));
   socket.resume();
-  socket.once("end", () => incoming.close());
-  socket.on("error", (error) => incoming.error(connectionError(error)));
-  socket.once("close", () => incoming.close());
   return { stream: socket, readable: incoming.readable };
 }

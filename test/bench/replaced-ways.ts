@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { program, type Running, root, Sandbox, until } from "../harness.ts";
-import { forkRelay, type Relay } from "../relay.ts";
+import { forkRelay } from "../relay.ts";
 import { startWebsocketd } from "../websocketd.ts";
 import { median } from "./median.ts";
 import { makeImage, memory } from "./path.ts";
@@ -29,12 +29,15 @@ interface Scene {
   roundTrip: number;
 }
 
-/** A link of some length to where a WebSocket goes. */
-async function far(url: string, { sandbox, roundTrip }: Scene): Promise<string> {
-  if (roundTrip === 0) return url;
-  const relay: Relay = await forkRelay({ listen: 0, to: Number(new URL(url).port), roundTrip });
-  sandbox.onEnd(() => relay.close());
-  return `ws://127.0.0.1:${relay.place}/`;
+/** Where a WebSocket goes, through a link of some length, and the origin of a page that comes from there. */
+async function placeOf(url: string, { sandbox, roundTrip }: Scene): Promise<[url: string, origin: string]> {
+  let { port } = new URL(url);
+  if (roundTrip > 0) {
+    const relay = await forkRelay({ listen: 0, to: Number(port), roundTrip });
+    sandbox.onEnd(() => relay.close());
+    port = String(relay.place);
+  }
+  return [`ws://127.0.0.1:${port}/`, `http://127.0.0.1:${port}`];
 }
 
 async function underWebsocketd(
@@ -43,7 +46,7 @@ async function underWebsocketd(
   serve: (url: string, origin: string) => Running,
 ): Promise<Way> {
   const websocketd = await startWebsocketd(scene.sandbox, command);
-  const serving = serve(await far(websocketd.endpoint, scene), new URL(websocketd.page).origin);
+  const serving = serve(...(await placeOf(websocketd.endpoint, scene)));
   await until("the export is offered", () => existsSync(scene.socket), 120_000);
   const { pid } = websocketd;
   // By whichever of its threads they were started.
@@ -79,8 +82,7 @@ const WAYS: Record<string, (scene: Scene) => Promise<Way>> = {
     const args = ["--config", config(scene), "--port", "0", "--no-auth"];
     const gateway = sandbox.start(program("nbd-gateway"), args);
     await until("the gateway listens", () => gateway.stdout.includes("\n"), 120_000);
-    const { href, origin } = new URL(gateway.stdout.trim().replace("http", "ws"));
-    const serving = ours(scene)(await far(href, scene), origin.replace("ws", "http"));
+    const serving = ours(scene)(...(await placeOf(gateway.stdout.trim().replace("http", "ws"), scene)));
     await until("the export is offered", () => existsSync(socket), 120_000);
     return { there: [gateway.pid], serving: serving.pid };
   },

@@ -20,6 +20,16 @@ tests("a pipe holds 1 MiB then; what is no pipe is left alone", async () => {
   }
 });
 
+tests("a pipe that is closed meanwhile, as where a session ends at once, is no failure", async () => {
+  const sandbox = new Sandbox();
+  await sandbox.run("mkfifo", [sandbox.path("pipe")]);
+  const pipe = openSync(sandbox.path("pipe"), constants.O_RDWR | constants.O_NONBLOCK);
+  const sizes = enlargePipes([pipe]);
+  closeSync(pipe);
+  assert.equal(await sizes, [undefined]);
+  await sandbox.end();
+});
+
 tests("as much as is allowed, and never less than before", () => {
   for (const [before, allowed, after] of [
     [1 << 16, 1 << 18, 1 << 18],

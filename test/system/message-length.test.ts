@@ -47,7 +47,7 @@ tests("refused, it says how long the message was, and which option helps", async
   const { url, status, stderr } = await read(sandbox);
   assert.is(status, 1);
   const [, where, length] =
-    /^nbd-serve: (\S+): the other side refused a message of (\d+) bytes as too long; use --max-message\n$/.exec(
+    /^nbd-serve: (\S+): the other side refused a message of (\d+) bytes as too long; use --max-message with fewer bytes\n$/.exec(
       stderr,
     ) ?? [];
   assert.is(where, url, stderr);

@@ -173,6 +173,7 @@ export async function servesTwice(console: OwnConsole, page: OwnPage): Promise<v
   await page.click("stop");
   await page.is("ended");
   await page.click("start");
+  assert.is(await page.bytes(), 0, "of the last start");
   await until("the first nbd-proxy has ended", () => console.ends.length === 1);
   assert.is(await console.copied(), console.digest);
   assert.equal(console.ends, ["0"]);

@@ -6,7 +6,7 @@ import { serveBlob } from "../../src/serve-blob.ts";
 import { messageOf } from "../../src/streams/message-of.ts";
 import { openWebSocket } from "../../src/transport/open-web-socket.ts";
 import { webSocketClosed } from "../../src/transport/web-socket-closed.ts";
-import { WebSocketError } from "../../src/transport/websocket.ts";
+import { checkMaxMessage, WebSocketError } from "../../src/transport/websocket.ts";
 import type { Engine } from "./engine.ts";
 import { lateFaults } from "./late-faults.ts";
 import { Meter } from "./meter.ts";
@@ -63,6 +63,8 @@ export class MediaServer implements Engine {
 
   async #serve(): Promise<void> {
     const { endpoint, file, retry, maxMessage, resumeKeys, clock } = this.#options;
+    // It may come from an attribute, and with 0 there would be no end of messages.
+    if (maxMessage !== undefined) checkMaxMessage(maxMessage);
     const protocols = () => this.#protocols;
     const links = {
       get protocols() {

@@ -1,6 +1,6 @@
 import type { RequestWindow } from "../../export/request-window.ts";
 import { checkObject, checkWhole } from "../../streams/check.ts";
-import { ExtendedReply, OffsetHole } from "../messages.ts";
+import { ExtendedReply, OffsetHole, SimpleReply } from "../messages.ts";
 
 const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 
@@ -13,11 +13,17 @@ export const RELAY_WINDOW: RequestWindow = { request: 1 << 17, outstanding: 4 * 
 /** The least that both may be: the answer to a request that carries nothing may be an error with words. */
 const LEAST: RequestWindow = { request: 1 << 12, outstanding: 1 << 14 };
 
-/** Longest requests that are cut to the window are whole pages, as far as one fits. */
+/** Longest requests that are cut to the window are whole pages. */
 const PAGE = 1 << 12;
 
-/** The longest headers that a READ is answered with. */
+/** The longest headers that a READ is answered with; a first-generation server has simple replies only. */
 const HEADERS = ExtendedReply.size + OffsetHole.size;
+
+/**
+ * Longest requests are made shorter so that one more fits in the window, if that many times as many bytes are outstanding then:
+ * who asks for the length that was wanted causes two requests.
+ */
+const GAIN = 1.25;
 
 /** @throws TypeError, RangeError when it is not what can be asked for */
 export function checkWindow(window: Partial<RequestWindow> | undefined): void {
@@ -30,7 +36,8 @@ export function checkWindow(window: Partial<RequestWindow> | undefined): void {
 
 /**
  * What a server is asked for at most: what is wanted, else the default. A server that knows only EXPORT_NAME may be behind a relay of
- * its time, so it is never asked for more than such a relay holds. The longest request fits in the window with its headers.
+ * its time, so it is never asked for more than such a relay holds. The longest request fits in the window with its headers. It is
+ * shorter than wanted where headers alone keep another one out of a narrow window.
  */
 export function linkWindow(isFirstGeneration: boolean, wanted: Partial<RequestWindow> = {}): RequestWindow {
   const most = isFirstGeneration ? RELAY_WINDOW : WINDOW;
@@ -38,9 +45,13 @@ export function linkWindow(isFirstGeneration: boolean, wanted: Partial<RequestWi
     const bytes = wanted[key] ?? most[key];
     return isFirstGeneration ? Math.min(bytes, most[key]) : bytes;
   };
-  const outstanding = cut("outstanding");
-  const fits = outstanding - HEADERS;
-  return { request: Math.min(cut("request"), fits - (fits % PAGE)), outstanding };
+  const [request, outstanding] = [cut("request"), cut("outstanding")];
+  const headers = isFirstGeneration ? SimpleReply.size : HEADERS;
+  const count = Math.floor(outstanding / (request + headers));
+  const fits = Math.floor(outstanding / (count + 1)) - headers;
+  const shorter = fits - (fits % PAGE);
+  const isBetter = (count + 1) * shorter >= GAIN * count * request;
+  return { request: isBetter ? shorter : request, outstanding };
 }
 
 /** Whether a window is for a relay that holds little. There nothing may be asked whose answer could be longer than thought. */

@@ -8,6 +8,7 @@ start.onclick = () => {
   const [image] = file.files;
   error.textContent = image ? "" : "choose a disk image first";
   if (!image) return;
+  progress.textContent = "";
   server = new NBDServer(url, image, { onprogress });
   let words; // about the state that follows
   server.onlog = (line) => {

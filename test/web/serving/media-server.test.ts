@@ -61,6 +61,18 @@ tests("no message is longer than it may be", async () => {
   end();
 });
 
+for (const maxMessage of [0, 63]) {
+  tests(`a longest message of ${maxMessage} bytes is refused in words, before it connects`, async () => {
+    const { options, asked, end } = await scene({ maxMessage });
+    const reports = new Reports();
+    new MediaServer(options, reports.take);
+    await reports.until("failed");
+    assert.is(reports.last.failure?.words, `maxMessage, in bytes, must be at least 64, not ${maxMessage}`);
+    assert.equal(asked, []);
+    end();
+  });
+}
+
 tests("a refusal is told with its code and reason", async () => {
   const { options, sockets, end } = await scene();
   const reports = new Reports();
