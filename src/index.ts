@@ -36,6 +36,9 @@ export {
 } from "./export/filters/statistics.ts";
 export { type WatchReadsOptions, watchReads } from "./export/filters/watch-reads.ts";
 export { type WindowsOptions, windows } from "./export/filters/windows.ts";
+export type { HttpError, HttpFault } from "./export/http/http-error.ts";
+export type { HttpIdentity } from "./export/http/identity.ts";
+export { type HttpExport, type HttpExportOptions, httpExport } from "./export/http.ts";
 export { memoryExport } from "./export/memory.ts";
 export type { RequestWindow } from "./export/request-window.ts";
 export { type WritableExport, writeZeroesPiecewise } from "./export/zeroes.ts";

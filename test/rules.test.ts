@@ -32,6 +32,7 @@ function imports(path: string): string[] {
 const allowed: Readonly<Record<string, readonly string[] | true>> = {
   streams: [],
   export: ["streams"],
+  "export/http": ["export", "streams", "transport", "resuming"],
   nbd: ["export", "streams"],
   transport: ["streams"],
   node: true,
@@ -44,6 +45,7 @@ const allowed: Readonly<Record<string, readonly string[] | true>> = {
   "resume.ts": ["export"],
   "index.ts": [
     "export",
+    "export/http",
     "nbd",
     "streams",
     "transport",
@@ -53,7 +55,8 @@ const allowed: Readonly<Record<string, readonly string[] | true>> = {
     "connect-export.ts",
   ],
 };
-const partOf = (path: string) => path.split("/")[1]!;
+/** `httpExport` and what is beside it stand above the rest of src/export: a failing server is tried again as a lost link is. */
+const partOf = (path: string) => (/^src\/export\/http[./]/.test(path) ? "export/http" : path.split("/")[1]!);
 
 tests("each part of src imports only those below it", async () => {
   const sources = (await files("src")).filter((path) => path.endsWith(".ts"));

@@ -2,42 +2,10 @@ import { type IncomingMessage, STATUS_CODES } from "node:http";
 import { deadline } from "../streams/deadline.ts";
 import { messageOf } from "../streams/message-of.ts";
 import { quoted } from "../streams/quoted.ts";
+import { certificateFault, connectionFault, connectionWords } from "../transport/connection-fault.ts";
 import { shownUrl } from "../transport/shown-url.ts";
 import { WebSocketError } from "../transport/websocket.ts";
 import { AddressError } from "./address-error.ts";
-import { isTls } from "./tls-connection.ts";
-
-const words: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nothing listens there",
-  ECONNRESET: "the server closed the connection without an answer",
-  EAI_AGAIN: "the host's name cannot be looked up now",
-  EHOSTUNREACH: "the host cannot be reached",
-  ENETUNREACH: "the host cannot be reached",
-  ENOTFOUND: "there is no host of that name",
-  ETIMEDOUT: "the host does not answer",
-};
-
-/** What is wrong with a certificate, by the code of OpenSSL. */
-const certificateWords: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: "has ended",
-  CERT_NOT_YET_VALID: "is not valid yet, by this machine's clock",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "is signed by itself",
-  SELF_SIGNED_CERT_IN_CHAIN: "is of an authority that is not known here",
-  UNABLE_TO_GET_ISSUER_CERT: "is of an authority that is not known here",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "is of an authority that is not known here",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "is of an authority that is not known here",
-};
-
-/** The scheme that a server may speak in place of the one that was tried. */
-const otherSchemes: Readonly<Record<string, string>> = {
-  "ws:": "wss://",
-  "wss:": "ws://",
-  "http:": "https://",
-  "https:": "http://",
-};
-
-/** OpenSSL's words for a server that answers in plain text. */
-const PLAIN = /wrong version number|packet length too long|unknown protocol|http request/;
 
 /** Milliseconds that a server has to say why it refuses, and the bytes of that which are read. */
 const REFUSAL_TIME = 2000;
@@ -64,39 +32,17 @@ export function connectError(cause: Error, protocol: string): WebSocketError {
 }
 
 function reason(error: NodeJS.ErrnoException, protocol: string): string {
-  const { code = "", message } = error;
-  const known = words[code];
-  const other = otherSchemes[protocol];
-  if (code === "EPROTO" || code.startsWith("ERR_SSL_")) {
-    if (PLAIN.test(message)) return `the server does not speak TLS there; use ${other}`;
-    // The rest of the message names OpenSSL's functions and files.
-    const [, why] = /SSL routines:[^:]*:([^:\n]+)/.exec(message) ?? [];
-    return why ? `TLS failed: ${why}` : messageOf(error);
-  }
   const certificate = certificateFault(error);
   if (certificate) {
     return `${certificate}; say which one to trust, by its fingerprint (--fingerprint SHA256) or its authority (--ca FILE)`;
   }
-  const hint = isTls(protocol) ? `if it does not speak TLS, use ${other}` : `if it speaks TLS, use ${other}`;
-  if (code === "ECONNRESET") return `${known}; ${hint}`;
-  if (code.startsWith("HPE_")) return `the server does not speak HTTP there; ${hint}`;
-  return known ?? messageOf(error);
-}
-
-/** What is wrong with a server's certificate, if that is what an error says. */
-function certificateFault(error: NodeJS.ErrnoException): string | undefined {
-  const { code = "" } = error;
-  const fault = certificateWords[code];
-  if (fault) return `the server's certificate ${fault}`;
-  if (code !== "ERR_TLS_CERT_ALTNAME_INVALID") return undefined;
-  const { host = "", cert } = error as { host?: string; cert?: { subjectaltname?: string } };
-  return `the server's certificate is for ${quoted(cert?.subjectaltname ?? "", MAX_WORDS)}, not for ${quoted(host)}`;
+  return connectionFault(error, protocol);
 }
 
 /** Why a socket could not be connected, with what was being done before it. */
 export function socketFault(doing: string, cause: NodeJS.ErrnoException): AddressError {
   const { code } = cause;
-  const why = socketWords[code ?? ""] ?? words[code ?? ""] ?? messageOf(cause);
+  const why = socketWords[code ?? ""] ?? connectionWords[code ?? ""] ?? messageOf(cause);
   return new AddressError(`${doing}: ${why}`, code, { cause });
 }
 

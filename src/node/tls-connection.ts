@@ -1,7 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
+import { isTls } from "../transport/is-tls.ts";
 import { fingerprintOf, parseFingerprint } from "./fingerprint.ts";
+
+export { isTls };
 
 /** Which certificate of a server is trusted. Default: one for its name, of an authority that Node trusts. */
 export interface Trust {
@@ -36,11 +39,6 @@ function checkCertificate(pem: string | Uint8Array): void {
   } catch (cause) {
     throw new TypeError("ca has no certificate in PEM", { cause });
   }
-}
-
-/** Whether a URL's protocol has TLS. */
-export function isTls(protocol: string): boolean {
-  return protocol === "https:" || protocol === "wss:";
 }
 
 /**
