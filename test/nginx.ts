@@ -1,8 +1,8 @@
-/** nginx, as a reverse proxy with the gateway under a path of its own. */
+/** nginx, as a reverse proxy with the gateway under a path of its own, and as a server of files. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Pair } from "./certificates.ts";
-import { type Sandbox, until } from "./harness.ts";
+import { type Running, type Sandbox, until } from "./harness.ts";
 import { freePort } from "./websocketd.ts";
 
 /** For the gateway to see that requests come from its own page. */
@@ -50,7 +50,30 @@ export async function startNginxExample(
   return { url: `https://localhost:${port}/vm/`, plainUrl: `http://127.0.0.1:${plainPort}/vm/` };
 }
 
-async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<void> {
+export interface FileServerOptions {
+  /** Default: one that is free. */
+  port?: number;
+  /** Default: no TLS. */
+  pair?: Pair;
+}
+
+/** Starts it as a server of the files in a folder, and returns their URL, which ends with "/". */
+export async function startFileServer(
+  sandbox: Sandbox,
+  folder: string,
+  { port, pair }: FileServerOptions = {},
+): Promise<Running & { url: string; port: number }> {
+  const at = port ?? (await freePort());
+  const lines = [
+    `listen 127.0.0.1:${at}${pair ? " ssl" : ""};`,
+    `root ${folder};`,
+    ...(pair ? [`ssl_certificate ${pair.certFile};`, `ssl_certificate_key ${pair.keyFile};`] : []),
+  ];
+  const running = await runNginx(sandbox, at, `server { ${lines.join(" ")} }`);
+  return Object.assign(running, { url: `${pair ? "https" : "http"}://127.0.0.1:${at}/`, port: at });
+}
+
+async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<Running> {
   const config = sandbox.path(`nginx-${port}.conf`);
   await writeFile(
     config,
@@ -76,4 +99,5 @@ http {
     if (running.process.exitCode !== null) throw new Error(running.stderr);
     return existsSync(sandbox.path(`nginx-${port}.pid`));
   });
+  return running;
 }
