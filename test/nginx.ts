@@ -55,18 +55,21 @@ export interface FileServerOptions {
   port?: number;
   /** Default: no TLS. */
   pair?: Pair;
+  /** A file that has a line for each request. Default: none. */
+  log?: string;
 }
 
 /** Starts it as a server of the files in a folder, and returns their URL, which ends with "/". */
 export async function startFileServer(
   sandbox: Sandbox,
   folder: string,
-  { port, pair }: FileServerOptions = {},
+  { port, pair, log }: FileServerOptions = {},
 ): Promise<Running & { url: string; port: number }> {
   const at = port ?? (await freePort());
   const lines = [
     `listen 127.0.0.1:${at}${pair ? " ssl" : ""};`,
     `root ${folder};`,
+    ...(log === undefined ? [] : [`access_log ${log};`]),
     ...(pair ? [`ssl_certificate ${pair.certFile};`, `ssl_certificate_key ${pair.keyFile};`] : []),
   ];
   const running = await runNginx(sandbox, at, `server { ${lines.join(" ")} }`);
