@@ -264,37 +264,19 @@ tests("killed, and started again with another signature, it goes on", async ({ s
   assert.equal(Buffer.from(await disk.read(5000, 512)), Buffer.from(web.image.slice(5000, 5512)));
 });
 
-tests("what does not go together is refused before anything is asked for", async ({ sandbox }) => {
+tests("options that make no sense are refused before anything is asked for", async ({ sandbox }) => {
   const web = await WebServer.start();
   sandbox.onEnd(() => web.close());
   const { url } = web;
-  const withUser = url.replace("//", "//ann:s3cret@");
-  const file = sandbox.path("password");
-  await writeFile(file, "\n", { mode: 0o600 });
-  const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [["--writable", url], /^--writable is for a file: what is on a web server is read only$/],
-    [["--header", "X-Key: s3cret", "disk.img"], /^--header is for an IMAGE-URL$/],
-    [["--header", "s3cret", url], /^--header: it is not like 'Name: value'$/],
-    [["--header", "X-Key: s3cret", "--header", "x-key: s3cret", url], /^--header: x-key is there twice$/],
-    [["--header", "Range: s3cret", url], /^--header: nbd-serve sets Range itself$/],
-    [["--header", "authorization: s3cret", "--user", "ann", url], /do not go together$/],
-    [["--user", "ann:s3cret", url], /^--user: a name that is empty, or has a colon, cannot be sent$/],
-    [["--user", "ann", "--password-file", file, withUser], /the URL has a user already/],
-    [["--user", "ann", "--password-file", file, url], /^the password is empty$/],
-    [["--user", "ann", "--password-file", "-", url], /^--password-file -: standard input is the wire/],
-    [["--password-file", file, url], /^--password-file needs --user NAME$/],
-    [["--image-ca", file, url], /^--image-ca is for an https URL$/],
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [["--writable", url], "--writable is for a file: what is on a web server is read only"],
+    [["--header", "X-Key: s3cret", "disk.img"], "--header is for an IMAGE-URL"],
     [
-      ["--image-ca", file, url.replace("http:", "https:")],
-      /^--image-ca \S+: there is no certificate in PEM in it$/,
+      ["--user", "ann", "--password-file", "-", url],
+      "--password-file -: standard input is the wire; name a file",
     ],
-    [["http://[::/disk.img"], /is not a valid URL$/],
   ];
-  for (const [args, words] of cases) {
-    const line = await refused(sandbox, [...args, "-"]);
-    assert.match(line, words);
-    assert.not.match(line, /\n|s3cret/);
-  }
+  for (const [args, words] of cases) assert.is(await refused(sandbox, [...args, "-"]), words);
   assert.is(web.asked.length, 0);
 });
 
