@@ -55,24 +55,24 @@ export interface FileServerOptions {
   port?: number;
   /** Default: no TLS. */
   pair?: Pair;
-  /** A file that has a line for each request. Default: none. */
-  log?: string;
+  /** More lines of its configuration. */
+  lines?: readonly string[];
 }
 
 /** Starts it as a server of the files in a folder, and returns their URL, which ends with "/". */
 export async function startFileServer(
   sandbox: Sandbox,
   folder: string,
-  { port, pair, log }: FileServerOptions = {},
+  { port, pair, lines = [] }: FileServerOptions = {},
 ): Promise<Running & { url: string; port: number }> {
   const at = port ?? (await freePort());
-  const lines = [
+  const all = [
     `listen 127.0.0.1:${at}${pair ? " ssl" : ""};`,
     `root ${folder};`,
-    ...(log === undefined ? [] : [`access_log ${log};`]),
+    ...lines,
     ...(pair ? [`ssl_certificate ${pair.certFile};`, `ssl_certificate_key ${pair.keyFile};`] : []),
   ];
-  const running = await runNginx(sandbox, at, `server { ${lines.join(" ")} }`);
+  const running = await runNginx(sandbox, at, `server { ${all.join(" ")} }`);
   return Object.assign(running, { url: `${pair ? "https" : "http"}://127.0.0.1:${at}/`, port: at });
 }
 

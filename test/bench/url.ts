@@ -69,7 +69,7 @@ async function measure(image: string, serve: Serve, use: typeof sequential) {
   const sandbox = new Sandbox();
   try {
     const log = sandbox.path("requests.log");
-    const { port } = await startFileServer(sandbox, join(image, ".."), { log });
+    const { port } = await startFileServer(sandbox, join(image, ".."), { lines: [`access_log ${log};`] });
     const relay = await forkRelay({
       listen: 0,
       to: port,
