@@ -34,7 +34,7 @@ needing(tests, [...programs, ...unpacked])("a PC boots a CD that is on a web ser
 
 /** Seconds for which the URL is valid: longer than programs need to start. */
 const VALID = 20;
-const SIZE = 40 << 20;
+const SIZE = 8 << 20;
 
 needing(tests, ["nginx"])("a signed URL that expires in the middle: EIO and words", async ({ sandbox }) => {
   const folder = sandbox.path("www");
