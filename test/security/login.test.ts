@@ -77,6 +77,7 @@ tests.before.each((context) => {
       maxConnections: 64,
       signal: new AbortController().signal,
       eject: async () => true,
+      pull: async () => undefined,
       ...onLookers(config),
       upgrade(_request, socket) {
         opened++;
@@ -116,6 +117,7 @@ const closed: Record<string, { line: string; headers?: string[]; body?: string; 
     headers: ["Content-Length: 0", "Connection: close"],
     behind: 204,
   },
+  pull: { line: "POST /pull/one", headers: post, body: "{}", behind: 400 },
   logout: { line: "POST /logout", headers: post, body: "{}", behind: 204 },
   status: { line: "GET /status", behind: 200 },
   events: { line: "GET /events", behind: 200 },

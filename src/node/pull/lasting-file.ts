@@ -1,6 +1,6 @@
-import { blocksize } from "../../export/filters/blocksize.ts";
 import { GoneError } from "../../export/error.ts";
 import type { Export } from "../../export/export.ts";
+import { blocksize } from "../../export/filters/blocksize.ts";
 import { HttpError } from "../../export/http/http-error.ts";
 import type { Opened } from "../../export/resume/opened.ts";
 import { resume } from "../../export/resume/resume.ts";
@@ -125,7 +125,10 @@ export class LastingFile implements LastingExport {
     const since = clock.now();
     record.traffic.losses++;
     record.wait(new Date(Date.now() + patience * 1000));
-    log(`the file's server is away: ${messageOf(why)}; the disk waits for it, ${patience} s at most`, "warning");
+    log(
+      `the file's server is away: ${messageOf(why)}; the disk waits for it, ${patience} s at most`,
+      "warning",
+    );
     try {
       await this.#untilBack(waiting.signal);
       log(`the file's server is back after ${((clock.now() - since) / 1000).toFixed(1)} s`);

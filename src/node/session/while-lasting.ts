@@ -52,13 +52,7 @@ export async function whileLasting(
   record.traffic.kept = target;
   let stopFault: Error | undefined;
   try {
-    stopFault = await whileAttached(
-      { target, name, ended, patience },
-      place,
-      configuration,
-      options,
-      record,
-    );
+    stopFault = await whileAttached({ target, name, ended, patience }, place, configuration, options, record);
   } catch (error) {
     // The other end is told why, where the transport has words; NBD has none.
     close(hasWords(signal.reason) ? signal.reason : error);

@@ -91,7 +91,7 @@ const remote: ConfigurationStatus = {
   session: {
     ...{ id: "s1", since: "2026-11-29T14:05:09Z", waitingUntil: null, outstanding: 0 },
     medium: { name: "debian.iso", size: 1000, isWritable: false },
-    peer: { address: "10.9.0.3" },
+    peer: { address: "10.9.0.3", source: null },
     link: { roundTrip: null, silence: null, received: 0, sent: 0, losses: 0 },
     requests: {},
     cache: { hits: 0, misses: 0 },
