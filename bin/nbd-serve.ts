@@ -27,6 +27,7 @@ import {
   remoteOptions,
 } from "./remote.ts";
 import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
+import { pull } from "./serve/pull.ts";
 import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 import { wholeArgument } from "./whole-argument.ts";
@@ -35,6 +36,7 @@ const program = {
   name: "nbd-serve",
   help: `Usage: nbd-serve [OPTION]... IMAGE URL
        nbd-serve [--writable] [--quiet] IMAGE -
+       nbd-serve --pull IMAGE_URL URL
 
 Serves a disk image, a file or a block device, to an nbd-gateway: there it is a disk until you press Ctrl-C, or the other
 side ejects it. On a terminal one line shows what is read, how fast, and how much of it.
@@ -51,6 +53,8 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
 
   --writable            let the other side write to IMAGE
   --take-over           end the session that has this configuration, if there is one
+  --pull                have the gateway at URL fetch IMAGE_URL by itself, where its "sources" allow that; ends when the disk
+                        is there. nbd-gateway --eject ends the disk
   --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
 
   --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it
@@ -77,11 +81,13 @@ const RETRIES = { unit: "seconds", least: 0, most: 2_147_483 };
 run(program, async () => {
   const { values, positionals } = readArguments(program, {
     writable: { type: "boolean", default: false },
+    pull: { type: "boolean", default: false },
     retry: { type: "string" },
     quiet: { type: "boolean", short: "q", default: false },
     json: { type: "boolean", default: false },
     ...remoteOptions,
   });
+  if (values.pull) return pull(program, positionals, values);
   const [image, endpoint] = positionals;
   if (image === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error('an IMAGE and a URL, or "-", are needed; see nbd-serve --help');
