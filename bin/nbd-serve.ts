@@ -53,8 +53,8 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
 
   --writable            let the other side write to IMAGE
   --take-over           end the session that has this configuration, if there is one
-  --pull                have the gateway at URL fetch IMAGE_URL by itself, where its "sources" allow that; ends when the disk
-                        is there. nbd-gateway --eject ends the disk
+  --pull                have the gateway at URL fetch IMAGE_URL by itself, where its "sources" allow that; nbd-serve ends when
+                        the disk is there, and the disk stays
   --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
 
   --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it

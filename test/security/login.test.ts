@@ -154,7 +154,7 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
   const bearer = (secret: string) => `Authorization: Bearer ${secret}`;
   const cookie = `Cookie: a=b; ${access.cookieName}=${session}`;
   const isWebSocket = door === "session";
-  const needsOrigin = isWebSocket || door === "logout" || door === "eject";
+  const needsOrigin = isWebSocket || ["logout", "eject", "pull"].includes(door);
   const own = needsOrigin ? `Origin: https://127.0.0.1:${port}` : "Sec-Fetch-Site: same-origin";
   const needed = { status: 401, words: /^a login is needed: / };
   const wrong = { status: 401, words: /^the token is not the one of this gateway$/ };
