@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Pair } from "./certificates.ts";
-import { type Sandbox, until } from "./harness.ts";
+import { type Running, type Sandbox, until } from "./harness.ts";
 import { freePort } from "./websocketd.ts";
 
 /** For the gateway to see that requests come from its own page. */
@@ -50,7 +50,33 @@ export async function startNginxExample(
   return { url: `https://localhost:${port}/vm/`, plainUrl: `http://127.0.0.1:${plainPort}/vm/` };
 }
 
-async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<void> {
+/** nginx with the files of a folder. */
+export interface FileServer {
+  readonly origin: string;
+  /** Ends it, with all connections. */
+  stop(): Promise<void>;
+  /** Starts it again, at the same port. */
+  start(): Promise<void>;
+}
+
+/** Starts nginx with the files of a folder. */
+export async function startFileNginx(sandbox: Sandbox, folder: string): Promise<FileServer> {
+  const port = await freePort();
+  const servers = `server { listen 127.0.0.1:${port}; root ${folder}; }`;
+  let running = await runNginx(sandbox, port, servers);
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    async stop() {
+      running.kill("SIGTERM");
+      await running.exit;
+    },
+    async start() {
+      running = await runNginx(sandbox, port, servers);
+    },
+  };
+}
+
+async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<Running> {
   const config = sandbox.path(`nginx-${port}.conf`);
   await writeFile(
     config,
@@ -76,4 +102,5 @@ http {
     if (running.process.exitCode !== null) throw new Error(running.stderr);
     return existsSync(sandbox.path(`nginx-${port}.pid`));
   });
+  return running;
 }
