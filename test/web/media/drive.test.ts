@@ -4,7 +4,7 @@ import type { FileHandle } from "../../../web/keeping/file-handle.ts";
 import type { Refusal } from "../../../web/login/refusal.ts";
 import { offersIn } from "../../../web/media/actions.ts";
 import { Drive, type Note } from "../../../web/media/drive.ts";
-import { type Situation, toneOf } from "../../../web/media/situation.ts";
+import { type Holder, type Situation, toneOf } from "../../../web/media/situation.ts";
 import { type Known, situationOf } from "../../../web/media/situation-of.ts";
 import { suite, until } from "../../harness.ts";
 import { StandIns } from "./stand-in-serving.ts";
@@ -335,6 +335,9 @@ tests("somebody else has the place: who, since when, which image", () => {
     ["10.9.0.3", Date.parse(remote.session!.since), 1000],
   );
   assert.equal(offers({ remote }), ["eject"]);
+  const peer = { address: null, source: "https://mirror.example/iso/debian.iso" };
+  const pulled = now({ remote: { ...remote, session: { ...remote.session!, peer } } });
+  assert.is((pulled as Situation & { holder: Holder }).holder.address, "mirror.example");
   drive.choose(file, {});
   assert.equal(offers({ remote }), ["takeOver", "eject"]);
   assert.equal(offers({ remote: { ...remote, allowsTakeOver: false } }), ["eject"]);
