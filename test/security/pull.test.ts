@@ -325,6 +325,35 @@ tests.once(
   },
 );
 
+tests.once(
+  "a server that says nothing any more is waited for after the timeout of the configuration",
+  async (context) => {
+    const { server } = context;
+    await start(context, { resume: 60, timeout: 0.5 });
+    assert.is((await pull(context)).status, 202);
+    const remote = await remoteAt(context);
+    server.always = () => {};
+    const reading = remote.read(FAR, 100);
+    await until("it waits", async () => (await local(context)).state === "waiting");
+    server.always = (request, response) => server.part(request, response);
+    isSame(await within(30_000, "the read", reading), server.image.subarray(FAR, FAR + 100));
+    await remote.close();
+  },
+);
+
+tests.once("a disk that does not wait fails after that time", async (context) => {
+  const { server } = context;
+  await start(context, { timeout: 0.5 });
+  assert.is((await pull(context)).status, 202);
+  const remote = await remoteAt(context);
+  server.always = () => {};
+  const fault = await within(10_000, "the fault", failure(remote.read(FAR, 100)));
+  assert.match(fault.message, /EIO/);
+  server.always = (request, response) => server.part(request, response);
+  isSame(await within(10_000, "a read", remote.read(FAR, 100)), server.image.subarray(FAR, FAR + 100));
+  await remote.close();
+});
+
 tests.once("a disk that waits is ejected at once", async (context) => {
   const { server, path } = context;
   await start(context, { resume: 600 });

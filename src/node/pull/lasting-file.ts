@@ -21,6 +21,8 @@ import type { PulledFile } from "./pulled-file.ts";
 export interface LastingFileOptions {
   /** Seconds for which the disk waits when the file's server goes away; 0: what is asked for fails then. */
   patience: number;
+  /** Seconds for which a read may wait while nothing else is answered either; 0: as long as it is tried again. */
+  timeout: number;
   /** The longest read that the server is asked for, in bytes; longer ones are split. */
   longest: number;
   unflushed?: UnflushedMemory | undefined;
@@ -44,6 +46,8 @@ export class LastingFile implements LastingExport {
   readonly #options: LastingFileOptions;
   /** Ends the pause between two attempts to find the server again. */
   #wake: () => void = () => {};
+  /** When something was answered last, by the clock. */
+  #answered = Number.NEGATIVE_INFINITY;
   /** Who wants to know how the next of these attempts ends. */
   #asked: Deferred<void> | undefined;
 
@@ -56,7 +60,7 @@ export class LastingFile implements LastingExport {
       const end = deferred<void>();
       this.target = split({
         size: file.size,
-        read: (offset, length, options) => file.read(offset, length, options?.signal),
+        read: (offset, length, options) => this.#read(offset, length, options?.signal),
         close: async () => end.resolve(),
       });
       this.ended = end.promise;
@@ -87,6 +91,31 @@ export class LastingFile implements LastingExport {
     await this.#asked.promise;
   }
 
+  /** Reads, unless that takes so long that the local client, such as the kernel, would not wait for it. */
+  async #read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const { timeout, clock } = this.#options;
+    if (timeout === 0) return this.#file.read(offset, length, signal);
+    const end = new AbortController();
+    const giveUp = () => end.abort(signal?.reason);
+    signal?.addEventListener("abort", giveUp);
+    if (signal?.aborted) giveUp();
+    let callOff = () => {};
+    const look = (since: number) => {
+      const left = timeout * 1000 - (clock.now() - Math.max(since, this.#answered));
+      if (left > 0) callOff = clock.after(left, () => look(since));
+      else end.abort(late(length, offset, timeout));
+    };
+    look(clock.now());
+    try {
+      const bytes = await this.#file.read(offset, length, end.signal);
+      this.#answered = clock.now();
+      return bytes;
+    } finally {
+      callOff();
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
   /** The file while its server is there. A read that has failed for good stays so; any other ends this. */
   #opened(): Opened {
     const end = deferred<void>();
@@ -95,7 +124,7 @@ export class LastingFile implements LastingExport {
       size: this.#file.size,
       read: async (offset, length, options) => {
         try {
-          return await this.#file.read(offset, length, options?.signal);
+          return await this.#read(offset, length, options?.signal);
         } catch (error) {
           if (!(error instanceof HttpError && error.mayPass)) throw error;
           end.reject(error);
@@ -172,4 +201,9 @@ export class LastingFile implements LastingExport {
     this.#asked = undefined;
     if (asked) how(asked);
   }
+}
+
+function late(length: number, offset: number, timeout: number): HttpError {
+  const words = `reading ${length} bytes at ${offset}: the file's server has answered nothing for ${timeout} s`;
+  return new HttpError("timeout", words, { mayPass: true });
 }

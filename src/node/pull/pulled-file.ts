@@ -8,6 +8,8 @@ import type { Source } from "./sources.ts";
 
 export interface PulledFileOptions {
   sources: readonly Source[];
+  /** Milliseconds that the server may be silent. */
+  timeout: number;
   /** How often a read is tried again when what went wrong may pass. */
   retries: number;
   /** Takes a line for people. */

@@ -2,6 +2,7 @@ import type { RequestWindow } from "../../export/request-window.ts";
 import type { UnflushedMemory } from "../../export/resume/unflushed-memory.ts";
 import { type Clock, computerClock } from "../../resuming/clock.ts";
 import { deadline } from "../../streams/deadline.ts";
+import { shownUrl } from "../../transport/shown-url.ts";
 import type { Configuration } from "../config/config.ts";
 import type { Place, Places } from "../session/place.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
@@ -32,6 +33,9 @@ const WINDOW: RequestWindow = { request: 1 << 18, outstanding: 1 << 22 };
 const RETRIES = 8;
 const RETRIES_BEFORE_WAITING = 3;
 
+/** Milliseconds that a server may be silent, unless the configuration's `timeout` is less. */
+const SILENCE = 20_000;
+
 /**
  * One session with a file on a web server in place of a link: its place is looked at, the file is opened, the place is taken. It
  * lasts until the signal asks for the end, or the server has been away for the configuration's `resume` seconds. With `resume` 0
@@ -47,7 +51,7 @@ export function pulledSession(
   { places = placesOfThisMachine, unflushed, resolve, ...options }: PulledSessionOptions,
 ): PulledSession {
   const { clock = { ...computerClock(), after: deadline }, log, signal } = options;
-  const { sources, resume: patience } = configuration;
+  const { sources, resume: patience, timeout } = configuration;
   const record = new SessionRecord(log);
   let lasting: LastingFile | undefined;
 
@@ -55,19 +59,27 @@ export function pulledSession(
     await places.look(configuration);
     const retries = patience > 0 ? RETRIES_BEFORE_WAITING : RETRIES;
     const onnote = (line: string) => log(line, "warning");
-    const file = await openPulledFile(url, { sources, retries, onnote, signal, resolve, clock }).catch(
-      (error: unknown) => {
-        if (!signal.aborted) throw error;
-      },
-    );
+    const silence = timeout === 0 ? SILENCE : Math.min(SILENCE, Math.ceil(timeout * 1000));
+    const file = await openPulledFile(url, {
+      sources,
+      timeout: silence,
+      retries,
+      onnote,
+      signal,
+      resolve,
+      clock,
+    }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
     if (!file) return;
     let place: Place | undefined;
     try {
       place = await places.claim(configuration);
       record.connection = file.connection;
+      log(`fetching ${shownUrl(url)}`);
       const window = { ...WINDOW, ...configuration.window };
       const { request: longest } = window;
-      lasting = new LastingFile(file, { patience, longest, unflushed, clock, signal, log, record });
+      lasting = new LastingFile(file, { patience, timeout, longest, unflushed, clock, signal, log, record });
       await whileLasting({ lasting, name: file.name, window }, place, configuration, options, record);
     } finally {
       await file.close();
