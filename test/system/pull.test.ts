@@ -19,10 +19,10 @@ const tests = suite<Context>("what a gateway fetches by itself from nginx");
 const testing = needing(tests, ["nginx", "nbdcopy"]);
 
 /** Much more than is read ahead. */
-const SIZE = 24 << 20;
+const SIZE = 8 << 20;
 
 /** Where nobody has read yet. */
-const FAR = 20 << 20;
+const FAR = 7 << 20;
 
 tests.before.each((context) => {
   context.sandbox = new Sandbox();
