@@ -29,6 +29,7 @@ import {
   shownImage,
 } from "./serve/image-arguments.ts";
 import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
+import { pull } from "./serve/pull.ts";
 import { Telling } from "./serve/telling.ts";
 import { keepYoungGenerationSmall } from "./small-young-generation.ts";
 import { wholeArgument } from "./whole-argument.ts";
@@ -37,6 +38,7 @@ const program = {
   name: "nbd-serve",
   help: `Usage: nbd-serve [OPTION]... IMAGE URL
        nbd-serve [OPTION]... IMAGE -
+       nbd-serve --pull IMAGE_URL URL
 
 Serves a disk image, a file, a block device or the http(s) URL of a file, to an nbd-gateway: there it is a disk until you press
 Ctrl-C, or the other side ejects it. On a terminal one line shows what is read, how fast, and how much of it.
@@ -55,6 +57,8 @@ Ctrl-C, or the other side ejects it. On a terminal one line shows what is read, 
 
   --writable            let the other side write to IMAGE
   --take-over           end the session that has this configuration, if there is one
+  --pull                have the gateway at URL fetch IMAGE_URL by itself, where its "sources" allow that; nbd-serve ends when
+                        the disk is there, and the disk stays
   --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
 
   --header 'NAME: VALUE'
@@ -87,12 +91,14 @@ const RETRIES = { unit: "seconds", least: 0, most: 2_147_483 };
 run(program, async () => {
   const { values, positionals } = readArguments(program, {
     writable: { type: "boolean", default: false },
+    pull: { type: "boolean", default: false },
     retry: { type: "string" },
     quiet: { type: "boolean", short: "q", default: false },
     json: { type: "boolean", default: false },
     ...imageOptions,
     ...remoteOptions,
   });
+  if (values.pull) return pull(program, positionals, values);
   const [image, endpoint] = positionals;
   if (image === undefined || endpoint === undefined || positionals.length > 2) {
     throw new Error('an IMAGE and a URL, or "-", are needed; see nbd-serve --help');

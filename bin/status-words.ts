@@ -37,7 +37,8 @@ function sessionLines(
   const what = medium
     ? `${medium.name || "a medium without a name"}, ${amountOf(medium.size)}, ${medium.isWritable ? "writable" : "read-only"}`
     : "a medium that is not known yet";
-  const from = peer.address === null ? "" : `, from ${peer.address}`;
+  const other = peer.source ?? peer.address;
+  const from = other === null ? "" : `, from ${other}`;
   const lost = waitingUntil
     ? [
         `the link is lost; waited for ${timeSpan(Math.max(0, Date.parse(waitingUntil) - now))} more` +

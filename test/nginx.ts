@@ -51,29 +51,46 @@ export async function startNginxExample(
 }
 
 export interface FileServerOptions {
-  /** Default: one that is free. */
-  port?: number;
   /** Default: no TLS. */
   pair?: Pair;
   /** More lines of its configuration. */
   lines?: readonly string[];
 }
 
-/** Starts it as a server of the files in a folder, and returns their URL, which ends with "/". */
-export async function startFileServer(
+/** nginx with the files of a folder. */
+export interface FileServer {
+  readonly origin: string;
+  /** Ends it, with all connections. */
+  stop(): Promise<void>;
+  /** Starts it again, at the same port. */
+  start(): Promise<void>;
+}
+
+/** Starts nginx with the files of a folder. */
+export async function startFileNginx(
   sandbox: Sandbox,
   folder: string,
-  { port, pair, lines = [] }: FileServerOptions = {},
-): Promise<Running & { url: string; port: number }> {
-  const at = port ?? (await freePort());
+  { pair, lines = [] }: FileServerOptions = {},
+): Promise<FileServer> {
+  const port = await freePort();
   const all = [
-    `listen 127.0.0.1:${at}${pair ? " ssl" : ""};`,
+    `listen 127.0.0.1:${port}${pair ? " ssl" : ""};`,
     `root ${folder};`,
     ...lines,
     ...(pair ? [`ssl_certificate ${pair.certFile};`, `ssl_certificate_key ${pair.keyFile};`] : []),
   ];
-  const running = await runNginx(sandbox, at, `server { ${all.join(" ")} }`);
-  return Object.assign(running, { url: `${pair ? "https" : "http"}://127.0.0.1:${at}/`, port: at });
+  const servers = `server { ${all.join(" ")} }`;
+  let running = await runNginx(sandbox, port, servers);
+  return {
+    origin: `${pair ? "https" : "http"}://127.0.0.1:${port}`,
+    async stop() {
+      running.kill("SIGTERM");
+      await running.exit;
+    },
+    async start() {
+      running = await runNginx(sandbox, port, servers);
+    },
+  };
 }
 
 async function runNginx(sandbox: Sandbox, port: number, servers: string): Promise<Running> {

@@ -7,6 +7,7 @@ import { Gate } from "./login/gate.ts";
 import { Login, takeToken } from "./login/login.ts";
 import { whyRefused } from "./login/refusal.ts";
 import type { NbdMediaElement } from "./media/nbd-media.ts";
+import { peerName } from "./media/peer-name.ts";
 import { shownNameText } from "./media/shown-name.ts";
 import { CardsTold } from "./slots/card-events.ts";
 import { loadConfigurations } from "./slots/configurations.ts";
@@ -235,7 +236,7 @@ async function ejectOthers(card: NbdMediaElement): Promise<void> {
   if (!slot) return;
   const { medium, peer } = slot.status?.session ?? {};
   const file = medium ? shownNameText(medium.name) : undefined;
-  const isSure = await question.ask(words.eject.question(card.label, file, peer?.address ?? undefined));
+  const isSure = await question.ask(words.eject.question(card.label, file, peer && peerName(peer)));
   if (!isSure) return;
   const ejected = await eject(base.href, slot.name, login.headers);
   if (ejected.isDone) return say(words.eject.done(card.label));

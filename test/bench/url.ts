@@ -12,7 +12,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { program, root, Sandbox, until } from "../harness.ts";
-import { startFileServer } from "../nginx.ts";
+import { startFileNginx } from "../nginx.ts";
 import { forkRelay } from "../relay.ts";
 import { attached, attachedAt, startGateway } from "../system/link.ts";
 import { RATE } from "./far-link.ts";
@@ -69,10 +69,10 @@ async function measure(image: string, serve: Serve, use: typeof sequential) {
   const sandbox = new Sandbox();
   try {
     const log = sandbox.path("requests.log");
-    const { port } = await startFileServer(sandbox, join(image, ".."), { lines: [`access_log ${log};`] });
+    const { origin } = await startFileNginx(sandbox, join(image, ".."), { lines: [`access_log ${log};`] });
     const relay = await forkRelay({
       listen: 0,
-      to: port,
+      to: Number(new URL(origin).port),
       roundTrip: ROUND_TRIP,
       rate: RATE,
       isShared: true,

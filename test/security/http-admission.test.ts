@@ -66,6 +66,7 @@ const knocks: Record<
     headers: ["Content-Length: 0", "Connection: close"],
     behind: 404,
   },
+  pull: { ...post, path: "/pull/one", body: "{}", behind: 400 },
   status: { path: "/status", behind: 200 },
   events: { path: "/events", behind: 200 },
   metrics: { path: "/metrics", behind: 200 },
@@ -284,19 +285,19 @@ for (const [what, change, status] of [
 ] as const) {
   tests(`refused at each door that takes POST: ${what}`, async () => {
     const posts = all.filter((door) => takes(door, "POST"));
-    assert.equal(posts, ["login", "logout", "eject"]);
+    assert.equal(posts, ["login", "logout", "eject", "pull"]);
     for (const door of posts) await isRefused(door, change as Partial<Change>, status);
   });
 }
 
 for (const [what, headers, body, status] of [
-  ["more than 1 KiB", ["Content-Type: application/json", "Content-Length: 1025"], "", 413],
+  ["more than 16 KiB", ["Content-Type: application/json", "Content-Length: 16385"], "", 413],
   ["a length that nobody tells", ["Content-Type: application/json", "Transfer-Encoding: chunked"], "", 411],
   ["what a form sends", ["Content-Type: text/plain", "Content-Length: 2"], "{}", 415],
   ["no type", ["Content-Length: 2"], "{}", 415],
 ] as const) {
   tests(`a body is refused before it is read: ${what}`, async () => {
-    for (const path of ["/login", "/logout"]) {
+    for (const path of ["/login", "/logout", "/pull/one"]) {
       const answer = await exchange(
         port,
         [`POST ${path} HTTP/1.1`, own(), ...linesOf(here.headers), ...headers],
@@ -306,6 +307,14 @@ for (const [what, headers, body, status] of [
     }
   });
 }
+
+tests("a body for a login is refused from 1 KiB on", async () => {
+  for (const path of ["/login", "/logout"]) {
+    const head = [`POST ${path} HTTP/1.1`, own(), ...linesOf(here.headers)];
+    const body = ["Content-Type: application/json", "Content-Length: 1025"];
+    assert.is(statusOf(await exchange(port, [...head, ...body])), 413);
+  }
+});
 
 tests("HTTP/1.0 gets the page and no WebSocket", async () => {
   assert.is(statusOf(await ask("page", { version: "1.0" })), 200);

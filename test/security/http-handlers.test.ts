@@ -228,6 +228,7 @@ async function echoing(listen: (client: WebSocket, socket: Socket, path: string)
     maxConnections: 10,
     signal: new AbortController().signal,
     eject: async () => false,
+    pull: async () => undefined,
     ...onLookers(config),
     upgrade: (request, socket, head) =>
       sockets.upgrade(request, socket, head, (client, connection) => {

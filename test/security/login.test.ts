@@ -77,6 +77,7 @@ tests.before.each((context) => {
       maxConnections: 64,
       signal: new AbortController().signal,
       eject: async () => true,
+      pull: async () => undefined,
       ...onLookers(config),
       upgrade(_request, socket) {
         opened++;
@@ -116,6 +117,7 @@ const closed: Record<string, { line: string; headers?: string[]; body?: string; 
     headers: ["Content-Length: 0", "Connection: close"],
     behind: 204,
   },
+  pull: { line: "POST /pull/one", headers: post, body: "{}", behind: 400 },
   logout: { line: "POST /logout", headers: post, body: "{}", behind: 204 },
   status: { line: "GET /status", behind: 200 },
   events: { line: "GET /events", behind: 200 },
@@ -152,7 +154,7 @@ function knocksAt(door: string, { token, access, clock }: Context, port: number)
   const bearer = (secret: string) => `Authorization: Bearer ${secret}`;
   const cookie = `Cookie: a=b; ${access.cookieName}=${session}`;
   const isWebSocket = door === "session";
-  const needsOrigin = isWebSocket || door === "logout" || door === "eject";
+  const needsOrigin = isWebSocket || ["logout", "eject", "pull"].includes(door);
   const own = needsOrigin ? `Origin: https://127.0.0.1:${port}` : "Sec-Fetch-Site: same-origin";
   const needed = { status: 401, words: /^a login is needed: / };
   const wrong = { status: 401, words: /^the token is not the one of this gateway$/ };

@@ -8,7 +8,7 @@ import { busyboxCd } from "../bench/bootable.ts";
 import { bootFrom } from "../bench/emulated-pc.ts";
 import { failure } from "../bytes.ts";
 import { needing, Sandbox, suite, until, within } from "../harness.ts";
-import { startFileServer } from "../nginx.ts";
+import { startFileNginx } from "../nginx.ts";
 import { isLinuxUnpacked } from "./kernel/emulator.ts";
 import { pattern, throughGateway } from "./link.ts";
 
@@ -26,8 +26,8 @@ const unpacked = isLinuxUnpacked() ? [] : ["linux-image-amd64 (unpacked by .ci/u
 
 needing(tests, [...programs, ...unpacked])("a PC boots a CD that is on a web server", async ({ sandbox }) => {
   const { iso, line } = busyboxCd(sandbox);
-  const { url } = await startFileServer(sandbox, dirname(iso));
-  const { gateway, socket } = await throughGateway(sandbox, `${url}${basename(iso)}`);
+  const { origin } = await startFileNginx(sandbox, dirname(iso));
+  const { gateway, socket } = await throughGateway(sandbox, `${origin}/${basename(iso)}`);
   const time = await bootFrom(sandbox, socket, line, TOO_LONG);
   assert.ok(time !== undefined, `no line of user space in ${TOO_LONG} ms: ${gateway.stderr}`);
 });
@@ -40,7 +40,7 @@ needing(tests, ["nginx"])("a signed URL that expires in the middle: EIO and word
   const folder = sandbox.path("www");
   await mkdir(folder);
   await writeFile(`${folder}/disk.img`, pattern(SIZE));
-  const { url } = await startFileServer(sandbox, folder, {
+  const { origin } = await startFileNginx(sandbox, folder, {
     lines: [
       "secure_link $arg_signature,$arg_expires;",
       'secure_link_md5 "$secure_link_expires$uri key";',
@@ -49,7 +49,7 @@ needing(tests, ["nginx"])("a signed URL that expires in the middle: EIO and word
   });
   const expires = Math.ceil(Date.now() / 1000) + VALID;
   const signature = createHash("md5").update(`${expires}/disk.img key`).digest("base64url");
-  const signed = `${url}disk.img?signature=${signature}&expires=${expires}`;
+  const signed = `${origin}/disk.img?signature=${signature}&expires=${expires}`;
   const { server, gateway, uri } = await throughGateway(sandbox, signed);
   const disk = await connectExport(uri);
   sandbox.onEnd(() => disk.close().catch(() => {}));

@@ -1,6 +1,6 @@
 /** nbd-serve with an image on a web server. */
 import { readFileSync } from "node:fs";
-import { mkdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, rename, utimes, writeFile } from "node:fs/promises";
 import * as assert from "uvu/assert";
 import type { Export } from "../../src/export/export.ts";
 import { connectExport } from "../../src/node/connect-export.ts";
@@ -9,7 +9,7 @@ import { failure } from "../bytes.ts";
 import { writePair } from "../certificates.ts";
 import { redirect, status, WebServer } from "../export/http/web-server.ts";
 import { needing, program, type Running, Sandbox, suite, until, within } from "../harness.ts";
-import { startFileServer } from "../nginx.ts";
+import { startFileNginx } from "../nginx.ts";
 import { freePort } from "../websocketd.ts";
 import { attached, attachedAt, pattern, sha256, startGateway } from "./link.ts";
 import { PseudoTerminal } from "./pseudo-terminal.ts";
@@ -64,14 +64,14 @@ for (const scheme of ["http", "https"] as const) {
     async ({ sandbox, folder, image }) => {
       await writeFile(image, pattern(SIZE));
       const pair = scheme === "https" ? writePair(sandbox, "nginx", ["127.0.0.1"]) : undefined;
-      const { url } = await startFileServer(sandbox, folder, pair && { pair });
+      const { origin } = await startFileNginx(sandbox, folder, pair && { pair });
       const trust = pair ? ["--image-ca", pair.certFile] : [];
-      const { uri } = await throughGateway(sandbox, [...trust, `${url}disk.img`]);
+      const { uri } = await throughGateway(sandbox, [...trust, `${origin}/disk.img`]);
       const copy = sandbox.path("copy");
       await sandbox.run("nbdcopy", [uri, copy]);
       assert.is(await sha256(copy), await sha256(image));
       if (!pair) return;
-      const words = await refused(sandbox, [`${url}disk.img`, "-"]);
+      const words = await refused(sandbox, [`${origin}/disk.img`, "-"]);
       assert.match(words, /^opening https:\S+: the server's certificate [^\n]*, or use --image-ca FILE$/);
     },
   );
@@ -84,8 +84,8 @@ needing(tests, ["nginx"])(
     await writeFile(`${folder}/other`, pattern(SIZE, 2));
     // The ETag of nginx is the time, in seconds, and the size.
     await utimes(`${folder}/other`, 1_700_000_000, 1_700_000_000);
-    const { url } = await startFileServer(sandbox, folder);
-    const { server, connect } = await throughGateway(sandbox, [`${url}disk.img`]);
+    const { origin } = await startFileNginx(sandbox, folder);
+    const { server, connect } = await throughGateway(sandbox, [`${origin}/disk.img`]);
     const disk = await connect();
     assert.equal(Buffer.from(await disk.read(0, 512)), pattern(512));
     await rename(`${folder}/other`, image);
@@ -103,16 +103,14 @@ needing(tests, ["nginx"])(
 needing(tests, ["nginx"])("a restart of nginx in the middle: goes on", async ({ sandbox, folder, image }) => {
   const bytes = pattern(SIZE);
   await writeFile(image, bytes);
-  const first = await startFileServer(sandbox, folder);
-  const { server, connect } = await throughGateway(sandbox, [`${first.url}disk.img`]);
+  const web = await startFileNginx(sandbox, folder);
+  const { server, connect } = await throughGateway(sandbox, [`${web.origin}/disk.img`]);
   const disk = await connect();
   assert.equal(Buffer.from(await disk.read(0, 512)), bytes.subarray(0, 512));
-  first.kill("SIGKILL");
-  await first.exit;
-  await rm(sandbox.path(`nginx-${first.port}.pid`));
+  await web.stop();
   const reading = disk.read(6 * MIB, 4096);
   await until("nbd-serve says so", () => /nothing listens there; trying again/.test(server.stderr));
-  await startFileServer(sandbox, folder, { port: first.port });
+  await web.start();
   const read = await within(30_000, "the read", reading);
   assert.equal(Buffer.from(read), bytes.subarray(6 * MIB, 6 * MIB + 4096));
   assert.match(server.stderr, /the server answers again/);
@@ -274,6 +272,7 @@ tests("options that make no sense are refused before anything is asked for", asy
   const cases: readonly (readonly [readonly string[], string])[] = [
     [["--writable", url], "--writable is for a file: what is on a web server is read only"],
     [["--header", "X-Key: s3cret", "disk.img"], "--header is for an IMAGE-URL"],
+    [["--pull", "--header", "X-Key: s3cret", url], "--header and --pull exclude each other"],
     [
       ["--user", "ann", "--password-file", "-", url],
       "--password-file -: standard input is the wire; name a file",

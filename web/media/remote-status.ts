@@ -9,7 +9,8 @@ export interface RemoteStatus {
     readonly since: string;
     readonly waitingUntil: string | null;
     readonly medium: { readonly name: string; readonly size: number } | null;
-    readonly peer: { readonly address: string | null };
+    /** What the gateway fetches by itself has a source, and no address. */
+    readonly peer: { readonly address: string | null; readonly source?: string | null };
   } | null;
   readonly lastError: { readonly words: string; readonly at: string } | null;
 }

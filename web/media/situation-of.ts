@@ -2,6 +2,7 @@ import { oneLine } from "../../src/nbd/one-line.ts";
 import { ANOTHER_MEDIUM, IN_USE, TAKEN_OVER } from "../../src/transport/close-codes.ts";
 import type { ServingReport } from "../serving/report.ts";
 import type { Chosen, Run } from "./drive.ts";
+import { peerName } from "./peer-name.ts";
 import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
 import type { Awaited, Holder, Situation } from "./situation.ts";
@@ -112,7 +113,7 @@ function holderOf({ remote, ownSession, isHeldHere }: Known): Holder | undefined
   return {
     state,
     isThisBrowser: isHeldHere,
-    address: peer.address ?? undefined,
+    address: peerName(peer),
     since: Date.parse(since),
     until: waitingUntil === null ? undefined : Date.parse(waitingUntil),
     file: medium ? shownNameText(medium.name) : undefined,

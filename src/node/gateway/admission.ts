@@ -42,9 +42,13 @@ interface DoorRules {
   isPublic?: true;
   /** Open to pages of `allowed-origins`. */
   isForOthers?: true;
-  /** Takes JSON, of at most `LONGEST_BODY` bytes. */
-  hasBody?: true;
+  /** Takes JSON, of at most so many bytes. */
+  longestBody?: number;
 }
+
+/** Bytes of the longest body with what a login takes, and with a URL, whose characters may be escaped. */
+const LOGIN_BODY = 1024;
+const URL_BODY = 16_384;
 
 /** Every way into the gateway. A door that is added here is behind `admission` too. */
 export const doors = {
@@ -55,11 +59,13 @@ export const doors = {
   /** What a browser asks before a page of others may ask for something. */
   preflight: { methods: ["OPTIONS"], isPublic: true, isForOthers: true },
   /** Where a login begins. */
-  login: { methods: ["POST"], isPublic: true, hasBody: true },
+  login: { methods: ["POST"], isPublic: true, longestBody: LOGIN_BODY },
   /** Where a login ends. */
-  logout: { methods: ["POST"], hasBody: true },
+  logout: { methods: ["POST"], longestBody: LOGIN_BODY },
   /** Ends the session of a configuration, which its path names. */
   eject: { methods: ["POST"] },
+  /** Has the gateway fetch a URL by itself, for the configuration that its path names. */
+  pull: { methods: ["POST"], longestBody: URL_BODY },
   /** What each disk is at. */
   status: { methods: ["GET", "HEAD"] },
   /** The same as events, for as long as the reader stays. */
@@ -89,9 +95,6 @@ export interface AdmissionRules {
 }
 
 export type Check = (visit: Visit, door: Door, rules: AdmissionRules) => Refusal | undefined;
-
-/** Bytes of the longest body of a request. */
-const LONGEST_BODY = 1024;
 
 /**
  * Decides who gets in, for every door: says why a request is refused; undefined if it is let in. It refuses what another
@@ -180,11 +183,12 @@ const query: Check = ({ url = "" }) =>
 const body: Check = ({ headers }, door) => {
   const length = headers["content-length"] ?? "0";
   if (headers["transfer-encoding"] === undefined && length === "0") return undefined;
-  if (!rulesOf(door).hasBody) return bad("the request has a body");
+  const { longestBody } = rulesOf(door);
+  if (longestBody === undefined) return bad("the request has a body");
   if (headers["transfer-encoding"] !== undefined)
     return { status: 411, words: "the length of the body has to be told beforehand" };
-  if (Number(length) > LONGEST_BODY)
-    return { status: 413, words: `the body has more than ${LONGEST_BODY} bytes` };
+  if (Number(length) > longestBody)
+    return { status: 413, words: `the body has more than ${longestBody} bytes` };
   // Another site's page could send other types without asking.
   if (/^application\/json\s*(;|$)/i.test(headers["content-type"] ?? "")) return undefined;
   return { status: 415, words: "the body has to be application/json" };

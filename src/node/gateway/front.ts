@@ -20,6 +20,7 @@ import { guard } from "./guard.ts";
 import type { PageFiles } from "./page-files.ts";
 import { plainDoors } from "./plain-doors.ts";
 import type { Proxies } from "./proxies.ts";
+import type { Pull } from "./pulls.ts";
 import { refusalLine } from "./refusal-line.ts";
 import type { Events } from "./status/events.ts";
 import type { Overview } from "./status/overview.ts";
@@ -57,6 +58,8 @@ export interface FrontOptions {
   signal: AbortSignal;
   /** Ends the session of a configuration in order; false if there is none. Rejects if its end was not in order. */
   eject(name: string): Promise<boolean>;
+  /** Has a file that is fetched from here become the disk of a configuration; see `Pulls`. */
+  pull(pull: Pull): Promise<string | undefined>;
   /** What each configuration is at, for those who look, and for those who go on looking. */
   overview: Overview;
   events: Events;
@@ -71,7 +74,18 @@ export interface FrontOptions {
  * goes wrong in a handler costs its connection an answer with status 500, or its end, and a line of the log.
  */
 export function front(options: FrontOptions): Server | SecureServer {
-  const { config, page, maxConnections, access, checks = allChecks, signal, eject, upgrade, log } = options;
+  const {
+    config,
+    page,
+    maxConnections,
+    access,
+    checks = allChecks,
+    signal,
+    eject,
+    pull,
+    upgrade,
+    log,
+  } = options;
   const { tls, proxies, names = [], overview, events } = options;
   const { limits } = config;
   const rules = {
@@ -103,7 +117,7 @@ export function front(options: FrontOptions): Server | SecureServer {
   const connections = new Connections(server, { limit: maxConnections, hasLogin: access !== undefined, log });
   const webSockets = new WebSocketLimit(limits);
   const lasts = (response: ServerResponse) => connections.lasts(response);
-  const { doorOf, answers } = plainDoors({ config, page, access, eject, overview, events, lasts, log });
+  const { doorOf, answers } = plainDoors({ config, page, access, eject, pull, overview, events, lasts, log });
 
   function onRequest(request: IncomingMessage, response: ServerResponse) {
     if (!connections.begin(request, response)) return;

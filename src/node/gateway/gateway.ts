@@ -22,6 +22,7 @@ import { LimitedLog } from "./limited-log.ts";
 import { listenFor } from "./listen-for.ts";
 import { readPageFiles } from "./page-files.ts";
 import { Proxies } from "./proxies.ts";
+import { Pulls } from "./pulls.ts";
 import { Sessions } from "./sessions.ts";
 import { Board } from "./status/board.ts";
 import { Events } from "./status/events.ts";
@@ -180,17 +181,19 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     most: config.limits.eventListeners,
   });
   board.listen((name) => events.changed(name));
+  const unflushed = new UnflushedMemory();
   const sessions = new Sessions({
     config,
     budget,
     memory: memory.kept,
-    unflushed: new UnflushedMemory(),
+    unflushed,
     pingInterval,
     tellsWho: access !== undefined,
     signal: ending.signal,
     log,
     board,
   });
+  const pulls = new Pulls({ config, sessions, unflushed });
   const sockets = new WebSockets(ofStrangers, config.limits.frameBytes);
   const server = front({
     config,
@@ -203,6 +206,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     access,
     signal: ending.signal,
     eject: (name) => sessions.eject(name),
+    pull: (pull) => pulls.pull(pull),
     overview,
     events,
     upgrade: (request, socket, head, address) =>

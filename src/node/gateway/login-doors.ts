@@ -4,10 +4,9 @@ import type { Access, LoginAnswer } from "../login/access.ts";
 import { isNonce } from "../login/proof.ts";
 import type { Refusal, Visit } from "./admission.ts";
 import { send } from "./answers.ts";
+import { bodyOf, fromJson, JSON_TYPE } from "./json-body.ts";
 import { refusalLine } from "./refusal-line.ts";
 import { credentialIn, tooManyAttempts } from "./who.ts";
-
-const JSON_TYPE = { "Content-Type": "application/json; charset=utf-8" };
 
 const nonce = v.custom<string>(isNonce);
 
@@ -80,26 +79,4 @@ export async function answerLogout(
   if (credential) access.logOut(credential.secret);
   const cookie = access && `${access.cookieName}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0`;
   send(response, 204, "", cookie !== undefined && visit.isSecure ? { "Set-Cookie": cookie } : {});
-}
-
-/**
- * The body of a request; undefined if it does not come. Admission has looked at its length. The server ends requests that
- * take too long.
- */
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  } catch {
-    return undefined;
-  }
-  return Buffer.concat(chunks);
-}
-
-function fromJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return undefined;
-  }
 }

@@ -5,8 +5,11 @@ import type { Access } from "../login/access.ts";
 import { type Door, type Refusal, rulesOf, type Visit } from "./admission.ts";
 import { send } from "./answers.ts";
 import { PREFLIGHT_HEADERS } from "./cross-origin.ts";
+import { JSON_TYPE } from "./json-body.ts";
 import { answerLogin, answerLogout } from "./login-doors.ts";
 import type { PageFiles } from "./page-files.ts";
+import { answerPull } from "./pull-door.ts";
+import type { Pull } from "./pulls.ts";
 import { refusalLine } from "./refusal-line.ts";
 import { nameIn } from "./sessions.ts";
 import type { Events } from "./status/events.ts";
@@ -29,8 +32,6 @@ const NO_ROOM: Refusal = {
   headers: { "Retry-After": "10" },
 };
 
-const JSON_TYPE = { "Content-Type": "application/json; charset=utf-8" };
-
 /** Milliseconds of silence after which the system asks whether a reader of events is still there. */
 const KEEP_ALIVE_TIME = 30_000;
 
@@ -45,6 +46,8 @@ export interface PlainDoorsOptions {
   access: Access | undefined;
   /** Ends the session of a configuration in order; false if there is none. Rejects if its end was not in order. */
   eject(name: string): Promise<boolean>;
+  /** Has a file that is fetched from here become the disk of a configuration; see `Pulls`. */
+  pull(pull: Pull): Promise<string | undefined>;
   overview: Overview;
   events: Events;
   /** Has an answer last. */
@@ -61,7 +64,7 @@ export interface PlainDoors {
 
 /** Makes the doors for requests without a WebSocket. */
 export function plainDoors(options: PlainDoorsOptions): PlainDoors {
-  const { config, page, access, eject, overview, events, lasts, log } = options;
+  const { config, page, access, eject, pull, overview, events, lasts, log } = options;
   return {
     doorOf({ method, url = "", headers }) {
       const path = url.replace(/\?.*/s, "");
@@ -71,6 +74,7 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
       const fixed = FIXED.get(path);
       if (fixed) return fixed;
       if (path.startsWith(EJECT)) return "eject";
+      if (path.startsWith(PULL)) return "pull";
       if (page.has(url)) return "page";
       return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "nothing";
     },
@@ -87,13 +91,18 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
       login: (request, response, visit) => answerLogin(request, response, visit, access, log),
       logout: (request, response, visit) => answerLogout(request, response, visit, access),
       async eject({ url = "" }, response) {
-        const name = nameIn(url.slice(EJECT.length - 1));
+        const name = nameBehind(EJECT, url);
         try {
           if (name !== undefined && (await eject(name))) return send(response, 204, "");
         } catch (error) {
           return send(response, 500, `it has ended, but not in order: ${wordsToShow(error)}\n`);
         }
         send(response, 404, "there is no such configuration, or nothing is attached there\n");
+      },
+      pull(request, response, visit) {
+        const name = nameBehind(PULL, request.url ?? "");
+        const whereOf = (name: string) => overview.configuration(name)?.where;
+        return answerPull(request, response, visit, { name, pull, whereOf, lasts, log });
       },
       metadata(_request, response) {
         const about = aboutConfigurations(config);
@@ -129,8 +138,11 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
   };
 }
 
-/** The beginning of the paths that name what is to be ejected. */
+/** The beginnings of paths behind which stands the name of a configuration: to eject it, or to have something pulled for it. */
 const EJECT = "/eject/";
+const PULL = "/pull/";
+
+const nameBehind = (beginning: string, url: string) => nameIn(url.slice(beginning.length - 1));
 
 const FIXED: ReadonlyMap<string, PlainDoor> = new Map([
   ["/metadata", "metadata"],

@@ -14,17 +14,16 @@ import type { LogLevel } from "../log/log.ts";
 import { withoutCredentials } from "../login/credentials.ts";
 import { LossError } from "../session/last-writes.ts";
 import { beginLink } from "../session/linked-export.ts";
-import type { BegunLink } from "../session/links.ts";
-import type { Place } from "../session/place.ts";
+import type { BegunLink, Connection } from "../session/links.ts";
 import { places as placesOfThisMachine } from "../session/places.ts";
-import { session } from "../session/session.ts";
+import { type SessionOptions, session } from "../session/session.ts";
 import { SessionOverError } from "../session/session-over-error.ts";
 import type { Session } from "../session/session-state.ts";
 import { StateHookError } from "../session/state-hook.ts";
 import { AnotherMediumError } from "../session/succession.ts";
 import { summaryOf } from "../session/summary.ts";
 import { EjectedError } from "./ejected-error.ts";
-import { Exclusive } from "./exclusive.ts";
+import { Exclusive, type HolderOptions } from "./exclusive.ts";
 import type { LimitedLog } from "./limited-log.ts";
 import { LinkSupply } from "./link-supply.ts";
 import { Newcomer, type Visitor } from "./newcomer.ts";
@@ -70,6 +69,25 @@ interface Attached {
   readonly ending: AbortController;
 }
 
+/** Who wants a place, and how the session begins that is to have it. */
+export interface Beginning {
+  readonly visitor: Visitor;
+  readonly since: Date;
+  /** Asks for the end of this session alone. */
+  readonly ending: AbortController;
+  /** Nobody wants the place any more when it is closed. */
+  readonly link: Pick<Transport, "closed">;
+  /** Of the other side; "" where there is none. */
+  readonly address: string;
+  /** What is fetched from here, without secrets. */
+  readonly source?: string;
+  /** Who has the place now, in the words for newcomers, and for how many milliseconds nothing has come. */
+  other(running: Session): Pick<Connection, "address" | "silence">;
+  begin(options: SessionOptions): Session;
+  /** What it does for newcomers. */
+  holding(running: Session): HolderOptions<BegunLink>;
+}
+
 /** The sessions of a gateway, one at a time for each configuration. */
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -87,6 +105,19 @@ export class Sessions {
   /** Runs a session over a WebSocket, for the configuration that the visitor names; or gives it to the one that waits for it. */
   start(client: WebSocket, socket: Socket, visitor: Visitor): void {
     this.#follow(this.#receive(client, socket, visitor), () => client.terminate());
+  }
+
+  /**
+   * Runs a session that begins otherwise.
+   * @throws what it has failed with, once that was told
+   */
+  run(configuration: Configuration, beginning: Beginning): Promise<void> {
+    const running = this.#run(configuration, beginning);
+    this.#follow(
+      running.catch(() => {}),
+      () => {},
+    );
+    return running;
   }
 
   /** Another configuration holds from now on: what was found out for the one before does not count. */
@@ -186,9 +217,40 @@ export class Sessions {
     first: Transport | BegunLink,
     configuration: Configuration,
   ): Promise<void> {
-    const { budget, memory, unflushed, signal, log, board } = this.#options;
-    const { name } = configuration;
+    const { visitor, since, transport, connection } = newcomer;
     const ending = new AbortController();
+    const supply = new LinkSupply(first);
+    try {
+      await this.#run(configuration, {
+        visitor,
+        since,
+        ending,
+        link: transport,
+        address: visitor.address,
+        other: (running) => running.connection ?? connection,
+        begin: (options) =>
+          session(supply.links, configuration, {
+            ...options,
+            resume: { key: supply.key, nonce: this.#nonce, unflushed: this.#options.unflushed },
+          }),
+        holding: (running) => this.#holding(configuration, newcomer, first, supply, running),
+      });
+    } catch (error) {
+      transport.close(error);
+    } finally {
+      // Who wanted the end does not want another session to begin by itself.
+      supply.end(ending.signal.aborted ? new Ended("the session was ended") : new SessionOverError());
+    }
+  }
+
+  /**
+   * Runs a session to its end, and tells of it.
+   * @throws what it has failed with, once that was told
+   */
+  async #run(configuration: Configuration, beginning: Beginning): Promise<void> {
+    const { budget, memory, signal, log, board } = this.#options;
+    const { visitor, since, ending, link, address, source, other, begin, holding } = beginning;
+    const { name } = configuration;
     const end = () => ending.abort(signal.reason);
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
@@ -198,28 +260,35 @@ export class Sessions {
     const id = randomBytes(ID).toString("hex");
     const began = performance.now();
     let held: Session | undefined;
-    const supply = new LinkSupply(first);
     try {
-      const running = session(supply.links, configuration, {
+      const running = begin({
         budget,
         memory,
         log: (line, level) => note(line, level),
         signal: ending.signal,
-        resume: { key: supply.key, nonce: this.#nonce, unflushed },
         places: {
-          look: () => this.#look(configuration, newcomer.visitor),
+          look: () => this.#look(configuration, visitor),
           claim: async () => {
-            const attached = { configuration, path: newcomer.visitor.path, running, ending };
-            const place = await this.#claim(configuration, newcomer, first, supply, attached);
+            const place = await this.#exclusive.claim(
+              name,
+              link,
+              () => placesOfThisMachine.claim(configuration),
+              {
+                takeOver: takeOverOf(configuration, visitor),
+                end: (reason) => ending.abort(reason),
+                ...(this.#options.tellsWho && {
+                  describe: () => {
+                    const isLost = running.state === "waiting";
+                    const { address, silence } = other(running);
+                    return inUse({ since, name: running.exported?.name ?? "", address, silence, isLost });
+                  },
+                }),
+                ...holding(running),
+              },
+            );
             note = (line, level = "info") => log.session(name, line, { level, session: id });
-            this.#attached.set(name, attached);
-            board.begin({
-              id,
-              configuration,
-              since: newcomer.since,
-              address: newcomer.visitor.address,
-              running,
-            });
+            this.#attached.set(name, { configuration, path: visitor.path, running, ending });
+            board.begin({ id, configuration, since, address, source, running });
             held = running;
             return place;
           },
@@ -237,11 +306,9 @@ export class Sessions {
       note(messageOf(error), isFault ? "error" : "warning");
       if (held?.wasAttached) note(summaryOf(held, performance.now() - began, howEnded(ending.signal)));
       if (isFault) board.end(name, held, error);
-      newcomer.transport.close(error);
+      throw error;
     } finally {
       signal.removeEventListener("abort", end);
-      // Who wanted the end does not want another session to begin by itself.
-      supply.end(ending.signal.aborted ? new Ended("the session was ended") : new SessionOverError());
     }
   }
 
@@ -250,16 +317,14 @@ export class Sessions {
     return this.#exclusive.look(configuration.name, look, { takeOver: takeOverOf(configuration, visitor) });
   }
 
-  /** Takes the place of a configuration for a session, which goes on with the links that are its own. */
-  #claim(
-    configuration: Configuration,
-    { since, transport, visitor, connection }: Newcomer,
+  /** What a session that has its place does for newcomers, where it has links, and goes on with those that are its own. */
+  #holding(
+    { resume, resumeForeign }: Configuration,
+    { connection }: Newcomer,
     first: Transport | BegunLink,
     supply: LinkSupply,
-    { running, ending }: Attached,
-  ): Promise<Place> {
-    const { name, resume, resumeForeign } = configuration;
-    const current = () => running.connection ?? connection;
+    running: Session,
+  ): HolderOptions<BegunLink> {
     const isIntroduced = "handshake" in first && first.handshake.introduction !== undefined;
     const isResumable = "handshake" in first && resume > 0 && (isIntroduced || resumeForeign);
     /** A server that cannot show who it is may go on only where nobody is, and where one like it was. */
@@ -272,19 +337,10 @@ export class Sessions {
       if (isTaken) supply.offer(link);
       return isTaken;
     };
-    return this.#exclusive.claim(name, transport, () => placesOfThisMachine.claim(configuration), {
-      takeOver: takeOverOf(configuration, visitor),
-      isAlive: () => current().isAlive(ANSWER_TIME),
-      ...(this.#options.tellsWho && {
-        describe: () => {
-          const { address, silence } = current();
-          const isLost = running.state === "waiting";
-          return inUse({ since, name: running.exported?.name ?? "", address, silence, isLost });
-        },
-      }),
-      end: (reason) => ending.abort(reason),
+    return {
+      isAlive: () => (running.connection ?? connection).isAlive(ANSWER_TIME),
       ...(isResumable && { handOver, leaving: running.leaving }),
-    });
+    };
   }
 }
 

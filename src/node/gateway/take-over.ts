@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { type ForOthers, withWordsForOthers } from "../../streams/for-others.ts";
+import type { ForOthers } from "../../streams/for-others.ts";
 import { TAKEN_OVER } from "../../transport/close-codes.ts";
 import { InUseError } from "./in-use-error.ts";
 
@@ -18,6 +18,17 @@ export class TakenOverError extends Error implements ForOthers {
 
   get forOthers(): string {
     return this.message;
+  }
+}
+
+/** The session that has the place stays, as its configuration says. */
+export class NoTakeOverError extends Error implements ForOthers {
+  override name = "NoTakeOverError";
+  readonly forOthers: string;
+
+  constructor(message: string, forOthers: string) {
+    super(message);
+    this.forOthers = forOthers;
   }
 }
 
@@ -54,7 +65,7 @@ export class TakeOvers {
     const message = (words: string) => `configuration "${name}" was not taken over: ${words}`;
     if (!isAllowed) {
       const words = "this configuration cannot be taken over: its session has to end first";
-      throw withWordsForOthers(new Error(message(words)), words);
+      throw new NoTakeOverError(message(words), words);
     }
     const since = this.#now() - (this.#last.get(name) ?? Number.NEGATIVE_INFINITY);
     if (since < interval) {

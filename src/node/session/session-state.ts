@@ -48,6 +48,8 @@ export interface Session {
   readonly traffic: Traffic;
   /** Until when a new link is waited for; undefined while none is. */
   readonly waitingUntil: Date | undefined;
+  /** Resolves when local clients can use it, for the first time; it stays pending where they never can. */
+  readonly attached: Promise<void>;
   /** Resolves when it has begun to end: no new link can keep it. */
   readonly leaving: Promise<void>;
   /** Settles when the session has ended and nothing is left of it; see `session`. It is safe to ignore. */
@@ -59,6 +61,7 @@ export class SessionRecord implements Omit<Session, "ended"> {
   readonly counts = new Statistics();
   readonly failures = new FailureCounts();
   readonly traffic = new TrafficRecord();
+  readonly attached: Promise<void>;
   readonly leaving: Promise<void>;
   onstate: Session["onstate"];
   exported: ExportSummary | undefined;
@@ -67,11 +70,13 @@ export class SessionRecord implements Omit<Session, "ended"> {
   #state: SessionState = "connecting";
   #waitingUntil: Date | undefined;
   readonly #log: Log;
+  readonly #attached = deferred();
   readonly #leaving = deferred();
 
   /** @param log takes a line for people */
   constructor(log: Log) {
     this.#log = log;
+    this.attached = this.#attached.promise;
     this.leaving = this.#leaving.promise;
   }
 
@@ -98,6 +103,7 @@ export class SessionRecord implements Omit<Session, "ended"> {
     this.#change(() => {
       this.#state = state;
     });
+    if (state === "attached") this.#attached.resolve();
   }
 
   /** Takes note of until when a link is waited for; undefined: none is. */

@@ -1,29 +1,17 @@
-import { fast } from "../../export/filters/fast.ts";
-import { readOnly } from "../../export/filters/read-only.ts";
 import type { RequestWindow } from "../../export/request-window.ts";
-import type { ByteBudget } from "../../streams/budget.ts";
 import { checkObject } from "../../streams/check.ts";
 import type { Transport } from "../../streams/duplex.ts";
-import type { ForOthers } from "../../streams/for-others.ts";
-import type { MemoryBudget } from "../../streams/memory-budget.ts";
 import type { Configuration } from "../config/config.ts";
 import type { Log } from "../log/log.ts";
-import { whileAttached } from "./attached.ts";
 import { lastingExport, type ResumeOptions } from "./lasting-export.ts";
 import { linkedExport } from "./linked-export.ts";
 import { type Links, linksOf, nextLink } from "./links.ts";
 import type { Place, Places } from "./place.ts";
 import { places as placesOfThisMachine } from "./places.ts";
 import { type Session, SessionRecord } from "./session-state.ts";
+import { type WhileLastingOptions, whileLasting } from "./while-lasting.ts";
 
-/** Bytes that are kept at most of what was read, and read ahead, for all local clients of a session. */
-const CACHE = 16 << 20;
-
-export interface SessionOptions {
-  /** Bytes in flight for the local clients of all sessions of this process. */
-  budget: ByteBudget;
-  /** Where the caches of all sessions of this process count. Default: 16 MiB of this session's own, which stay. */
-  memory?: MemoryBudget;
+export interface SessionOptions extends WhileLastingOptions {
   /** Takes a line for people when the state changes, and how much it matters. */
   log: Log;
   /** Asks for an orderly end. If its reason has words for others (`ForOthers`), the other end is told them. */
@@ -85,7 +73,7 @@ async function run(
   options: SessionOptions,
   record: SessionRecord,
 ): Promise<void> {
-  const { memory, signal, silence = 0, received, places = placesOfThisMachine } = options;
+  const { signal, silence = 0, received, places = placesOfThisMachine } = options;
   const { timeout } = configuration;
   const window = async () => ({ ...(await options.window?.()), ...configuration.window });
   await places.look(configuration);
@@ -107,30 +95,9 @@ async function run(
     const { remote } = first;
     const { resume, log } = options;
     const lasting = lastingExport(first, configuration, { resume, links, signal, log, record });
-    const { ended, patience, close } = lasting;
-    const allowed = configuration.readOnly ? readOnly(lasting.target) : lasting.target;
-    const target = fast({ window: remote.window, budget: CACHE, memory })(allowed);
-    lasting.keeps(target);
-    record.traffic.kept = target;
-    const source = { target, name: remote.name ?? "", ended, patience };
-    let stopFault: Error | undefined;
-    try {
-      stopFault = await whileAttached(source, place!, configuration, options, record);
-    } catch (error) {
-      // The other end is told why, where the transport has words; NBD has none.
-      close(hasWords(signal.reason) ? signal.reason : error);
-      throw error;
-    } finally {
-      if (hasWords(signal.reason)) close(signal.reason);
-      await target.close();
-    }
-    // The other end is not told: for it all went well.
-    if (stopFault) throw stopFault;
+    const found = { lasting, name: remote.name ?? "", window: remote.window };
+    await whileLasting(found, place!, configuration, options, record);
   } finally {
     await (place as Place | undefined)?.release();
   }
-}
-
-function hasWords(reason: unknown): reason is ForOthers {
-  return typeof (reason as Partial<ForOthers> | undefined)?.forOthers === "string";
 }

@@ -90,6 +90,7 @@ const frontOf = (access?: Access) =>
     maxConnections: 4,
     signal: new AbortController().signal,
     eject: async () => false,
+    pull: async () => undefined,
     ...onLookers(config),
     upgrade(request, socket, head) {
       judge(request, true);

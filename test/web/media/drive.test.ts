@@ -4,7 +4,7 @@ import type { FileHandle } from "../../../web/keeping/file-handle.ts";
 import type { Refusal } from "../../../web/login/refusal.ts";
 import { offersIn } from "../../../web/media/actions.ts";
 import { Drive, type Note } from "../../../web/media/drive.ts";
-import { type Situation, toneOf } from "../../../web/media/situation.ts";
+import { type Holder, type Situation, toneOf } from "../../../web/media/situation.ts";
 import { type Known, situationOf } from "../../../web/media/situation-of.ts";
 import { suite, until } from "../../harness.ts";
 import { StandIns } from "./stand-in-serving.ts";
@@ -91,7 +91,7 @@ const remote: ConfigurationStatus = {
   session: {
     ...{ id: "s1", since: "2026-11-29T14:05:09Z", waitingUntil: null, outstanding: 0 },
     medium: { name: "debian.iso", size: 1000, isWritable: false },
-    peer: { address: "10.9.0.3" },
+    peer: { address: "10.9.0.3", source: null },
     link: { roundTrip: null, silence: null, received: 0, sent: 0, losses: 0 },
     requests: {},
     cache: { hits: 0, misses: 0 },
@@ -335,6 +335,9 @@ tests("somebody else has the place: who, since when, which image", () => {
     ["10.9.0.3", Date.parse(remote.session!.since), 1000],
   );
   assert.equal(offers({ remote }), ["eject"]);
+  const peer = { address: null, source: "https://mirror.example/iso/debian.iso" };
+  const pulled = now({ remote: { ...remote, session: { ...remote.session!, peer } } });
+  assert.is((pulled as Situation & { holder: Holder }).holder.address, "mirror.example");
   drive.choose(file, {});
   assert.equal(offers({ remote }), ["takeOver", "eject"]);
   assert.equal(offers({ remote: { ...remote, allowsTakeOver: false } }), ["eject"]);

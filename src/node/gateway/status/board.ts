@@ -13,6 +13,8 @@ export interface Holding {
   readonly since: Date;
   /** The address of the other side when it came; "" on a unix socket. */
   readonly address: string;
+  /** What is fetched from here, without secrets; undefined where the other side has come by itself. */
+  readonly source?: string | undefined;
   readonly running: Session;
 }
 

@@ -45,7 +45,11 @@ export interface SessionStatus {
   /** Until when a new link is waited for. */
   readonly waitingUntil: string | null;
   readonly medium: { readonly name: string; readonly size: number; readonly isWritable: boolean } | null;
-  readonly peer: { readonly address: string | null };
+  readonly peer: {
+    readonly address: string | null;
+    /** The URL that the gateway fetches from by itself, without secrets. */
+    readonly source: string | null;
+  };
   readonly link: LinkStatus;
   /** By what local clients ask for; what none has asked for is absent. */
   readonly requests: { readonly [operation in Operation]?: RequestStatus };
@@ -99,7 +103,7 @@ function whereToShow(target: Configuration["target"], running: Session | undefin
   return "path" in target.listen ? "unix socket" : (running?.where ?? formatAddress(target.listen));
 }
 
-function sessionStatus({ id, since, address, running }: Holding): SessionStatus {
+function sessionStatus({ id, since, address, source, running }: Holding): SessionStatus {
   const { exported, counts, traffic, connection, waitingUntil } = running;
   const { received, sent, losses, roundTrip, hits, misses } = traffic;
   const requests = OPERATIONS.map((operation) => [operation, counts.of(operation)] as const);
@@ -112,7 +116,7 @@ function sessionStatus({ id, since, address, running }: Holding): SessionStatus 
     medium: exported
       ? { name: mediumName(exported.name), size: exported.size, isWritable: exported.isWritable }
       : null,
-    peer: { address: from === "" ? null : from },
+    peer: { address: from === "" ? null : from, source: source ?? null },
     link: {
       roundTrip: inSeconds(roundTrip),
       silence: inSeconds(connection?.silence),

@@ -28,7 +28,7 @@ export function session(change: object = {}): NonNullable<ConfigurationStatus["s
     since: "2026-11-29T10:00:00.000Z",
     waitingUntil: null,
     medium: { name: "their.iso", size: 4096, isWritable: false },
-    peer: { address: "192.0.2.7" },
+    peer: { address: "192.0.2.7", source: null },
     link: { roundTrip: null, silence: null, received: 0, sent: 0, losses: 0 },
     requests: {},
     outstanding: 0,
