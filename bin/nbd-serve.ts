@@ -1,20 +1,13 @@
 import { once } from "node:events";
-import { basename } from "node:path";
 import { version as packageVersion } from "../package.json";
 import { failureLog } from "../src/node/failure-log.ts";
-import { openFile } from "../src/node/file.ts";
-import { fileIdentity } from "../src/node/resuming/file-identity.ts";
-import { OwnWrites, type WriteRecord } from "../src/node/resuming/own-writes.ts";
 import { ResumeState, resumeFile } from "../src/node/resuming/resume-state.ts";
-import { soleWriter } from "../src/node/resuming/sole-writer.ts";
 import { listenOn, processBudget } from "../src/node/session/listen.ts";
 import { activatedSockets } from "../src/node/socket-activation.ts";
 import { stdioTransport } from "../src/node/stdio.ts";
-import { reasonOf } from "../src/node/system-error.ts";
 import { serveAgain } from "../src/resuming/serve-again.ts";
 import { serve } from "../src/serve.ts";
 import type { Transport } from "../src/streams/duplex.ts";
-import { messageOf } from "../src/streams/message-of.ts";
 import { shownUrl } from "../src/transport/shown-url.ts";
 import { pathArgument } from "./path-argument.ts";
 import { logger, onSignals, readArguments, run, shownWords } from "./program.ts";
@@ -26,6 +19,15 @@ import {
   remoteFault,
   remoteOptions,
 } from "./remote.ts";
+import { openFileImage } from "./serve/file-image.ts";
+import type { Image } from "./serve/image.ts";
+import {
+  type ImageValues,
+  imageOptions,
+  isUrl,
+  refuseImageOptions,
+  shownImage,
+} from "./serve/image-arguments.ts";
 import { endBy, onNextInterrupt } from "./serve/interrupt.ts";
 import { pull } from "./serve/pull.ts";
 import { Telling } from "./serve/telling.ts";
@@ -35,17 +37,19 @@ import { wholeArgument } from "./whole-argument.ts";
 const program = {
   name: "nbd-serve",
   help: `Usage: nbd-serve [OPTION]... IMAGE URL
-       nbd-serve [--writable] [--quiet] IMAGE -
+       nbd-serve [OPTION]... IMAGE -
        nbd-serve --pull IMAGE_URL URL
 
-Serves a disk image, a file or a block device, to an nbd-gateway: there it is a disk until you press Ctrl-C, or the other
-side ejects it. On a terminal one line shows what is read, how fast, and how much of it.
+Serves a disk image, a file, a block device or the http(s) URL of a file, to an nbd-gateway: there it is a disk until you press
+Ctrl-C, or the other side ejects it. On a terminal one line shows what is read, how fast, and how much of it.
 
   nbd-serve image.iso http://127.0.0.1:8000/               to a gateway of yours on this machine
   nbd-serve image.iso 'https://HOST:8000/#TOKEN' --fingerprint AB:CD:...
                                                            to another machine, with what nbd-gateway has printed there
   nbd-serve --writable disk.img https://HOST:8000/0 --token-file FILE
                                                            as its configuration "0"; whoever has the disk can write to it
+  nbd-serve https://mirror.example/debian.iso http://127.0.0.1:8000/
+                                                           a file on a web server, of which only what is read is fetched
   nbd-serve --json image.iso http://127.0.0.1:8000/ | jq .event
                                                            for a script, which is told what happens
   nbd-serve image.iso ws://127.0.0.1:8080/                 to nbd-proxy behind websocketd, or another relay
@@ -56,6 +60,12 @@ side ejects it. On a terminal one line shows what is read, how fast, and how muc
   --pull                have the gateway at URL fetch IMAGE_URL by itself, where its "sources" allow that; nbd-serve ends when
                         the disk is there, and the disk stays
   --retry SECONDS       how long to try to have a link again that was lost; 0: not at all. Default 300
+
+  --header 'NAME: VALUE'
+                        a header for the web server of IMAGE, and for no other; may be there several times
+  --user NAME           who logs in at the web server of IMAGE
+  --password-file FILE  the password in FILE; "-": standard input. Default: it is asked for on the terminal
+  --image-ca FILE       certificates of the authorities to believe at the web server of IMAGE, in PEM
 
   --token-file FILE     the token, if URL has none; "-": standard input. Default for this machine: where nbd-gateway keeps it
   --fingerprint SHA256  the only certificate to believe, as nbd-gateway prints it
@@ -85,6 +95,7 @@ run(program, async () => {
     retry: { type: "string" },
     quiet: { type: "boolean", short: "q", default: false },
     json: { type: "boolean", default: false },
+    ...imageOptions,
     ...remoteOptions,
   });
   if (values.pull) return pull(program, positionals, values);
@@ -93,16 +104,26 @@ run(program, async () => {
     throw new Error('an IMAGE and a URL, or "-", are needed; see nbd-serve --help');
   }
   const path = pathArgument(image);
+  const shown = shownImage(image);
   const where = shownUrl(endpoint);
   // Other users of this machine can see a process's arguments.
-  if (where !== endpoint) process.title = `${program.name} ${image} ${where}`;
+  if (where !== endpoint || shown !== image || values.header) {
+    process.title = `${program.name} ${shown} ${where}`;
+  }
   const isLocal = endpoint === "-";
   if (isLocal) refuseRemoteOptions(values);
   if (isLocal && values.retry !== undefined) throw new Error("--retry is for a URL");
   if (isLocal && values.json) throw new Error("--json is for a URL: standard output is the wire");
+  if (!isUrl(image)) refuseImageOptions(values);
+  else if (values.writable) throw new Error("--writable is for a file: what is on a web server is read only");
+  if (values["password-file"] === "-" && (isLocal || values["token-file"] === "-")) {
+    throw new Error(
+      `--password-file -: standard input is ${isLocal ? "the wire" : "where the token is"}; name a file`,
+    );
+  }
   const retry = wholeArgument(values.retry ?? RETRY, "--retry", RETRIES);
   const telling = await Telling.begin(
-    { image, to: where, program: packageVersion },
+    { image: shown, to: where, program: packageVersion },
     {
       isQuiet: values.quiet,
       mayBeWatched: !isLocal,
@@ -116,8 +137,8 @@ run(program, async () => {
 });
 
 /** What the arguments say. */
-interface Arguments extends RemoteValues {
-  /** As it was written, for people. */
+interface Arguments extends RemoteValues, ImageValues {
+  /** As it was written. A URL may have secrets. */
   image: string;
   path: string | Buffer;
   /** A URL, or "-". */
@@ -129,9 +150,10 @@ interface Arguments extends RemoteValues {
 }
 
 async function serveImage(given: Arguments, telling: Telling): Promise<void> {
-  const { image, endpoint, where, writable, retry } = given;
+  const { endpoint, where, writable, retry } = given;
   const warn = (line: string) => telling.line(line, "warning");
   const other = endpoint === "-" ? undefined : await remote(endpoint, given, warn);
+  const openImage = await imageOpener(given, warn);
   keepYoungGenerationSmall();
   const signal = onSignals();
   telling.heed(signal);
@@ -140,21 +162,17 @@ async function serveImage(given: Arguments, telling: Telling): Promise<void> {
     endBy("SIGINT");
   });
 
-  const unopened = (reason: string) => new Error(`opening ${image}: ${reason}`);
-  const { handle, target, modifiedBefore } = await openFile(given.path, { writable }).catch(
-    (error: unknown) => {
-      throw unopened(reasonOf(error));
-    },
-  );
-  const unlock = writable
-    ? await soleWriter(handle).catch((error: unknown) => {
-        throw unopened(messageOf(error));
-      })
-    : undefined;
+  const opened = await openImage(signal).catch(unlessEnded);
+  if (!opened) return;
+  const image: Image = opened;
+  const { target, name } = image;
+  const shown = shownImage(given.image);
   await telling.open({ size: target.size, isWritable: writable, retry });
-  const failures = failureLog((line) => telling.line(`${image}: ${line}`, "error"));
-  const options = { name: basename(image), onerror: failures.add };
-  const isServing = `serving ${image}, ${target.size} bytes`;
+  // A fault at a URL says itself where it was.
+  const prefix = isUrl(given.image) ? "" : `${shown}: `;
+  const failures = failureLog((line) => telling.line(prefix + line, "error"));
+  const options = { name, onerror: failures.add };
+  const isServing = `serving ${shown}, ${target.size} bytes`;
 
   /** Serves everybody who connects to the sockets, until a signal comes. */
   async function serveOn(sockets: readonly number[]) {
@@ -185,29 +203,26 @@ async function serveImage(given: Arguments, telling: Telling): Promise<void> {
       return;
     }
     const state = await ResumeState.open(resumeFile(endpoint), warn);
-    let writes: OwnWrites | undefined;
     try {
-      const note = (record: WriteRecord) => state.note(record);
-      if (writable) writes = await OwnWrites.of(handle, { before: state.written, modifiedBefore, note });
-      await serveAgain(telling.over(writes?.watch(target) ?? target), {
+      const resuming = await image.resuming(state);
+      await serveAgain(telling.over(resuming.target), {
         connect: (signal) => there.connect(signal),
         serve,
         serveOptions: { ...options, onTransmission },
         retry,
         signal,
-        medium: target,
-        identity: () => fileIdentity(handle, { name: options.name, size: target.size, writes }),
+        medium: image.medium,
+        identity: () => resuming.identity(),
         keys: {
           get: () => state.get(),
           async set(key) {
             await state.set(key);
-            await writes?.begin();
+            await resuming.begin();
           },
         },
         onReconnecting: (line) => telling.lost(line),
-      });
+      }).finally(() => resuming.end());
     } finally {
-      await writes?.end();
       state.close();
     }
   }
@@ -229,8 +244,19 @@ async function serveImage(given: Arguments, telling: Telling): Promise<void> {
   } finally {
     failures.end();
     await other?.leave();
-    await target.flush?.();
-    await target.close();
-    unlock?.();
+    await image.close();
   }
+}
+
+/** Understands what the arguments say about the image, before anything is connected; it is opened later. */
+async function imageOpener(
+  given: Arguments,
+  warn: (line: string) => void,
+): Promise<(signal: AbortSignal) => Promise<Image>> {
+  const { image, path, writable } = given;
+  if (!isUrl(image)) return () => openFileImage(image, path, writable);
+  const { imageAccess } = await import("./serve/image-access.ts");
+  const access = await imageAccess(image, given, warn);
+  const { openUrlImage } = await import("./serve/url-image.ts");
+  return (signal) => openUrlImage(access, { note: warn, signal });
 }

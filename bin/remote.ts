@@ -207,7 +207,8 @@ export async function readTrust({ fingerprint, ca, insecure }: RemoteValues): Pr
   };
 }
 
-async function readCertificates(file: string): Promise<Buffer> {
+/** @throws Error in words */
+export async function readCertificates(file: string): Promise<Buffer> {
   return readFile(file).catch((error: unknown) => {
     throw new Error(`reading ${file}: ${reasonOf(error)}`);
   });

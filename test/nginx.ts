@@ -1,4 +1,4 @@
-/** nginx, as a reverse proxy with the gateway under a path of its own. */
+/** nginx, as a reverse proxy with the gateway under a path of its own, and as a server of files. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Pair } from "./certificates.ts";
@@ -50,6 +50,32 @@ export async function startNginxExample(
   return { url: `https://localhost:${port}/vm/`, plainUrl: `http://127.0.0.1:${plainPort}/vm/` };
 }
 
+export interface FileServerOptions {
+  /** Default: one that is free. */
+  port?: number;
+  /** Default: no TLS. */
+  pair?: Pair;
+  /** More lines of its configuration. */
+  lines?: readonly string[];
+}
+
+/** Starts it as a server of the files in a folder, and returns their URL, which ends with "/". */
+export async function startFileServer(
+  sandbox: Sandbox,
+  folder: string,
+  { port, pair, lines = [] }: FileServerOptions = {},
+): Promise<Running & { url: string; port: number }> {
+  const at = port ?? (await freePort());
+  const all = [
+    `listen 127.0.0.1:${at}${pair ? " ssl" : ""};`,
+    `root ${folder};`,
+    ...lines,
+    ...(pair ? [`ssl_certificate ${pair.certFile};`, `ssl_certificate_key ${pair.keyFile};`] : []),
+  ];
+  const running = await runNginx(sandbox, at, `server { ${all.join(" ")} }`);
+  return Object.assign(running, { url: `${pair ? "https" : "http"}://127.0.0.1:${at}/`, port: at });
+}
+
 /** nginx with the files of a folder. */
 export interface FileServer {
   readonly origin: string;
@@ -59,11 +85,10 @@ export interface FileServer {
   start(): Promise<void>;
 }
 
-/** Starts nginx with the files of a folder. */
+/** Starts nginx with the files of a folder, to be ended and started again. */
 export async function startFileNginx(sandbox: Sandbox, folder: string): Promise<FileServer> {
-  const port = await freePort();
-  const servers = `server { listen 127.0.0.1:${port}; root ${folder}; }`;
-  let running = await runNginx(sandbox, port, servers);
+  let running = await startFileServer(sandbox, folder);
+  const { port } = running;
   return {
     origin: `http://127.0.0.1:${port}`,
     async stop() {
@@ -71,7 +96,7 @@ export async function startFileNginx(sandbox: Sandbox, folder: string): Promise<
       await running.exit;
     },
     async start() {
-      running = await runNginx(sandbox, port, servers);
+      running = await startFileServer(sandbox, folder, { port });
     },
   };
 }

@@ -88,6 +88,17 @@ tests("each direction takes half of the round trip, and a rate its time", async 
   assert.ok(more >= 129, `${more} ms for 100 ms of bytes after 30`);
 });
 
+tests("two connections share a rate, where they should", async () => {
+  const { near, between } = await through({ rate: 1_000_000, isShared: true });
+  const second = open(between.place);
+  ends.push(() => second.destroy());
+  const start = performance.now();
+  for (const socket of [near, second]) socket.end(sequence(100_000));
+  await until("all is there", async () => (await between.counts()).there === 200_000);
+  const took = performance.now() - start;
+  assert.ok(took >= 199, `${took} ms`);
+});
+
 tests("a half that is closed leaves the other running", async () => {
   const { near, far } = await through({ roundTrip: 10 });
   near.end("over");

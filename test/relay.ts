@@ -1,6 +1,6 @@
 /**
  * A link of a given length and rate between two sockets of this machine, as a process of its own (`forkRelay`) or in
- * this one (`relay`). Each connection to where it listens is a link of its own. How long a connection takes to be made
+ * this one (`relay`). Each connection to where it listens is a link of its own, unless they share one. How long a connection takes to be made
  * is not simulated.
  */
 import { fork } from "node:child_process";
@@ -24,6 +24,8 @@ export interface RelayOptions {
   roundTrip?: number;
   /** Bytes a second in each direction. Default: any. */
   rate?: number;
+  /** Whether all connections together have that rate. Default: each has it. */
+  isShared?: boolean;
 }
 
 /** Bytes that went through, from those who connected and to them. */
@@ -55,9 +57,23 @@ const UNREAD = 1 << 20;
 /** Timers are whole milliseconds: what is due in less than half of one is due. */
 const SOON = 0.5;
 
-export async function relay({ listen, to, roundTrip = 0, rate }: RelayOptions): Promise<Relay> {
+/** One direction of a link, and when it has sent all that it was given. */
+interface Line {
+  freeAt: number;
+}
+
+export async function relay({
+  listen,
+  to,
+  roundTrip = 0,
+  rate,
+  isShared = false,
+}: RelayOptions): Promise<Relay> {
   const counts: Counts = { connections: 0, there: 0, back: 0 };
   const sockets = new Set<Socket>();
+  const lineThere: Line = { freeAt: 0 };
+  const lineBack: Line = { freeAt: 0 };
+  const lineOf = (line: Line) => (isShared ? line : { freeAt: 0 });
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     counts.connections++;
     const far = connect({ ...address(to), allowHalfOpen: true, noDelay: true });
@@ -65,10 +81,10 @@ export async function relay({ listen, to, roundTrip = 0, rate }: RelayOptions): 
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
     }
-    oneWay(near, far, roundTrip / 2, rate, (bytes) => {
+    oneWay(near, far, roundTrip / 2, rate, lineOf(lineThere), (bytes) => {
       counts.there += bytes;
     });
-    oneWay(far, near, roundTrip / 2, rate, (bytes) => {
+    oneWay(far, near, roundTrip / 2, rate, lineOf(lineBack), (bytes) => {
       counts.back += bytes;
     });
   });
@@ -104,17 +120,16 @@ function oneWay(
   to: Socket,
   delay: number,
   rate = Number.POSITIVE_INFINITY,
+  line: Line,
   count: (bytes: number) => void,
 ) {
   const underway: { due: number; act: () => void }[] = [];
   let timer: NodeJS.Timeout | undefined;
-  /** When the link has sent all that it was given. */
-  let freeAt = 0;
 
   function send(length: number, act: () => void) {
     const now = performance.now();
-    freeAt = Math.max(freeAt, now) + (length / rate) * 1000;
-    underway.push({ due: freeAt + delay, act });
+    line.freeAt = Math.max(line.freeAt, now) + (length / rate) * 1000;
+    underway.push({ due: line.freeAt + delay, act });
     arrive();
   }
 
@@ -145,7 +160,7 @@ function oneWay(
   /** The sender waits for a queue that is full, and for a receiver that does not read. */
   function letIn() {
     if (isHeld) return;
-    const wait = freeAt - performance.now() - QUEUE;
+    const wait = line.freeAt - performance.now() - QUEUE;
     const isUnread = to.writableLength > UNREAD;
     isHeld = isUnread || wait > 0;
     if (!isHeld) {

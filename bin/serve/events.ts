@@ -14,7 +14,7 @@ const INTERVAL = 1000;
 
 /** What is served, and to whom. */
 export interface Served {
-  /** As the arguments name it. */
+  /** As the arguments name it; a URL without secrets. */
   readonly image: string;
   /** The URL, without secrets. */
   readonly to: string;
