@@ -12,7 +12,8 @@ import { webSocket } from "../src/transport/websocket.ts";
 import { root } from "./harness.ts";
 
 /** What the gateway says to browsers about its page. */
-const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const POLICY =
+  "default-src 'self'; connect-src 'self' https:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const COOKIE = "__Host-nbd-proxy-0123abcd";
 
 const types: Readonly<Record<string, string>> = {

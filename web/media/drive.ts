@@ -408,7 +408,7 @@ export class Drive {
           onread: (size) => this.#looked(chosen, { ...file, size }),
         })
       : new Trial({
-          attempt: async () => sampleOf(file)?.look(),
+          attempt: () => sampleOf(file)?.look(),
           pauseAfter: () => FILE_PAUSE,
           onslow: () => become("slow"),
           onfault: (error) => failed({ fault: messageOf(error) }),

@@ -2,7 +2,8 @@
 const SLOW = 200;
 
 export interface TrialOptions<T> {
-  attempt(signal: AbortSignal): Promise<T>;
+  /** What it throws is a failure too, and told at once. */
+  attempt(signal: AbortSignal): Promise<T> | T;
   /** Milliseconds from an attempt that has failed to the next; undefined: there will be none. */
   pauseAfter(error: unknown): number | undefined;
   /** The first attempt takes long. */
