@@ -132,6 +132,8 @@ export class DropZone {
 
 /** @param length in words, which nobody knows before the address is looked at */
 function fromWeb(file: WebFile, length: string | undefined, { address }: MediaWords): string {
-  const from = address.from(hostOf(file));
+  const host = hostOf(file);
+  if (host === "") return "";
+  const from = address.from(host);
   return file.size === 0 ? from : `${length}, ${from}`;
 }

@@ -26,6 +26,7 @@ export interface UrlFault {
 }
 
 export function urlFaultOf(error: unknown): UrlFault {
-  const { code, mayPass = true } = error as Partial<HttpError>;
-  return { fault: messageOf(error), code, mayPass };
+  // Its class is another one here than in the script that was loaded.
+  const { name, code, mayPass = true } = error as Partial<HttpError>;
+  return { fault: messageOf(error), code: name === "HttpError" ? code : undefined, mayPass };
 }

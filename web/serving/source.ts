@@ -20,15 +20,19 @@ export function webFileAt(url: string): WebFile {
   return { url: text, name: nameIn(text), size: 0 };
 }
 
-/** The host of a URL, as far as it is one. */
+/** The host of its URL; "" if that is none. */
 export function hostOf({ url }: WebFile): string {
-  return URL.canParse(url) ? new URL(url).host : "";
+  return partsOf(url)?.host ?? "";
 }
 
-/** Nothing is told of a text that is no URL: any part of it may be a secret. */
+/** Nothing is told of a text that is no such URL: any part of it may be a secret. */
+function partsOf(url: string): URL | undefined {
+  const parts = URL.canParse(url) ? new URL(url) : undefined;
+  return parts && /^https?:$/.test(parts.protocol) ? parts : undefined;
+}
+
 function nameIn(url: string): string {
-  if (!URL.canParse(url)) return "";
-  const { pathname, host } = new URL(url);
+  const { pathname = "", host = "" } = partsOf(url) ?? {};
   const last = pathname.split("/").filter(Boolean).at(-1) ?? host;
   try {
     return decodeURIComponent(last);

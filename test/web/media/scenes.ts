@@ -1,3 +1,4 @@
+import { HttpError } from "../../../src/export/http/http-error.ts";
 import type { NbdMediaElement } from "../../../web/media/nbd-media.ts";
 import type { RemoteStatus } from "../../../web/media/remote-status.ts";
 import { readLevel } from "../../../web/serving/read-level.ts";
@@ -107,7 +108,7 @@ export const scenes = {
   },
   "bad-url": ({ element }) => {
     const words = "the server is there, and does not let this page read";
-    element.lookAt = () => Promise.reject(Object.assign(new Error(words), { code: "cors", mayPass: false }));
+    element.lookAt = () => Promise.reject(new HttpError("cors", words));
     element.url = ADDRESS;
   },
   "ready-url": ({ element }) => {
