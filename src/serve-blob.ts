@@ -12,7 +12,7 @@ export function serveBlob(
   const sample = sampleOf(file);
   const medium: Medium = {
     file: blobExport(file),
-    name: (file as Partial<File>).name ?? "",
+    name: (file as Partial<File>).name,
     look: sample && (() => sample.look()),
     serveAgain: async (disk, again) =>
       (await import("./resuming/serve-file-again.ts")).serveFileAgain(disk, file, again),

@@ -41,8 +41,8 @@ export interface LinkOptions {
 export interface Medium {
   /** Closed at the end of one that could be read at the beginning. */
   file: Export;
-  /** What the other side is told. */
-  name: string;
+  /** What the other side is told. Default: "". */
+  name: string | undefined;
   /** Reads a little, and rejects if that fails. */
   look?: (() => Promise<unknown>) | undefined;
   /** `serveAgain`, which is told what the medium is. */
@@ -104,7 +104,7 @@ export async function serveMedium(
   let reads: RunningState = "serving";
   // Serving takes both: a link, and a file that can be read.
   const show = (line: string) => become(link === "serving" ? reads : link, line);
-  const connect = (isAgain = false) => {
+  const connect = (_signal?: AbortSignal, isAgain = false) => {
     // Who took the place meanwhile keeps it.
     const asked = options.protocols?.filter((one) => !isAgain || one !== "take-over");
     const socket = open(endpoint, asked);
@@ -148,7 +148,7 @@ export async function serveMedium(
     if (retry) {
       await serveAgain(disk, {
         ...owner,
-        connect: (_signal, isAgain) => connect(isAgain),
+        connect,
         serve,
         serveOptions,
         retry,
