@@ -115,6 +115,13 @@ const resumingApart = {
     id.endsWith("/resuming/serve-file-again.ts") ? { id: "./resuming.js", external: true } : null,
 };
 
+/** What the element and its engine load for an image at an address. It lies beside them. */
+const httpExport = "src/export/http.ts";
+const httpExportApart = {
+  name: "http-export-apart",
+  resolveId: (id) => (id.endsWith("/export/http.ts") ? { id: "./http-export.js", external: true } : null),
+};
+
 export default [
   {
     input: {
@@ -159,9 +166,16 @@ export default [
   },
   script(resuming, "dist/web/js/resuming.js", { format: "es" }, [short("es")]),
   // The engine of the element lies beside it.
-  script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }, [short("es")]),
+  {
+    ...script("web/serving/worker.ts", "dist/web/js/serving-worker.js", { format: "es" }),
+    plugins: [httpExportApart, ...typescript, short("es"), sizes],
+  },
+  script(httpExport, "dist/web/js/http-export.js", { format: "es" }, [short("es")]),
   script("src/streams/polyfill.ts", "dist/web/js/polyfill.js", { format: "iife" }, [short("iife")]),
-  script(element, "dist/web/js/nbd-media.js", { format: "es" }, [styleAsText, short("es")]),
+  {
+    ...script(element, "dist/web/js/nbd-media.js", { format: "es" }),
+    plugins: [httpExportApart, ...typescript, styleAsText, short("es"), sizes],
+  },
   script("web/page.ts", "dist/web/page.js", { format: "es" }, [
     short("es"),
     afterwards(

@@ -1,6 +1,7 @@
 import { ReadMeter, type ReadProgress } from "./export/filters/read-meter.ts";
 import { windowsOver } from "./export/filters/windows.ts";
-import { type LinkOptions, type RunningState, serveBlob } from "./serve-blob.ts";
+import { serveBlob } from "./serve-blob.ts";
+import type { LinkOptions, RunningState } from "./serve-medium.ts";
 import { callBack } from "./streams/call-back.ts";
 import { checkAmount, checkMethods, checkType } from "./streams/check.ts";
 import { messageOf } from "./streams/message-of.ts";

@@ -1,156 +1,21 @@
 import { blobExport } from "./export/blob.ts";
 import { sampleOf } from "./export/blob-sample.ts";
-import type { Export } from "./export/export.ts";
-import type { OnExportError } from "./export/failed-request.ts";
-import { watchedReads } from "./export/filters/watch-reads.ts";
-import type { Clock } from "./resuming/clock.ts";
-import type { ResumeKeys } from "./resuming/resume-keys.ts";
-import type { onWake } from "./resuming/wakes.ts";
-import { type ServeOptions, serveUnchecked as serve } from "./serve.ts";
-import { wordsForOthers } from "./streams/for-others.ts";
-import { nextTask } from "./streams/next-task.ts";
-import { ownRoom } from "./streams/own-room.ts";
-import { unlessAborted } from "./streams/unless-aborted.ts";
-import { openWebSocket } from "./transport/open-web-socket.ts";
-import { shownUrl } from "./transport/shown-url.ts";
-import { OPEN, transportOver, type WebSocketLike } from "./transport/websocket.ts";
+import { type LinkOptions, type Medium, type ServerOwner, serveMedium } from "./serve-medium.ts";
 
-/** The states of a server that runs. See `NBDServerState`. */
-export type RunningState = "connecting" | "waiting" | "serving" | "unreadable" | "reconnecting";
-
-/** How a server connects, and comes back. */
-export interface LinkOptions {
-  /** The subprotocols that the WebSocket asks for. Default: none. It is read for each WebSocket, as a login may change. */
-  protocols?: readonly string[] | undefined;
-  /**
-   * Seconds for which a link that was lost is tried to be had again, once the other side has read something; 0: not at all.
-   * Default 0. It needs the script `resuming.js` beside `nbd.js`.
-   */
-  retry?: number;
-  /**
-   * Where the key is kept that the other side gives, by which it knows this server again: kept beyond the page, a reloaded
-   * page goes on where it was. Default: in memory, for this server.
-   */
-  resumeKeys?: ResumeKeys | undefined;
-  /** The longest message that is sent, in bytes, at least 64, as the other side may refuse longer ones. Default: about 1 MiB. */
-  maxMessage?: number | undefined;
-  /** Called when the file cannot be read, with the request of the other side that met it; see `NbdServerOptions`. */
-  onerror?: OnExportError | undefined;
-}
-
-/** Who runs a server. */
-export interface ServerOwner {
-  /** Ends it in order. */
-  signal: AbortSignal;
-  /** What stands between the file and its user. What it returns is closed at the end. */
-  filters(file: Export): Export;
-  /** Called with each state, and with words about it. */
-  become(state: RunningState, line: string): void;
-  /** Default: that of the page. */
-  onWake?: typeof onWake;
-  /** Default: that of the computer. */
-  clock?: Clock | undefined;
-  /** Makes each WebSocket. Default: with the constructor of the runtime. */
-  open?: (endpoint: string, protocols?: string[]) => WebSocketLike;
-  /** Called each time that the file has become unreadable. */
-  onUnreadable?(): void;
-  /** Called when the other side says that it needs nothing more. */
-  onDisconnect?(): void;
-}
-
-/** Bytes in flight: what our proxies ask for at a time. Each byte of a long read may hold 16 bytes of a window. */
-const IN_FLIGHT = 1 << 22;
-
-/**
- * The bytes of replies, with their headers, that are copied into one message: a message costs a browser more time than the
- * copy (test/bench/README.md, "One message for many replies").
- */
-const MESSAGE = (1 << 20) + (1 << 14);
-
-/**
- * The pipeline `join(webSocket, nbdServer(filters(blobExport(file))))`, over one link after another. It resolves when the
- * other side or `signal` has ended it, and rejects with what has failed. A File that cannot be read fails before it connects.
- */
-export async function serveBlob(
+/** `serveMedium` for a page's file. */
+export function serveBlob(
   endpoint: string,
   file: Blob,
   options: LinkOptions,
-  { signal, filters, become, onWake, clock, open = openWebSocket, onUnreadable, onDisconnect }: ServerOwner,
+  owner: ServerOwner,
 ): Promise<void> {
-  const { retry, resumeKeys: keys, onerror, maxMessage = MESSAGE } = options;
-  become("connecting", endpoint ? `connecting to ${shownUrl(endpoint)}` : "connecting");
   const sample = sampleOf(file);
-  try {
-    if (sample) await unlessAborted(sample.look(), signal);
-  } catch (error) {
-    if (signal.aborted) return;
-    onUnreadable?.();
-    throw error;
-  }
-  let link: RunningState = "connecting";
-  let reads: RunningState = "serving";
-  // Serving takes both: a link, and a file that can be read.
-  const show = (line: string) => become(link === "serving" ? reads : link, line);
-  const again = retry ? await import("./resuming/serve-file-again.ts") : undefined;
-  const connect = (isAgain = false) => {
-    // Who took the place meanwhile keeps it.
-    const asked = options.protocols?.filter((one) => !isAgain || one !== "take-over");
-    const socket = open(endpoint, asked);
-    const transport = transportOver(socket, { wordsFor: wordsForOthers, maxMessage });
-    const onOpen = () => {
-      if (isAgain) return;
-      link = "waiting";
-      show("connected, waiting for the other side");
-    };
-    if (socket.readyState === OPEN) onOpen();
-    else socket.addEventListener("open" as never, onOpen as never);
-    return { socket, transport };
+  const medium: Medium = {
+    file: blobExport(file),
+    name: (file as Partial<File>).name,
+    look: sample && (() => sample.look()),
+    serveAgain: async (disk, again) =>
+      (await import("./resuming/serve-file-again.ts")).serveFileAgain(disk, file, again),
   };
-  const disk = filters(
-    watchedReads(blobExport(file), {
-      onfailing(line) {
-        reads = "unreadable";
-        show(line);
-        onUnreadable?.();
-      },
-      onworking(line) {
-        reads = "serving";
-        show(line);
-      },
-      trial: sample && (() => sample.look()),
-    }),
-  );
-  const serveOptions: ServeOptions = {
-    name: (file as Partial<File>).name ?? "",
-    room: ownRoom(IN_FLIGHT),
-    gatherUpTo: Math.min(maxMessage, MESSAGE),
-    later: nextTask,
-    onerror,
-    onDisconnect,
-    onTransmission() {
-      link = "serving";
-      show(`serving ${file.size} bytes`);
-    },
-  };
-  try {
-    if (again) {
-      await again.serveFileAgain(disk, file, {
-        signal,
-        onWake,
-        clock,
-        connect: (_signal, isAgain) => connect(isAgain),
-        serve,
-        serveOptions,
-        retry: retry!,
-        keys,
-        onReconnecting(line) {
-          link = "reconnecting";
-          show(line);
-        },
-      });
-    } else await serve(connect().transport, disk, { ...serveOptions, signal });
-  } finally {
-    // Not waited for: it takes as long as a read of the file that nobody needs any more.
-    void disk.close();
-  }
+  return serveMedium(endpoint, medium, options, owner);
 }

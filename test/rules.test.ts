@@ -38,8 +38,9 @@ const allowed: Readonly<Record<string, readonly string[] | true>> = {
   node: true,
   "serve.ts": ["export", "nbd", "streams"],
   resuming: ["export", "nbd", "streams", "transport", "serve.ts"],
-  "serve-blob.ts": ["export", "streams", "transport", "serve.ts", "resuming"],
-  "NBDServer.ts": ["export", "streams", "transport", "serve-blob.ts", "resuming"],
+  "serve-medium.ts": ["export", "streams", "transport", "serve.ts", "resuming"],
+  "serve-blob.ts": ["export", "serve-medium.ts", "resuming"],
+  "NBDServer.ts": ["export", "streams", "transport", "serve-blob.ts", "serve-medium.ts", "resuming"],
   "connect-export.ts": ["nbd", "streams", "transport"],
   "fixtures.ts": ["nbd", "transport"],
   "resume.ts": ["export"],
@@ -145,7 +146,7 @@ tests("every test file runs its tests", async () => {
   assert.ok(testFiles.includes("test/rules.test.ts"));
   for (const path of testFiles) {
     const text = readFileSync(join(root, path), "utf8");
-    const suites = text.match(/^\s*const \w+ = (?:suite|eachWay|flows)\b/gm)?.length ?? 0;
+    const suites = text.match(/^\s*const \w+ = (?:suite|eachWay|flows|urlFlows)\b/gm)?.length ?? 0;
     const runs = text.match(/^\s*\w+\.run\(\);$/gm)?.length ?? 0;
     assert.ok(suites > 0, `${path} has no suite`);
     assert.is(runs, suites, `${path} runs ${runs} of ${suites} suites`);

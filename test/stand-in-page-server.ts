@@ -12,7 +12,8 @@ import { webSocket } from "../src/transport/websocket.ts";
 import { root } from "./harness.ts";
 
 /** What the gateway says to browsers about its page. */
-const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const policy = (isSecure: boolean) =>
+  `default-src 'self'; connect-src 'self' https:${isSecure ? "" : " http:"}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;
 const COOKIE = "__Host-nbd-proxy-0123abcd";
 
 const types: Readonly<Record<string, string>> = {
@@ -98,7 +99,7 @@ export class StandInGateway {
     const url = request.url ?? "";
     if (!url.startsWith(this.#prefix)) return response.writeHead(404).end();
     const path = url.slice(this.#prefix.length);
-    response.setHeader("Content-Security-Policy", POLICY);
+    response.setHeader("Content-Security-Policy", policy(this.#isSecure));
     if (path === "login" && request.method === "POST") return this.#logIn(body, response);
     if (path === "logout" && request.method === "POST") return this.#logOut(request, response);
     if (path === "metadata" || path === "events" || path === "b")

@@ -84,7 +84,7 @@ const told = new CardsTold({
     void noteServed(served).then(() => before.look());
   },
   ontrouble(card, headline) {
-    const file = shownNameText(card.file?.name ?? "");
+    const file = shownNameText(card.source?.name ?? "");
     notify(headline, words.notice.body(file, card.label), card.endpoint);
   },
   onother(card) {

@@ -67,6 +67,14 @@ export class Card<T extends Tab = Tab> {
     await this.tab.upload(this.part("file"), [file]);
   }
 
+  /** Gives the address of an image, by the keyboard alone. */
+  async giveAddress(url: string): Promise<void> {
+    await this.#isThere();
+    await this.focusByKeys("url");
+    await this.tab.type(url);
+    await this.tab.press("Enter");
+  }
+
   /** Drops a file with the mouse, which has the browser know where it is. */
   async dropByMouse(this: Card<Tab & { dropAt: DropAt }>, file: string): Promise<void> {
     await this.#isThere();

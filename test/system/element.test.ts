@@ -314,11 +314,11 @@ chromium("by keyboard alone: choose, serve, eject, options, log", async () => {
   const walk: (string | null | undefined)[] = [];
   await page.evaluate(() => window.gallery.element.shadowRoot!.querySelector<HTMLElement>("#file")!.focus());
   walk.push(await focused());
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 5; i++) {
     await page.keyboard.press("Tab");
     walk.push(await focused());
   }
-  assert.equal(walk, ["file", "serve", "Options", "log-title"]);
+  assert.equal(walk, ["file", "url", "use-url", "serve", "Options", "log-title"]);
   await gallery.part("serve").focus();
   await page.keyboard.press("Enter");
   assert.is(await focused(), "stop", "the focus is where one can go on");
@@ -333,6 +333,25 @@ chromium("by keyboard alone: choose, serve, eject, options, log", async () => {
   await page.keyboard.press("ArrowDown");
   assert.is(await page.evaluate(() => window.gallery.element.cache), 64 * 2 ** 20);
 });
+
+chromium(
+  "an address that is typed stays while the card tells news, and goes when a file is chosen",
+  async () => {
+    const { page } = gallery;
+    await gallery.show("ready-url");
+    const field = gallery.part("url");
+    assert.match(await field.inputValue(), /^https:\/\/mirror\.example\//);
+    await field.fill("https://mirror.example/another");
+    await page.evaluate(() => {
+      window.gallery.element.label = "Another drive";
+    });
+    await gallery.drawn();
+    assert.is(await field.inputValue(), "https://mirror.example/another");
+    await page.evaluate(() => window.gallery.element.choose(new File(["x"], "x.iso")));
+    assert.is(await field.inputValue(), "");
+    assert.equal(await page.evaluate(() => window.gallery.element.url), undefined);
+  },
+);
 
 chromium("the log is saved as a file by a click, and is bounded", async () => {
   const { page } = gallery;

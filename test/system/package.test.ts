@@ -207,6 +207,9 @@ tests("the classic script is short, and the polyfill is in a file of its own", (
   assert.ok(resuming < 8000, `resuming.js: ${resuming} bytes`);
   const serving = gzipSync(script("serving-worker.js"), { level: 9 }).byteLength;
   assert.ok(serving < 32_000, `serving-worker.js: ${serving} bytes`);
+  // What the element and its engine load for an address only.
+  const web = gzipSync(script("http-export.js"), { level: 9 }).byteLength;
+  assert.ok(web < 10_000, `http-export.js: ${web} bytes`);
   assert.match(script("nbd.js").toString(), /import\((["'`])\.\/resuming\.js\1\)/);
   assert.match(script("polyfill.js").toString(), mark);
   assert.not.match(script("nbd.js").toString(), mark);
@@ -225,9 +228,13 @@ tests("the element is short, with all that it loads", () => {
   const sizes = files.map((file) => gzipSync(file, { level: 9 }).byteLength);
   const sum = sizes.reduce((all, size) => all + size, 0);
   assert.ok(sum < ELEMENT, `${sizes.join(" + ")} bytes`);
-  // There is nothing else that they import, but what an old browser lacks.
+  // There is nothing else that they import, but what an old browser lacks, and an image at an address needs.
   const named = files.flatMap((file) => [...file.toString().matchAll(/["'`](\.\/[\w./-]+\.js)["'`]/g)]);
-  assert.equal([...new Set(named.map(([, name]) => name))].sort(), ["./polyfill.js", "./serving-worker.js"]);
+  assert.equal([...new Set(named.map(([, name]) => name))].sort(), [
+    "./http-export.js",
+    "./polyfill.js",
+    "./serving-worker.js",
+  ]);
 });
 
 const consumer = `

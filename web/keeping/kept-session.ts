@@ -7,6 +7,8 @@ export interface KeptSession {
   /** The file's name, and its size in bytes. */
   name: string;
   size: number;
+  /** Its address, if it is none of this computer: as it was given, without user and password. It may be a secret. */
+  url?: string | undefined;
   /** Seconds for which the gateway waits when the link is lost. */
   wait: number;
   /** When the link was there, in milliseconds since 1970. */
@@ -52,6 +54,9 @@ export function writeSession(name: string, session: KeptSession | undefined): vo
 function isSession(kept: Partial<KeptSession> | null): kept is KeptSession {
   const isAmount = (value: unknown) => typeof value === "number" && value >= 0;
   return (
-    isWord(kept?.key) && typeof kept.name === "string" && [kept.size, kept.wait, kept.seenAt].every(isAmount)
+    isWord(kept?.key) &&
+    typeof kept.name === "string" &&
+    (kept.url === undefined || typeof kept.url === "string") &&
+    [kept.size, kept.wait, kept.seenAt].every(isAmount)
   );
 }

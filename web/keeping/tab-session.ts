@@ -2,10 +2,13 @@ import type { ResumeKeys } from "../../src/resuming/resume-keys.ts";
 import type { FileHandle } from "./file-handle.ts";
 import { type Hold, hold, holdWhenFree } from "./hold.ts";
 import { writeHandle } from "./kept-handle.ts";
-import { readSession, writeSession } from "./kept-session.ts";
+import { type KeptSession, readSession, writeSession } from "./kept-session.ts";
 
 /** Milliseconds between two notes that the link is there. */
 const INTERVAL = 5000;
+
+/** What was chosen, as far as it is kept. */
+type KeptFile = Pick<KeptSession, "name" | "size" | "url">;
 
 /**
  * The session of a tab that serves, and what this browser keeps of it. What is kept belongs to one tab at a time: that which holds
@@ -14,7 +17,7 @@ const INTERVAL = 5000;
  */
 export class TabSession implements ResumeKeys {
   readonly #name: string;
-  readonly #file: Pick<File, "name" | "size">;
+  readonly #file: KeptFile;
   readonly #handle: FileHandle | undefined;
   readonly #ending = new AbortController();
   readonly #first: Promise<Hold | undefined>;
@@ -27,7 +30,7 @@ export class TabSession implements ResumeKeys {
   #notedAt = Number.NEGATIVE_INFINITY;
 
   /** @param name see `nameOfSession` */
-  constructor(name: string, file: Pick<File, "name" | "size">, handle: FileHandle | undefined) {
+  constructor(name: string, file: KeptFile, handle: FileHandle | undefined) {
     this.#name = name;
     this.#file = file;
     this.#handle = handle;
@@ -84,10 +87,20 @@ export class TabSession implements ResumeKeys {
   }
 
   #write(): void {
-    const { name, size } = this.#file;
+    const { name, size, url } = this.#file;
     const key = this.#key;
-    const session = key === undefined ? undefined : { key, name, size, wait: this.#wait, seenAt: Date.now() };
+    const place = url === undefined ? {} : { url: withoutLogin(url) };
+    const session =
+      key === undefined ? undefined : { key, name, size, ...place, wait: this.#wait, seenAt: Date.now() };
     writeSession(this.#name, session);
     void writeHandle(this.#name, key === undefined ? undefined : this.#handle);
   }
+}
+
+/** A password is good for longer than the signature in a query. Without it the web server asks for it, and so does the card. */
+function withoutLogin(text: string): string {
+  const url = new URL(text);
+  url.username = "";
+  url.password = "";
+  return url.href;
 }

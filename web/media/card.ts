@@ -169,7 +169,8 @@ export class Card {
   #keepFocus(focused: Element | null): void {
     const isLost = ({ disabled, hidden }: HTMLButtonElement | HTMLInputElement) =>
       disabled || hidden !== false;
-    const places = [...this.#buttons.values(), this.#zone.input];
+    const { input, address } = this.#zone;
+    const places = [...this.#buttons.values(), input, address.input, address.button];
     const was = places.find((place) => place === focused);
     if (was) this.#hasLostFocus = isLost(was);
     // Meanwhile a person may have gone elsewhere.

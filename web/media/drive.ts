@@ -1,9 +1,12 @@
+import { sampleOf } from "../../src/export/blob-sample.ts";
 import { messageOf } from "../../src/streams/message-of.ts";
 import { TAKEN_OVER } from "../../src/transport/close-codes.ts";
 import { type FileHandle, fileOf } from "../keeping/file-handle.ts";
 import type { Refusal } from "../login/refusal.ts";
 import type { BlockMap, ServingReport } from "../serving/report.ts";
 import type { Serving, ServingOptions, StartServing } from "../serving/serving.ts";
+import { isWebFile, type Source, webFileAt } from "../serving/source.ts";
+import { type LookAt, type UrlFault, urlFaultOf } from "./look-at.ts";
 import type { Awaited } from "./situation.ts";
 import { Trial } from "./trial.ts";
 
@@ -15,6 +18,10 @@ const ASKING = 5000;
 
 /** Milliseconds between two notes that the link is there: there are no reports while nobody reads. */
 const NOTING = 5000;
+
+/** Milliseconds between two attempts to read a file, and to have an image at an address. */
+const FILE_PAUSE = 1000;
+const URL_PAUSE = 5000;
 
 /** What the browser keeps of a session, so that a page that is loaded again can go on with it. */
 export interface KeptPlace extends Pick<ServingOptions["resumeKeys"], "get" | "set"> {
@@ -36,7 +43,8 @@ export interface DriveSurroundings {
   /** Bytes. */
   readonly maxMessage?: number | undefined;
   readonly startServing: StartServing;
-  keep(file: File, handle: FileHandle | undefined): KeptPlace;
+  readonly lookAt: LookAt;
+  keep(file: Source, handle: FileHandle | undefined): KeptPlace;
   /** Asks by a plain request why there is no WebSocket; undefined: it cannot be asked. */
   explain(endpoint: string): Promise<Refusal | undefined>;
   /** A server is about to begin. `isResumable`: it may go on with the session that is there. */
@@ -50,17 +58,17 @@ export interface DriveSurroundings {
 }
 
 export type Note =
-  | { readonly kind: "chosen"; readonly file: File }
-  | { readonly kind: "cannot-read"; readonly file: File; readonly why: string }
+  | { readonly kind: "chosen"; readonly file: Source }
+  | { readonly kind: "cannot-read"; readonly file: Pick<Source, "name">; readonly why: string }
   | { readonly kind: "plain-request"; readonly why: string };
 
-/** A file that was chosen, and what is known of it. */
+/** What was chosen, and what is known of it. */
 export interface Chosen {
-  readonly file: File;
+  readonly file: Source;
   readonly handle: FileHandle | undefined;
   readonly isFolder: boolean;
   /** How the last look at it has ended. */
-  readonly look: "none" | "slow" | "read" | { readonly fault: string };
+  readonly look: "none" | "slow" | "read" | { readonly fault: string } | UrlFault;
 }
 
 /** The last server, which may have ended. */
@@ -68,7 +76,7 @@ export interface Run {
   readonly serving: Serving;
   /** Where it serves, whatever has become of the card's endpoint. */
   readonly endpoint: string;
-  readonly file: File;
+  readonly file: Source;
   readonly kept: KeptPlace;
   report: ServingReport | undefined;
   map: BlockMap | undefined;
@@ -94,7 +102,7 @@ export class Drive {
   #run: Run | undefined;
   #fault: string | undefined;
   #awaited: (Awaited & { readonly handle: FileHandle | undefined }) | undefined;
-  #trial: Trial | undefined;
+  #trial: { end(): void } | undefined;
   #forgetting: ReturnType<typeof setTimeout> | undefined;
   #asking: ReturnType<typeof setTimeout> | undefined;
   #noting: ReturnType<typeof setInterval> | undefined;
@@ -125,9 +133,14 @@ export class Drive {
     return this.#run !== undefined && state !== "ended" && state !== "failed";
   }
 
-  /** Whether what was chosen may be served. One that is fast need not wait: a server looks at the file before it connects. */
+  /**
+   * Whether what was chosen may be served. A file that is fast need not wait: a server looks at it before it connects. Of an
+   * address the size has to be known.
+   */
   get isServable(): boolean {
-    return this.#chosen !== undefined && !this.#chosen.isFolder && typeof this.#chosen.look === "string";
+    if (!this.#chosen || this.#chosen.isFolder) return false;
+    const { file, look } = this.#chosen;
+    return isWebFile(file) ? look === "read" : typeof look === "string";
   }
 
   /** What waits on the other machine for its file. It is forgotten when that is over. */
@@ -152,20 +165,27 @@ export class Drive {
   }
 
   /** Takes a file as the one to serve. That which is waited for is served at once. While one is served nothing is chosen. */
-  choose(file: File, { handle, isFolder = false }: { handle?: FileHandle | undefined; isFolder?: boolean }) {
+  choose(
+    file: Source,
+    { handle, isFolder = false }: { handle?: FileHandle | undefined; isFolder?: boolean },
+  ) {
     if (this.isRunning) return;
     this.#trial?.end();
     this.#trial = undefined;
     this.#again = undefined;
     this.#run = undefined;
     this.#fault = undefined;
-    this.#chosen = { file, handle, isFolder, look: "none" };
-    this.#at.onnote({ kind: "chosen", file });
+    this.#chosen = { file, handle, isFolder, look: isWebFile(file) ? "slow" : "none" };
+    if (!isWebFile(file)) this.#at.onnote({ kind: "chosen", file });
     if (!isFolder) this.#tryToRead();
     this.#at.onchange();
-    // That it is another file only the gateway can tell for sure.
+    if (!isFolder) this.#serveAwaited();
+  }
+
+  /** Serves what is waited for. That it is another file only the gateway can tell for sure. */
+  #serveAwaited(): void {
     const { name, size } = this.#awaited ?? {};
-    if (!isFolder && file.name === name && file.size === size) this.serve();
+    if (this.#chosen?.file.name === name && this.#chosen?.file.size === size) this.serve();
   }
 
   serve({ takeOver = false }: { takeOver?: boolean } = {}): void {
@@ -216,7 +236,9 @@ export class Drive {
 
   /** Chooses the file that is waited for, which serves it. A person may be asked, which takes a click. */
   async goOn(): Promise<void> {
-    const handle = this.#awaited?.handle;
+    const { handle, url } = this.#awaited ?? {};
+    // It is served once it was looked at.
+    if (url !== undefined) return this.choose(webFileAt(url), {});
     if (!handle || this.isRunning) return;
     try {
       const file = await fileOf(handle);
@@ -226,7 +248,7 @@ export class Drive {
       this.serve();
     } catch (error) {
       const { name } = this.#awaited ?? { name: "" };
-      this.#at.onnote({ kind: "cannot-read", file: new File([], name), why: messageOf(error) });
+      this.#at.onnote({ kind: "cannot-read", file: { name }, why: messageOf(error) });
       // Without its handle: it has to be chosen.
       if (this.#awaited) this.awaited = { ...this.#awaited, handle: undefined };
     }
@@ -363,27 +385,48 @@ export class Drive {
     const chosen = this.#chosen;
     if (!chosen || this.#isOver) return;
     this.#trial?.end();
+    const { file } = chosen;
     let wasTold = false;
     const become = (look: Chosen["look"]) => {
-      if (this.#chosen?.file !== chosen.file) return;
+      if (this.#chosen?.file !== file) return;
       this.#chosen = { ...chosen, look };
       this.#at.onchange();
     };
-    this.#trial = new Trial(chosen.file, {
-      onslow: () => become("slow"),
-      onfault: (fault) => {
-        if (!wasTold) this.#at.onnote({ kind: "cannot-read", file: chosen.file, why: fault });
-        wasTold = true;
-        // It was the file that a server has failed for.
-        if (!this.isRunning) this.#run = undefined;
-        become({ fault });
-      },
-      onread: () => become("read"),
-    });
+    const failed = (look: UrlFault | { readonly fault: string }) => {
+      if (!wasTold) this.#at.onnote({ kind: "cannot-read", file, why: look.fault });
+      wasTold = true;
+      // It was the file that a server has failed for.
+      if (!this.isRunning) this.#run = undefined;
+      become(look);
+    };
+    this.#trial = isWebFile(file)
+      ? new Trial({
+          attempt: (signal) => this.#at.lookAt(file.url, signal),
+          pauseAfter: (error) => (urlFaultOf(error).mayPass ? URL_PAUSE : undefined),
+          onslow: () => {},
+          onfault: (error) => failed(urlFaultOf(error)),
+          onread: (size) => this.#looked(chosen, { ...file, size }),
+        })
+      : new Trial({
+          attempt: () => sampleOf(file)?.look(),
+          pauseAfter: () => FILE_PAUSE,
+          onslow: () => become("slow"),
+          onfault: (error) => failed({ fault: messageOf(error) }),
+          onread: () => become("read"),
+        });
+  }
+
+  /** Takes what is at an address now. What is waited for is served, unless a server has just failed for it. */
+  #looked(before: Chosen, file: Source): void {
+    if (this.#chosen?.file !== before.file) return;
+    this.#chosen = { ...before, file, look: "read" };
+    if (file.size !== before.file.size) this.#at.onnote({ kind: "chosen", file });
+    this.#at.onchange();
+    if (before.look === "slow") this.#serveAwaited();
   }
 }
 
-function newRun(serving: Serving, endpoint: string, file: File, kept: KeptPlace): Run {
+function newRun(serving: Serving, endpoint: string, file: Source, kept: KeptPlace): Run {
   return {
     ...{ serving, endpoint, file, kept, report: undefined, map: undefined },
     ...{ stop: "none", refusal: undefined, isAsking: false },

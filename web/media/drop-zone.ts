@@ -1,6 +1,8 @@
 import { droppedIn } from "../keeping/dropped.ts";
 import { type FileHandle, hasPicker, pickFile } from "../keeping/file-handle.ts";
+import { hostOf, isWebFile, type Source, type WebFile } from "../serving/source.ts";
 import type { MediaWords } from "../words/media-words.ts";
+import { AddressField } from "./address-field.ts";
 import { make } from "./make.ts";
 import { NameView } from "./name-view.ts";
 import { writeAttribute, writeOptional, writeText } from "./only-changes.ts";
@@ -15,11 +17,13 @@ export interface Given {
 
 export interface DropZoneEvents {
   ongiven(given: Given): void;
+  /** An address was given: any text. */
+  onurl(url: string): void;
   /** The browser's own way to choose a file has failed. */
   onfault(error: unknown): void;
 }
 
-/** Where a file is chosen, or dropped. Other sources have a place in its slot. */
+/** Where a file is chosen, or dropped, or an address given. Other sources have a place in its slot. */
 export class DropZone {
   readonly input = make("input", {
     part: "file",
@@ -27,6 +31,7 @@ export class DropZone {
     "aria-labelledby": "file-label file-name",
     "aria-describedby": "file-size",
   });
+  readonly address: AddressField;
   readonly element: HTMLElement;
   readonly #label = make("span", { part: "file-label" });
   readonly #name = new NameView();
@@ -39,12 +44,14 @@ export class DropZone {
 
   constructor(events: DropZoneEvents) {
     this.#events = events;
+    this.address = new AddressField(events.onurl);
     const field = make(
       "label",
       { part: "drop", for: "file" },
       ...[this.input, this.#name.element, this.#size, this.#label],
     );
-    this.element = make("div", { class: "sources" }, field, this.#said, make("slot", { name: "sources" }));
+    const others = make("slot", { name: "sources" });
+    this.element = make("div", { class: "sources" }, field, this.#said, this.address.element, others);
     const { input } = this;
     input.addEventListener("click", (event) => {
       if (hasPicker) {
@@ -76,10 +83,17 @@ export class DropZone {
     });
   }
 
-  show(file: File | undefined, isFolder: boolean, isRunning: boolean, words: MediaWords, units: Units): void {
+  show(
+    file: Source | undefined,
+    isFolder: boolean,
+    isRunning: boolean,
+    words: MediaWords,
+    units: Units,
+  ): void {
     this.#name.show(file?.name);
     const exact = file && words.bytes(units.count(file.size));
-    const size = file && (file.size < 1024 ? exact! : `${units.bytes(file.size)} (${exact})`);
+    const length = file && (file.size < 1024 ? exact! : `${units.bytes(file.size)} (${exact})`);
+    const size = file && isWebFile(file) ? fromWeb(file, length, words) : length;
     writeText(this.#size, isFolder ? "" : (size ?? words.onlyRead));
     writeText(this.#label, file ? (isRunning ? "" : words.chooseAnother) : words.choose);
     writeAttribute(this.element, "data-chosen", file && "");
@@ -88,6 +102,7 @@ export class DropZone {
     if (this.input.disabled !== isRunning) this.#hint = undefined;
     writeOptional(this.#said, this.#hint && words.drop[this.#hint]);
     if (this.input.disabled !== isRunning) this.input.disabled = isRunning;
+    this.address.show(file, isRunning, words);
   }
 
   async #pick(): Promise<void> {
@@ -113,4 +128,12 @@ export class DropZone {
     this.#hint = undefined;
     this.#events.ongiven(given);
   }
+}
+
+/** @param length in words, which nobody knows before the address is looked at */
+function fromWeb(file: WebFile, length: string | undefined, { address }: MediaWords): string {
+  const host = hostOf(file);
+  if (host === "") return "";
+  const from = address.from(host);
+  return file.size === 0 ? from : `${length}, ${from}`;
 }

@@ -6,6 +6,7 @@ import { TabSession } from "../keeping/tab-session.ts";
 import { type Refusal, whyRefused } from "../login/refusal.ts";
 import type { LogLine, ServingReport } from "../serving/report.ts";
 import type { StartServing } from "../serving/serving.ts";
+import { isWebFile, type Source, webFileAt } from "../serving/source.ts";
 import { media as de } from "../words/de.ts";
 import { media as en } from "../words/en.ts";
 import { chooseLanguage, wishedLanguages } from "../words/language.ts";
@@ -13,6 +14,7 @@ import type { MediaWords } from "../words/media-words.ts";
 import type { Action } from "./actions.ts";
 import { Card, toldOf } from "./card.ts";
 import { Drive, type KeptPlace, type Note } from "./drive.ts";
+import type { LookAt } from "./look-at.ts";
 import style from "./media.css";
 import { OwnSession } from "./own-session.ts";
 import type { RemoteStatus } from "./remote-status.ts";
@@ -49,7 +51,12 @@ export interface MediaEventMap {
   "nbd-state": CustomEvent<MediaState>;
   "nbd-report": CustomEvent<ServingReport>;
   "nbd-log": CustomEvent<LogLine>;
-  "nbd-chosen": CustomEvent<{ readonly file: File; readonly handle: FileHandle | undefined }>;
+  /** `url`: in place of a file. */
+  "nbd-chosen": CustomEvent<{
+    readonly file: File | undefined;
+    readonly handle: FileHandle | undefined;
+    readonly url: string | undefined;
+  }>;
   /** A person wants to end what somebody else serves there. */
   "nbd-eject": CustomEvent<undefined>;
   /** The gateway wants a login; `wake()` goes on after it. */
@@ -72,8 +79,14 @@ export class NbdMediaElement extends HTMLElement {
   /** What serves, if an element has none of its own. */
   static startServing: StartServing | undefined;
 
+  /** What looks at addresses, if an element has none of its own. */
+  static lookAt: LookAt | undefined;
+
   /** What serves. */
   startServing: StartServing | undefined;
+
+  /** What looks at addresses. */
+  lookAt: LookAt | undefined;
 
   /** Subprotocols that the WebSocket asks for, as those of a login. They are asked for again for each server. */
   protocols: readonly string[] | (() => readonly string[]) = [];
@@ -82,7 +95,7 @@ export class NbdMediaElement extends HTMLElement {
   explain: (endpoint: string) => Promise<Refusal | undefined> = explainSameHost;
 
   /** Keeps what a page that is loaded again needs to go on. Default: in this browser. */
-  keep: (endpoint: string, file: File, handle: FileHandle | undefined) => KeptPlace = (
+  keep: (endpoint: string, file: Source, handle: FileHandle | undefined) => KeptPlace = (
     endpoint,
     file,
     handle,
@@ -129,6 +142,12 @@ export class NbdMediaElement extends HTMLElement {
         if (!start) throw new Error("<nbd-media> has nothing that serves: set its property startServing");
         return start;
       },
+      get lookAt() {
+        const look = element.lookAt ?? NbdMediaElement.lookAt;
+        if (!look)
+          throw new Error("<nbd-media> has nothing that looks at addresses: set its property lookAt");
+        return look;
+      },
       keep: (file, handle) => this.keep(this.endpoint, file, handle),
       explain: (endpoint) => this.explain(endpoint),
       onbegin: (isResumable) => this.#own.begin(this.#remote?.session?.id, isResumable),
@@ -143,6 +162,7 @@ export class NbdMediaElement extends HTMLElement {
         this.cache = cache;
       },
       ongiven: ({ file, handle, isFolder }) => this.#choose(file, handle, isFolder),
+      onurl: (url) => this.#choose(webFileAt(url), undefined, false),
       onfault: (error) => this.#log("error", messageOf(error)),
     });
   }
@@ -216,13 +236,29 @@ export class NbdMediaElement extends HTMLElement {
     this.toggleAttribute("can-eject", canEject);
   }
 
+  /** What was chosen: a file, or an image at an address. */
+  get source(): Source | undefined {
+    return this.#drive.chosen?.file;
+  }
+
   /** The file that was chosen. */
   get file(): File | undefined {
-    return this.#drive.chosen?.file;
+    const { source } = this;
+    return source && !isWebFile(source) ? source : undefined;
   }
 
   set file(file: File | undefined) {
     if (file) this.choose(file);
+  }
+
+  /** The address that was chosen. */
+  get url(): string | undefined {
+    const { source } = this;
+    return source && isWebFile(source) ? source.url : undefined;
+  }
+
+  set url(url: string | undefined) {
+    if (url !== undefined) this.#choose(webFileAt(url), undefined, false);
   }
 
   /** What the gateway tells of the place. */
@@ -339,10 +375,14 @@ export class NbdMediaElement extends HTMLElement {
     return known;
   }
 
-  #choose(file: File, handle: FileHandle | undefined, isFolder: boolean): void {
+  #choose(source: Source, handle: FileHandle | undefined, isFolder: boolean): void {
     if (this.#drive.isRunning) return;
-    this.#drive.choose(file, { handle, isFolder });
-    if (!isFolder) this.#tell("nbd-chosen", { file, handle });
+    this.#drive.choose(source, { handle, isFolder });
+    if (isFolder) return;
+    const chosen = isWebFile(source)
+      ? { file: undefined, url: source.url }
+      : { file: source, url: undefined };
+    this.#tell("nbd-chosen", { ...chosen, handle });
   }
 
   #act(action: Action): void {

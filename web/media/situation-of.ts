@@ -1,11 +1,14 @@
 import { oneLine } from "../../src/nbd/one-line.ts";
 import { ANOTHER_MEDIUM, IN_USE, TAKEN_OVER } from "../../src/transport/close-codes.ts";
 import type { ServingReport } from "../serving/report.ts";
+import { hostOf, isWebFile } from "../serving/source.ts";
 import type { Chosen, Run } from "./drive.ts";
+import type { UrlFault } from "./look-at.ts";
 import { peerName } from "./peer-name.ts";
 import type { RemoteStatus } from "./remote-status.ts";
 import { shownNameText } from "./shown-name.ts";
 import type { Awaited, Holder, Situation } from "./situation.ts";
+import { urlRemedy } from "./url-remedy.ts";
 
 /** What a situation is made of. */
 export interface Known {
@@ -29,7 +32,7 @@ export function situationOf(known: Known): Situation {
   const report = run?.report;
   if (run && report?.state !== "ended" && report?.state !== "failed") return running(run, report, known.host);
   if (chosen?.isFolder) return { kind: "folder" };
-  if (chosen && typeof chosen.look === "object") return { kind: "bad-file", why: chosen.look.fault };
+  if (chosen && typeof chosen.look === "object") return unreadable(chosen.look);
   if (known.fault !== undefined) return { kind: "failed", why: sentence(known.fault) };
   const holder = holderOf(known);
   if (run && report) {
@@ -39,9 +42,11 @@ export function situationOf(known: Known): Situation {
     const isOver = end.kind === "in-use" && remote?.state === "free";
     if (!isOver && (isTold || !holder)) return end;
   }
-  if (chosen?.look === "slow") return { kind: "looking" };
+  if (chosen?.look === "slow") {
+    return { kind: "looking", host: isWebFile(chosen.file) ? hostOf(chosen.file) : undefined };
+  }
   if (holder && !(awaited && holder.state === "waiting")) return { kind: "held", holder };
-  if (awaited) return { kind: "interrupted", awaited: shown(awaited), canGoOn: awaited.handle !== undefined };
+  if (awaited) return { kind: "interrupted", awaited: shown(awaited), canGoOn: canBeHad(awaited) };
   if (chosen) return { kind: "ready" };
   const { words, at } = remote?.lastError ?? {};
   return {
@@ -49,6 +54,18 @@ export function situationOf(known: Known): Situation {
     lastError:
       words !== undefined && at !== undefined ? { words: oneLine(words), at: Date.parse(at) } : undefined,
   };
+}
+
+/** What is said of what was chosen and cannot be read. */
+function unreadable(fault: { readonly fault: string } | UrlFault): Situation {
+  if (!("code" in fault)) return { kind: "bad-file", why: fault.fault };
+  const { code, mayPass } = fault;
+  return { kind: "bad-url", why: sentence(fault.fault), remedy: urlRemedy(code), isTriedAgain: mayPass };
+}
+
+/** Whether the page knows where it is. */
+function canBeHad({ handle, url }: NonNullable<Known["awaited"]>): boolean {
+  return handle !== undefined || url !== undefined;
 }
 
 /** What is said of a server that runs. */
@@ -60,7 +77,7 @@ function running(run: Run, report: ServingReport | undefined, host: string): Sit
     case "serving":
       return run.hasRead ? { kind: "serving", host, gap: run.gap } : { kind: "attached", host };
     case "unreadable":
-      return { kind: "unreadable", why: sentence(run.fault) };
+      return { kind: "unreadable", why: sentence(run.fault), isWebFile: isWebFile(run.file) };
     case "reconnecting": {
       const until = report.lost?.until ?? report.since;
       if (run.refusal?.isAnswered === false) return { kind: "gateway-gone", host, until };

@@ -1,3 +1,5 @@
+import type { UrlRemedy } from "./url-remedy.ts";
+
 /** Somebody who has the place, as far as the gateway tells. */
 export interface Holder {
   readonly state: "connecting" | "attached" | "waiting" | "ending";
@@ -21,15 +23,25 @@ export interface Awaited {
   readonly size: number;
   /** In milliseconds since 1970. */
   readonly until: number;
+  /** Its address, if it is an image at one. */
+  readonly url?: string | undefined;
 }
 
 /** What a card is at, with all that its words need. Plain data: two that say the same are equal. */
 export type Situation =
   /** Nothing is chosen; nobody has the place, as far as is known. */
   | { readonly kind: "free"; readonly lastError: { readonly words: string; readonly at: number } | undefined }
-  | { readonly kind: "looking" }
+  /** `host`: where, if it is at an address. */
+  | { readonly kind: "looking"; readonly host: string | undefined }
   /** What was chosen cannot be read. */
   | { readonly kind: "bad-file"; readonly why: string }
+  /** What is at the address cannot be had. */
+  | {
+      readonly kind: "bad-url";
+      readonly why: string;
+      readonly remedy: UrlRemedy;
+      readonly isTriedAgain: boolean;
+    }
   | { readonly kind: "folder" }
   | { readonly kind: "ready" }
   | { readonly kind: "interrupted"; readonly awaited: Awaited; readonly canGoOn: boolean }
@@ -41,7 +53,7 @@ export type Situation =
   /** Served, and the last read has succeeded. */
   | { readonly kind: "serving"; readonly host: string; readonly gap: number | undefined }
   /** Served, but reads of the file fail. */
-  | { readonly kind: "unreadable"; readonly why: string }
+  | { readonly kind: "unreadable"; readonly why: string; readonly isWebFile: boolean }
   /** The link is lost, and is tried to be had again. */
   | { readonly kind: "lost"; readonly host: string; readonly until: number }
   /** As `lost`, and nothing answers there: `until` is undefined once it is given up. */
@@ -67,6 +79,7 @@ const TONES: Readonly<Record<Kind, Tone>> = {
   free: "quiet",
   looking: "busy",
   "bad-file": "bad",
+  "bad-url": "bad",
   folder: "bad",
   ready: "quiet",
   interrupted: "warning",

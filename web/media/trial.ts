@@ -1,51 +1,52 @@
-import { sampleOf } from "../../src/export/blob-sample.ts";
-import { messageOf } from "../../src/streams/message-of.ts";
-
-/** Milliseconds between two attempts. */
-const INTERVAL = 1000;
-
-/** Milliseconds after which a file counts as slow, as one on a network share may be. */
+/** Milliseconds after which an attempt counts as slow, as one on a network share may be. */
 const SLOW = 200;
 
-export interface TrialEvents {
+export interface TrialOptions<T> {
+  /** What it throws is a failure too, and told at once. */
+  attempt(signal: AbortSignal): Promise<T> | T;
+  /** Milliseconds from an attempt that has failed to the next; undefined: there will be none. */
+  pauseAfter(error: unknown): number | undefined;
   /** The first attempt takes long. */
   onslow(): void;
-  /** An attempt has failed, for a reason in words. There will be another. */
-  onfault(fault: string): void;
-  /** The file was read: this was the last attempt. */
-  onread(): void;
+  /** An attempt has failed. */
+  onfault(error: unknown): void;
+  /** This was the last attempt. */
+  onread(got: T): void;
 }
 
-/** Tries to read a file that was chosen until that succeeds, or `end()`. */
-export class Trial {
-  readonly #file: File;
-  readonly #events: TrialEvents;
+/** Tries to read what was chosen until that succeeds, or cannot succeed any more, or `end()`. */
+export class Trial<T> {
+  readonly #options: TrialOptions<T>;
+  readonly #ending = new AbortController();
   #timer: ReturnType<typeof setTimeout>;
-  #isOver = false;
 
-  constructor(file: File, events: TrialEvents) {
-    this.#file = file;
-    this.#events = events;
-    this.#timer = setTimeout(() => events.onslow(), SLOW);
+  constructor(options: TrialOptions<T>) {
+    this.#options = options;
+    this.#timer = setTimeout(() => options.onslow(), SLOW);
     void this.#attempt();
   }
 
   end(): void {
-    this.#isOver = true;
+    this.#ending.abort();
     clearTimeout(this.#timer);
   }
 
   async #attempt(): Promise<void> {
-    let fault: string | undefined;
+    const { attempt, pauseAfter, onfault, onread } = this.#options;
+    const { signal } = this.#ending;
+    let got: T;
     try {
-      await sampleOf(this.#file)?.look();
+      got = await attempt(signal);
     } catch (error) {
-      fault = messageOf(error);
+      if (signal.aborted) return;
+      clearTimeout(this.#timer);
+      const pause = pauseAfter(error);
+      if (pause !== undefined) this.#timer = setTimeout(() => this.#attempt(), pause);
+      onfault(error);
+      return;
     }
-    if (this.#isOver) return;
+    if (signal.aborted) return;
     clearTimeout(this.#timer);
-    if (fault === undefined) return this.#events.onread();
-    this.#timer = setTimeout(() => this.#attempt(), INTERVAL);
-    this.#events.onfault(fault);
+    onread(got);
   }
 }

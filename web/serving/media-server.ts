@@ -11,14 +11,16 @@ import type { Engine } from "./engine.ts";
 import { lateFaults } from "./late-faults.ts";
 import { Meter } from "./meter.ts";
 import type { Failure, ServingReport } from "./report.ts";
+import { serveWebFile, type WebFileOwner } from "./serve-web-file.ts";
 import type { ServingOptions } from "./serving.ts";
+import { isWebFile } from "./source.ts";
 import { Wakes } from "./wakes.ts";
 
 export interface MediaServerOptions extends ServingOptions {
   clock?: Clock;
 }
 
-/** Serves a file, and reports what it does. It needs no DOM: it runs in a Worker as in a page. */
+/** Serves a file, or an image at an address, and reports what it does. It needs no DOM: it runs in a Worker as in a page. */
 export class MediaServer implements Engine {
   readonly #options: MediaServerOptions;
   readonly #meter: Meter;
@@ -74,7 +76,7 @@ export class MediaServer implements Engine {
       maxMessage,
       resumeKeys,
     };
-    await serveBlob(endpoint, file, links, {
+    const owner: WebFileOwner = {
       signal: this.#ending.signal,
       filters: (next) => this.#filters(next),
       become: (state, line) => this.#meter.become(state, line),
@@ -84,7 +86,10 @@ export class MediaServer implements Engine {
         this.#socket = openWebSocket(url, asked);
         return this.#socket;
       },
-    });
+      onnote: (line) => this.#meter.note(line),
+    };
+    if (isWebFile(file)) await serveWebFile(endpoint, file, links, owner);
+    else await serveBlob(endpoint, file, links, owner);
   }
 
   #filters(read: Export): Export {

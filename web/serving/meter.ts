@@ -114,6 +114,12 @@ export class Meter {
     this.ask();
   }
 
+  /** Takes a line that is about no new state. */
+  note(line: string): void {
+    this.#lines.add(this.#wall(), "info", line);
+    this.ask();
+  }
+
   /** Has a report made, even if there is nothing new. */
   ask(): void {
     this.#reports.ask();

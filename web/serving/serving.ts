@@ -1,11 +1,13 @@
 import type { ResumeKeys } from "../../src/resuming/resume-keys.ts";
 import type { ServingReport } from "./report.ts";
+import type { Source } from "./source.ts";
 
 /** What is to be served, and where. */
 export interface ServingOptions {
   /** A ws:// or wss:// URL. */
   readonly endpoint: string;
-  readonly file: File;
+  /** A file, or an image at an address whose size the page knows. */
+  readonly file: Source;
   /** Subprotocols that the WebSocket asks for; see `Serving.protocols`. */
   readonly protocols: readonly string[];
   /** Bytes of the file that are kept in memory. */

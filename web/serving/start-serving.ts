@@ -9,6 +9,7 @@ import type { startInPage } from "./in-page.ts";
 import { InWorker } from "./in-worker.ts";
 import type { LogLine, ServingReport } from "./report.ts";
 import type { Serving, ServingOptions, StartServing } from "./serving.ts";
+import { isWebFile } from "./source.ts";
 
 /** The script of the engine lies beside the one that this becomes a part of. */
 const SCRIPT = "./serving-worker.js";
@@ -96,7 +97,7 @@ class Started implements Serving {
     const { signal } = this.#stopping;
     let key: string | undefined;
     try {
-      const look = sampleOf(file)?.look();
+      const look = isWebFile(file) ? undefined : sampleOf(file)?.look();
       [key] = await unlessAborted(Promise.all([resumeKeys.get(), look]), signal);
     } catch (error) {
       if (signal.aborted) return this.#end("ended", STOPPED);

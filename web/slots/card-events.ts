@@ -65,7 +65,7 @@ export class CardsTold {
     const news = this.#news.get(card);
     if (!news) return undefined;
     const { kind, tone, headline } = news;
-    const file = card.file && shownNameText(card.file.name);
+    const file = card.source && shownNameText(card.source.name);
     return { tone, headline, file, isOurs: !NOT_OURS.includes(kind) };
   }
 

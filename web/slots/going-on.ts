@@ -30,8 +30,9 @@ async function goOnWith(
   field: KeptField,
 ): Promise<void> {
   if (!card || card.state.isRunning) return;
-  const { name, size, handle } = interrupted;
+  const { name, size, handle, url } = interrupted;
   offer(interrupted, card);
+  if (url !== undefined) return card.goOn();
   const unasked = handle && (await fileUnasked(handle));
   const again = unasked ?? field.find({ name, size });
   // Another file of this name is for a person to choose. What is awaited is served as soon as it is chosen.
@@ -39,6 +40,6 @@ async function goOnWith(
 }
 
 function offer(interrupted: Interrupted, card: NbdMediaElement): void {
-  const { name, size, handle } = interrupted;
-  card.interrupted = { name, size, handle, until: waitsUntil(interrupted) };
+  const { name, size, handle, url } = interrupted;
+  card.interrupted = { name, size, handle, url, until: waitsUntil(interrupted) };
 }

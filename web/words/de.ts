@@ -1,5 +1,6 @@
 import type { Holder } from "../media/situation.ts";
 import type { Units } from "../media/units.ts";
+import type { UrlRemedy } from "../media/url-remedy.ts";
 import type { MediaWords } from "./media-words.ts";
 
 export const media: MediaWords = {
@@ -11,14 +12,22 @@ export const media: MediaWords = {
         lastError && `Die letzte Sitzung schlug um ${units.minute(lastError.at)} fehl: ${lastError.words}`,
       remedy: "Ein Abbild auswählen, um zu beginnen",
     }),
-    looking: () => ({
-      headline: "Die Datei wird angesehen …",
-      cause: "Es dauert lange: Liegt sie auf einem Netzlaufwerk?",
-    }),
+    looking: ({ host }) =>
+      host === undefined
+        ? {
+            headline: "Die Datei wird angesehen …",
+            cause: "Es dauert lange: Liegt sie auf einem Netzlaufwerk?",
+          }
+        : { headline: "Die Adresse wird angesehen …", cause: `${host} wird nach dem Abbild gefragt` },
     "bad-file": ({ why }) => ({
       headline: "Die Datei ist nicht lesbar",
       cause: why,
       remedy: "Erneut auswählen oder warten, bis sie wieder da ist: Es wird jede Sekunde versucht",
+    }),
+    "bad-url": ({ why, remedy, isTriedAgain }) => ({
+      headline: "Das Abbild ist unter dieser Adresse nicht zu haben",
+      cause: why,
+      remedy: isTriedAgain ? `${REMEDIES[remedy]}. Alle paar Sekunden wird es versucht` : REMEDIES[remedy],
     }),
     folder: () => ({
       headline: "Das ist ein Ordner",
@@ -56,11 +65,19 @@ export const media: MediaWords = {
           : `Die Verbindung mit ${host} war für ${units.span(gap)} unterbrochen`,
       remedy: "Diese Seite geöffnet lassen",
     }),
-    unreadable: ({ why }) => ({
-      headline: "Die Datei ist nicht mehr lesbar",
-      cause: why,
-      remedy: "Dieselbe Datei zurücklegen: Es wird jede Sekunde versucht. Bis dahin gibt es Lesefehler",
-    }),
+    unreadable: ({ why, isWebFile }) =>
+      isWebFile
+        ? {
+            headline: "Das Abbild ist unter seiner Adresse nicht mehr lesbar",
+            cause: why,
+            remedy:
+              "Es gibt Lesefehler, bis der Webserver es wieder liefert. Wurde es geändert, das Laufwerk auswerfen",
+          }
+        : {
+            headline: "Die Datei ist nicht mehr lesbar",
+            cause: why,
+            remedy: "Dieselbe Datei zurücklegen: Es wird jede Sekunde versucht. Bis dahin gibt es Lesefehler",
+          },
     lost: ({ host, until }, units) => ({
       headline: "Verbindung unterbrochen",
       cause: `Die Verbindung mit ${host} brach ab. Wer dort liest, wartet; keine Daten gehen verloren`,
@@ -126,6 +143,11 @@ export const media: MediaWords = {
   choose: "Ein Abbild auswählen oder hierher ziehen",
   chooseAnother: "Ein anderes auswählen oder hierher ziehen",
   onlyRead: "ISO, IMG oder jede andere Datei. Sie bleibt auf diesem Rechner und wird nur gelesen",
+  address: {
+    label: "Oder die Adresse eines Abbilds",
+    use: "Diese Adresse verwenden",
+    from: (host) => `von ${host}`,
+  },
   drop: {
     isServing: "Erst auswerfen: Eine andere Datei wird angeboten",
     oneByOne: "Bitte eine Datei nach der anderen",
@@ -190,6 +212,16 @@ export const media: MediaWords = {
     cannotRead: (name, why) => `${name} ist nicht lesbar: ${why}`,
     plainRequest: (words) => `eine einfache Anfrage an dieselbe Adresse: ${words}`,
   },
+};
+
+const REMEDIES: Readonly<Record<UrlRemedy, string>> = {
+  address: "Die Adresse prüfen: Sie beginnt mit https:// oder http:// und führt zu einem Abbild",
+  login: "Name und Kennwort vor den Rechner schreiben, als https://name:kennwort@rechner/abbild",
+  "new-signature": "Ist die Adresse signiert, eine neue holen; sonst muss der Server es erlauben",
+  header: "Den Server diese Kopfzeile senden lassen oder die Adresse im Terminal mit nbd-serve anbieten",
+  https: "Eine https://-Adresse verwenden oder diese im Terminal mit nbd-serve anbieten",
+  download: "Das Abbild herunterladen und die Datei auswählen",
+  wait: "Nach Webserver und Netz sehen",
 };
 
 function whoIs({ isThisBrowser, address }: Holder): string {

@@ -1,5 +1,6 @@
 import type { Holder } from "../media/situation.ts";
 import type { Units } from "../media/units.ts";
+import type { UrlRemedy } from "../media/url-remedy.ts";
 import type { MediaWords } from "./media-words.ts";
 
 export const media: MediaWords = {
@@ -10,11 +11,19 @@ export const media: MediaWords = {
       cause: lastError && `The last session failed at ${units.minute(lastError.at)}: ${lastError.words}`,
       remedy: "Choose a disk image to begin",
     }),
-    looking: () => ({ headline: "Looking at the file…", cause: "It takes long: is it on a network drive?" }),
+    looking: ({ host }) =>
+      host === undefined
+        ? { headline: "Looking at the file…", cause: "It takes long: is it on a network drive?" }
+        : { headline: "Looking at the address…", cause: `${host} is asked for the image` },
     "bad-file": ({ why }) => ({
       headline: "The file cannot be read",
       cause: why,
       remedy: "Choose it again, or wait until it is back: it is tried every second",
+    }),
+    "bad-url": ({ why, remedy, isTriedAgain }) => ({
+      headline: "The image cannot be had from this address",
+      cause: why,
+      remedy: isTriedAgain ? `${REMEDIES[remedy]}. It is tried again every few seconds` : REMEDIES[remedy],
     }),
     folder: () => ({
       headline: "This is a folder",
@@ -48,11 +57,18 @@ export const media: MediaWords = {
         gap === undefined ? `${host} has the disk` : `The link to ${host} was lost for ${units.span(gap)}`,
       remedy: "Keep this page open",
     }),
-    unreadable: ({ why }) => ({
-      headline: "The file cannot be read any more",
-      cause: why,
-      remedy: "Put the same file back: it is tried every second. Readers get errors until then",
-    }),
+    unreadable: ({ why, isWebFile }) =>
+      isWebFile
+        ? {
+            headline: "The image cannot be read from its address any more",
+            cause: why,
+            remedy: "Readers get errors until the web server answers with it again. If it was changed, eject",
+          }
+        : {
+            headline: "The file cannot be read any more",
+            cause: why,
+            remedy: "Put the same file back: it is tried every second. Readers get errors until then",
+          },
     lost: ({ host, until }, units) => ({
       headline: "Connection lost",
       cause: `The link to ${host} broke. Readers on the other machine wait; no data is lost`,
@@ -118,6 +134,7 @@ export const media: MediaWords = {
   choose: "Choose a disk image, or drop one here",
   chooseAnother: "Choose another, or drop one here",
   onlyRead: "ISO, IMG or any other file. It stays on this computer, and is only read",
+  address: { label: "Or the address of an image", use: "Use this address", from: (host) => `from ${host}` },
   drop: { isServing: "Eject first: another file is served", oneByOne: "Drop one file at a time" },
   bytes: (count) => `${count} bytes`,
   serve: "Serve",
@@ -179,6 +196,16 @@ export const media: MediaWords = {
     cannotRead: (name, why) => `${name} cannot be read: ${why}`,
     plainRequest: (words) => `a plain request to the same address: ${words}`,
   },
+};
+
+const REMEDIES: Readonly<Record<UrlRemedy, string>> = {
+  address: "Look at the address: it begins with https:// or http://, and leads to an image",
+  login: "Write user and password in front of the host, as https://user:password@host/image",
+  "new-signature": "If the address is signed, get a new one, or have the server allow it",
+  header: "Have the server send this header, or serve the address from a terminal with nbd-serve",
+  https: "Use an https:// address, or serve this one from a terminal with nbd-serve",
+  download: "Download the image, and choose the file",
+  wait: "Look after the web server and the network",
 };
 
 function whoIs({ isThisBrowser, address }: Holder): string {

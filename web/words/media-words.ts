@@ -42,6 +42,12 @@ export interface MediaWords {
   readonly chooseAnother: string;
   readonly onlyRead: string;
   /** Why what was dropped was not taken. */
+  /** Of the field for the address of an image. */
+  readonly address: {
+    readonly label: string;
+    readonly use: string;
+    readonly from: (host: string) => string;
+  };
   readonly drop: { readonly isServing: string; readonly oneByOne: string };
   readonly bytes: (count: string) => string;
   readonly serve: string;

@@ -6,13 +6,23 @@ import type { Refusal } from "./admission.ts";
 /** Milliseconds that the other side is given to take an answer. */
 export const ANSWER_TIME = 10_000;
 
+const POLICY = ["default-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"];
+
 /** What every answer says to browsers. HSTS is not among it: it would hold for the other ports of the host, which are not ours. */
 const SECURITY_HEADERS = {
-  "Content-Security-Policy":
-    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  "Content-Security-Policy": POLICY.join("; "),
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
 };
+
+/**
+ * The policy of the page: it may read an image from any web server, as a person gives its address, and ask nobody else for scripts.
+ * @param isSecure whether the page goes over https, and browsers let it ask for nothing else
+ */
+export function pagePolicy(isSecure: boolean): string {
+  const [first, ...rest] = POLICY;
+  return [first, `connect-src 'self' https:${isSecure ? "" : " http:"}`, ...rest].join("; ");
+}
 
 /** Begins an answer whose body comes bit by bit. */
 export function beginAnswer(response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void {

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { lookup } from "mrmime";
 import { reasonOf } from "../system-error.ts";
-import { sendBytes } from "./answers.ts";
+import { pagePolicy, sendBytes } from "./answers.ts";
 
 /** The most that a page's folder may hold, since all of it is kept in memory. */
 const MAX_FILES = 1000;
@@ -46,12 +46,18 @@ export class PageFiles {
     return this.#find(path) !== undefined;
   }
 
-  /** Answers a request for a file. Returns false if there is no such file. */
-  answer(request: IncomingMessage, response: ServerResponse): boolean {
+  /**
+   * Answers a request for a file. Returns false if there is no such file.
+   * @param isSecure whether it came over https
+   */
+  answer(request: IncomingMessage, response: ServerResponse, isSecure: boolean): boolean {
     const file = this.#find(request.url ?? "");
     if (!file) return false;
     const { coding, bytes, etag } = chosen(file, request.headers["accept-encoding"]);
-    const headers = { ETag: etag, "Cache-Control": "no-cache", Vary: "Accept-Encoding" };
+    const headers = {
+      "Content-Security-Policy": pagePolicy(isSecure),
+      ...{ ETag: etag, "Cache-Control": "no-cache", Vary: "Accept-Encoding" },
+    };
     if (isKnown(etag, request.headers["if-none-match"])) sendBytes(response, 304, headers, NOTHING);
     else {
       const type = { "Content-Type": file.type, ...(coding && { "Content-Encoding": coding }) };

@@ -79,8 +79,8 @@ export function plainDoors(options: PlainDoorsOptions): PlainDoors {
       return config.configurations.has(nameIn(url) ?? "") ? "notUpgraded" : "nothing";
     },
     answers: {
-      page(request, response) {
-        page.answer(request, response);
+      page(request, response, { isSecure }) {
+        page.answer(request, response, isSecure);
       },
       nothing(_request, response) {
         send(response, 404, "there is no such page\n");

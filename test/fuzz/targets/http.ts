@@ -54,9 +54,9 @@ function judge(
 }
 
 class JudgedPage extends PageFiles {
-  override answer(request: IncomingMessage, response: ServerResponse): boolean {
+  override answer(request: IncomingMessage, response: ServerResponse, isSecure: boolean): boolean {
     judge(request, false);
-    return super.answer(request, response);
+    return super.answer(request, response, isSecure);
   }
 }
 

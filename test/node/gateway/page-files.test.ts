@@ -59,9 +59,24 @@ tests("are served with their types, and asked for anew each time", async () => {
     assert.is(response.headers.get("content-type"), type);
     assert.is(response.headers.get("cache-control"), "no-cache");
     assert.is(response.headers.get("last-modified"), null);
-    assert.match(response.headers.get("content-security-policy") ?? "", /default-src 'self'/);
+    assert.is(
+      response.headers.get("content-security-policy"),
+      "default-src 'self'; connect-src 'self' https: http:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    );
     assert.is(await response.text(), text);
   }
+});
+
+tests("let a page that came over https ask web servers over https only; other answers, nobody", async () => {
+  const config = parseConfig("config.json", '{"configurations":{}}');
+  const proxied = { behindProxy: ["127.0.0.1"], access: "everybody" } as const;
+  running = await gateway({ config, port: 0, staticFolder: folder, ...proxied, log() {} });
+  const policyOf = async (path: string) => {
+    const { head } = await get(path, "X-Forwarded-Proto: https", "X-Forwarded-For: 10.9.0.3");
+    return /\r\nContent-Security-Policy: ([^\r]*)/i.exec(head)?.[1] ?? "";
+  };
+  assert.match(await policyOf("/page.js"), /^default-src 'self'; connect-src 'self' https:; frame-ancestors/);
+  assert.match(await policyOf("/nothing"), /^default-src 'self'; frame-ancestors 'none';/);
 });
 
 tests("have an ETag of their content, and are not sent to who has them", async () => {

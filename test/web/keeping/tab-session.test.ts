@@ -54,6 +54,17 @@ tests("it keeps the key while it holds the name, and gives the name back", async
   next.end();
 });
 
+tests("of an address it keeps the query, as nothing is there without it, and no password", async () => {
+  const url = "https://user:word@mirror.example/a.iso?signature=s";
+  const session = new TabSession(NAME, { ...FILE, url }, undefined);
+  await session.set(KEY, 300);
+  assert.is(readSession(NAME)?.url, "https://mirror.example/a.iso?signature=s");
+  await session.set(undefined);
+  assert.is(kept.size, 0, "nothing is left of it");
+  session.end();
+  await until("the name is free", () => held.size === 0);
+});
+
 tests("what is set just before the end is kept, or forgotten, all the same", async () => {
   const session = new TabSession(NAME, FILE, undefined);
   await session.set(KEY, 300);

@@ -1,11 +1,13 @@
 import * as assert from "uvu/assert";
+import { HttpError } from "../../../src/export/http/http-error.ts";
 import type { ConfigurationStatus } from "../../../src/node/gateway/status/document.ts";
 import type { FileHandle } from "../../../web/keeping/file-handle.ts";
 import type { Refusal } from "../../../web/login/refusal.ts";
 import { offersIn } from "../../../web/media/actions.ts";
-import { Drive, type Note } from "../../../web/media/drive.ts";
+import { Drive, type KeptPlace, type Note } from "../../../web/media/drive.ts";
 import { type Holder, type Situation, toneOf } from "../../../web/media/situation.ts";
 import { type Known, situationOf } from "../../../web/media/situation-of.ts";
+import { type Source, webFileAt } from "../../../web/serving/source.ts";
 import { suite, until } from "../../harness.ts";
 import { StandIns } from "./stand-in-serving.ts";
 
@@ -18,6 +20,29 @@ const NOT_ASKED = undefined;
 
 const drives: Drive[] = [];
 
+const url = "https://user:word@mirror.example/iso/disk%20one.iso?signature=s";
+
+/** A web server that is asked, and answers as a test says. */
+class Looks {
+  readonly urls: string[] = [];
+  readonly signals: AbortSignal[] = [];
+  #answers: { resolve(size: number): void; reject(error: unknown): void }[] = [];
+
+  readonly lookAt = (url: string, signal: AbortSignal): Promise<number> => {
+    this.urls.push(url);
+    this.signals.push(signal);
+    return new Promise((resolve, reject) => this.#answers.push({ resolve, reject }));
+  };
+
+  async answer(answer: number | HttpError): Promise<void> {
+    await until("it is asked", () => this.#answers.length > 0);
+    const { resolve, reject } = this.#answers.shift()!;
+    if (typeof answer === "number") resolve(answer);
+    else reject(answer);
+    await new Promise(setImmediate);
+  }
+}
+
 // A drive that has a server, or waits for its file, keeps a timer.
 tests.after.each(() => {
   for (const drive of drives.splice(0)) drive.end();
@@ -25,7 +50,9 @@ tests.after.each(() => {
 
 function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as string[] } = {}) {
   const standIns = new StandIns();
+  const looks = new Looks();
   const kept: string[] = [];
+  const keptSources: Source[] = [];
   const notes: Note[] = [];
   const seen: string[] = [];
   const began: boolean[] = [];
@@ -33,17 +60,22 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   let explanations = 0;
   const at = { endpoint: `ws://${host}/0` };
   const explained: string[] = [];
+  const keeping: KeptPlace = {
+    get: () => undefined,
+    set: (key) => void kept.push(`set ${key}`),
+    note: (isLast) => void kept.push(isLast ? "last note" : "note"),
+    end: () => void kept.push("end"),
+  };
   const drive: Drive = new Drive({
     get endpoint() {
       return at.endpoint;
     },
     ...{ protocols, cache: 1, retry: 2, maxMessage: 3, startServing: standIns.start },
-    keep: () => ({
-      get: () => undefined,
-      set: (key) => void kept.push(`set ${key}`),
-      note: (isLast) => void kept.push(isLast ? "last note" : "note"),
-      end: () => void kept.push("end"),
-    }),
+    lookAt: looks.lookAt,
+    keep: (source) => {
+      keptSources.push(source);
+      return keeping;
+    },
     explain: async (endpoint) => {
       explained.push(endpoint);
       explanations++;
@@ -72,7 +104,7 @@ function scene({ refusal = NOT_ASKED as Refusal | undefined, protocols = [] as s
   };
   return {
     ...{ at, explained },
-    ...{ drive, standIns, kept, notes, seen, began, now, offers, begin },
+    ...{ drive, standIns, looks, kept, keptSources, notes, seen, began, now, offers, begin },
     logins: () => logins,
     explanations: () => explanations,
   };
@@ -129,9 +161,76 @@ tests("from a file to green, which is said only after a read has succeeded", () 
     lastReadAt: 5,
     lines: [{ at: 6, level: "error", text: "it was\nremoved" }],
   });
-  assert.equal(now(), { kind: "unreadable", why: "It was removed" });
+  assert.equal(now(), { kind: "unreadable", why: "It was removed", isWebFile: false });
   standIns.last.say({ state: "unreadable", wasOpen: true, lastReadAt: 5 });
-  assert.equal(now(), { kind: "unreadable", why: "It was removed" }, "the reason stays");
+  assert.equal(now(), { kind: "unreadable", why: "It was removed", isWebFile: false }, "the reason stays");
+});
+
+tests("an address is looked at, and what is there is served as a file is", async () => {
+  const { drive, standIns, looks, now, offers, notes } = scene();
+  drive.choose(webFileAt(` ${url} `), {});
+  assert.equal(now(), { kind: "looking", host: "mirror.example" });
+  assert.equal(offers(), [], "how long it is nobody knows yet");
+  await looks.answer(5000);
+  assert.equal(looks.urls, [url]);
+  assert.is(now().kind, "ready");
+  const file = { url, name: "disk one.iso", size: 5000 };
+  assert.equal(notes, [{ kind: "chosen", file }]);
+  drive.serve();
+  assert.equal(standIns.last.options.file, file);
+  standIns.last.say({ state: "serving", wasOpen: true, lastReadAt: 5 });
+  assert.is(toneOf(now()), "good");
+  const lines = [{ at: 6, level: "error", text: "it has another ETag" }] as const;
+  standIns.last.say({ state: "unreadable", wasOpen: true, lastReadAt: 5, lines });
+  assert.equal(now(), { kind: "unreadable", why: "It has another ETag", isWebFile: true });
+});
+
+tests("what is wrong with an address is told; it is tried again only if that may pass", async () => {
+  const { drive, looks, now, offers, notes, standIns } = scene();
+  drive.choose(webFileAt(url), {});
+  await looks.answer(new HttpError("cors", "the server does not let this page read"));
+  const why = "The server does not let this page read";
+  assert.equal(now(), { kind: "bad-url", why, remedy: "header", isTriedAgain: false });
+  drive.serve();
+  assert.equal([offers(), standIns.all.length, notes.length], [[], 0, 1]);
+  drive.choose(webFileAt(url), {});
+  await looks.answer(new HttpError("unreachable", "there is no answer", { mayPass: true }));
+  assert.equal(now(), { kind: "bad-url", why: "There is no answer", remedy: "wait", isTriedAgain: true });
+  await looks.answer(5000);
+  assert.is(now().kind, "ready");
+});
+
+tests("what was asked for another address is not waited for", async () => {
+  const { drive, looks, now } = scene();
+  drive.choose(webFileAt("https://mirror.example/first.iso"), {});
+  drive.choose(file, {});
+  assert.ok(looks.signals[0]!.aborted);
+  await looks.answer(1);
+  assert.equal([now().kind, drive.chosen?.file], ["ready", file]);
+});
+
+tests("an address that is waited for is asked, and served as soon as it has answered", async () => {
+  const { drive, standIns, looks, now, offers, keptSources } = scene();
+  const waiting = { name: "disk one.iso", size: 5000, until: Date.now() + 60_000, handle: undefined };
+  drive.awaited = { ...waiting, url };
+  assert.equal(offers(), ["goOn"]);
+  await drive.goOn();
+  await looks.answer(5000);
+  assert.is(standIns.all.length, 1);
+  assert.equal(keptSources, [{ url, name: "disk one.iso", size: 5000 }], "for the next page");
+  // A gateway that is away is not tried for ever.
+  standIns.last.say({ state: "failed", failure: { words: "it could not be opened" } });
+  await looks.answer(5000);
+  assert.equal([standIns.all.length, now().kind], [1, "failed"]);
+});
+
+tests("what has changed at its address is served only when a person says so", async () => {
+  const { drive, standIns, looks, now, offers } = scene();
+  drive.awaited = { name: "disk one.iso", size: 5000, until: Date.now() + 60_000, handle: undefined, url };
+  await drive.goOn();
+  await looks.answer(5001);
+  assert.equal([standIns.all.length, now().kind], [0, "interrupted"]);
+  assert.ok(offers().includes("serve"));
 });
 
 tests("a link that is lost comes back, and how long it was away is told", async () => {

@@ -1,6 +1,6 @@
 import type { NbdMediaElement } from "../../../web/media/nbd-media.ts";
 import type { ServingReport } from "../../../web/serving/report.ts";
-import { type SceneName, samples, scenes } from "./scenes.ts";
+import { type Scene, type SceneName, samples, scenes } from "./scenes.ts";
 import { StandIns } from "./stand-in-serving.ts";
 
 /* The script of a page that shows <nbd-media> in any of its states. */
@@ -20,7 +20,7 @@ export interface Gallery {
   element: NbdMediaElement;
   standIns: StandIns;
   /** Shows a card in a state, in place of the last one. */
-  show(name: SceneName, language?: string): void;
+  show(name: SceneName, language?: string): Promise<void>;
 }
 
 const gallery: Gallery = {
@@ -31,7 +31,7 @@ const gallery: Gallery = {
   lastWithMap: {},
   element: document.createElement("nbd-media"),
   standIns: new StandIns(),
-  show(name, language = "en") {
+  async show(name, language = "en") {
     const element = document.createElement("nbd-media");
     const standIns = new StandIns();
     element.startServing = standIns.start;
@@ -58,10 +58,7 @@ const gallery: Gallery = {
     place.replaceChildren(element);
     gallery.element = element;
     gallery.standIns = standIns;
-    (scenes[name] as (scene: { element: NbdMediaElement; standIns: StandIns }) => void)({
-      element,
-      standIns,
-    });
+    await (scenes[name] as (scene: Scene) => void | Promise<void>)({ element, standIns });
   },
 };
 

@@ -1,3 +1,4 @@
+import { HttpError } from "../../../src/export/http/http-error.ts";
 import type { NbdMediaElement } from "../../../web/media/nbd-media.ts";
 import type { RemoteStatus } from "../../../web/media/remote-status.ts";
 import { readLevel } from "../../../web/serving/read-level.ts";
@@ -16,6 +17,7 @@ export interface Scene {
   readonly standIns: StandIns;
 }
 
+const ADDRESS = "https://mirror.example/iso/debian-12.8-netinst.iso";
 const image = () => new File([new Uint8Array(3 * MIB)], "debian-12.8-netinst.iso");
 const unreadable = () => {
   const file = image();
@@ -100,6 +102,19 @@ export const scenes = {
     element.remote = { ...remote, state: "free", session: null, lastError };
   },
   "bad-file": ({ element }) => element.choose(unreadable()),
+  "looking-at-url": ({ element }) => {
+    element.lookAt = () => new Promise(() => {});
+    element.url = ADDRESS;
+  },
+  "bad-url": ({ element }) => {
+    const words = "the server is there, and does not let this page read";
+    element.lookAt = () => Promise.reject(new HttpError("cors", words));
+    element.url = ADDRESS;
+  },
+  "ready-url": ({ element }) => {
+    element.lookAt = async () => 3 * MIB;
+    element.url = ADDRESS;
+  },
   ready: ({ element }) => element.choose(image()),
   disguised: ({ element }) => element.choose(new File(["x"], "invoice\u202egpj.exe \u200b.iso")),
   interrupted: ({ element }) => {
@@ -147,6 +162,22 @@ export const scenes = {
       totals: { ...totals, errors },
     });
   },
+  "unreadable-url": async (scene) => {
+    const { element, standIns } = scene;
+    scenes["ready-url"](scene);
+    // It is served once it was looked at.
+    await new Promise((resolve) => setTimeout(resolve));
+    element.serve();
+    const stand = standIns.last;
+    stand.say({ state: "serving", since: now - 300_000, wasOpen: true, lastReadAt: now, samples, totals });
+    const text = "reading 131072 bytes at 4096 of https://mirror.example/disk.iso: it has another ETag";
+    stand.say({
+      ...stand.report,
+      state: "unreadable",
+      lines: [{ at: now, level: "error", text }],
+      samples: [],
+    });
+  },
   lost: (scene) => {
     const stand = serving(scene);
     stand.say({ ...stand.report, state: "reconnecting", lost, samples: [], lines: [], map: undefined });
@@ -191,6 +222,6 @@ export const scenes = {
     failed(scene, undefined, "the WebSocket could not be opened", false);
   },
   failed: (scene) => failed(scene, 4000, "the other side spoke no NBD"),
-} satisfies Readonly<Record<string, (scene: Scene) => void>>;
+} satisfies Readonly<Record<string, (scene: Scene) => void | Promise<void>>>;
 
 export type SceneName = keyof typeof scenes;

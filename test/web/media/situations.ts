@@ -22,8 +22,17 @@ const of = <K extends Kind>(situation: Extract<Situation, { kind: K }>) => situa
 export const situations = {
   free: of<"free">({ kind: "free", lastError: undefined }),
   freeAfterFailure: of<"free">({ kind: "free", lastError: { words: "the device is busy", at } }),
-  looking: of<"looking">({ kind: "looking" }),
+  looking: of<"looking">({ kind: "looking", host: undefined }),
+  lookingAtUrl: of<"looking">({ kind: "looking", host: "mirror.example" }),
   badFile: of<"bad-file">({ kind: "bad-file", why: "the file was changed since it was chosen" }),
+  badUrl: of<"bad-url">({
+    ...{ kind: "bad-url", why: "Opening https://mirror.example/disk.iso: there is no such file (404)" },
+    ...{ remedy: "address", isTriedAgain: false },
+  }),
+  badUrlTried: of<"bad-url">({
+    ...{ kind: "bad-url", why: "Opening https://mirror.example/disk.iso: there is no answer" },
+    ...{ remedy: "wait", isTriedAgain: true },
+  }),
   folder: of<"folder">({ kind: "folder" }),
   ready: of<"ready">({ kind: "ready" }),
   interrupted: of<"interrupted">({ kind: "interrupted", awaited, canGoOn: false }),
@@ -51,7 +60,12 @@ export const situations = {
   attached: of<"attached">({ kind: "attached", host }),
   serving: of<"serving">({ kind: "serving", host, gap: undefined }),
   servingAgain: of<"serving">({ kind: "serving", host, gap: 12_000 }),
-  unreadable: of<"unreadable">({ kind: "unreadable", why: "Reading 4096 bytes at 0: the file was removed" }),
+  unreadable: of<"unreadable">({
+    ...{ kind: "unreadable", why: "Reading 4096 bytes at 0: the file was removed", isWebFile: false },
+  }),
+  unreadableUrl: of<"unreadable">({
+    ...{ kind: "unreadable", why: "Reading 4096 bytes at 0: it has another ETag", isWebFile: true },
+  }),
   lost: of<"lost">({ kind: "lost", host, until: at }),
   gatewayGone: of<"gateway-gone">({ kind: "gateway-gone", host, until: undefined }),
   gatewayGoneTrying: of<"gateway-gone">({ kind: "gateway-gone", host, until: at }),
