@@ -64,14 +64,18 @@ async function begin(connect: () => Promise<void> | void): Promise<string> {
   return sandbox.path(sockets()[0]!);
 }
 
+/* websocketd may lose the client's goodbye. Neither server tries to have its link again then: socat would listen again. */
+
 function nbdServe() {
-  sandbox.start(program("nbd-serve"), ["--origin", new URL(relay.page).origin, image, relay.endpoint]);
+  const origin = new URL(relay.page).origin;
+  sandbox.start(program("nbd-serve"), ["--retry", "0", "--origin", origin, image, relay.endpoint]);
 }
 
 async function chromium() {
   if (!browser) {
     browser = await openChromium();
     page = await openPage(browser, relay.page, image);
+    await page.tab.run("document.querySelector('nbd-media').retry = 0");
   }
   await until("the page can serve", () => page.card().isEnabled("serve"));
   await page.card().click("serve");
