@@ -23,7 +23,7 @@ export function asRoot<T>(tests: Test<T>): Test<T> {
 export function copyOfProxy(sandbox: Sandbox): string {
   const folder = sandbox.path("installed");
   mkdirSync(folder);
-  const needed = ["@noble/hashes", "valibot", "web-streams-polyfill", "ws"].map(
+  const needed = ["@noble/hashes", "ipaddr.js", "valibot", "web-streams-polyfill", "ws"].map(
     (name) => `node_modules/${name}`,
   );
   for (const name of ["dist", "package.json", ...needed])
