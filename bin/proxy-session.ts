@@ -1,6 +1,6 @@
 import { fstatSync } from "node:fs";
 import type { Configuration } from "../src/node/config/config.ts";
-import { enlargePipes } from "../src/node/pipe-size.ts";
+import { enlargePipe } from "../src/node/pipe-size.ts";
 import { ProcessMemory } from "../src/node/process-memory.ts";
 import { recordToFile } from "../src/node/recording.ts";
 import { isUnknownRelay, relayWindow } from "../src/node/relay-window.ts";
@@ -31,7 +31,7 @@ export async function proxySession(
     const input = fstatSync(0);
     const transport = stdioTransport();
     // In a later task, so that the greeting is on its way: loading what it takes needs some milliseconds.
-    const pipes = new Promise<void>(nextTask).then(() => enlargePipes([0, 1]));
+    const pipes = new Promise<void>(nextTask).then(() => Promise.all([enlargePipe(0), enlargePipe(1)]));
     const options: SessionOptions = {
       ...{ budget, memory: memory.kept, log, signal },
       silence: configuration.keepAlive,
