@@ -1,7 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import * as assert from "uvu/assert";
 import { enlarged, enlargePipe } from "../../src/node/pipe-size.ts";
-import { isUnknownRelay } from "../../src/node/relay-window.ts";
 import { Sandbox, suite } from "../harness.ts";
 
 const tests = suite("the pipes to a relay");
@@ -45,20 +44,6 @@ tests("as much as is allowed, and never less than before", () => {
     };
     assert.is(enlarged(7, calls), after);
   }
-});
-
-tests("websocketd says what it is; a file or terminal is no relay", () => {
-  const kind = (isFIFO: boolean, isSocket: boolean) => ({ isFIFO: () => isFIFO, isSocket: () => isSocket });
-  const [pipe, socket, file] = [kind(true, false), kind(false, true), kind(false, false)];
-  const websocketd = { GATEWAY_INTERFACE: "websocketd-CGI/0.1" };
-  assert.equal(
-    [pipe, socket, file].map((input) => isUnknownRelay({}, input)),
-    [true, true, false],
-  );
-  assert.equal(
-    [pipe, socket].map((input) => isUnknownRelay(websocketd, input)),
-    [false, false],
-  );
 });
 
 tests.run();

@@ -24,7 +24,9 @@ tests("it is for pipes and sockets of those who do not say what they are", () =>
   assert.is(isUnknownRelay({}, pipe!), true);
   assert.is(isUnknownRelay({}, socket!), true);
   assert.is(isUnknownRelay({}, file!), false);
-  assert.is(isUnknownRelay({ GATEWAY_INTERFACE: "websocketd-CGI/0.1" }, pipe!), false);
+  const websocketd = { GATEWAY_INTERFACE: "websocketd-CGI/0.1" };
+  assert.is(isUnknownRelay(websocketd, pipe!), false);
+  assert.is(isUnknownRelay(websocketd, socket!), false);
 });
 
 tests.run();
