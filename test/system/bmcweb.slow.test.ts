@@ -1,7 +1,7 @@
 /** nbd-proxy in OpenBMC's place: under a relay that neither pushes back nor waits for a limited time. */
 import { readFileSync, writeFileSync } from "node:fs";
 import * as assert from "uvu/assert";
-import { RELAY_BUFFER, startBmcwebRelay } from "../bmcweb-relay.ts";
+import { type BmcwebRelay, RELAY_BUFFER, startBmcwebRelay } from "../bmcweb-relay.ts";
 import { needing, Sandbox, suite, until, within } from "../harness.ts";
 import { randomImage } from "../image.ts";
 import {
@@ -33,19 +33,29 @@ tests.before.each(async (context) => {
 });
 tests.after.each(({ sandbox }) => sandbox.end());
 
+/** A session with a random load, whose nbd-proxy stops again and again, so that much waits for it. Returns what the relay has seen. */
+async function stutteringSession(
+  sandbox: Sandbox,
+  image: string,
+  relay: BmcwebRelay,
+  serve: (typeof servers)[string],
+) {
+  const serving = await serve(sandbox, image, relay.endpoint);
+  await untilAttached(relay);
+  const endStutter = stutter(relay.proxyPid());
+  await load(sandbox, image, READS);
+  endStutter();
+  await serving.end();
+  return relay.ended();
+}
+
 for (const [name, serve] of Object.entries(servers)) {
   peers(
     `${name}: a random load, 64 reads at once; the end; and again at once`,
     async ({ sandbox, image }) => {
       const relay = await startBmcwebRelay(sandbox, writeRelayed(sandbox));
       for (let round = 0; round < 2; round++) {
-        const serving = await serve(sandbox, image, relay.endpoint);
-        await untilAttached(relay);
-        const endStutter = stutter(relay.proxyPid());
-        await load(sandbox, image, READS);
-        endStutter();
-        await serving.end();
-        const session = await relay.ended();
+        const session = await stutteringSession(sandbox, image, relay, serve);
         isUnharmed(session);
         assert.is(session.waited, 0, "no write waited: the pipe holds all that may come");
         assert.is(session.status, 0);
@@ -88,13 +98,7 @@ peers(
   async ({ sandbox, image }) => {
     const config = writeRelayed(sandbox);
     const relay = await startBmcwebRelay(sandbox, config, { proxy: withoutKoffi(sandbox) });
-    const serving = await servers["nbd-serve"]!(sandbox, image, relay.endpoint);
-    await untilAttached(relay);
-    const endStutter = stutter(relay.proxyPid());
-    await load(sandbox, image, READS);
-    endStutter();
-    await serving.end();
-    const session = await relay.ended();
+    const session = await stutteringSession(sandbox, image, relay, servers["nbd-serve"]!);
     isUnharmed(session, RELAY_BUFFER / 2);
     assert.ok(session.waited > 0, "writes waited for the pipe");
   },
